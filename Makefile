@@ -1,0 +1,74 @@
+# make help lists what there is. Everything runs on a Linux machine with Go, Docker and make; what else a target needs is
+# installed from Debian's packages where it is missing (.ci/ensure-host).
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# The modules of go.work, as folders, and those whose tests need no cluster.
+modules := $(shell go list -m -f '{{.Dir}}' | sed 's|^$(CURDIR)/||')
+unit := $(filter-out e2e,$(modules))
+commands = $(shell go list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' $(unit:%=./%/...))
+scripts = $(shell grep -rlIE '^\#!.*[ /](ba)?sh$$' .ci lint images $(modules) --exclude='*.go')
+
+# One way to compile for tests, linters and images alike, so that everything is compiled once.
+export CGO_ENABLED := 0
+export GOFLAGS := -trimpath -buildvcs=false
+
+# testcontainers: its reaper's image is not ours to pull, and tests clean up after themselves; published ports are on
+# this machine also where this machine is a container.
+export TESTCONTAINERS_RYUK_DISABLED := true
+export TESTCONTAINERS_HOST_OVERRIDE := 127.0.0.1
+
+.PHONY: help
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+.PHONY: demo
+demo: ## Show it: a cluster, a masked seed, a pull request and its preview; keeps running
+	@.ci/ensure-host demo
+	@go run ./e2e/cmd/demo $(ARGS)
+
+.PHONY: build
+build: ## Build every command of the product into bin/
+	@mkdir -p bin
+	go build -ldflags '-s -w' -o bin/ $(commands)
+
+.PHONY: images
+images: ## Build every image of the product, each tagged with a hash of what it is made from
+	@.ci/ensure-host demo
+	@go run ./e2e/cmd/cluster image seed-postgres seed-import seed-backup preview-restore plugin
+
+.PHONY: test
+test: lint test-unit test-e2e ## Run every check: linters, unit tests, and a real cluster
+
+.PHONY: test-unit
+test-unit: ## Run the tests that need no cluster; some start a Postgres in Docker
+	@.ci/ensure-host test
+	go test -vet=off $(unit:%=./%/...)
+
+.PHONY: test-e2e
+test-e2e: ## Run the tests on a real cluster, which they start; evidence of failures is left in e2e/evidence
+	@.ci/ensure-host test
+	@go run ./e2e/cmd/cluster prepare
+	go test -vet=off -timeout 40m -count=1 ./e2e/...
+
+.PHONY: lint
+lint: ## Run the linters, and build each module without the workspace
+	@.ci/ensure-host test
+	shellcheck $(scripts)
+	lint/golangci-lint run $(modules:%=./%/...)
+	lint/manifests
+	@for module in $(modules); do echo "GOWORK=off go -C $$module build ./..."; GOWORK=off go -C $$module build -mod=readonly ./...; done
+
+.PHONY: fmt
+fmt: ## Format the Go code
+	lint/golangci-lint fmt $(modules)
+
+.PHONY: cluster-up
+cluster-up: ## Start the test cluster, or adopt the one that runs
+	@.ci/ensure-host demo
+	@go run ./e2e/cmd/cluster up
+
+.PHONY: cluster-down
+cluster-down: ## End the test cluster and remove its data
+	@go run ./e2e/cmd/cluster down

@@ -1,0 +1,247 @@
+package cluster
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// registry is the prefix of every image of ours. No image is ever pushed or
+// pulled under it here.
+const registry = "ghcr.io/seedling-dev/"
+
+// upstreamBinaries are the programs of upstreams that the images of the test
+// cluster carry, by image and upstream.
+var upstreamBinaries = map[string][]string{
+	"velero": {"velero", "velero-plugin-for-aws"},
+	"argocd": {"argocd", "kustomize"},
+}
+
+// ingredient is one file of a build context.
+type ingredient struct {
+	path   string // in the context
+	source string // on the host; made by then
+	digest string
+}
+
+// BuildImage builds images/<name> and returns its reference, whose tag is a
+// hash of what went in; it is built only if the Docker engine does not hold it.
+//
+// The context holds the files of images/<name> and, by convention, a static
+// binary of the same name built from hooks/cmd/<name>, plugin (for the image
+// plugin) or e2e/cluster/<name>, where there is one.
+func BuildImage(ctx context.Context, name string) (ref string, err error) {
+	return buildImage(ctx, name, slog.New(slog.DiscardHandler))
+}
+
+// imageRef returns the reference of images/<name> as it is now, and what goes
+// into it. It builds programs, but not the image.
+func imageRef(ctx context.Context, repo, name string, log *slog.Logger) (ref string, parts []ingredient, err error) {
+	parts, err = ingredients(ctx, repo, name, log)
+	if err != nil {
+		return "", nil, fmt.Errorf("build image %s: %w", name, err)
+	}
+	return registry + name + ":" + contentTag(parts), parts, nil
+}
+
+func buildImage(ctx context.Context, name string, log *slog.Logger) (string, error) {
+	repo, err := Root()
+	if err != nil {
+		return "", err
+	}
+	ref, parts, err := imageRef(ctx, repo, name, log)
+	if err != nil || imageExists(ctx, ref) {
+		return ref, err
+	}
+	dir, err := cacheDir("images")
+	if err != nil {
+		return "", err
+	}
+	unlock, err := lock(filepath.Join(dir, name))
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if imageExists(ctx, ref) {
+		return ref, nil
+	}
+	if err := EnsureBase(ctx, log); err != nil {
+		return "", err
+	}
+	log.Info("building image", "image", ref)
+	staged, err := stage(parts)
+	if err != nil {
+		return "", fmt.Errorf("build image %s: %w", name, err)
+	}
+	defer os.RemoveAll(staged)
+	// The host's network lets apt reach what the host reaches; tag dev is what
+	// the kustomize bases name.
+	if _, err := docker(ctx, "build", "--network", "host", "--tag", ref, "--tag", registry+name+":dev", staged); err != nil {
+		return "", fmt.Errorf("build image %s: %w", name, err)
+	}
+	return ref, nil
+}
+
+// ingredients lists the image's build context, and builds the programs in it.
+func ingredients(ctx context.Context, repo, name string, log *slog.Logger) ([]ingredient, error) {
+	dir := filepath.Join(repo, "images", name)
+	if _, err := os.Stat(filepath.Join(dir, "Dockerfile")); err != nil {
+		return nil, fmt.Errorf("no such image: %w", err)
+	}
+	var parts []ingredient
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		digest, err := fileDigest(path)
+		parts = append(parts, ingredient{path: rel, source: path, digest: digest})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	command, err := ownCommand(ctx, repo, name)
+	if err != nil {
+		return nil, err
+	}
+	if command != "" {
+		digest, err := fileDigest(command)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, ingredient{path: name, source: command, digest: digest})
+	}
+	for _, from := range upstreamBinaries[name] {
+		u, err := upstreamNamed(from)
+		if err != nil {
+			return nil, err
+		}
+		built, err := u.build(ctx, repo, log)
+		if err != nil {
+			return nil, err
+		}
+		for _, b := range u.binaries {
+			parts = append(parts, ingredient{path: b.name, source: filepath.Join(built, b.name), digest: filepath.Base(built)})
+		}
+	}
+	return parts, nil
+}
+
+// ownCommand builds the program of that name from this repository, if there is
+// one, and returns where it lies.
+func ownCommand(ctx context.Context, repo, name string) (string, error) {
+	places := []struct{ module, pkg string }{
+		{"hooks", "./cmd/" + name},
+		{"e2e", "./cluster/" + name},
+	}
+	switch name {
+	case "plugin":
+		places = []struct{ module, pkg string }{{"plugin", "."}}
+	case "node": // its programs are mounted
+		return "", nil
+	}
+	for _, p := range places {
+		if mains, _ := filepath.Glob(filepath.Join(repo, p.module, p.pkg, "*.go")); len(mains) > 0 {
+			return buildOwn(ctx, repo, p.module, p.pkg, name)
+		}
+	}
+	return "", nil
+}
+
+// buildOwn builds a static program of this repository. Go's own cache decides
+// what there is to do; the output stays in one place, so that an unchanged
+// program is not linked again.
+func buildOwn(ctx context.Context, repo, module, pkg, name string) (string, error) {
+	dir, err := cacheDir("own", module)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, name)
+	unlock, err := lock(path)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	env := append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
+	if _, err := goCommand(ctx, filepath.Join(repo, module), env, "build", "-trimpath", "-ldflags", "-s -w", "-o", path, pkg); err != nil {
+		return "", fmt.Errorf("build %s: %w", name, err)
+	}
+	return path, nil
+}
+
+// contentTag is a hash over the paths and digests of a build context.
+func contentTag(parts []ingredient) string {
+	parts = slices.SortedFunc(slices.Values(parts), func(a, b ingredient) int { return strings.Compare(a.path, b.path) })
+	h := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(h, "%s %s\n", p.path, p.digest)
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16]
+}
+
+// stage gathers the files of a build context in one folder.
+func stage(parts []ingredient) (string, error) {
+	dir, err := os.MkdirTemp("", "seedling-image-")
+	if err != nil {
+		return "", err
+	}
+	for _, p := range parts {
+		if err := copyFile(p.source, filepath.Join(dir, p.path)); err != nil {
+			return "", errors.Join(err, os.RemoveAll(dir))
+		}
+	}
+	return dir, nil
+}
+
+func copyFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	info, err := in.Stat()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, info.Mode().Perm())
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}
+
+// fileDigest is a hash of the file's content and of whether it is executable.
+func fileDigest(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	fmt.Fprintf(h, "%v\n", info.Mode()&0o100 != 0)
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}

@@ -1,0 +1,297 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seedling-dev/seedling/e2e/platform"
+	"github.com/seedling-dev/seedling/e2e/shop"
+	"github.com/seedling-dev/seedling/hooks/snapshot"
+)
+
+const (
+	writeRow = "insert into public.products (id, sku, name, price_cents, tags) values (990001, 'DEV-ROW', 'a row of a developer', 1, '{}')"
+	readRow  = "select count(*) from public.products where sku = 'DEV-ROW'"
+)
+
+// A pull request that was labelled before there was a snapshot is held back
+// with a commit status that says so, and gets its preview when there is one.
+func TestHeldBackUntilThereIsASnapshot(t *testing.T) {
+	ctx := begin(t, 10*time.Minute)
+	if world.early == nil {
+		t.Skip("the installation was there already, with a snapshot; a fresh cluster shows it")
+	}
+	if !strings.HasPrefix(world.earlyStatus, "pending: ") || !strings.Contains(world.earlyStatus, "snapshot") {
+		t.Errorf("the commit status was %q", world.earlyStatus)
+	}
+	v, err := world.WaitPreview(ctx, world.early, "")
+	must(t, err)
+	must(t, world.early.Unlabel(ctx, platform.LabelPreview))
+	must(t, world.WaitGone(ctx, v.Namespace))
+	must(t, world.early.Close(ctx))
+}
+
+// A preview holds the seed's rows, masked, and takes its own password only. A
+// push keeps what a developer wrote. Taking the label off removes everything.
+func TestPreviewFromLabelToUnlabel(t *testing.T) {
+	t.Parallel()
+	ctx := begin(t, 15*time.Minute)
+	pr, v := preview(ctx, t, "")
+
+	counts := "select (select count(*) from public.users), (select count(*) from public.orders), (select count(*) from public.events)"
+	if got, want := query(ctx, t, v.Namespace, counts), query(ctx, t, platform.Seed, counts); fmt.Sprint(got) != fmt.Sprint(want) || got[0][0] == "0" {
+		t.Errorf("the preview has %v users, orders and events, the seed %v", got, want)
+	}
+	user := query(ctx, t, v.Namespace, fmt.Sprintf("select email, first_name, last_name, phone, street, password_hash, prefs from public.users where id = %d", shop.CanaryUser))
+	for _, c := range shop.Canaries() {
+		if strings.Contains(fmt.Sprint(user), c.Value) {
+			t.Errorf("the preview shows the raw value of %s", c.Where)
+		}
+	}
+	if bad := query(ctx, t, v.Namespace, `select count(*) from public.users where email !~ '@example\.(com|net|org)$'`); bad[0][0] != "0" {
+		t.Errorf("%s addresses are not in a reserved domain", bad[0][0])
+	}
+	seed, err := world.Password(ctx, platform.Seed)
+	must(t, err)
+	for _, name := range []string{"app", "postgres", "seed_backup"} {
+		if s, err := world.ConnectAs(ctx, v.Namespace, platform.Login{User: name, Password: seed, Database: platform.SeedDatabase}); err == nil {
+			s.Close()
+			t.Errorf("the seed's password opens the preview as %s", name)
+		}
+	}
+
+	query(ctx, t, v.Namespace, writeRow)
+	sha, err := pr.Push(ctx, "A push", platform.Change{"PUSHED.md": "pushed\n"})
+	must(t, err)
+	if _, err := world.WaitPreview(ctx, pr, sha); err != nil {
+		t.Fatal(err)
+	}
+	if got := query(ctx, t, v.Namespace, readRow); got[0][0] != "1" {
+		t.Error("a push lost the row that a developer wrote")
+	}
+
+	must(t, pr.Unlabel(ctx, platform.LabelPreview))
+	must(t, world.WaitGone(ctx, v.Namespace))
+	noLeftFolders(ctx, t)
+}
+
+// noLeftFolders fails if the node holds a volume that no PersistentVolume has.
+func noLeftFolders(ctx context.Context, t *testing.T) {
+	t.Helper()
+	err := world.Wait(ctx, "wait for the volumes of ended previews to go", func(ctx context.Context) error {
+		var volumes corev1.PersistentVolumeList
+		if err := world.Kube.List(ctx, &volumes); err != nil {
+			return err
+		}
+		known := map[string]bool{}
+		for _, v := range volumes.Items {
+			if v.Spec.CSI != nil {
+				known[v.Spec.CSI.VolumeHandle] = true
+			}
+		}
+		out, err := world.Cluster.Exec(ctx, "ls", "/var/lib/csi-btrfs/volumes")
+		if err != nil {
+			return err
+		}
+		for name := range strings.FieldsSeq(out) {
+			if !strings.HasSuffix(name, ".json") && !known[name] {
+				return fmt.Errorf("volume %s is on the node and in no PersistentVolume", name)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// Two previews are copies: neither sees what the other's developers write, and
+// neither opens with the other's password.
+func TestTwoPreviewsAreApart(t *testing.T) {
+	t.Parallel()
+	ctx := begin(t, 15*time.Minute)
+	one, two := labelled(ctx, t, "-one", nil), labelled(ctx, t, "-two", nil)
+	v1, err := world.WaitPreview(ctx, one, "")
+	must(t, err)
+	v2, err := world.WaitPreview(ctx, two, "")
+	must(t, err)
+	query(ctx, t, v1.Namespace, writeRow)
+	if got := query(ctx, t, v2.Namespace, readRow); got[0][0] != "0" {
+		t.Error("one preview's row is in the other")
+	}
+	password, err := world.Password(ctx, v1.Namespace)
+	must(t, err)
+	if s, err := world.ConnectAs(ctx, v2.Namespace, platform.Login{User: "app", Password: password, Database: platform.SeedDatabase}); err == nil {
+		s.Close()
+		t.Error("one preview's password opens the other")
+	}
+}
+
+// Closing and reopening at once gives fresh data in a new namespace.
+func TestReopenAtOnceIsFresh(t *testing.T) {
+	t.Parallel()
+	ctx := begin(t, 15*time.Minute)
+	pr, v := preview(ctx, t, "")
+	query(ctx, t, v.Namespace, writeRow)
+	before := namespaceUID(ctx, t, v.Namespace)
+	must(t, pr.Close(ctx))
+	must(t, pr.Reopen(ctx))
+	err := world.Wait(ctx, "wait for a new namespace", func(ctx context.Context) error {
+		var ns corev1.Namespace
+		if err := world.Kube.Get(ctx, client.ObjectKey{Name: v.Namespace}, &ns); err != nil {
+			return err
+		}
+		if ns.UID == before {
+			return errors.New("the old one is still there")
+		}
+		return nil
+	})
+	must(t, err)
+	if _, err := world.WaitPreview(ctx, pr, ""); err != nil {
+		t.Fatal(err)
+	}
+	if got := query(ctx, t, v.Namespace, readRow); got[0][0] != "0" {
+		t.Error("the old preview's row came back")
+	}
+	must(t, pr.Close(ctx))
+	must(t, world.WaitGone(ctx, v.Namespace))
+}
+
+func namespaceUID(ctx context.Context, t *testing.T, name string) types.UID {
+	t.Helper()
+	var ns corev1.Namespace
+	must(t, world.Kube.Get(ctx, client.ObjectKey{Name: name}, &ns))
+	return ns.UID
+}
+
+// A volume that somebody deletes by hand is restored anew; at no time does the
+// preview answer as Healthy without its data.
+func TestDeletedVolumeIsNeverAnEmptyPreview(t *testing.T) {
+	t.Parallel()
+	ctx := begin(t, 15*time.Minute)
+	pr, v := preview(ctx, t, "")
+	before := namespaceUID(ctx, t, v.Namespace)
+	claim := &corev1.PersistentVolumeClaim{}
+	claim.Namespace, claim.Name = v.Namespace, snapshot.SeedPVC
+	pod := &corev1.Pod{}
+	pod.Namespace, pod.Name = v.Namespace, platform.PostgresPod
+	must(t, world.Kube.Delete(ctx, claim))
+	must(t, world.Kube.Delete(ctx, pod))
+
+	err := world.Wait(ctx, "wait for the preview to come back with its data", func(ctx context.Context) error {
+		app, err := world.Application(ctx, v.Namespace)
+		if err != nil {
+			return err
+		}
+		rows, err := world.Query(ctx, v.Namespace, "select count(*) from public.users")
+		switch {
+		case err != nil && strings.Contains(err.Error(), "does not exist"):
+			return platform.Final(fmt.Errorf("a Postgres without the seed's tables answers; the Application is %s: %w", app.Status.Health.Status, err))
+		case err != nil:
+			return err
+		case rows[0][0] == "0":
+			return platform.Final(errors.New("an empty Postgres answers"))
+		}
+		var ns corev1.Namespace
+		if err := world.Kube.Get(ctx, client.ObjectKey{Name: v.Namespace}, &ns); err != nil {
+			return err
+		}
+		if ns.UID == before {
+			return errors.New("the plugin has not reset it")
+		}
+		return nil
+	})
+	must(t, err)
+	if _, err := world.WaitPreview(ctx, pr, ""); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The next preview uses a newer snapshot; one that runs keeps its data.
+func TestNewerSnapshotIsForTheNextPreview(t *testing.T) {
+	ctx := begin(t, 15*time.Minute)
+	_, old := preview(ctx, t, "-old")
+	query(ctx, t, old.Namespace, writeRow)
+	users := query(ctx, t, old.Namespace, "select count(*) from public.users")
+
+	bigger, err := upload(ctx, 12)
+	must(t, err)
+	newer, err := world.Refresh(ctx, bigger)
+	must(t, err)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+		defer cancel()
+		if _, err := world.Refresh(ctx, world.dump); err != nil {
+			t.Errorf("give the seed its first dump again: %v", err)
+		}
+	})
+	_, next := preview(ctx, t, "-next")
+	if next.Snapshot != newer.Name {
+		t.Errorf("the next preview is a copy of %s, not of %s", next.Snapshot, newer.Name)
+	}
+	if now := query(ctx, t, next.Namespace, "select count(*) from public.users"); fmt.Sprint(now) == fmt.Sprint(users) {
+		t.Errorf("the next preview has the old one's %v users", now)
+	}
+	again, ok, err := world.FindPreview(ctx, old.Number)
+	must(t, err)
+	if !ok || again.Snapshot != old.Snapshot {
+		t.Errorf("the running preview was a copy of %s, now of %s", old.Snapshot, again.Snapshot)
+	}
+	if got := query(ctx, t, old.Namespace, readRow); got[0][0] != "1" {
+		t.Error("the running preview lost the row that a developer wrote")
+	}
+}
+
+// A Git host that is away for two minutes costs no preview.
+func TestGitHostAwayDeletesNothing(t *testing.T) {
+	ctx := begin(t, 15*time.Minute)
+	pr, v := preview(ctx, t, "")
+	before, err := world.Application(ctx, v.Namespace)
+	must(t, err)
+	must(t, world.Cluster.StopProcess(ctx, "gitea"))
+	started := false
+	start := func() {
+		if !started {
+			started = true
+			must(t, world.Cluster.StartProcess(context.WithoutCancel(ctx), "gitea"))
+		}
+	}
+	t.Cleanup(start)
+	// Two minutes hold at least one poll of the plugin and two of Argo CD.
+	for end := time.After(2 * time.Minute); ; {
+		app, err := world.Application(ctx, v.Namespace)
+		if apierrors.IsNotFound(err) {
+			t.Fatal("the Application was deleted while the Git host was away")
+		}
+		must(t, err)
+		if app.UID != before.UID || app.DeletionTimestamp != nil {
+			t.Fatal("the Application was deleted, and came back, while the Git host was away")
+		}
+		select {
+		case <-end:
+		case <-time.After(2 * time.Second):
+			continue
+		}
+		break
+	}
+	start()
+	sha, err := pr.Push(ctx, "After the outage", platform.Change{"AFTER.md": "still here\n"})
+	must(t, err)
+	if _, err := world.WaitPreview(ctx, pr, sha); err != nil {
+		t.Fatal(err)
+	}
+	after, err := world.Application(ctx, v.Namespace)
+	must(t, err)
+	if after.UID != before.UID {
+		t.Error("the Application was made anew")
+	}
+}

@@ -1,0 +1,143 @@
+package flow
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seedling-dev/seedling/e2e/cluster/clustertest"
+	"github.com/seedling-dev/seedling/e2e/platform"
+	"github.com/seedling-dev/seedling/e2e/shop"
+	"github.com/seedling-dev/seedling/hooks/snapshot"
+)
+
+const marker = "select import_id, policy_digest, key_id from seedling.marker"
+
+// A snapshot carries the identity of the import that it holds.
+func TestSnapshotNamesItsImport(t *testing.T) {
+	ctx := begin(t, 2*time.Minute)
+	got := query(ctx, t, platform.Seed, marker)
+	if len(got) != 1 {
+		t.Fatalf("the seed has %d markers, not one", len(got))
+	}
+	want, err := world.Request(world.dump)
+	must(t, err)
+	newest, err := world.NewestSnapshot(ctx, want)
+	must(t, err)
+	a := newest.Annotations
+	if says := []string{a[snapshot.AnnotationImportID], a[snapshot.AnnotationPolicyDigest], a[snapshot.AnnotationKeyID]}; !slices.Equal(got[0], says) {
+		t.Errorf("the marker says %q, the snapshot %q", got[0], says)
+	}
+}
+
+// A schedule that syncs the seed with nothing new takes no second snapshot.
+func TestSyncWithNothingNewTakesNoSnapshot(t *testing.T) {
+	ctx := begin(t, 10*time.Minute)
+	t.Cleanup(func() { clustertest.Evidence(t, world.Cluster, platform.Seed) })
+	before, err := seedBackups(ctx)
+	must(t, err)
+	importBefore := query(ctx, t, platform.Seed, marker)
+	must(t, world.SyncSeed(ctx))
+	after, err := seedBackups(ctx)
+	must(t, err)
+	if len(before) != len(after) {
+		t.Errorf("there were %d snapshots, and are %d", len(before), len(after))
+	}
+	if now := query(ctx, t, platform.Seed, marker); fmt.Sprint(now) != fmt.Sprint(importBefore) {
+		t.Errorf("the seed was imported again: %v, then %v", importBefore, now)
+	}
+}
+
+// Planted personal values of the raw dump are nowhere in the files of the
+// seed's volume, the write-ahead log included; values that are kept are.
+func TestRawValuesNeverReachTheVolume(t *testing.T) {
+	ctx := begin(t, 5*time.Minute)
+	query(ctx, t, platform.Seed, "checkpoint")
+	volume := seedVolume(t)
+	find := func(value string) string {
+		t.Helper()
+		// grep ends with 1 where it found nothing; anything else is an error.
+		out, err := world.Cluster.Exec(ctx, "sh", "-c", `grep -rlaF -e "$1" "$2"; test $? -le 1`, "find", value, volume)
+		must(t, err)
+		return strings.TrimSpace(out)
+	}
+	kept := query(ctx, t, platform.Seed, "select sku from public.products order by id limit 1")[0][0]
+	if find(kept) == "" {
+		t.Fatalf("the search finds nothing: %q is a kept value and in no file of %s", kept, volume)
+	}
+	if out, err := world.Cluster.Exec(ctx, "sh", "-c", "ls "+volume+"/pgdata/pg_wal | grep -c '^0'"); err != nil || strings.TrimSpace(out) == "0" {
+		t.Fatalf("there is no write-ahead log to search: %q, %v", out, err)
+	}
+	for _, c := range shop.Canaries() {
+		if files := find(c.Value); files != "" {
+			t.Errorf("a raw value of %s is in %s", c.Where, files)
+		}
+	}
+}
+
+// seedVolume is the folder of the seed's volume on the node.
+func seedVolume(t *testing.T) string {
+	t.Helper()
+	ctx := t.Context()
+	var claim corev1.PersistentVolumeClaim
+	must(t, world.Kube.Get(ctx, client.ObjectKey{Namespace: platform.Seed, Name: snapshot.SeedPVC}, &claim))
+	var volume corev1.PersistentVolume
+	must(t, world.Kube.Get(ctx, client.ObjectKey{Name: claim.Spec.VolumeName}, &volume))
+	out, err := world.Cluster.Exec(ctx, "sh", "-c", `find /var/lib/csi-btrfs -maxdepth 2 -type d -name "$1"`, "find", volume.Spec.CSI.VolumeHandle)
+	must(t, err)
+	dir := strings.TrimSpace(out)
+	if dir == "" || strings.Contains(dir, "\n") {
+		t.Fatalf("volume %s of the seed is not one folder on the node: %q", volume.Spec.CSI.VolumeHandle, out)
+	}
+	return dir
+}
+
+// An import that fails leaves the old seed answering, and takes no snapshot;
+// the next good one goes through.
+func TestFailingImportLeavesTheOldSeed(t *testing.T) {
+	ctx := begin(t, 15*time.Minute)
+	t.Cleanup(func() { clustertest.Evidence(t, world.Cluster, platform.Seed) })
+	backups, err := seedBackups(ctx)
+	must(t, err)
+	before := query(ctx, t, platform.Seed, marker)
+	users := query(ctx, t, platform.Seed, "select count(*) from public.users")
+
+	uncovered := strings.Replace(string(shop.Policy), "      phone: phone\n", "", 1)
+	if uncovered == string(shop.Policy) {
+		t.Fatal("the shop's policy has no line for users.phone to leave out")
+	}
+	_, err = world.Refresh(ctx, platform.Refresh{Dump: world.dump.Dump, SHA256: world.dump.SHA256, Policy: []byte(uncovered)})
+	if _, ok := errors.AsType[*platform.SyncError](err); !ok {
+		t.Fatalf("a policy that leaves out users.phone gave %v, not a failed sync", err)
+	}
+	message, err := world.JobMessage(ctx, platform.Seed, "seed-import")
+	must(t, err)
+	if !strings.Contains(message, "public.users") || !strings.Contains(message, "phone") {
+		t.Errorf("the Job does not name the uncovered column: %q", message)
+	}
+
+	if now := query(ctx, t, platform.Seed, marker); fmt.Sprint(now) != fmt.Sprint(before) {
+		t.Errorf("the seed changed: %v, then %v", before, now)
+	}
+	if now := query(ctx, t, platform.Seed, "select count(*) from public.users"); fmt.Sprint(now) != fmt.Sprint(users) {
+		t.Errorf("the seed has %v users, and had %v", now, users)
+	}
+	if left := query(ctx, t, platform.Seed, "select datname from pg_database where datname not in ('postgres', 'app', 'template0', 'template1')"); len(left) > 0 {
+		t.Errorf("databases are left: %v", left)
+	}
+	after, err := seedBackups(ctx)
+	must(t, err)
+	if len(after) != len(backups) {
+		t.Errorf("there were %d snapshots, and are %d", len(backups), len(after))
+	}
+
+	if _, err := world.Refresh(ctx, world.dump); err != nil {
+		t.Fatalf("the next good refresh: %v", err)
+	}
+}

@@ -1,0 +1,58 @@
+package platform
+
+import (
+	"bufio"
+	"context"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// FollowLogs calls see for each line that pods with the given names (label
+// app.kubernetes.io/name) log from now on, until the context ends. What it
+// cannot read it leaves out: it is for people who watch.
+func (p *Platform) FollowLogs(ctx context.Context, namespace string, names []string, see func(name, line string)) {
+	clients, err := kubernetes.NewForConfig(p.Cluster.REST())
+	if err != nil {
+		return
+	}
+	var followers sync.WaitGroup
+	defer followers.Wait()
+	began := time.Now()
+	known := map[types.UID]bool{}
+	for ctx.Err() == nil {
+		var pods corev1.PodList
+		if err := p.Kube.List(ctx, &pods, client.InNamespace(namespace)); err == nil {
+			for _, pod := range pods.Items {
+				name := pod.Labels["app.kubernetes.io/name"]
+				if known[pod.UID] || pod.Status.Phase == corev1.PodPending || pod.CreationTimestamp.Time.Before(began.Add(-2*time.Second)) {
+					continue
+				}
+				for _, wanted := range names {
+					if name != wanted {
+						continue
+					}
+					known[pod.UID] = true
+					followers.Go(func() {
+						stream, err := clients.CoreV1().Pods(namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Follow: true}).Stream(ctx)
+						if err != nil {
+							return
+						}
+						defer stream.Close()
+						for lines := bufio.NewScanner(stream); lines.Scan(); {
+							see(name, lines.Text())
+						}
+					})
+				}
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(300 * time.Millisecond):
+		}
+	}
+}

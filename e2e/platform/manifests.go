@@ -1,0 +1,129 @@
+package platform
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"text/template"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+)
+
+// gitops are the overlays of an organisation that adopts Seedling: what it
+// writes itself, beside copies of manifests/ and applicationsets/.
+//
+//go:embed all:gitops
+var gitops embed.FS
+
+// tree is a folder in memory: content by slash-separated path.
+type tree map[string][]byte
+
+// addDir copies a folder of the host to a place in the tree.
+func (t tree) addDir(dir, to string) error {
+	return filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(dir, name)
+		if err != nil {
+			return err
+		}
+		content, err := os.ReadFile(name)
+		t[path.Join(to, filepath.ToSlash(rel))] = content
+		return err
+	})
+}
+
+// addFS copies a folder to the top of the tree.
+func (t tree) addFS(from fs.FS) error {
+	return fs.WalkDir(from, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		t[name], err = fs.ReadFile(from, name)
+		return err
+	})
+}
+
+var imageTag = regexp.MustCompile(`name: (ghcr\.io/seedling-dev/[a-z-]+)\n( *newTag:) .*`)
+
+// exampleHost is the Git host in everything that is an example.
+const exampleHost = "https://git.example.com"
+
+// adapt does to the overlays what their reader does: sets the Git host and the
+// images' tags.
+func (t tree) adapt(host string, images map[string]string) {
+	for name, content := range t {
+		text := strings.ReplaceAll(string(content), exampleHost, host)
+		text = imageTag.ReplaceAllStringFunc(text, func(s string) string {
+			m := imageTag.FindStringSubmatch(s)
+			ref, ok := images[path.Base(m[1])]
+			if !ok {
+				return s
+			}
+			_, tag, _ := strings.Cut(ref, ":")
+			return "name: " + m[1] + "\n" + m[2] + ` "` + tag + `"`
+		})
+		t[name] = []byte(text)
+	}
+}
+
+// fill fills in a template, whose delimiters are not those of ApplicationSets.
+func fill(name string, raw []byte, values any) ([]byte, error) {
+	parsed, err := template.New(name).Delims("[[", "]]").Option("missingkey=error").Parse(string(raw))
+	if err != nil {
+		return nil, err
+	}
+	var filled bytes.Buffer
+	err = parsed.Execute(&filled, values)
+	return filled.Bytes(), err
+}
+
+// build runs kustomize on a folder of the tree.
+func (t tree) build(dir string) ([]*unstructured.Unstructured, error) {
+	memory := filesys.MakeFsInMemory()
+	for name, content := range t {
+		if err := memory.WriteFile("/"+name, content); err != nil {
+			return nil, err
+		}
+	}
+	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(memory, "/"+dir)
+	if err != nil {
+		return nil, fmt.Errorf("kustomize build %s: %w", dir, err)
+	}
+	manifests, err := built.AsYaml()
+	if err != nil {
+		return nil, fmt.Errorf("kustomize build %s: %w", dir, err)
+	}
+	return objects(manifests)
+}
+
+// objects reads the documents of a YAML stream.
+func objects(manifests []byte) ([]*unstructured.Unstructured, error) {
+	var all []*unstructured.Unstructured
+	documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(manifests), 4096)
+	for {
+		u := &unstructured.Unstructured{}
+		err := documents.Decode(u)
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read manifests: %w", err)
+		}
+		if len(u.Object) > 0 {
+			all = append(all, u)
+		}
+	}
+}

@@ -1,0 +1,410 @@
+package platform
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"code.gitea.io/sdk/gitea"
+	"golang.org/x/sync/errgroup"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seedling-dev/seedling/e2e/cluster"
+	"github.com/seedling-dev/seedling/e2e/shop"
+)
+
+// Names of the installation.
+const (
+	// Seed is the seed's namespace, SeedDatabase the database in it.
+	Seed         = "seed"
+	SeedDatabase = "app"
+
+	ArgoCDNamespace = "argocd"
+	VeleroNamespace = "velero"
+	PluginNamespace = "seedling"
+
+	seedData     = "seed-data"
+	seedPostgres = "seed-postgres"
+)
+
+// Images are those of ours that run in the cluster.
+var Images = []string{"seed-postgres", "seed-import", "seed-backup", "preview-restore", "plugin"}
+
+// Options say how to install.
+type Options struct {
+	// Log receives a line at each step's end; nil means silence.
+	Log *slog.Logger
+}
+
+// Platform is an installed Seedling.
+type Platform struct {
+	Cluster *cluster.Cluster
+	// Kube acts as the cluster's administrator.
+	Kube client.WithWatch
+
+	log    *slog.Logger
+	forge  *forge
+	root   string
+	images map[string]string // name -> reference
+	key    []byte            // the masking key
+}
+
+// Install puts Seedling on the cluster, or adopts and renews an installation.
+// It returns when the plugin and the seed's empty Postgres answer.
+func Install(ctx context.Context, c *cluster.Cluster, o Options) (*Platform, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	p := &Platform{Cluster: c, log: o.Log, images: map[string]string{}}
+	var err error
+	if p.Kube, err = newClient(c.REST()); err != nil {
+		return nil, err
+	}
+	if p.forge, err = newForge(ctx, c.Gitea()); err != nil {
+		return nil, err
+	}
+	if p.root, err = root(); err != nil {
+		return nil, err
+	}
+	for _, step := range []struct {
+		what string
+		do   func(context.Context) error
+	}{
+		{"built and loaded the images", p.buildImages},
+		{"filled the Git host: acme/platform, acme/shop, users, webhook", p.fillForge},
+		{"made the Secrets", p.makeSecrets},
+		{"applied the plugin, its policies, projects and ApplicationSets", p.applyAll},
+		{"plugin is ready", p.waitPlugin},
+		{"seed's Postgres answers", p.waitSeedPostgres},
+	} {
+		began := time.Now()
+		if err := step.do(ctx); err != nil {
+			return nil, fmt.Errorf("install Seedling: %w", err)
+		}
+		p.log.Info(step.what, "took", since(began))
+	}
+	return p, nil
+}
+
+func since(t time.Time) time.Duration { return time.Since(t).Round(100 * time.Millisecond) }
+
+// root finds the repository above the working directory, or in SEEDLING_ROOT.
+func root() (string, error) {
+	if dir := os.Getenv("SEEDLING_ROOT"); dir != "" {
+		return filepath.Abs(dir)
+	}
+	wd, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for dir := wd; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "manifests", "preview")); err == nil {
+			return dir, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", fmt.Errorf("no Seedling repository above %s; set SEEDLING_ROOT to its folder", wd)
+		}
+	}
+}
+
+func (p *Platform) buildImages(ctx context.Context) error {
+	var mu sync.Mutex
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(2)
+	for _, name := range Images {
+		g.Go(func() error {
+			ref, err := cluster.BuildImage(gctx, name)
+			mu.Lock()
+			defer mu.Unlock()
+			p.images[name] = ref
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	refs := make([]string, 0, len(Images))
+	for _, name := range Images {
+		refs = append(refs, p.images[name])
+	}
+	return p.Cluster.Load(ctx, refs...)
+}
+
+// Image is the reference of one of [Images], as it was built and loaded.
+func (p *Platform) Image(name string) string { return p.images[name] }
+
+// Tree is what acme/platform holds, but for the seed's data, which a refresh
+// brings.
+func (p *Platform) Tree() (map[string][]byte, error) { return p.tree() }
+
+func (p *Platform) tree() (tree, error) {
+	t := tree{}
+	if err := t.addDir(filepath.Join(p.root, "manifests"), "manifests"); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"previews.yaml", "seed.yaml"} {
+		content, err := os.ReadFile(filepath.Join(p.root, "applicationsets", name))
+		if err != nil {
+			return nil, err
+		}
+		t["applicationsets/"+name] = content
+	}
+	overlays, err := fs.Sub(gitops, "gitops")
+	if err != nil {
+		return nil, err
+	}
+	if err := t.addFS(overlays); err != nil {
+		return nil, err
+	}
+	t.adapt(p.Cluster.Gitea().InCluster, p.images)
+	maps.DeleteFunc(t, func(name string, _ []byte) bool { return strings.HasPrefix(name, seedData+"/") })
+	return t, nil
+}
+
+func (p *Platform) fillForge(ctx context.Context) error {
+	for _, user := range []string{Developer, Reader, pluginUser, argoUser} {
+		if err := p.forge.user(user); err != nil {
+			return err
+		}
+	}
+	if err := p.forge.repository(PlatformRepository, "What Argo CD reads"); err != nil {
+		return err
+	}
+	if err := p.forge.repository(ShopRepository, "The sample shop"); err != nil {
+		return err
+	}
+	for _, a := range []struct {
+		repository, user string
+		mode             gitea.AccessMode
+	}{
+		{ShopRepository, Developer, gitea.AccessModeWrite},
+		{ShopRepository, Reader, gitea.AccessModeRead},
+		// Gitea tells who may write only to those who administer.
+		{ShopRepository, pluginUser, gitea.AccessModeAdmin},
+		{ShopRepository, argoUser, gitea.AccessModeRead},
+		{PlatformRepository, argoUser, gitea.AccessModeRead},
+	} {
+		if err := p.forge.allow(a.repository, a.user, a.mode); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(
+		p.forge.label(ShopRepository, LabelPreview, "#2da44e", "Give this pull request a preview"),
+		p.forge.label(ShopRepository, LabelReset, "#bf8700", "Give its preview fresh data"),
+	); err != nil {
+		return err
+	}
+	t, err := p.tree()
+	if err != nil {
+		return err
+	}
+	if _, err := p.forge.commit(ctx, p.forge.endpoint.User, PlatformRepository, "main", "Seedling", t, seedData+"/"); err != nil {
+		return err
+	}
+	files, err := shop.Repository(p.images[seedPostgres])
+	if err != nil {
+		return err
+	}
+	_, err = p.forge.commit(ctx, p.forge.endpoint.User, ShopRepository, "main", "The shop", files)
+	return err
+}
+
+// makeSecrets makes what is never in Git. What is there already stays, unless
+// it no longer works: a seed's volume remembers its passwords and its key.
+func (p *Platform) makeSecrets(ctx context.Context) error {
+	for _, name := range []string{PluginNamespace, Seed} {
+		ns := &unstructured.Unstructured{}
+		ns.SetAPIVersion("v1")
+		ns.SetKind("Namespace")
+		ns.SetName(name)
+		if err := p.apply(ctx, []*unstructured.Unstructured{ns}); err != nil {
+			return err
+		}
+	}
+	s3 := p.Cluster.S3()
+	random := func() string { return rand.Text() }
+	token, err := p.secret(ctx, PluginNamespace, "plugin-token", nil, map[string]func(string) (string, error){
+		"token": keep(random),
+	})
+	if err != nil {
+		return err
+	}
+	forges, err := p.secret(ctx, PluginNamespace, "plugin-forges", nil, map[string]func(string) (string, error){
+		"gitea-token": func(inHand string) (string, error) {
+			return p.forge.token(ctx, pluginUser, inHand, scopeWriteRepository, scopeWriteIssue, scopeReadUser)
+		},
+		"gitea-webhook": keep(random),
+	})
+	if err != nil {
+		return err
+	}
+	if err := p.forge.webhook(ShopRepository, "http://plugin.seedling.svc.cluster.local:8082/webhook/gitea", forges["gitea-webhook"]); err != nil {
+		return err
+	}
+	key, err := p.secret(ctx, Seed, "seed-key", nil, map[string]func(string) (string, error){
+		"key": keep(func() string {
+			b := make([]byte, 32)
+			_, _ = rand.Read(b) // never fails
+			return base64.StdEncoding.EncodeToString(b)
+		}),
+	})
+	if err != nil {
+		return err
+	}
+	p.key = []byte(key["key"])
+	for _, s := range []struct {
+		namespace, name string
+		labels          map[string]string
+		data            map[string]func(string) (string, error)
+	}{
+		{Seed, "seed-postgres", nil, map[string]func(string) (string, error){"password": keep(random), "backup-password": keep(random)}},
+		{Seed, "dump-credentials", nil, map[string]func(string) (string, error){
+			"AWS_ACCESS_KEY_ID": always(s3.User), "AWS_SECRET_ACCESS_KEY": always(s3.Password),
+		}},
+		{
+			ArgoCDNamespace, "seedling-plugin-token",
+			map[string]string{"app.kubernetes.io/part-of": "argocd"},
+			map[string]func(string) (string, error){"token": always(token["token"])},
+		},
+		{
+			ArgoCDNamespace, "acme",
+			map[string]string{"argocd.argoproj.io/secret-type": "repo-creds"},
+			map[string]func(string) (string, error){
+				"type":     always("git"),
+				"url":      always(p.Cluster.Gitea().InCluster + "/" + Organisation),
+				"username": always(argoUser),
+				"password": func(inHand string) (string, error) {
+					return p.forge.token(ctx, argoUser, inHand, scopeReadRepository, scopeReadUser)
+				},
+			},
+		},
+	} {
+		if _, err := p.secret(ctx, s.namespace, s.name, s.labels, s.data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keep takes a value that is there and makes one that is not.
+func keep(fresh func() string) func(string) (string, error) {
+	return func(inHand string) (string, error) {
+		if inHand != "" {
+			return inHand, nil
+		}
+		return fresh(), nil
+	}
+}
+
+func always(value string) func(string) (string, error) {
+	return func(string) (string, error) { return value, nil }
+}
+
+// secret creates or renews a Secret: each key's function gets the value in
+// hand ("" for none) and returns the one to write.
+func (p *Platform) secret(ctx context.Context, namespace, name string, labels map[string]string, keys map[string]func(string) (string, error)) (map[string]string, error) {
+	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	err := p.Kube.Get(ctx, client.ObjectKeyFromObject(s), s)
+	there := err == nil
+	if err != nil && !apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("get Secret %s/%s: %w", namespace, name, err)
+	}
+	if s.Data == nil {
+		s.Data = map[string][]byte{}
+	}
+	values := map[string]string{}
+	for key, value := range keys {
+		v, err := value(string(s.Data[key]))
+		if err != nil {
+			return nil, fmt.Errorf("make key %s of Secret %s/%s: %w", key, namespace, name, err)
+		}
+		values[key] = v
+		s.Data[key] = []byte(v)
+	}
+	if s.Labels == nil {
+		s.Labels = map[string]string{}
+	}
+	maps.Copy(s.Labels, labels)
+	write := p.Kube.Create
+	if there {
+		write = func(ctx context.Context, o client.Object, _ ...client.CreateOption) error {
+			return p.Kube.Update(ctx, o)
+		}
+	}
+	if err := write(ctx, s); err != nil {
+		return nil, fmt.Errorf("write Secret %s/%s: %w", namespace, name, err)
+	}
+	return values, nil
+}
+
+// applyAll applies what whoever installs the platform applies. The Application
+// seed-data waits for its first dump.
+func (p *Platform) applyAll(ctx context.Context) error {
+	t, err := p.tree()
+	if err != nil {
+		return err
+	}
+	for _, dir := range []string{"plugin", "argocd", "applicationsets"} {
+		all, err := t.build(dir)
+		if err != nil {
+			return err
+		}
+		var now []*unstructured.Unstructured
+		for _, u := range all {
+			if u.GetKind() != "Application" || u.GetName() != seedData {
+				now = append(now, u)
+			}
+		}
+		if err := p.apply(ctx, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Platform) waitPlugin(ctx context.Context) error {
+	return p.Wait(ctx, "wait for the plugin", func(ctx context.Context) error {
+		var d appsv1.Deployment
+		if err := p.Kube.Get(ctx, client.ObjectKey{Namespace: PluginNamespace, Name: "plugin"}, &d); err != nil {
+			return err
+		}
+		if d.Status.ObservedGeneration != d.Generation || d.Status.UpdatedReplicas != 1 || d.Status.ReadyReplicas != 1 || d.Status.Replicas != 1 {
+			return fmt.Errorf("Deployment plugin has %d ready pods", d.Status.ReadyReplicas)
+		}
+		return nil
+	})
+}
+
+func (p *Platform) waitSeedPostgres(ctx context.Context) error {
+	if err := p.refreshApplication(ctx, seedPostgres); err != nil {
+		return err
+	}
+	return p.Wait(ctx, "wait for the seed's Postgres", func(ctx context.Context) error {
+		var s appsv1.StatefulSet
+		if err := p.Kube.Get(ctx, client.ObjectKey{Namespace: Seed, Name: "postgres"}, &s); err != nil {
+			return err
+		}
+		if s.Spec.Template.Spec.Containers[0].Image != p.images[seedPostgres] {
+			return errors.New("Argo CD has not synced its new image")
+		}
+		if s.Status.ObservedGeneration != s.Generation || s.Status.UpdatedReplicas != 1 || s.Status.ReadyReplicas != 1 {
+			return fmt.Errorf("StatefulSet postgres has %d ready pods", s.Status.ReadyReplicas)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,241 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"strings"
+	"time"
+
+	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	synccommon "github.com/argoproj/gitops-engine/pkg/sync/common"
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/seedling-dev/seedling/e2e/shop"
+	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/snapshot"
+)
+
+// Refresh is what the seed should hold.
+type Refresh struct {
+	// Dump is the dump's URL, SHA256 its digest or "".
+	Dump   string
+	SHA256 string
+	// Policy is the masking policy; nil is the shop's.
+	Policy []byte
+}
+
+// Request is what seed-request says for it.
+func (p *Platform) Request(r Refresh) (snapshot.Request, error) {
+	if r.Policy == nil {
+		r.Policy = shop.Policy
+	}
+	policy, err := mask.ParsePolicy(r.Policy)
+	if err != nil {
+		return snapshot.Request{}, err
+	}
+	key, err := mask.NewKey(p.key)
+	if err != nil {
+		return snapshot.Request{}, err
+	}
+	return snapshot.Request{Dump: r.Dump, DumpSHA256: r.SHA256, PolicyDigest: policy.Digest(), KeyID: key.ID()}, nil
+}
+
+// SyncError is a sync that Argo CD failed, or failed once and will try again.
+type SyncError struct {
+	Application string
+	Message     string
+}
+
+func (e *SyncError) Error() string {
+	return fmt.Sprintf("Application %s did not sync: %s", e.Application, e.Message)
+}
+
+// RequestDump commits what the seed should hold to acme/platform, and tells
+// Argo CD to look. It returns the commit. Digests are computed here unless
+// want gives them.
+func (p *Platform) RequestDump(ctx context.Context, r Refresh) (revision string, want snapshot.Request, err error) {
+	if want, err = p.Request(r); err != nil {
+		return "", want, fmt.Errorf("refresh the seed: %w", err)
+	}
+	revision, err = p.CommitRequest(ctx, r, want)
+	return revision, want, err
+}
+
+// CommitRequest is [Platform.RequestDump] with the request as given, right or
+// wrong.
+func (p *Platform) CommitRequest(ctx context.Context, r Refresh, want snapshot.Request) (revision string, err error) {
+	if r.Policy == nil {
+		r.Policy = shop.Policy
+	}
+	files, err := p.seedDataTree(want, r.Policy)
+	if err != nil {
+		return "", fmt.Errorf("refresh the seed: %w", err)
+	}
+	revision, err = p.forge.commit(ctx, p.forge.endpoint.User, PlatformRepository, "main", "Seed data from "+dumpName(r.Dump), files)
+	if err != nil {
+		return "", fmt.Errorf("refresh the seed: %w", err)
+	}
+	t, err := p.tree()
+	if err != nil {
+		return "", err
+	}
+	all, err := t.build("applicationsets")
+	if err != nil {
+		return "", err
+	}
+	for _, u := range all {
+		if u.GetKind() == "Application" && u.GetName() == seedData {
+			if err := p.apply(ctx, []*unstructured.Unstructured{u}); err != nil {
+				return "", err
+			}
+		}
+	}
+	return revision, p.refreshApplication(ctx, seedData)
+}
+
+// seedDataTree is the folder seed-data of acme/platform.
+func (p *Platform) seedDataTree(want snapshot.Request, policy []byte) (tree, error) {
+	overlay, err := fs.Sub(gitops, "gitops")
+	if err != nil {
+		return nil, err
+	}
+	t := tree{}
+	if err := t.addFS(overlay); err != nil {
+		return nil, err
+	}
+	t.adapt(p.Cluster.Gitea().InCluster, p.images)
+	maps.DeleteFunc(t, func(name string, _ []byte) bool { return !strings.HasPrefix(name, seedData+"/") })
+	request, err := yaml.Marshal(map[string]any{
+		"apiVersion": "v1",
+		"kind":       "ConfigMap",
+		"metadata":   map[string]any{"name": snapshot.RequestConfigMap},
+		"data": map[string]string{
+			"dump": want.Dump, "dump-sha256": want.DumpSHA256, "policy-digest": want.PolicyDigest, "key-id": want.KeyID,
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	t[seedData+"/seed-request.yaml"], t[seedData+"/policy.yaml"] = request, policy
+	return t, nil
+}
+
+// dumpName is the last part of a dump's address.
+func dumpName(url string) string {
+	name, _, _ := strings.Cut(url, "?")
+	return name[strings.LastIndexByte(name, '/')+1:]
+}
+
+// Refresh gives the seed a dump the way people do, by a commit, and returns the
+// snapshot that came of it. The error is a [SyncError] when the import or the
+// backup failed.
+func (p *Platform) Refresh(ctx context.Context, r Refresh) (*velerov1.Backup, error) {
+	revision, want, err := p.RequestDump(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.WaitSynced(ctx, seedData, revision); err != nil {
+		return nil, err
+	}
+	return p.NewestSnapshot(ctx, want)
+}
+
+// NewestSnapshot is the newest usable snapshot of the seed for the request.
+func (p *Platform) NewestSnapshot(ctx context.Context, want snapshot.Request) (*velerov1.Backup, error) {
+	var all velerov1.BackupList
+	if err := p.Kube.List(ctx, &all, client.InNamespace(VeleroNamespace)); err != nil {
+		return nil, fmt.Errorf("list Backups: %w", err)
+	}
+	return snapshot.Newest(all.Items, Seed, want, time.Now())
+}
+
+// SyncSeed syncs the seed's data again as the CronJob does, by an operation on
+// its Application, and waits until it has ended.
+func (p *Platform) SyncSeed(ctx context.Context) error {
+	var app argov1alpha1.Application
+	key := client.ObjectKey{Namespace: ArgoCDNamespace, Name: seedData}
+	if err := p.Kube.Get(ctx, key, &app); err != nil {
+		return fmt.Errorf("sync the seed: %w", err)
+	}
+	before := app.Status.OperationState
+	patch := client.MergeFrom(app.DeepCopy())
+	app.Operation = &argov1alpha1.Operation{
+		InitiatedBy: argov1alpha1.OperationInitiator{Username: "schedule"},
+		Sync:        &argov1alpha1.SyncOperation{},
+	}
+	if err := p.Kube.Patch(ctx, &app, patch); err != nil {
+		return fmt.Errorf("sync the seed: %w", err)
+	}
+	return p.Wait(ctx, "sync the seed", func(ctx context.Context) error {
+		if err := p.Kube.Get(ctx, key, &app); err != nil {
+			return err
+		}
+		s := app.Status.OperationState
+		if s == nil || (before != nil && !s.StartedAt.After(before.StartedAt.Time)) {
+			return errors.New("the operation has not started")
+		}
+		return p.operation(&app)
+	})
+}
+
+// refreshApplication makes Argo CD look at Git now; a webhook would.
+func (p *Platform) refreshApplication(ctx context.Context, name string) error {
+	app := &argov1alpha1.Application{}
+	app.Namespace, app.Name = ArgoCDNamespace, name
+	patch := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"argocd.argoproj.io/refresh":"normal"}}}`))
+	if err := p.Kube.Patch(ctx, app, patch); err != nil {
+		return fmt.Errorf("refresh Application %s: %w", name, err)
+	}
+	return nil
+}
+
+// WaitSynced waits until an Application's sync of the given commit has
+// succeeded. The first attempt that failed is a [SyncError].
+func (p *Platform) WaitSynced(ctx context.Context, application, revision string) error {
+	return p.Wait(ctx, "wait for Application "+application, func(ctx context.Context) error {
+		var app argov1alpha1.Application
+		if err := p.Kube.Get(ctx, client.ObjectKey{Namespace: ArgoCDNamespace, Name: application}, &app); err != nil {
+			return err
+		}
+		s := app.Status.OperationState
+		if s == nil || s.Operation.Sync == nil || s.Operation.Sync.Revision != revision {
+			// Nothing changed that is tracked: synced without an operation.
+			if app.Status.Sync.Revision == revision && app.Status.Sync.Status == argov1alpha1.SyncStatusCodeSynced {
+				return nil
+			}
+			if app.Status.Sync.Revision != revision {
+				for _, c := range app.Status.Conditions {
+					if c.Type == argov1alpha1.ApplicationConditionComparisonError {
+						return fmt.Errorf("Argo CD cannot compare it: %s", c.Message)
+					}
+				}
+				return errors.New("Argo CD has not seen the commit")
+			}
+			return errors.New("its sync has not started")
+		}
+		return p.operation(&app)
+	})
+}
+
+// operation judges the Application's operation: nil when it succeeded, final
+// when it failed.
+func (*Platform) operation(app *argov1alpha1.Application) error {
+	s := app.Status.OperationState
+	switch s.Phase {
+	case synccommon.OperationSucceeded:
+		return nil
+	case synccommon.OperationFailed, synccommon.OperationError:
+		return Final(&SyncError{app.Name, s.Message})
+	}
+	if s.RetryCount > 0 {
+		return Final(&SyncError{app.Name, s.Message})
+	}
+	return fmt.Errorf("its sync is %s: %s", s.Phase, s.Message)
+}

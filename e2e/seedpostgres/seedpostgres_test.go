@@ -1,0 +1,355 @@
+package seedpostgres
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seedling-dev/seedling/e2e/cluster"
+)
+
+// image builds the image once.
+var image = sync.OnceValues(func() (string, error) {
+	return cluster.BuildImage(context.Background(), "seed-postgres")
+})
+
+// data is where a claim is mounted.
+const data = "/var/lib/postgresql/data"
+
+// volume is an empty volume, and the container that it is mounted in. Verbs run
+// in it one after the other, as the containers of a pod do, under the limits of
+// restricted Pod Security with a read-only root.
+type volume struct {
+	t         *testing.T
+	container string
+}
+
+func newVolume(t *testing.T) volume {
+	t.Helper()
+	v := volume{t, start(t)}
+	t.Cleanup(func() { docker("rm", "--force", v.container) })
+	return v
+}
+
+func start(t *testing.T) string {
+	t.Helper()
+	ref, err := image()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(must(t, "run", "--detach", "--init",
+		"--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
+		"--tmpfs", "/tmp:uid=999,gid=999", "--tmpfs", "/run/postgresql:uid=999,gid=999,mode=0700", "--tmpfs", data+":uid=999,gid=999,mode=0770",
+		"--volume", goldenVolume+":/golden:ro", "--workdir", data, "--entrypoint", "sleep", ref, "infinity"))
+}
+
+// run runs a verb to its end and returns what it said and its exit code.
+func (v volume) run(env []string, args ...string) (string, int) {
+	all := []string{"exec"}
+	for _, e := range env {
+		all = append(all, "--env", e)
+	}
+	return docker(append(append(all, v.container, "seed-postgres"), args...)...)
+}
+
+// shell runs a script in the volume as its owner.
+func (v volume) shell(script string) {
+	v.t.Helper()
+	must(v.t, "exec", v.container, "sh", "-euc", script)
+}
+
+// server is a running Postgres.
+type server struct{ volume }
+
+// serve starts Postgres on the volume and waits until it answers.
+func (v volume) serve() server {
+	v.t.Helper()
+	s := server{v}
+	must(v.t, "exec", "--detach", v.container, "sh", "-c", "exec seed-postgres serve >/tmp/log 2>&1")
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		if _, code := docker("exec", v.container, "pg_isready", "-q", "-h", "127.0.0.1"); code == 0 {
+			return s
+		}
+		if time.Now().After(deadline) {
+			v.t.Fatalf("Postgres does not answer: %s", s.logs())
+		}
+	}
+}
+
+// kill ends it as a power cut would: nothing is flushed, and the lock file
+// stays.
+func (s server) kill() {
+	s.t.Helper()
+	s.shell(`pid=$(head -n 1 pgdata/postmaster.pid); kill -KILL "$pid"; while cat /proc/[0-9]*/comm 2>/dev/null | grep -qx postgres; do sleep 0.05; done`)
+}
+
+func (s server) logs() string {
+	out, _ := docker("exec", s.container, "cat", "/tmp/log")
+	return out
+}
+
+// sql runs statements as superuser.
+func (s server) sql(database, statements string) string {
+	s.t.Helper()
+	return strings.TrimSpace(must(s.t, "exec", s.container, "psql", "-XAtqU", "postgres", "-d", database, "-v", "ON_ERROR_STOP=1", "-c", statements))
+}
+
+// login runs a statement over the network.
+func (s server) login(user, password, database, statement string) (string, bool) {
+	out, code := docker("exec", "--env", "PGPASSWORD="+password, s.container, "psql", "-XAtqw", "-h", "127.0.0.1", "-U", user, "-d", database, "-c", statement)
+	return strings.TrimSpace(out), code == 0
+}
+
+func docker(args ...string) (string, int) {
+	var out bytes.Buffer
+	cmd := exec.Command("docker", args...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return out.String(), 0
+	case errors.As(err, &exit):
+		return out.String(), exit.ExitCode()
+	default:
+		return err.Error(), -1
+	}
+}
+
+func must(t *testing.T, args ...string) string {
+	t.Helper()
+	out, code := docker(args...)
+	if code != 0 {
+		t.Fatalf("docker %s: exit code %d: %s", strings.Join(args, " "), code, out)
+	}
+	return out
+}
+
+// lastLine is what becomes the termination message's end.
+func lastLine(out string) string {
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	return lines[len(lines)-1]
+}
+
+var seedSecrets = []string{"POSTGRES_PASSWORD=super'1", "POSTGRES_BACKUP_PASSWORD=backup1"}
+
+// goldenVolume keeps what imported copies from.
+var goldenVolume = "seedling-test-golden-" + rand.Text()
+
+// golden makes it once.
+var golden sync.Once
+
+// imported is a volume that looks as after an import: database app with a
+// marker, rows, and a role with a password of the seed's; the server was killed,
+// because a snapshot is taken of a running one.
+func imported(t *testing.T) volume {
+	t.Helper()
+	golden.Do(func() {
+		v := newVolume(t)
+		if out, code := v.run(seedSecrets, "init"); code != 0 {
+			t.Fatalf("init: %s", out)
+		}
+		s := v.serve()
+		s.sql("postgres", "CREATE DATABASE app OWNER app")
+		s.sql("postgres", "CREATE ROLE reporting LOGIN PASSWORD 'of-the-seed'")
+		s.sql("app", "CREATE SCHEMA seedling; CREATE TABLE seedling.marker (import_id uuid, volume_id uuid)")
+		s.sql("app", "INSERT INTO seedling.marker VALUES (gen_random_uuid(), '"+s.sql("postgres", "SELECT id FROM seedling.volume")+"')")
+		s.sql("app", "CREATE TABLE t (n int); ALTER TABLE t OWNER TO app; INSERT INTO t SELECT generate_series(1, 1000)")
+		s.kill()
+		ref, _ := image()
+		v.shell("tar -cf /tmp/golden.tar pgdata")
+		must(t, "run", "--rm", "--volume", goldenVolume+":/golden", "--user", "0", "--entrypoint", "chown", ref, "999:999", "/golden")
+		copied := exec.Command("sh", "-c", `docker exec "$1" cat /tmp/golden.tar | docker run --rm -i --volume "$2:/golden" --entrypoint tar "$3" -C /golden -xf -`, "sh", v.container, goldenVolume, ref)
+		if out, err := copied.CombinedOutput(); err != nil {
+			t.Fatalf("keep the imported volume: %v: %s", err, out)
+		}
+	})
+	v := newVolume(t)
+	v.shell("cp -a /golden/pgdata .")
+	return v
+}
+
+func TestMain(m *testing.M) {
+	m.Run() // the process ends with what it returned
+	docker("volume", "rm", goldenVolume)
+}
+
+func TestInit(t *testing.T) {
+	t.Parallel()
+	v := newVolume(t)
+	out, code := v.run(seedSecrets, "init")
+	if code != 0 || !strings.Contains(lastLine(out), "made a fresh volume") {
+		t.Fatalf("exit code %d: %s", code, out)
+	}
+	s := v.serve()
+	id := s.sql("postgres", "SELECT id FROM seedling.volume")
+	if file := strings.TrimSpace(must(t, "exec", s.container, "cat", "/var/lib/postgresql/data/pgdata/seedling-volume")); file != id || len(id) != 36 {
+		t.Errorf("the file says %q and the database %q", file, id)
+	}
+	for what, want := range map[string]string{
+		"SHOW data_checksums": "on", "SHOW server_encoding": "UTF8", "SHOW log_statement": "none",
+		"SELECT rolname FROM pg_roles WHERE rolcanlogin AND NOT rolsuper ORDER BY 1": "app\nseed_backup",
+		"SELECT count(*) FROM pg_collation WHERE collname = 'en_US.utf8'":            "1",
+	} {
+		if got := s.sql("postgres", what); got != want {
+			t.Errorf("%s: %q, want %q", what, got, want)
+		}
+	}
+	if mode := strings.TrimSpace(must(t, "exec", s.container, "stat", "-c", "%a %u:%g", "/var/lib/postgresql/data/pgdata")); mode != "700 999:999" {
+		t.Errorf("PGDATA is %s", mode)
+	}
+
+	logins := []struct {
+		user, password, statement string
+		ok                        bool
+	}{
+		{"postgres", "super'1", "SELECT 1", true},
+		{"postgres", "wrong", "SELECT 1", false},
+		{"postgres", "", "SELECT 1", false},
+		{"app", "", "SELECT 1", false},
+		{"seed_backup", "backup1", "CHECKPOINT; SELECT id FROM seedling.volume", true},
+		{"seed_backup", "backup1", "SELECT rolpassword FROM pg_authid", false},
+		{"seed_backup", "backup1", "DELETE FROM seedling.volume", false},
+	}
+	for _, l := range logins {
+		if out, ok := s.login(l.user, l.password, "postgres", l.statement); ok != l.ok {
+			t.Errorf("%s with %q runs %q: %v, want %v: %s", l.user, l.password, l.statement, ok, l.ok, out)
+		}
+	}
+	s.kill()
+
+	// A second start is no second volume, and the Secret is what holds.
+	if out, code := v.run([]string{"POSTGRES_PASSWORD=super2"}, "init"); code != 0 || !strings.Contains(lastLine(out), id+" is ours") {
+		t.Fatalf("second init: exit code %d: %s", code, out)
+	}
+	s = v.serve()
+	for password, want := range map[string]bool{"super'1": false, "super2": true} {
+		if out, ok := s.login("postgres", password, "postgres", "SELECT 1"); ok != want {
+			t.Errorf("after the change, %s works: %v: %s", password, ok, out)
+		}
+	}
+	if out, ok := s.login("seed_backup", "backup1", "postgres", "SELECT 1"); ok {
+		t.Errorf("a password that left the Secret still works: %s", out)
+	}
+}
+
+func TestInitAfterAnInterruption(t *testing.T) {
+	t.Parallel()
+	v := newVolume(t)
+	v.shell("mkdir -p pgdata.new/base lost+found; echo 17 > pgdata.new/PG_VERSION; echo half > pgdata.new/base/1")
+	if out, code := v.run(seedSecrets, "init"); code != 0 {
+		t.Fatalf("exit code %d: %s", code, out)
+	}
+	v.serve()
+}
+
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		volume  func(*testing.T) volume
+		prepare string
+		sql     string
+		env     []string
+		args    []string
+		says    string
+	}{
+		{"init of a volume with other files", newVolume, "echo raw > dump.sql", "", seedSecrets, []string{"init"}, "the volume is not empty (/var/lib/postgresql/data/dump.sql)"},
+		{"init of a volume with hidden files", newVolume, "echo raw > .dump", "", seedSecrets, []string{"init"}, "the volume is not empty (/var/lib/postgresql/data/.dump)"},
+		{"init over another's data directory", newVolume, "initdb -D pgdata -A trust >/dev/null", "", seedSecrets, []string{"init"}, "not made by seed-postgres"},
+		{"init over a folder without data", newVolume, "mkdir pgdata", "", seedSecrets, []string{"init"}, "PG_VERSION is missing"},
+		{"init without a password", newVolume, "", "", nil, []string{"init"}, "the superuser has no password"},
+		{"init with an argument", newVolume, "", "", seedSecrets, []string{"init", "-c", "x=y"}, "init takes no arguments"},
+		{"init with a data directory from elsewhere", imported, "cat /proc/sys/kernel/random/uuid > pgdata/seedling-volume", "", seedSecrets, []string{"init"}, "the two do not belong together"},
+
+		{"serve of an empty volume", newVolume, "", "", nil, []string{"serve"}, "an empty database is never made here"},
+		{"serve of another's data directory", newVolume, "initdb -D pgdata -A trust >/dev/null", "", nil, []string{"serve"}, "not made by seed-postgres"},
+		{"nothing to do", newVolume, "", "", nil, nil, "say what to do"},
+
+		{"open of an empty volume", newVolume, "", "", []string{"POSTGRES_PASSWORD=p"}, []string{"open"}, "nothing was restored into this claim"},
+		{"open of another's data directory", newVolume, "initdb -D pgdata -A trust >/dev/null", "", []string{"POSTGRES_PASSWORD=p"}, []string{"open"}, "not made by seed-postgres"},
+		{"open without a password", imported, "", "", nil, []string{"open"}, "the preview has no password"},
+		{"open of another major version", imported, "echo 16 > pgdata/PG_VERSION", "", []string{"POSTGRES_PASSWORD=p"}, []string{"open"}, "written by Postgres 16 and this image runs Postgres 17"},
+		{"open of a stamp that is none", imported, "echo yes > pgdata/seedling-volume", "", []string{"POSTGRES_PASSWORD=p"}, []string{"open"}, "is not a UUID"},
+		{"open without the database", imported, "", "", []string{"POSTGRES_PASSWORD=p", "POSTGRES_DATABASE=it's"}, []string{"open"}, "no database it's"},
+		{"open for a role that is not there", imported, "", "", []string{"POSTGRES_PASSWORD=p", "POSTGRES_USERNAME=it's"}, []string{"open"}, "no role it's"},
+		{"open without a marker", imported, "", "DROP TABLE seedling.marker", []string{"POSTGRES_PASSWORD=p"}, []string{"open"}, "carries no seedling.marker"},
+		{"open with an empty marker", imported, "", "DELETE FROM seedling.marker", []string{"POSTGRES_PASSWORD=p"}, []string{"open"}, "carries no seedling.marker"},
+		{"open with two markers", imported, "", "INSERT INTO seedling.marker SELECT * FROM seedling.marker", []string{"POSTGRES_PASSWORD=p"}, []string{"open"}, "more than one"},
+		{"open with the marker of another volume", imported, "", "UPDATE seedling.marker SET volume_id = gen_random_uuid()", []string{"POSTGRES_PASSWORD=p"}, []string{"open"}, "is of another volume"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			v := test.volume(t)
+			if test.prepare != "" {
+				v.shell(test.prepare)
+			}
+			if test.sql != "" {
+				s := v.serve()
+				s.sql("app", test.sql)
+				s.kill()
+			}
+			out, code := v.run(test.env, test.args...)
+			if code != 2 || !strings.Contains(lastLine(out), test.says) {
+				t.Errorf("exit code %d, last line %q does not say %q", code, lastLine(out), test.says)
+			}
+			if t.Failed() {
+				t.Log(out)
+			}
+		})
+	}
+}
+
+func TestOpen(t *testing.T) {
+	t.Parallel()
+	v := imported(t)
+	for _, password := range []string{"it's \"new\" $HOME \\x", "again"} { // at every start of the pod
+		out, code := v.run([]string{"POSTGRES_PASSWORD=" + password}, "open")
+		if code != 0 || !strings.Contains(lastLine(out), "database app is restored and opened for role app") {
+			t.Fatalf("exit code %d: %s", code, out)
+		}
+		if strings.Contains(out, "ALTER") || strings.Contains(out, "new") && strings.Contains(out, "HOME") {
+			t.Errorf("the password or its statement was said: %s", out)
+		}
+		s := v.serve()
+		if got, ok := s.login("app", password, "app", "INSERT INTO t VALUES (0); SELECT count(*) >= 1000 FROM t"); !ok || got != "t" {
+			t.Errorf("app logs in: %v, %s", ok, got)
+		}
+		for user, old := range map[string]string{"postgres": "super'1", "seed_backup": "backup1", "reporting": "of-the-seed"} {
+			if got, ok := s.login(user, old, "app", "SELECT 1"); ok {
+				t.Errorf("the seed's password of %s works in a preview: %s", user, got)
+			}
+		}
+		if got := s.sql("postgres", "SELECT count(*) FROM pg_authid WHERE rolpassword IS NOT NULL"); got != "1" {
+			t.Errorf("%s roles have a password, want 1", got)
+		}
+		s.kill()
+	}
+}
+
+func TestRowsStayOutOfTheLog(t *testing.T) {
+	t.Parallel()
+	v := imported(t)
+	s := v.serve()
+	s.sql("app", "CREATE TABLE u (n int PRIMARY KEY, c text CHECK (c <> 'canary-check'))")
+	for _, statement := range []string{
+		"SELECT 'canary-cast'::int",
+		"INSERT INTO u VALUES (1, 'canary-check')",
+		"INSERT INTO u VALUES (1, 'canary-unique'), (1, 'canary-unique')",
+		"COPY u FROM PROGRAM 'echo canary-copy'",
+		"DO $$ BEGIN RAISE WARNING 'canary-warning'; RAISE EXCEPTION 'canary-exception'; END $$",
+		"SELECT 'canary-syntax' FROM nowhere",
+	} {
+		docker("exec", s.container, "psql", "-XqU", "postgres", "-d", "app", "-c", statement)
+	}
+	if logs := s.logs(); strings.Contains(logs, "canary") || !strings.Contains(logs, "ready to accept connections") {
+		t.Errorf("the log says:\n%s", logs)
+	}
+}

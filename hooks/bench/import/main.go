@@ -1,0 +1,319 @@
+// Command import measures seed-import against pg_restore and against masking
+// in place, on one generated database: see `make bench-import`.
+//
+// Everything runs in one container, over TCP to the same server with the same
+// settings, in interleaved rounds. Its last lines are FIGURE lines: medians.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/internal/pgtest"
+)
+
+func main() { os.Exit(hook.Main("bench-import", run)) }
+
+type bench struct {
+	env    hook.Env
+	dir    string // on the host, mounted at /bench
+	server *pgtest.Server
+	jobs   int
+	cpu    float64 // seconds of the last timed command
+}
+
+func run(ctx context.Context, env hook.Env) error {
+	set := flag.NewFlagSet("bench-import", flag.ContinueOnError)
+	size := set.Float64("size", 3, "`GB` of COPY text")
+	rounds := set.Int("rounds", 5, "interleaved `rounds`")
+	wal := set.String("wal-level", "minimal", "the server's wal_level: minimal, as seeds have it, or replica")
+	jobs := set.Int("jobs", 2, "seed-import's `sessions`")
+	shapes := set.String("shapes", "even,skewed", "which archives: even, skewed")
+	peers := set.String("peers", "1,2,4", "pg_restore's `-j`, separated by commas")
+	inPlace := set.Bool("in-place", true, "measure pg_restore, UPDATE in place and VACUUM FULL, once")
+	keep := set.Bool("unmasked", true, "measure seed-import with everything kept, too")
+	profile := set.String("profile", "", "a `folder` for CPU profiles of seed-import")
+	if err := hook.ParseFlags(set, env); err != nil {
+		return err
+	}
+	cache := env.Getenv("SEEDLING_CACHE")
+	if cache == "" {
+		home, err := os.UserCacheDir()
+		if err != nil {
+			return err
+		}
+		cache = filepath.Join(home, "seedling")
+	}
+	dir, err := filepath.Abs(filepath.Join(cache, "bench-import"))
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	if err := os.Chmod(dir, 0o777); err != nil {
+		return err
+	}
+	b := &bench{env: env, dir: dir, jobs: *jobs}
+	if err := b.build(ctx); err != nil {
+		return err
+	}
+	b.server, err = pgtest.RunMounted(ctx, dir+":/bench",
+		"-c", "fsync=on", "-c", "shared_buffers=1GB", "-c", "max_wal_size=8GB", "-c", "maintenance_work_mem=512MB", "-c", "checkpoint_timeout=30min", "-c", "autovacuum=off", "-c", "wal_level="+*wal)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = b.server.Stop() }()
+	var figures []string
+	for shape := range strings.SplitSeq(*shapes, ",") {
+		suffix := ""
+		if shape != "even" {
+			suffix = "_" + shape
+		}
+		lines, err := b.shape(ctx, shape, suffix, *size, *rounds, strings.Split(*peers, ","), *inPlace, *keep, *profile)
+		if err != nil {
+			return err
+		}
+		figures = append(figures, lines...)
+	}
+	fmt.Fprintln(env.Stdout)
+	for _, f := range figures {
+		fmt.Fprintln(env.Stdout, f)
+	}
+	return nil
+}
+
+// build makes the static binary that the image holds.
+func (b *bench) build(ctx context.Context) error {
+	c := exec.CommandContext(ctx, "go", "build", "-tags", "profile", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(b.dir, "seed-import"), "github.com/seedling-dev/seedling/hooks/cmd/seed-import")
+	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	c.Stderr = b.env.Stderr
+	if err := c.Run(); err != nil {
+		return fmt.Errorf("build seed-import: %w", err)
+	}
+	return errors.Join(
+		os.WriteFile(filepath.Join(b.dir, "key"), []byte(strings.Repeat("0123456789abcdef", 4)), 0o644),
+		os.WriteFile(filepath.Join(b.dir, "masked.yaml"), []byte(maskedPolicy), 0o644),
+		os.WriteFile(filepath.Join(b.dir, "kept.yaml"), []byte(keptPolicy), 0o644),
+	)
+}
+
+// sh runs a command in the container and returns its output.
+func (b *bench) sh(ctx context.Context, command string) (string, error) {
+	c := exec.CommandContext(ctx, "docker", "exec", "-i", "-e", "PGPASSWORD=test-password", "-e", "PGHOST=127.0.0.1", "-e", "PGUSER=postgres", "-e", "PGSSLMODE=disable", b.server.ID(), "bash", "-c", command)
+	var out, stderr strings.Builder
+	c.Stdout, c.Stderr = &out, &stderr
+	if err := c.Run(); err != nil {
+		s := stderr.String()
+		return "", fmt.Errorf("%s: %w: %s", command, err, s[max(0, len(s)-2000):])
+	}
+	return out.String(), nil
+}
+
+// timed runs a command and returns the seconds it took. It notes the CPU time
+// of client and server together, which other work on the machine disturbs
+// less.
+func (b *bench) timed(ctx context.Context, command string) (float64, error) {
+	before, err := b.usage(ctx)
+	if err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	if _, err = b.sh(ctx, command); err != nil {
+		return 0, err
+	}
+	seconds := time.Since(start).Seconds()
+	after, err := b.usage(ctx)
+	b.cpu = after - before
+	return seconds, err
+}
+
+// usage is the container's CPU time in seconds.
+func (b *bench) usage(ctx context.Context) (float64, error) {
+	out, err := b.sh(ctx, "cat /sys/fs/cgroup/cpuacct/cpuacct.usage 2>/dev/null || awk '/usage_usec/ {print $2 * 1000}' /sys/fs/cgroup/cpu.stat")
+	if err != nil {
+		return 0, err
+	}
+	ns, err := strconv.ParseFloat(strings.TrimSpace(out), 64)
+	return ns / 1e9, err
+}
+
+// shape measures one archive.
+func (b *bench) shape(ctx context.Context, shape, suffix string, size float64, rounds int, peers []string, inPlace, keep bool, profile string) ([]string, error) {
+	log := func(format string, args ...any) { fmt.Fprintf(b.env.Stdout, format+"\n", args...) }
+	archive := fmt.Sprintf("%s-%g.dump", shape, size)
+	if _, err := os.Stat(filepath.Join(b.dir, archive)); err != nil {
+		log("make an archive of %g GB, %s", size, shape)
+		if err := b.generate(ctx, shape, size, archive); err != nil {
+			return nil, err
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(b.dir, archive+".bytes"))
+	if err != nil {
+		return nil, err
+	}
+	bytes, err := strconv.ParseFloat(strings.TrimSpace(string(text)), 64)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(filepath.Join(b.dir, archive))
+	if err != nil {
+		return nil, err
+	}
+	log("%s: %.0f MB of COPY text, %.0f MB as -Fc", archive, bytes/1e6, float64(info.Size())/1e6)
+	results := map[string][]float64{}
+	var memory []float64
+	add := func(name string, s float64) {
+		results[name] = append(results[name], s)
+		log("  %-24s %7.1f s   %6.1f MB/s   %6.1f CPU s", name, s, bytes/1e6/s, b.cpu)
+	}
+	for round := range rounds {
+		log("round %d of %d", round+1, rounds)
+		for _, j := range peers {
+			if err := b.reset(ctx); err != nil {
+				return nil, err
+			}
+			s, err := b.timed(ctx, "PGOPTIONS='-c synchronous_commit=off' pg_restore -d app -j "+j+" --no-owner /bench/"+archive)
+			if err != nil {
+				return nil, err
+			}
+			add("pg_restore -j"+j, s)
+		}
+		policies := []string{"masked"}
+		if keep {
+			policies = append(policies, "kept")
+		}
+		for _, policy := range policies {
+			if err := b.reset(ctx); err != nil {
+				return nil, err
+			}
+			all, outside, peak, err := b.seedImport(ctx, archive, policy, profile)
+			if err != nil {
+				return nil, err
+			}
+			add("seed-import "+policy, all-outside)
+			log("  %-24s %7.1f s   peak %.0f MB", "  with VACUUM, ANALYZE", all, peak)
+			if policy == "masked" {
+				memory = append(memory, peak)
+			}
+		}
+	}
+	if inPlace {
+		if err := b.reset(ctx); err != nil {
+			return nil, err
+		}
+		s, err := b.timed(ctx, "PGOPTIONS='-c synchronous_commit=off' pg_restore -d app -j 2 --no-owner /bench/"+archive+" && psql -X -q -v ON_ERROR_STOP=1 -d app -c '"+updateInPlace+"' && vacuumdb -q --full -j 2 app")
+		if err != nil {
+			return nil, err
+		}
+		add("in place", s)
+	}
+	var best float64
+	for _, j := range peers {
+		if m := median(results["pg_restore -j"+j]); best == 0 || m < best {
+			best = m
+		}
+	}
+	masked := median(results["seed-import masked"])
+	figures := []string{
+		fmt.Sprintf("FIGURE import_masked_vs_pg_restore%s %.3f ratio", suffix, masked/best),
+		fmt.Sprintf("FIGURE import_masked_rate%s %.1f MB/s", suffix, bytes/1e6/masked),
+		fmt.Sprintf("FIGURE import_peak_memory%s %.0f MB", suffix, median(memory)),
+	}
+	if keep {
+		figures = append(figures, fmt.Sprintf("FIGURE import_unmasked_vs_pg_restore%s %.3f ratio", suffix, median(results["seed-import kept"])/best))
+	}
+	if inPlace {
+		figures = append(figures, fmt.Sprintf("FIGURE import_masked_vs_update_in_place%s %.3f ratio", suffix, masked/results["in place"][0]))
+	}
+	return figures, nil
+}
+
+// reset leaves an empty database app, and nothing of the run before to be
+// written.
+func (b *bench) reset(ctx context.Context) error {
+	_, err := b.sh(ctx, `psql -X -q -d postgres -c 'DROP DATABASE IF EXISTS app WITH (FORCE)' -c 'DELETE FROM seedling.ledger' 2>/dev/null; psql -X -q -v ON_ERROR_STOP=1 -d postgres -c 'CREATE DATABASE app TEMPLATE template0' -c CHECKPOINT && sync`)
+	return err
+}
+
+// seedImport measures one import: all of it, what of it was VACUUM and
+// ANALYZE, and the process' peak memory in MB.
+func (b *bench) seedImport(ctx context.Context, archive, policy, profile string) (all, outside, peak float64, err error) {
+	variables := "SEED_TARGET='host=127.0.0.1 user=postgres password=test-password sslmode=disable'"
+	if profile != "" {
+		variables += " SEED_IMPORT_PROFILE=/bench/" + policy + ".pprof"
+	}
+	_, err = b.timed(ctx, fmt.Sprintf("%s /bench/seed-import --dump /bench/%s --policy /bench/%s.yaml --key-file /bench/key --jobs %d --report /bench/report.json >/bench/log 2>&1 & pid=$!; peak=0; while kill -0 $pid 2>/dev/null; do p=$(grep VmHWM /proc/$pid/status 2>/dev/null | tr -dc 0-9); [ -n \"$p\" ] && peak=$p; sleep 0.3; done; echo $peak >/bench/peak; wait $pid || { tail -5 /bench/log >&2; exit 1; }", variables, archive, policy, b.jobs))
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	content, err := os.ReadFile(filepath.Join(b.dir, "report.json"))
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	var report struct {
+		Started  time.Time `json:"started"`
+		Finished time.Time `json:"finished"`
+		Phases   []struct {
+			Name    string  `json:"name"`
+			Seconds float64 `json:"seconds"`
+		} `json:"phases"`
+	}
+	if err := json.Unmarshal(content, &report); err != nil {
+		return 0, 0, 0, err
+	}
+	// The loop above looks every 0.3 seconds; the report knows better.
+	all = report.Finished.Sub(report.Started).Seconds()
+	for _, p := range report.Phases {
+		fmt.Fprintf(b.env.Stdout, "      %6.1f s %s\n", p.Seconds, p.Name)
+		if strings.Contains(p.Name, "vacuum") {
+			outside += p.Seconds
+		}
+	}
+	content, err = os.ReadFile(filepath.Join(b.dir, "peak"))
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	kb, err := strconv.ParseFloat(strings.TrimSpace(string(content)), 64)
+	if profile != "" && err == nil {
+		if err := os.MkdirAll(profile, 0o755); err != nil {
+			return 0, 0, 0, err
+		}
+		err = copyFile(filepath.Join(b.dir, policy+".pprof"), filepath.Join(profile, policy+".pprof"))
+	}
+	return all, outside, kb / 1024, err
+}
+
+func copyFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}
+
+func median(list []float64) float64 {
+	if len(list) == 0 {
+		return 0
+	}
+	s := slices.Sorted(slices.Values(list))
+	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
+}

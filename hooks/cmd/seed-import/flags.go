@@ -1,0 +1,148 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"regexp"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/seedling-dev/seedling/hooks/dump"
+	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/seed"
+)
+
+// flags are those of all verbs; each verb registers what it takes.
+type flags struct {
+	set *flag.FlagSet
+
+	dump, dumpFile, dumpSHA256, dumpCredentials string
+	policy, policyDigest, keyFile, keyID        string
+	targetFile, database, owner, report         string
+	jobs                                        int
+	wait                                        time.Duration
+}
+
+func newFlags(verb string) *flags {
+	f := &flags{set: flag.NewFlagSet("seed-import "+verb, flag.ContinueOnError)}
+	return f
+}
+
+func (f *flags) aboutDump() {
+	f.set.StringVar(&f.dump, "dump", "", "`URL` or path of the dump: a file, a directory, s3://, gs://, azblob:// or https://")
+	f.set.StringVar(&f.dumpFile, "dump-file", "", "a `file` that holds the URL, for one that is signed")
+	f.set.StringVar(&f.dumpSHA256, "dump-sha256", "", "the dump's sha256 in `hex`, if declared: the import fails where it differs")
+	f.set.StringVar(&f.dumpCredentials, "dump-credentials", "", "a `directory` with a file per credential: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, ...")
+}
+
+func (f *flags) aboutPolicy() {
+	f.set.StringVar(&f.policy, "policy", "", "the policy's `file`")
+	f.set.StringVar(&f.policyDigest, "policy-digest", "", "the `digest` the policy must have; any if empty")
+	f.set.StringVar(&f.keyFile, "key-file", "", "the `file` of the key that masks depend on")
+	f.set.StringVar(&f.keyID, "key-id", "", "the `id` the key must have; any if empty")
+}
+
+func (f *flags) aboutTarget() {
+	f.set.StringVar(&f.targetFile, "target-file", "", "a `file` with the libpq connection string of the seed's Postgres; the environment variable SEED_TARGET otherwise")
+	f.set.StringVar(&f.database, "database", "app", "the seed's `database`")
+	f.set.StringVar(&f.owner, "owner", "app", "the application's `role`, which owns what the dump's unmapped roles own")
+	f.set.IntVar(&f.jobs, "jobs", max(2, runtime.NumCPU()), "how many sessions load at once")
+	f.set.DurationVar(&f.wait, "wait", 5*time.Minute, "how long to wait for a Postgres that does not answer yet")
+	f.set.StringVar(&f.report, "report", "", "a `file` for the report in JSON")
+}
+
+var hexDigest = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
+
+// options checks the flags, all at once, and reads the files they name.
+func (f *flags) options(env hook.Env) (o seed.Options, err error) {
+	if err := hook.ParseFlags(f.set, env); err != nil {
+		return o, err
+	}
+	var errs []error
+	add := func(err error) {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	has := func(name string) bool { return f.set.Lookup(name) != nil }
+	o.DumpOptions.Credentials = f.dumpCredentials
+	o.Database, o.Owner, o.Jobs, o.Wait, o.Log = f.database, f.owner, f.jobs, f.wait, env.Log
+	if has("dump") {
+		o.Dump, err = f.dumpURL()
+		add(err)
+		if f.dumpSHA256 != "" && !hexDigest.MatchString(f.dumpSHA256) {
+			add(errors.New("--dump-sha256 is not a sha256: 64 hexadecimal digits"))
+		}
+		o.DumpSHA256 = strings.ToLower(f.dumpSHA256)
+	}
+	if has("policy") {
+		o.Policy, err = readPolicy(f.policy)
+		add(err)
+		if o.Policy != nil && f.policyDigest != "" && !strings.EqualFold(f.policyDigest, o.Policy.Digest()) {
+			add(errors.New("--policy-digest says " + f.policyDigest + ", the policy's digest is " + o.Policy.Digest() + ": write that into the seed-request (seed-import request prints it)"))
+		}
+		if f.keyFile == "" {
+			add(errors.New("--key-file is missing: a file with a key of at least 32 bytes, from `openssl rand -hex 32`"))
+		} else {
+			o.Key, err = mask.LoadKey(f.keyFile)
+			add(err)
+			if err == nil && f.keyID != "" && !strings.EqualFold(f.keyID, o.Key.ID()) {
+				add(errors.New("--key-id says " + f.keyID + ", the key's id is " + o.Key.ID() + ": write that into the seed-request (seed-import request prints it), or mount the other key"))
+			}
+		}
+	}
+	if has("database") {
+		switch f.database {
+		case "", "postgres", "template0", "template1":
+			add(errors.New("--database must be the seed's own database, and not " + f.database))
+		}
+		if f.owner == "" {
+			add(errors.New("--owner is empty: name the application's role"))
+		}
+		if f.jobs < 1 || f.jobs > 64 {
+			add(errors.New("--jobs must be between 1 and 64"))
+		}
+		target, err := seed.ReadTarget(f.targetFile, env.Getenv)
+		add(err)
+		password, perr := hook.Password(env.Getenv)
+		add(perr)
+		if err == nil && password != "" {
+			target.Password = password
+		}
+		o.Target = target
+	}
+	if len(errs) > 0 {
+		return o, hook.Misconfigured(errors.Join(errs...))
+	}
+	return o, nil
+}
+
+func (f *flags) dumpURL() (string, error) {
+	switch {
+	case f.dump != "" && f.dumpFile != "":
+		return "", errors.New("--dump and --dump-file are both given: use one")
+	case f.dumpFile != "":
+		b, err := os.ReadFile(f.dumpFile)
+		if err != nil {
+			return "", err
+		}
+		return strings.TrimSpace(string(b)), nil
+	case f.dump == "":
+		return "", errors.New("--dump is missing: name the dump")
+	}
+	return f.dump, dump.CheckURL(f.dump)
+}
+
+func readPolicy(file string) (*mask.Policy, error) {
+	if file == "" {
+		return nil, errors.New("--policy is missing: a file; seed-import draft-policy writes a first one")
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return mask.ParsePolicy(b)
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/seed"
+)
+
+func runImport(ctx context.Context, env hook.Env) error {
+	f := newFlags("run")
+	f.aboutDump()
+	f.aboutPolicy()
+	f.aboutTarget()
+	o, err := f.options(env)
+	if err != nil {
+		return err
+	}
+	p := newProgress(env)
+	defer p.close()
+	o.Progress = p
+	report, err := seed.Import(ctx, o)
+	p.close()
+	if err != nil {
+		report.Error = err.Error()
+	}
+	if werr := writeReport(f.report, report); werr != nil {
+		err = errors.Join(err, werr)
+	}
+	if err == nil {
+		err = report.Print(env.Stdout)
+	}
+	return err
+}
+
+// writeReport replaces the file as a whole.
+func writeReport(file string, report any) error {
+	if file == "" {
+		return nil
+	}
+	b, err := json.MarshalIndent(report, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(file), ".report-*")
+	if err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	defer os.Remove(temporary.Name())
+	_, err = temporary.Write(append(b, '\n'))
+	if err = errors.Join(err, temporary.Chmod(0o644), temporary.Close()); err == nil {
+		err = os.Rename(temporary.Name(), file)
+	}
+	if err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
+}
+
+func runPlan(ctx context.Context, env hook.Env) error {
+	f := newFlags("plan")
+	f.aboutDump()
+	f.aboutPolicy()
+	f.aboutTarget()
+	sample := f.set.Bool("sample", true, "send the first rows of every table through the masks into the shadow database")
+	o, err := f.options(env)
+	if err != nil {
+		return err
+	}
+	p := newProgress(env)
+	defer p.close()
+	o.Progress = p
+	report, err := seed.Plan(ctx, o, *sample)
+	p.close()
+	if err != nil {
+		report.Error = err.Error()
+	}
+	if werr := writeReport(f.report, report); werr != nil {
+		err = errors.Join(err, werr)
+	}
+	if len(report.Columns) > 0 {
+		err = errors.Join(err, report.Print(env.Stdout))
+	}
+	return err
+}
+
+func runVerify(ctx context.Context, env hook.Env) error {
+	f := newFlags("verify")
+	f.aboutDump()
+	f.aboutPolicy()
+	f.aboutTarget()
+	o, err := f.options(env)
+	if err != nil {
+		return err
+	}
+	p := newProgress(env)
+	defer p.close()
+	o.Progress = p
+	report, err := seed.Verify(ctx, o)
+	p.close()
+	if err != nil {
+		report.Error = err.Error()
+	}
+	if werr := writeReport(f.report, report); werr != nil {
+		err = errors.Join(err, werr)
+	}
+	if len(report.Verified) > 0 {
+		err = errors.Join(err, report.Print(env.Stdout))
+	}
+	return err
+}
+
+func runDraft(ctx context.Context, env hook.Env) error {
+	f := newFlags("draft-policy")
+	f.aboutDump()
+	f.aboutTarget()
+	sample := f.set.Bool("sample", true, "look at the first rows of every table")
+	literals := f.set.Bool("accept-literals", false, "build a schema whose literals look personal; only for a Postgres that is thrown away afterwards")
+	o, err := f.options(env)
+	if err != nil {
+		return err
+	}
+	p := newProgress(env)
+	o.Progress = p
+	text, err := seed.Draft(ctx, o, *sample, *literals)
+	p.close()
+	if err != nil {
+		return err
+	}
+	_, err = env.Stdout.Write(text)
+	return err
+}
+
+// requestName is snapshot.RequestConfigMap, whose package would bring
+// Kubernetes along.
+const requestName = "seed-request"
+
+func runRequest(_ context.Context, env hook.Env) error {
+	f := newFlags("request")
+	f.aboutDump()
+	f.aboutPolicy()
+	namespace := f.set.String("namespace", "", "the seed's `namespace`, if the ConfigMap is to name it")
+	o, err := f.options(env)
+	if err != nil {
+		return err
+	}
+	where := ""
+	if *namespace != "" {
+		where = "  namespace: " + quoteYAML(*namespace) + "\n"
+	}
+	_, err = fmt.Fprintf(env.Stdout, "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: %s\n%sdata:\n  dump: %s\n  dump-sha256: %s\n  policy-digest: %s\n  key-id: %s\n",
+		requestName, where, quoteYAML(o.Dump), quoteYAML(o.DumpSHA256), quoteYAML(o.Policy.Digest()), quoteYAML(o.Key.ID()))
+	return err
+}
+
+func quoteYAML(s string) string {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return `""`
+	}
+	return strings.ReplaceAll(string(b), `\u0026`, "&")
+}

@@ -1,0 +1,550 @@
+package mask
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var typeModifier = regexp.MustCompile(`^(\w+)\((\d+)(?:,(\d+))?\)$`)
+
+// column makes a column from "name type", with "!" after the type for NOT
+// NULL: "email varchar(40)!", "tags text[]".
+func column(spec string) Column {
+	name, typ, _ := strings.Cut(spec, " ")
+	c := Column{Name: name, Type: typ}
+	typ, c.NotNull = strings.CutSuffix(typ, "!")
+	typ, c.Array = strings.CutSuffix(typ, "[]")
+	if m := typeModifier.FindStringSubmatch(typ); m != nil {
+		typ = m[1]
+		n, _ := strconv.Atoi(m[2])
+		if typ == "numeric" {
+			c.Precision = n
+			c.Scale, _ = strconv.Atoi(m[3])
+		} else {
+			c.Length = n
+		}
+	}
+	c.Type = strings.TrimSuffix(c.Type, "!")
+	c.BaseType = typ
+	if typ == "mood" {
+		c.Enum = []string{"happy", "sad"}
+	}
+	return c
+}
+
+// table makes a table named public.name.
+func table(name string, columns ...string) Table {
+	t := Table{Schema: "public", Name: name}
+	for _, c := range columns {
+		t.Columns = append(t.Columns, column(c))
+	}
+	return t
+}
+
+func (t Table) unique(u Unique) Table {
+	if u.Name == "" {
+		u.Name = t.Name + "_key"
+	}
+	t.Uniques = append(t.Uniques, u)
+	return t
+}
+
+func (t Table) references(to string, pairs ...string) Table {
+	fk := ForeignKey{Name: t.Name + "_" + to + "_fkey", References: Name{"public", to}}
+	for _, p := range pairs {
+		a, b, _ := strings.Cut(p, "=")
+		fk.Columns, fk.ReferencedColumns = append(fk.Columns, a), append(fk.ReferencedColumns, b)
+	}
+	t.ForeignKeys = append(t.ForeignKeys, fk)
+	return t
+}
+
+func (t Table) partition(parent string) Table {
+	t.Parents, t.PartitionOf = []Name{{"public", parent}}, true
+	return t
+}
+
+func (t Table) partitioned(strategy string, key ...string) Table {
+	t.Partitioned, t.PartitionStrategy, t.PartitionKey = true, strategy, key
+	return t
+}
+
+// tryCompile compiles a policy given as the lines under "version: 1".
+func tryCompile(t *testing.T, policy string, tables ...Table) (*Plan, error) {
+	t.Helper()
+	p, err := ParsePolicy([]byte("version: 1\n" + policy))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Compile(p, testKey(t), Catalog{Tables: tables})
+}
+
+func TestUncovered(t *testing.T) {
+	t.Parallel()
+	tables := []Table{
+		table("users", "id int8!", "email text", "firstName text", "is_admin bool", "data jsonb", "odd.thing text"),
+		table("orders", "id int8", "user_id int8").references("users", "user_id=id"),
+		table("events", "id int8", "at timestamptz", "note text").partitioned("range", "at"),
+		table("events_1", "id int8", "at timestamptz", "note text").partition("events"),
+		table("logs", "line text"),
+	}
+	p, err := ParsePolicy([]byte("version: 1\ntables: {public.logs: {rows: none}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Catalog{Tables: tables, LargeObjects: true}
+	_, err = Compile(p, testKey(t), c)
+	var uncovered *UncoveredError
+	if !errors.As(err, &uncovered) {
+		t.Fatalf("error %v", err)
+	}
+	want := `large_objects: none   # decide: or keep; they cannot be masked
+tables:
+  public.users:
+    columns:
+      id: keep
+      email: email
+      firstName: first_name
+      is_admin: keep
+      data: json   # decide: jsonb
+      '"odd.thing"': text   # decide: text
+  public.orders:
+    columns:
+      id: keep
+  public.events:
+    columns:
+      id: keep
+      at: keep
+      note: text
+`
+	if diff := cmp.Diff(want, uncovered.Fragment()); diff != "" {
+		t.Error(diff)
+	}
+	if got := uncovered.Error(); got != `the policy does not cover 10 columns: public.users.id, public.users.email, public.users."firstName", public.users.is_admin, public.users.data, public.users."odd.thing", public.orders.id, public.events.id, public.events.at, public.events.note; nor the dump's large objects. Add a rule for each; nothing was loaded` {
+		t.Error(got)
+	}
+	// The fragment, pasted, covers everything.
+	p, err = ParsePolicy([]byte("version: 1\n" + want + "  public.logs: {rows: none}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := Compile(p, testKey(t), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plan.Table("public", "logs").Rows || plan.LargeObjects() || plan.Table("public", "nope") != nil {
+		t.Error("logs carries rows, or large objects are kept")
+	}
+	wantKept := []string{"public.events.at", "public.events.id", "public.orders.id", "public.orders.user_id", "public.users.id", "public.users.is_admin"}
+	if diff := cmp.Diff(wantKept, plan.Kept()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestUncoveredCycles(t *testing.T) {
+	t.Parallel()
+	tables := []Table{
+		table("a", "id int4").references("b", "id=id"), table("b", "id int4").references("c", "id=id"), table("c", "id int4").references("a", "id=id"),
+		table("d", "id int4", "up int4").references("a", "up=id").references("d", "id=up"),
+	}
+	_, err := tryCompile(t, "tables: {}", tables...)
+	var uncovered *UncoveredError
+	if !errors.As(err, &uncovered) {
+		t.Fatalf("error %v", err)
+	}
+	if diff := cmp.Diff([]ColumnName{{"public", "a", "id"}}, uncovered.Columns); diff != "" {
+		t.Error(diff)
+	}
+	for _, first := range []string{"a", "b", "c"} {
+		plan, err := tryCompile(t, "tables: {public."+first+": {columns: {id: key}}}", tables...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"a", "b", "c", "d"} {
+			if got := plan.Table("public", name).Columns[0].Masker; got != "key" {
+				t.Errorf("the rule for %s leaves %s with %q", first, name, got)
+			}
+		}
+	}
+}
+
+func TestCompileErrors(t *testing.T) {
+	t.Parallel()
+	users := table("users", "id int8!", "email text!", "phone varchar(20)", "born date").unique(Unique{Columns: []string{"id"}, Primary: true})
+	tests := map[string]struct {
+		policy string
+		tables []Table
+		want   string // "" compiles; otherwise the error, which may go on
+	}{
+		"table gone":  {"tables: {public.user: {rows: none}, public.users: {columns: {'*': keep}}}", []Table{users}, "policy line 2: table public.user is not in the dump, did you mean public.users?"},
+		"column gone": {"tables: {public.users: {columns: {'*': keep, mail: keep}}}", []Table{users}, "policy line 2: column mail is not in table public.users, did you mean email?"},
+		"link gone":   {"links: {l: [public.users.mail]}\ntables: {public.users: {columns: {'*': keep}}}", []Table{users}, "policy line 2: link l names public.users.mail, which is not in the dump"},
+		"filter gone": {"tables: {public.users: {columns: {'*': keep}, rows: {where: [{column: state, in: [a]}]}}}", []Table{users}, "policy line 2: the row filter of public.users names column state, which is not there"},
+		"wrong type":  {"tables: {public.users: {columns: {'*': keep, id: email}}}", []Table{users}, "public.users.id: masker email does not take int8, it takes text, varchar, char, citext, name"},
+		"not null":    {"tables: {public.users: {columns: {'*': keep, email: null}}}", []Table{users}, "public.users.email: masker null: the column is NOT NULL: use constant, or credential"},
+		"too short":   {"tables: {public.users: {columns: {'*': keep, phone: email}}}", []Table{users}, "public.users.phone: masker email: email needs 32 characters and the column takes 20: use hash or text, or widen the column"},
+		"no entity":   {"tables: {public.users: {columns: {'*': keep, born: {mask: date_shift, by: user}}}}", []Table{users}, "public.users.born: masker date_shift: by names column user, which is not in public.users"},
+		"ambiguous": {
+			"tables: {'public.*': {columns: {email: email}}, public.users: {columns: {'*': keep, 'e*': text}}}",
+			[]Table{users},
+			"public.users.email: the rules in line 2 (email of public.*) and line 2 (e* of public.users) both match and neither is more specific: write a rule for the column itself",
+		},
+		"ambiguous but equal": {"tables: {'public.*': {columns: {email: email}}, public.users: {columns: {'*': keep, 'e*': email}}}", []Table{users}, ""},
+		"specific wins":       {"tables: {'*.*': {columns: {'*': keep}}, 'public.*': {columns: {'*': keep, 'em*': text}}, public.users: {columns: {email: email}}}", []Table{users}, ""},
+		"constant out of range": {
+			"tables: {public.t: {columns: {a: {mask: constant, value: 40000}, b: {mask: constant, value: angry}, c: {mask: constant, value: maybe}, d: {mask: constant, value: abcd}}}}",
+			[]Table{table("t", "a int2", "b mood", "c bool", "d varchar(3)")},
+			`public.t.a: masker constant: the value "40000" is not a whole number in the range of int2
+public.t.b: masker constant: the value "angry" is not one of the enum's labels: happy, sad
+public.t.c: masker constant: the value "maybe" is not true or false
+public.t.d: masker constant: the value "abcd" is longer than the column's 3 characters`,
+		},
+		"foreign key conflict": {
+			"tables: {public.users: {columns: {'*': keep, id: key}}, public.orders: {columns: {user_id: keep}}}",
+			[]Table{users, table("orders", "user_id int8").references("users", "user_id=id")},
+			"policy line 2: the rule of public.orders.user_id (keep) differs from the rule it must follow, references public.users.id (key): remove it",
+		},
+		"foreign key over a wildcard": {
+			"tables: {public.users: {columns: {'*': keep, id: key}}, public.orders: {columns: {'*': keep}}}",
+			[]Table{users, table("orders", "user_id int8").references("users", "user_id=id")},
+			"",
+		},
+		"foreign key to a table without rows": {
+			"tables: {public.users: {rows: none}, public.orders: {columns: {'*': keep}}}",
+			[]Table{users, table("orders", "user_id int8!").references("users", "user_id=id")},
+			"public.orders: foreign key orders_users_fkey references public.users, which is loaded without rows: give public.orders `rows: none` too, or load both",
+		},
+		"partition with a rule of its own": {
+			"tables: {public.e: {columns: {'*': text}}, public.e1: {columns: {a: keep}}}",
+			[]Table{table("e", "a text", "d date").partitioned("range", "d"), table("e1", "a text", "d date").partition("e")},
+			"policy line 2: the rule of public.e1.a (keep) differs from the rule it must follow, partition of public.e (text): remove it",
+		},
+		"partition key masked": {
+			"tables: {public.e: {columns: {a: keep, d: year_only}}}",
+			[]Table{table("e", "a text", "d date").partitioned("range", "d"), table("e1", "a text", "d date").partition("e")},
+			"public.e is partitioned by range of d (year_only), which is masked: a masked row might find no partition. Keep the column, or give the table a default partition",
+		},
+		"two links meet": {
+			"links: {a: [public.users.id], b: [public.orders.user_id]}\ntables: {public.users: {columns: {'*': keep}}}",
+			[]Table{users, table("orders", "user_id int8").references("users", "user_id=id")},
+			"links a and b meet in one set of columns joined by foreign keys: make them one link",
+		},
+		"link with two rules": {
+			"links: {a: [public.t.x, public.t.y]}\ntables: {public.t: {columns: {x: email, y: {mask: email, unique: false}}}}",
+			[]Table{table("t", "x text", "y text")},
+			`link a: public.t.x has the rule email and public.t.y has {"mask":"email","unique":false}: linked columns need the same rule`,
+		},
+		"linked path with another rule": {
+			"links: {a: [public.t.x]}\ntables: {public.t: {columns: {x: email, y: {mask: json, paths: {$.e: {mask: hash, link: a}}}}}}",
+			[]Table{table("t", "x text", "y jsonb")},
+			"public.t.y: masker json: at $.e: link a: the columns have the rule email and this place hash: they need the same",
+		},
+		"masker that JSON cannot hold": {
+			"tables: {public.t: {columns: {y: {mask: json, paths: {$.e: bytea}}}}}",
+			[]Table{table("t", "y jsonb")},
+			"public.t.y: masker json: at $.e: masker bytea does not work inside JSON",
+		},
+		"rule for a generated column": {
+			"tables: {public.t: {columns: {a: text, g: text}}}",
+			[]Table{func() Table { x := table("t", "a text", "g text"); x.Columns[1].Generated = true; return x }()},
+			"policy line 2: column public.t.g is generated: it is computed from masked columns and needs no rule",
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := tryCompile(t, tt.policy, tt.tables...)
+			switch {
+			case err == nil && tt.want != "":
+				t.Fatalf("compiled, want %s", tt.want)
+			case err != nil && tt.want == "":
+				t.Fatal(err)
+			case err != nil && !strings.HasPrefix(err.Error(), tt.want):
+				t.Error(cmp.Diff(tt.want, err.Error()))
+			}
+		})
+	}
+}
+
+func TestUniqueness(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		rules string
+		table Table
+		want  string
+	}{
+		"email":                    {"a: email", table("t", "a text").unique(Unique{Columns: []string{"a"}}), ""},
+		"email citext":             {"a: email", table("t", "a citext").unique(Unique{Columns: []string{"a"}}), ""},
+		"email char(n)":            {"a: email", table("t", "a bpchar(40)").unique(Unique{Columns: []string{"a"}}), ""},
+		"email lower":              {"a: email", table("t", "a text").unique(Unique{Expressions: []string{"lower(a)"}, ExpressionColumns: []string{"a"}}), ""},
+		"email lower cast":         {"a: {mask: email, fold: true}", table("t", "a varchar(80)").unique(Unique{Expressions: []string{"lower((a)::text)"}, ExpressionColumns: []string{"a"}}), ""},
+		"email quoted lower":       {"aB: email", table("t", "aB text").unique(Unique{Expressions: []string{`lower("aB")`}, ExpressionColumns: []string{"aB"}}), ""},
+		"email not unique":         {"a: {mask: email, unique: false}", table("t", "a text").unique(Unique{Columns: []string{"a"}}), "public.t: unique index t_key needs distinct values in a: masker email may give two values the same mask: leave email its `unique: true`"},
+		"folded but not the index": {"a: {mask: email, fold: true}", table("t", "a text").unique(Unique{Columns: []string{"a"}}), "public.t: unique index t_key needs distinct values in a: upper and lower case get the same mask (fold, or a citext column it is joined with), but the index tells them apart"},
+		"expression":               {"a: email", table("t", "a text").unique(Unique{Expressions: []string{`"substring"(a, 3)`}, ExpressionColumns: []string{"a"}}), "public.t: unique index t_key is on an expression over a, whose masker email cannot promise distinct results: keep the column, or drop the index in the dump"},
+		"expression over kept":     {"a: keep", table("t", "a text").unique(Unique{Expressions: []string{`"substring"(a, 3)`}, ExpressionColumns: []string{"a"}}), ""},
+		"names":                    {"a: first_name", table("t", "a text").unique(Unique{Columns: []string{"a"}}), "public.t: unique index t_key needs distinct values in a: masker first_name may give two values the same mask"},
+		"null":                     {"a: null", table("t", "a text").unique(Unique{Columns: []string{"a"}}), ""},
+		"null not distinct":        {"a: null", table("t", "a text").unique(Unique{Columns: []string{"a"}, NullsNotDistinct: true}), "public.t: unique index t_key needs distinct values in a: masker null writes NULL everywhere, and the index takes one NULL only"},
+		"hash":                     {"a: hash", table("t", "a text").unique(Unique{Columns: []string{"a"}}), ""},
+		"short hash":               {"a: hash", table("t", "a varchar(24)").unique(Unique{Columns: []string{"a"}}), "public.t: unique index t_key needs distinct values in a: masker hash may give two values the same mask: give hash at least 25 digits"},
+		"key":                      {"a: key", table("t", "a int4!").unique(Unique{Columns: []string{"a"}, Primary: true}), ""},
+		"uuid":                     {"a: uuid", table("t", "a uuid!").unique(Unique{Columns: []string{"a"}, Primary: true}), ""},
+		"inet":                     {"a: ip", table("t", "a inet").unique(Unique{Columns: []string{"a"}}), ""},
+		"ip in text":               {"a: ip", table("t", "a text").unique(Unique{Columns: []string{"a"}}), "public.t: unique index t_key needs distinct values in a: masker ip may give two values the same mask: give the column type inet"},
+		"nondeterministic": {"a: email", func() Table {
+			x := table("t", "a text").unique(Unique{Columns: []string{"a"}})
+			x.Columns[0].Nondeterministic = true
+			return x
+		}(), "public.t: unique index t_key needs distinct values in a: its collation is not deterministic"},
+		"one of two lossy":    {"a: keep, b: text", table("t", "a int4", "b text").unique(Unique{Columns: []string{"a", "b"}}), "public.t: unique index t_key needs distinct values in b: masker text may give two values the same mask: use hash"},
+		"implied by the key":  {"a: keep, b: text", table("t", "a int4!", "b text").unique(Unique{Columns: []string{"a"}, Primary: true}).unique(Unique{Columns: []string{"a", "b"}}), ""},
+		"dates of one entity": {"a: key, d: {mask: date_shift, by: a}", table("t", "a int4", "d date").unique(Unique{Columns: []string{"a", "d"}}), ""},
+		"dates of all":        {"a: key, d: {mask: date_shift, by: a}", table("t", "a int4", "d date").unique(Unique{Columns: []string{"d"}}), "public.t: unique index t_key needs distinct values in d: masker date_shift keeps values distinct only within one a: add the column a to the index, or keep the column"},
+		"predicate null test": {"a: email, d: {mask: date_shift, by: a}", table("t", "a text", "d date").unique(Unique{Columns: []string{"a"}, Predicate: "(d IS NULL)", PredicateColumns: []string{"d"}}), ""},
+		"predicate on values": {"a: email, b: text", table("t", "a text", "b text").unique(Unique{Columns: []string{"a"}, Predicate: "(b = 'x'::text)", PredicateColumns: []string{"b"}}), "public.t: unique index t_key holds for some rows only, depending on b, whose masker text may change which: keep the column"},
+		"predicate made null": {"a: email, d: null", table("t", "a text", "d date").unique(Unique{Columns: []string{"a"}, Predicate: "(d IS NULL)", PredicateColumns: []string{"d"}}), "public.t: unique index t_key holds for some rows only, depending on d"},
+		"predicate, key kept": {"a: keep, b: text", table("t", "a text", "b text").unique(Unique{Columns: []string{"a"}, Predicate: "(b = 'x'::text)", PredicateColumns: []string{"b"}}), "public.t: unique index t_key holds for some rows only"},
+		"exclusion equality":  {"a: key, b: keep", table("t", "a int4", "b tsrange").unique(Unique{Columns: []string{"a", "b"}, Exclusion: []string{"=", "&&"}}), ""},
+		"exclusion overlap":   {"a: number_noise, b: keep", table("t", "a int4", "b tsrange").unique(Unique{Columns: []string{"a", "b"}, Exclusion: []string{"<>", "&&"}}), "public.t: exclusion constraint t_key compares a, whose masker number_noise may make rows collide: keep the column, or mask it with null"},
+		"generated from kept": {"a: keep", func() Table {
+			x := table("t", "a text", "g text").unique(Unique{Columns: []string{"g"}})
+			x.Columns[1].Generated = true
+			return x
+		}(), ""},
+		"generated from masks": {"a: email", func() Table {
+			x := table("t", "a text", "g text").unique(Unique{Columns: []string{"g"}})
+			x.Columns[1].Generated = true
+			return x
+		}(), "public.t: unique index t_key needs distinct values in g: it is generated from columns that are masked, and nothing promises distinct results"},
+		"phone": {"a: {mask: phone, unique: true}", table("t", "a text").unique(Unique{Columns: []string{"a"}}), ""},
+		"mac":   {"a: {mask: mac, unique: true}", table("t", "a macaddr").unique(Unique{Columns: []string{"a"}}), ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := tryCompile(t, fmt.Sprintf("tables: {public.t: {columns: {%s}}}", tt.rules), tt.table)
+			switch {
+			case err == nil && tt.want != "":
+				t.Fatalf("compiled, want %s", tt.want)
+			case err != nil && (tt.want == "" || !strings.HasPrefix(err.Error(), tt.want)):
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// mask masks one row given as fields, and returns the fields.
+func maskRow(t *testing.T, plan *Plan, table string, fields ...string) []string {
+	t.Helper()
+	out, err := plan.Table("public", table).NewWorker().Append(nil, []byte(strings.Join(fields, "\t")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSuffix(string(out), "\n"), "\t")
+}
+
+func TestColumnsThatJoinAgree(t *testing.T) {
+	t.Parallel()
+	_, err := tryCompile(t, `
+links: {person_email: [public.users.email, public.contacts.mail]}
+types: {bigint: keep}
+tables:
+  public.users: {columns: {id: key, email: email, other: email, born: {mask: date_shift, by: id}, boss: keep, short: hash}}
+  public.contacts: {columns: {mail: email, info: {mask: json, paths: {$.mail: {mask: email, link: person_email}}}, mails: {mask: array, of: {mask: email, link: person_email}}}}
+  public.orders: {columns: {at: {mask: date_shift, by: user_id}}}
+  public.e: {columns: {who: text}}
+`,
+		table("users", "id int8!", "boss int8", "email text", "other text", "born date", "short text").references("users", "boss=id"),
+		table("contacts", "mail varchar(80)", "info jsonb", "mails text[]"),
+		table("orders", "user_id int4", "at timestamptz", "ref varchar(30)").references("users", "user_id=id", "ref=short"),
+		table("e", "who text", "n int8").partitioned("hash", "who"),
+		table("e1", "n int8", "who text").partition("e"),
+	)
+	if err == nil || !strings.Contains(err.Error(), "the rule of public.users.boss (keep) differs") {
+		t.Fatal(err)
+	}
+	policy := `
+links: {person_email: [public.users.email, public.contacts.mail]}
+types: {int8: keep}
+tables:
+  public.users: {columns: {id: key, email: email, other: email, born: {mask: date_shift, by: id}, short: hash}}
+  public.contacts: {columns: {mail: email, info: {mask: json, paths: {$.mail: {mask: email, link: person_email}}}, mails: {mask: array, of: {mask: email, link: person_email}}}}
+  public.orders: {columns: {at: {mask: date_shift, by: user_id}}}
+  public.e: {columns: {who: text}}
+`
+	plan, err := tryCompile(t, policy,
+		table("users", "id int8!", "boss int8", "email text", "other text", "born date", "short text").references("users", "boss=id"),
+		table("contacts", "mail varchar(80)", "info jsonb", "mails text[]"),
+		table("orders", "user_id int4", "at timestamptz", "ref varchar(30)").references("users", "user_id=id", "ref=short"),
+		table("e", "who text", "n int8").partitioned("hash", "who"),
+		table("e1", "n int8", "who text").partition("e"),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	user := maskRow(t, plan, "users", "7", "7", "a@b.c", "a@b.c", "2000-01-01", "x")
+	contact := maskRow(t, plan, "contacts", "a@b.c", `{"mail": "a@b.c"}`, `{a@b.c,NULL}`)
+	order := maskRow(t, plan, "orders", "7", "2000-01-01 10:00:00+00", "x")
+	if user[0] != user[1] || user[0] != order[0] {
+		t.Errorf("keys differ: %v %v", user, order)
+	}
+	if user[2] == user[3] {
+		t.Error("two columns have one sub-key")
+	}
+	if user[2] != contact[0] || contact[1] != `{"mail": "`+user[2]+`"}` || contact[2] != "{"+user[2]+",NULL}" {
+		t.Errorf("linked places differ: %v %v", user, contact)
+	}
+	if user[4]+" 10:00:00+00" != order[1] {
+		t.Errorf("dates of one entity move apart: %v %v", user, order)
+	}
+	if user[5] != order[2] || len(user[5]) != 30 {
+		t.Errorf("columns of two lengths differ: %v %v", user, order)
+	}
+	whole, part := maskRow(t, plan, "e", "Ann", "1"), maskRow(t, plan, "e1", "1", "Ann")
+	if whole[0] != part[1] {
+		t.Errorf("a partition differs from its table: %v %v", whole, part)
+	}
+	if into := plan.Table("public", "e1").LoadInto; into != (Name{"public", "e"}) {
+		t.Errorf("e1 loads into %v", into)
+	}
+	if into := plan.Table("public", "orders").LoadInto; into != (Name{"public", "orders"}) {
+		t.Errorf("orders loads into %v", into)
+	}
+	if why := plan.Table("public", "orders").Columns[0].Why; why != "references public.users.id" {
+		t.Errorf("why %q", why)
+	}
+}
+
+func TestSequencesFollow(t *testing.T) {
+	t.Parallel()
+	users := table("users", "id int8!", "n int4")
+	users.Columns[0].Sequence = "public.users_id_seq"
+	users.Columns[1].Sequence = "public.n_seq"
+	plan, err := tryCompile(t, "tables: {public.users: {columns: {id: key, n: keep}}}", users)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []MaskedSequence{{"public.users_id_seq", ColumnName{"public", "users", "id"}}}
+	if diff := cmp.Diff(want, plan.Sequences()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRowFilters(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		where string
+		row   string // n, at, state, flag
+		want  bool
+	}{
+		{"{column: n, from: 5}", "5\t\\N\t\\N\t\\N", true},
+		{"{column: n, from: 5}", "4.99\t\\N\t\\N\t\\N", false},
+		{"{column: n, from: -5, below: 10}", "-5.0\t\\N\t\\N\t\\N", true},
+		{"{column: n, from: -5, below: 10}", "10.00\t\\N\t\\N\t\\N", false},
+		{"{column: n, from: -5, below: 10}", "009\t\\N\t\\N\t\\N", true},
+		{"{column: n, from: 5}", "\\N\t\\N\t\\N\t\\N", false},
+		{"{column: at, from: 2024-01-01}", "1\t2024-01-01 00:00:00+00\t\\N\t\\N", true},
+		{"{column: at, from: 2024-01-01}", "1\t2024-01-01 01:59:59.999999+02\t\\N\t\\N", false},
+		{"{column: at, from: 2024-01-01}", "1\t2023-12-31 18:30:00-05:30\t\\N\t\\N", true},
+		{"{column: at, below: '2024-01-01 12:00:00.5+00'}", "1\t2024-01-01 12:00:00.5+00\t\\N\t\\N", false},
+		{"{column: at, from: 2024-01-01}", "1\tinfinity\t\\N\t\\N", true},
+		{"{column: at, from: 2024-01-01}", "1\t0044-03-15 00:00:00+00 BC\t\\N\t\\N", false},
+		{"{column: state, in: [open, \"a\\tb\"]}", "1\t\\N\ta\\tb\t\\N", true},
+		{"{column: state, in: [open]}", "1\t\\N\tclosed\t\\N", false},
+		{"{column: state, not_in: [open]}", "1\t\\N\tclosed\t\\N", true},
+		{"{column: state, not_in: [open]}", "1\t\\N\t\\N\t\\N", false},
+		{"{column: state, is: null}", "1\t\\N\t\\N\t\\N", true},
+		{"{column: state, is: not null}", "1\t\\N\t\\N\t\\N", false},
+		{"{column: flag, in: [true]}", "1\t\\N\t\\N\tt", true},
+		{"{column: flag, in: [true]}, {column: n, below: 1}", "1\t\\N\t\\N\tt", false},
+	}
+	for _, tt := range tests {
+		plan, err := tryCompile(t, "tables: {public.t: {rows: {where: ["+tt.where+"]}, columns: {'*': keep, state: text}}}",
+			table("t", "n numeric", "at timestamptz", "state text", "flag bool"))
+		if err != nil {
+			t.Fatalf("%s: %v", tt.where, err)
+		}
+		w := plan.Table("public", "t").NewWorker()
+		out, err := w.Append(nil, []byte(tt.row))
+		if err != nil {
+			t.Fatalf("%s: %v", tt.where, err)
+		}
+		if got := len(out) > 0; got != tt.want || got == (w.Stats().Dropped == 1) {
+			t.Errorf("%s on %q: %v, %+v", tt.where, tt.row, got, w.Stats())
+		}
+	}
+}
+
+func TestBindAndRowErrors(t *testing.T) {
+	t.Parallel()
+	plan, err := tryCompile(t, "tables: {public.t: {columns: {id: keep, a: text, d: {mask: date_shift, by: id}}}}", table("t", "id int4", "a text", "d date"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tp := plan.Table("public", "t")
+	for _, columns := range [][]string{{"id", "a"}, {"a", "d"}, {"id", "a", "d", "x"}, {"id", "a", "d", "a"}} {
+		if _, err := tp.Bind(columns); err == nil {
+			t.Errorf("bound to %v", columns)
+		}
+	}
+	layout, err := tp.Bind([]string{"d", "a", "id"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := layout.NewWorker()
+	for _, row := range []string{"", "2024-01-01\ta", "2024-01-01\ta\t1\t2", `\.`, "2024-01-01\ta\t1\\", "secret-date\ta\t1", "2024-01-01\\ta\t1"} {
+		dst := []byte("before")
+		out, err := w.Append(dst, []byte(row))
+		var re *RowError
+		if !errors.As(err, &re) || string(out) != "before" {
+			t.Errorf("%q: %q, %v", row, out, err)
+			continue
+		}
+		if strings.Contains(err.Error(), "secret") {
+			t.Errorf("the error holds the value: %v", err)
+		}
+	}
+	if err := func() error { _, err := w.Append(nil, []byte("secret-date\ta\t1")); return err }(); err.Error() != "mask row 8 of public.t: column d (masker date_shift): the value is not an ISO date such as 2024-01-31" {
+		t.Error(err)
+	}
+	out, err := w.Append(nil, []byte("2024-01-01\t\\N\t1"))
+	if err != nil || !strings.HasSuffix(string(out), "\t\\N\t1\n") {
+		t.Errorf("%q %v", out, err)
+	}
+	if _, err := w.AppendField(nil, 0, []byte("2024-01-01")); err == nil {
+		t.Error("a rule with by was applied to a lone field")
+	}
+	field, err := w.AppendField(nil, 1, []byte(`Hello\tWorld`))
+	if err != nil || len(field) != len(`Hello\tWorld`) || field[5] != '\\' {
+		t.Errorf("%q %v", field, err)
+	}
+}
+
+func TestWideTable(t *testing.T) {
+	t.Parallel()
+	var columns, fields []string
+	for i := range 300 {
+		columns = append(columns, fmt.Sprintf("c%03d text", i))
+		fields = append(fields, fmt.Sprintf("value %d", i))
+	}
+	plan, err := tryCompile(t, "tables: {public.t: {columns: {'*': keep, 'c1*': hash, c299: text}}}", table("t", columns...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := maskRow(t, plan, "t", fields...)
+	if len(got) != 300 {
+		t.Fatalf("%d fields", len(got))
+	}
+	for i, f := range got {
+		if masked := i >= 100 && i < 200 || i == 299; masked == (f == fields[i]) {
+			t.Errorf("field %d: %q from %q", i, f, fields[i])
+		}
+	}
+}

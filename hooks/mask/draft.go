@@ -1,0 +1,165 @@
+package mask
+
+import (
+	"fmt"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+const largeObjectsLine = "large_objects: none   # decide: or keep; they cannot be masked\n"
+
+// Draft writes a first policy for a catalog: a rule for every column, from
+// names, types and the samples there are, that Compile accepts. What it is not
+// sure of is marked with "decide". No sampled value is in it.
+func Draft(c Catalog, samples map[ColumnName]*Sample) []byte {
+	var b strings.Builder
+	b.WriteString("# A first policy, drafted from names, types and a sample. Lines with \"decide\" need\n# a person; look at all the others too. MASKERS.md lists what else there is.\nversion: 1\n")
+	if c.LargeObjects {
+		b.WriteString(largeObjectsLine)
+	}
+	d := newDrafter(c, samples)
+	d.write(&b, func(*columnState) bool { return true })
+	return []byte(b.String())
+}
+
+// drafter tries proposals against what Compile would say.
+type drafter struct {
+	*compiler
+	samples map[ColumnName]*Sample
+}
+
+func newDrafter(c Catalog, samples map[ColumnName]*Sample) *drafter {
+	x := &compiler{
+		policy: &Policy{}, tables: map[Name]*tableState{}, plan: &Plan{byName: map[Name]*TablePlan{}},
+		key: Key{[]byte("only to see whether rules can be built")},
+	}
+	x.index(c)
+	x.rows()
+	x.rules()
+	x.groups()
+	return &drafter{x, samples}
+}
+
+// write writes a table's entry for each table with a column that wanted names.
+func (d *drafter) write(b *strings.Builder, wanted func(*columnState) bool) {
+	b.WriteString("tables:\n")
+	for _, t := range d.order {
+		if !t.plan.Rows || len(t.parents) > 0 {
+			continue
+		}
+		name := yamlKey(quoteName(t.Schema) + "." + quoteName(t.Name))
+		var rules, notes strings.Builder
+		for _, c := range t.columns {
+			if c.Generated || !wanted(c) {
+				continue
+			}
+			if len(c.follows) > 0 && !d.leads(c) {
+				fmt.Fprintf(&notes, "      # %s %s\n", quoteName(c.Name), c.because[0])
+				continue
+			}
+			p := d.choose(c)
+			mark := ""
+			if !p.sure {
+				mark = "   # decide: " + c.Type
+				if p.why != "" && p.why != c.Type {
+					mark += ", " + p.why
+				}
+			}
+			fmt.Fprintf(&rules, "      %s: %s%s\n", yamlKey(quoteName(c.Name)), p.rule, mark)
+		}
+		switch {
+		case rules.Len() > 0:
+			fmt.Fprintf(b, "  %s:\n    columns:\n%s%s", name, rules.String(), notes.String())
+		case notes.Len() > 0:
+			fmt.Fprintf(b, "  # %s needs no entry:\n%s", name, notes.String())
+		}
+	}
+}
+
+// leads reports whether a column in a cycle of foreign keys is the one that
+// must carry the rule.
+func (d *drafter) leads(c *columnState) bool {
+	seen := map[*columnState]bool{}
+	for at := c; len(at.follows) > 0; at = at.follows[0] {
+		if seen[at] { // a cycle
+			least := at
+			for m := at.follows[0]; m != at; m = m.follows[0] {
+				if m.name.String() < least.name.String() {
+					least = m
+				}
+			}
+			return least == c
+		}
+		seen[at] = true
+	}
+	return false
+}
+
+// choose returns the first rule that the column's type, length and indexes
+// take: the one proposed, then stricter or more distinct ones.
+func (d *drafter) choose(c *columnState) proposal {
+	first := propose(c.table.name, c.Column, d.samples[c.name])
+	candidates := []proposal{first}
+	add := func(rule, why string) { candidates = append(candidates, proposal{rule, false, why}) }
+	switch first.rule {
+	case "phone":
+		candidates = append(candidates, proposal{"{mask: phone, unique: true}", first.sure, "unique"})
+	case "mac":
+		candidates = append(candidates, proposal{"{mask: mac, unique: true}", first.sure, "unique"})
+	case "keep":
+	default:
+		add("{mask: "+strings.Trim(first.rule, "{}")+", unique: false}", "too short for unique masks")
+	}
+	if k := c.kind(); k == kindText && first.rule != "keep" {
+		add("hash", "the column takes no other mask")
+		add("text", "the column takes no other mask")
+	}
+	add("null", "the column takes no other mask")
+	add("keep", "its indexes or partitions take no mask")
+	for _, p := range candidates {
+		if d.takes(c, p.rule) {
+			return p
+		}
+	}
+	return candidates[len(candidates)-1]
+}
+
+// takes reports whether the column can have the rule, and gives it to it if
+// so, for the judgement of the columns that follow.
+func (d *drafter) takes(c *columnState, text string) bool {
+	var n yaml.Node
+	if err := yaml.Unmarshal([]byte(text), &n); err != nil || len(n.Content) == 0 {
+		return false
+	}
+	p := &parser{policy: &Policy{}}
+	r := p.rule(n.Content[0], "", false)
+	if r == nil || len(p.errs) > 0 || !r.accepts(c.kind()) {
+		return false
+	}
+	tf, tr, err := r.build(d.target(c), r)
+	if err != nil {
+		return false
+	}
+	before := *c
+	c.rule, c.tf, c.traits, c.built = r, tf, tr, true
+	if d.fits(c) {
+		return true
+	}
+	c.rule, c.tf, c.traits, c.built = before.rule, before.tf, before.traits, before.built
+	return false
+}
+
+// fits judges the column's indexes and partitions as Compile does.
+func (d *drafter) fits(c *columnState) bool {
+	t := c.table
+	if t.Partitioned && t.keyMasked() && t.PartitionStrategy != "hash" && !t.DefaultPartition {
+		return false
+	}
+	for i := range t.Uniques {
+		if t.judge(&t.Uniques[i]) != "" {
+			return false
+		}
+	}
+	return true
+}

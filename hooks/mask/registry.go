@@ -1,0 +1,209 @@
+package mask
+
+import (
+	"slices"
+	"strings"
+)
+
+// kind is what a column's type is to a masker.
+type kind uint8
+
+const (
+	kindOther kind = iota
+	kindText
+	kindEnum
+	kindBool
+	kindInt
+	kindNumeric
+	kindFloat
+	kindDate
+	kindTimestamp
+	kindTime
+	kindUUID
+	kindJSON
+	kindBytea
+	kindInet
+	kindMAC
+	kindHstore
+	kindTSVector
+	kindVector
+	kindPoint
+	kindArray
+	// kindLeaf is a string, number or boolean inside JSON.
+	kindLeaf
+)
+
+var kindNames = map[kind]string{
+	kindText: "text, varchar, char, citext, name", kindEnum: "enums", kindBool: "boolean",
+	kindInt: "smallint, integer, bigint", kindNumeric: "numeric", kindFloat: "real, double precision",
+	kindDate: "date", kindTimestamp: "timestamp, timestamptz", kindTime: "time, timetz, interval",
+	kindUUID: "uuid", kindJSON: "json, jsonb", kindBytea: "bytea", kindInet: "inet, cidr",
+	kindMAC: "macaddr, macaddr8", kindHstore: "hstore", kindTSVector: "tsvector, tsquery",
+	kindVector: "vector, halfvec, sparsevec", kindPoint: "point", kindArray: "arrays",
+}
+
+var kindOf = map[string]kind{
+	"text": kindText, "varchar": kindText, "bpchar": kindText, "citext": kindText, "name": kindText, "char": kindText,
+	"bool": kindBool, "int2": kindInt, "int4": kindInt, "int8": kindInt,
+	"numeric": kindNumeric, "float4": kindFloat, "float8": kindFloat,
+	"date": kindDate, "timestamp": kindTimestamp, "timestamptz": kindTimestamp,
+	"time": kindTime, "timetz": kindTime, "interval": kindTime,
+	"uuid": kindUUID, "json": kindJSON, "jsonb": kindJSON, "bytea": kindBytea,
+	"inet": kindInet, "cidr": kindInet, "macaddr": kindMAC, "macaddr8": kindMAC,
+	"hstore": kindHstore, "tsvector": kindTSVector, "tsquery": kindTSVector,
+	"vector": kindVector, "halfvec": kindVector, "sparsevec": kindVector, "point": kindPoint,
+}
+
+// kind of the column's type.
+func (c *Column) kind() kind {
+	if c.Array {
+		return kindArray
+	}
+	return c.elementKind()
+}
+
+func (c *Column) elementKind() kind {
+	switch {
+	case len(c.Enum) > 0:
+		return kindEnum
+	case c.Composite:
+		return kindOther
+	}
+	return kindOf[c.BaseType]
+}
+
+type optionKind uint8
+
+const (
+	optString  optionKind = iota
+	optScalar             // any scalar
+	optInt                // an integer from min to max
+	optNumber             // a decimal number
+	optBool               // true or false
+	optScalars            // a list of scalars
+	optRule               // a rule
+	optRules              // a mapping of names to rules
+)
+
+type option struct {
+	name     string
+	kind     optionKind
+	choices  []string // of an optString
+	min, max int      // of an optInt
+	fallback any
+	required bool
+	doc      string
+}
+
+// masker is one entry of the registry: how a rule of that name is checked,
+// described and built.
+type masker struct {
+	name    string
+	doc     maskerDoc
+	kinds   []kind // nil: every type
+	options []option
+	// check looks at options together; the result is a sentence or "".
+	check func(r *rule) string
+	build func(t *target, r *rule) (transform, traits, error)
+}
+
+// maskerDoc is a masker's row in the documentation.
+type maskerDoc struct {
+	what   string // what the mask looks like
+	unique string // whether distinct originals stay distinct
+	keeps  string // format and order that survive
+	learns string // what an attacker still learns
+}
+
+func (m *masker) accepts(k kind) bool { return m.kinds == nil || slices.Contains(m.kinds, k) }
+
+func (m *masker) option(name string) *option {
+	for i := range m.options {
+		if m.options[i].name == name {
+			return &m.options[i]
+		}
+	}
+	return nil
+}
+
+// types names the column types the masker takes.
+func (m *masker) types() string {
+	if m.kinds == nil {
+		return "every type"
+	}
+	var names []string
+	for _, k := range m.kinds {
+		if s := kindNames[k]; s != "" {
+			names = append(names, s)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// transform turns one value into its mask. It is read-only and shared by
+// workers; what it writes to besides dst lives in the scratch.
+type transform interface {
+	// mask appends the mask of value to dst. The value is not NULL and not
+	// escaped, and neither is what is appended. errNull asks for NULL. Any
+	// other error is a sentence without a value in it.
+	mask(s *scratch, dst, value []byte) ([]byte, error)
+}
+
+// traits is what the compiler must know of a built transform.
+type traits struct {
+	// keep says that values pass as they are.
+	keep bool
+	// injective says that distinct values (under the group's equality) get
+	// distinct masks, also when case is folded.
+	injective bool
+	// within names a column: masks of distinct values stay distinct among
+	// rows that agree in that column.
+	within string
+	// null says that every mask is NULL.
+	null bool
+	// clean says that masks hold no byte that COPY text must escape.
+	clean bool
+	// shaped says that masks hold such bytes only where their originals do.
+	shaped bool
+	// entity is the column whose value the transform also reads, "" if none.
+	entity string
+	// kept lists what passes unmasked inside the value, for the keep-set.
+	kept []string
+	// sentence on uniqueness, for the refusal: what to do instead.
+	remedy string
+}
+
+// maskerList is the registry in the order of the documentation.
+var maskerList = slices.Concat(basicMaskers, personMaskers, textMaskers, placeMaskers, networkMaskers, numberMaskers, dateMaskers, moneyMaskers, nestedMaskers)
+
+var maskers = func() map[string]*masker {
+	m := make(map[string]*masker, len(maskerList))
+	for _, d := range maskerList {
+		m[d.name] = d
+	}
+	return m
+}()
+
+func maskerNames() []string {
+	names := make([]string, len(maskerList))
+	for i, m := range maskerList {
+		names[i] = m.name
+	}
+	return names
+}
+
+// malformed is the option of maskers that must understand their values.
+var malformed = option{
+	name: "malformed", kind: optString, choices: []string{"stop", "null", "text"}, fallback: "stop",
+	doc: "what to do with a value that the masker cannot read: stop the import, write NULL, or mask it like text",
+}
+
+var foldOption = option{
+	name: "fold", kind: optBool, fallback: false,
+	doc: "upper and lower case mean the same (as in citext): both get the same mask",
+}
+
+var uniqueOption = option{
+	name: "unique", kind: optBool, fallback: true,
+	doc: "distinct values get distinct masks, by 100 bits written into the mask; false gives shorter, prettier ones",
+}

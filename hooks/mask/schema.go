@@ -1,0 +1,177 @@
+package mask
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Schema returns the JSON Schema (draft 2020-12) of a policy, made from the
+// registry that the parser reads, for editors. The parser checks more: names
+// against each other, and later against the dump.
+func Schema() []byte {
+	type object = map[string]any
+	text := object{"type": "string"}
+	scalarType := object{"type": []string{"string", "number", "boolean"}}
+	mapOf := func(v any) object { return object{"type": "object", "additionalProperties": v} }
+	listOf := func(v any) object { return object{"type": "array", "items": v, "minItems": 1} }
+	ref := func(name string) object { return object{"$ref": "#/$defs/" + name} }
+	strict := func(required []string, properties object) object {
+		o := object{"type": "object", "additionalProperties": false, "properties": properties}
+		if len(required) > 0 {
+			o["required"] = required
+		}
+		return o
+	}
+
+	var short []any
+	var long, inner []any
+	for _, m := range maskerList {
+		properties := object{"mask": object{"const": m.name}}
+		required := []string{"mask"}
+		for _, o := range m.options {
+			var v object
+			switch o.kind {
+			case optString:
+				v = object{"type": "string"}
+				if o.choices != nil {
+					v["enum"] = o.choices
+					if slices.Contains(o.choices, "null") {
+						v = object{"enum": append(anys(o.choices), nil)}
+					}
+				}
+			case optScalar:
+				v = object{"type": scalarType["type"]}
+			case optInt:
+				v = object{"type": "integer", "minimum": o.min, "maximum": o.max}
+			case optNumber:
+				v = object{"type": []string{"number", "string"}}
+			case optBool:
+				v = object{"type": "boolean"}
+			case optScalars:
+				v = listOf(scalarType)
+			case optRule:
+				v = object{"allOf": []any{ref("innerRule")}}
+			case optRules:
+				v = mapOf(ref("innerRule"))
+			}
+			v["description"] = o.doc
+			if o.fallback != nil && o.fallback != "" {
+				v["default"] = o.fallback
+			}
+			properties[o.name] = v
+			if o.required {
+				required = append(required, o.name)
+			}
+		}
+		if len(required) == 1 {
+			short = append(short, m.name)
+		}
+		rule := strict(required, properties)
+		rule["title"] = m.name
+		rule["description"] = strings.ReplaceAll(m.doc.what, "`", "")
+		long = append(long, rule)
+		withLink := object{"link": object{"type": "string", "description": "the link group whose masks this place shares"}}
+		maps.Copy(withLink, properties)
+		innerRule := strict(required, withLink)
+		innerRule["title"] = m.name
+		inner = append(inner, innerRule)
+	}
+	shortForm := object{"enum": append(short, nil), "description": "a masker that needs no options"}
+	schema := strict([]string{"version"}, object{
+		"version":       object{"const": 1},
+		"roles":         object{"type": "object", "additionalProperties": text, "description": "role of the dump: role of the seed"},
+		"links":         object{"type": "object", "additionalProperties": listOf(text), "description": "columns whose equal values get equal masks: name: [schema.table.column, ...]"},
+		"tables":        object{"type": "object", "additionalProperties": ref("table"), "description": "by schema.table; * stands for any characters, the most specific entry wins"},
+		"types":         object{"type": "object", "additionalProperties": ref("rule"), "description": "rules by type, for columns that tables says nothing about"},
+		"large_objects": object{"enum": []any{"keep", "none"}},
+		"comments":      object{"enum": []any{"keep", "drop"}},
+		"accept": object{"type": "array", "description": "schema literals that a person has looked at, as the import prints them", "items": strict([]string{"object", "sha256"}, object{
+			"object": text, "sha256": object{"type": "string", "pattern": "^[0-9a-f]{64}$"},
+		})},
+	})
+	schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+	schema["title"] = "Seedling masking policy"
+	schema["$defs"] = object{
+		"rule":      object{"anyOf": append([]any{shortForm}, long...)},
+		"innerRule": object{"anyOf": append([]any{shortForm}, inner...)},
+		"table": object{
+			"type": "object", "additionalProperties": false, "minProperties": 1,
+			"properties": object{"columns": mapOf(ref("rule")), "rows": ref("rows")},
+		},
+		"rows": object{"anyOf": []any{
+			object{"enum": []any{"all", "none"}},
+			strict([]string{"where"}, object{
+				"where":             listOf(ref("condition")),
+				"on_missing_parent": object{"enum": []any{"stop"}},
+			}),
+		}},
+		"condition": object{
+			"type": "object", "additionalProperties": false, "required": []string{"column"}, "minProperties": 2,
+			"properties": object{
+				"column": text, "in": listOf(scalarType), "not_in": listOf(scalarType),
+				"is":   object{"enum": []any{"null", nil, "not null"}},
+				"from": scalarType, "below": scalarType,
+			},
+		},
+	}
+	b, err := json.MarshalIndent(schema, "", "  ")
+	if err != nil {
+		panic("mask: " + err.Error()) // strings, numbers and maps of them
+	}
+	return append(b, '\n')
+}
+
+func anys(list []string) []any {
+	out := make([]any, len(list))
+	for i, s := range list {
+		out[i] = s
+	}
+	return out
+}
+
+// Reference returns the maskers' table in Markdown, made from the registry.
+func Reference() []byte {
+	var b strings.Builder
+	b.WriteString(`<!-- Made by go test ./mask -run TestGenerated -update. Do not edit. -->
+# Maskers
+
+NULL stays NULL. In text columns an empty text stays empty, but for ` + "`null`, `constant`, `choice` and `credential`" + `. A value that a masker cannot read stops the import unless its option ` + "`malformed`" + ` says otherwise. The same original under the same key in the same column, link group or set of columns joined by foreign keys gets the same mask; that is also what an attacker who sees only masks always learns: which values were equal. Somebody who may choose originals (a user of production) can find their masks.
+
+| masker | types | the mask | distinct originals stay distinct | what stays | what an attacker still learns |
+|---|---|---|---|---|---|
+`)
+	for _, m := range maskerList {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", m.name, m.types(), m.doc.what, m.doc.unique, m.doc.keeps, m.doc.learns)
+	}
+	b.WriteString("\n# Options\n")
+	for _, m := range maskerList {
+		if len(m.options) == 0 {
+			continue
+		}
+		fmt.Fprintf(&b, "\n## %s\n\n", m.name)
+		for _, o := range m.options {
+			var notes []string
+			if o.choices != nil {
+				notes = append(notes, strings.Join(o.choices, ", "))
+			}
+			if o.kind == optInt {
+				notes = append(notes, fmt.Sprintf("%d to %d", o.min, o.max))
+			}
+			switch {
+			case o.required:
+				notes = append(notes, "required")
+			case o.fallback != nil && o.fallback != "":
+				notes = append(notes, fmt.Sprintf("default %v", o.fallback))
+			}
+			note := ""
+			if len(notes) > 0 {
+				note = " (" + strings.Join(notes, "; ") + ")"
+			}
+			fmt.Fprintf(&b, "- `%s`%s: %s\n", o.name, note, o.doc)
+		}
+	}
+	return []byte(b.String())
+}

@@ -1,0 +1,193 @@
+package mask
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// suggestion proposes a rule for columns whose name looks like something.
+type suggestion struct {
+	name *regexp.Regexp
+	rule string
+	// kinds, when set, are the only ones it is for.
+	kinds []kind
+}
+
+// words matches a column's name that holds one of the words, however they are
+// joined (snake_case, camelCase, kebab-case).
+func nameWords(alternatives string) *regexp.Regexp {
+	return regexp.MustCompile(`(?:^|_)(?:` + alternatives + `)(?:_|$)`)
+}
+
+var suggestions = []suggestion{
+	{nameWords(`passwords?|passwd|pwd|pass|password_hash|encrypted_password|password_digest|secret|secrets|token|tokens|api_?key|access_key|private_key|refresh_token|session_token|otp|totp|salt|credential|credentials|signature`), "credential", []kind{kindText, kindBytea, kindJSON, kindArray}},
+	{nameWords(`e_?mails?|e_?mail_address|mail`), "email", []kind{kindText}},
+	{nameWords(`first_?names?|given_?names?|forename|fname|middle_?name`), "first_name", []kind{kindText}},
+	{nameWords(`last_?names?|family_?names?|surname|lname|maiden_?name`), "last_name", []kind{kindText}},
+	{nameWords(`full_?name|display_?name|real_?name|contact_?name|customer_?name|person_?name|recipient|cardholder|holder_?name|author_?name`), "full_name", []kind{kindText}},
+	{nameWords(`user_?name|login|nick|nick_?name|screen_?name|handle`), "username", []kind{kindText}},
+	{nameWords(`phones?|phone_?numbers?|mobile|mobile_?number|cell|cell_?phone|telephone|tel|fax|msisdn`), "phone", []kind{kindText}},
+	{nameWords(`iban`), "iban", []kind{kindText}},
+	{nameWords(`card_?number|credit_?card|pan|cc_?number|ccnum`), "card", []kind{kindText}},
+	{nameWords(`street|street_?address|address|addr|address_?line_?[0-9]?|address_?[0-9]|line_?[12]`), "street", []kind{kindText}},
+	{nameWords(`city|town|locality`), "city", []kind{kindText}},
+	{nameWords(`zip|zip_?code|post_?code|postal_?code|postcode`), "postcode", []kind{kindText}},
+	{nameWords(`company|company_?name|organi[sz]ation|employer|organisation_?name|organization_?name`), "company", []kind{kindText}},
+	{nameWords(`url|website|homepage|web_?site|avatar_?url|link`), "url", []kind{kindText}},
+	{nameWords(`ip|ip_?addr|ip_?address|remote_?addr|client_?ip|last_?ip|remote_?ip`), "ip", []kind{kindText, kindInet}},
+	{nameWords(`mac|mac_?addr|mac_?address`), "mac", []kind{kindText, kindMAC}},
+	{nameWords(`lat|latitude|lng|lon|long|longitude`), "latlong", []kind{kindNumeric, kindFloat}},
+	{nameWords(`ssn|social_?security(?:_?number)?|tax_?id|vat_?id|national_?id|passport(?:_?number)?|driver_?licen[cs]e|account_?number|insurance_?number`), "hash", []kind{kindText}},
+	{nameWords(`birth_?date|birthday|date_?of_?birth|dob|born|born_?on`), "year_only", []kind{kindDate, kindTimestamp}},
+	{nameWords(`salary|income|wage|wages`), "number_noise", []kind{kindInt, kindNumeric, kindFloat}},
+	{nameWords(`notes?|comments?|description|bio|about|message|body|text|content|remarks?|memo|reason|subject|title`), "text", []kind{kindText}},
+}
+
+// personTable matches tables whose column "name" is a person's.
+var personTable = nameWords(`users?|persons?|people|customers?|clients?|contacts?|employees?|members?|patients?|students?|accounts?|authors?|profiles?|guests?|subscribers?|leads?|owners?|players?|tenants?`)
+
+// The names of columns that describe things, not people.
+var (
+	plainText   = nameWords(`status|state|kind|type|currency|country|country_?code|locale|language|lang|timezone|time_?zone|role|plan|category|colou?r|size|unit|method|level|event|action|sku|version|slug|code|provider|channel|source|mime_?type|content_?type|format|priority|visibility|environment|region|iso_?code|icon`)
+	plainNumber = nameWords(`count|quantity|qty|position|version|sort|rank|total|size|status|type|amount|price|cents|tax|rate|cost|discount|weight|score|year|month|day|number|order|level|duration|width|height|length|percent|stock|balance|points|priority|seq|sequence|attempts|retries|ms|seconds|minutes|bytes`)
+	plainTime   = nameWords(`created|updated|deleted|modified|inserted|expires|started|finished|completed|published|archived|at|on|since|until|time|timestamp|last_login|last_seen`)
+	personalInt = nameWords(`phones?|phone_?number|mobile|ssn|social_?security(?:_?number)?|tax_?id|passport|national_?id|account_?number|card_?number`)
+)
+
+// proposal is a rule for a column, as it would stand in a policy.
+type proposal struct {
+	rule string
+	sure bool
+	why  string // what speaks for it, or what must be decided
+}
+
+// propose proposes a rule for a column from its name, type and, where there is
+// one, a sample. Where it is not sure, it masks rather than keeps what may be
+// personal.
+func propose(table Name, c *Column, s *Sample) proposal {
+	k := c.kind()
+	if k != kindArray {
+		return proposeFor(table, c.Name, k, c.NotNull, s)
+	}
+	p := proposeFor(table, c.Name, c.elementKind(), false, s)
+	switch p.rule {
+	case "keep", "null", "credential":
+	default:
+		p.rule = "{mask: array, of: " + p.rule + "}"
+	}
+	return p
+}
+
+func proposeFor(table Name, column string, k kind, notNull bool, s *Sample) proposal {
+	name := snake(column)
+	byName := ""
+	for _, g := range suggestions {
+		if slices.Contains(g.kinds, k) && g.name.MatchString(name) {
+			byName = g.rule
+			break
+		}
+	}
+	if byName == "" && k == kindText && (name == "name" || strings.HasSuffix(name, "_name")) && personTable.MatchString(snake(table.Name)) {
+		byName = "full_name"
+	}
+	if k == kindText {
+		if byContent, share := s.looksLike(); byContent != "" {
+			switch {
+			case byName == byContent:
+				return proposal{byName, true, ""}
+			case byName == "" || byName == "text":
+				return proposal{byContent, share >= .9, "most values look like this"}
+			case byName != "credential":
+				return proposal{byContent, false, "the name says " + byName + ", the values look otherwise"}
+			}
+		}
+	}
+	if byName != "" {
+		return proposal{byName, true, ""}
+	}
+	id := name == "id" || strings.HasSuffix(name, "_id") || name == "uuid" || name == "guid"
+	switch k {
+	case kindText:
+		switch {
+		case s.mentions():
+			return proposal{"text", false, "some values hold addresses or numbers of people"}
+		case plainText.MatchString(name) && s.few():
+			return proposal{"keep", true, ""}
+		case s.has() && s.few():
+			return proposal{"keep", false, "few distinct values"}
+		case plainText.MatchString(name):
+			return proposal{"keep", false, "the name sounds harmless"}
+		case id:
+			return proposal{"hash", false, "an identifier of somebody else's"}
+		}
+		return proposal{"text", s.has() && s.sentences(), ""}
+	case kindBool, kindEnum:
+		return proposal{"keep", true, ""}
+	case kindInt:
+		if personalInt.MatchString(name) {
+			return proposal{"key", false, "looks personal"}
+		}
+		return proposal{"keep", id || plainNumber.MatchString(name), ""}
+	case kindUUID:
+		return proposal{"keep", true, ""}
+	case kindDate, kindTimestamp:
+		return proposal{"keep", plainTime.MatchString(name), ""}
+	case kindNumeric, kindFloat:
+		return proposal{"keep", plainNumber.MatchString(name), ""}
+	case kindJSON:
+		return proposeJSON(table, s)
+	case kindBytea:
+		return proposal{"bytea", false, "bytes"}
+	case kindInet:
+		return proposal{"ip", true, ""}
+	case kindMAC:
+		return proposal{"mac", true, ""}
+	case kindHstore:
+		return proposal{"hstore", false, "pairs"}
+	case kindPoint:
+		return proposal{"latlong", true, ""}
+	case kindTime:
+		return proposal{"keep", false, "a time"}
+	case kindTSVector, kindVector:
+		if notNull {
+			return proposal{`{mask: constant, value: ""}`, false, "made from other columns: build it again in the seed"}
+		}
+		return proposal{"null", true, ""}
+	}
+	if notNull {
+		return proposal{"keep", false, "no masker takes this type"}
+	}
+	return proposal{"null", false, "no masker takes this type"}
+}
+
+// snake writes a name in lower case with underscores between its words.
+func snake(s string) string {
+	var b strings.Builder
+	for i, r := range s {
+		switch {
+		case r >= 'A' && r <= 'Z':
+			if i > 0 && (s[i-1] >= 'a' && s[i-1] <= 'z' || s[i-1] >= '0' && s[i-1] <= '9') {
+				b.WriteByte('_')
+			}
+			b.WriteRune(r + 'a' - 'A')
+		case r == '-' || r == ' ' || r == '.':
+			b.WriteByte('_')
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// yamlKey quotes a mapping key where YAML needs it.
+func yamlKey(s string) string {
+	if regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`).MatchString(s) {
+		switch strings.ToLower(s) {
+		case "null", "true", "false", "yes", "no", "on", "off", "y", "n":
+		default:
+			return s
+		}
+	}
+	return "'" + strings.ReplaceAll(s, "'", "''") + "'"
+}

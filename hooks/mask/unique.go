@@ -1,0 +1,233 @@
+package mask
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// uniqueness refuses masks that a unique index, or an exclusion constraint,
+// might not take. It is judged by the index's own equality.
+func (x *compiler) uniqueness() {
+	for _, t := range x.order {
+		if !t.plan.Rows {
+			continue
+		}
+		for i := range t.Uniques {
+			if t.PartitionOf && inherited(t, &t.Uniques[i]) {
+				continue // judged at the parent
+			}
+			if sentence := t.judge(&t.Uniques[i]); sentence != "" {
+				x.fail("%s: %s", t.name, sentence)
+			}
+		}
+	}
+}
+
+// inherited reports whether a partition's index repeats one of its parent.
+func inherited(t *tableState, u *Unique) bool {
+	for _, p := range t.parents {
+		if slices.ContainsFunc(p.Uniques, func(o Unique) bool {
+			return slices.Equal(o.Columns, u.Columns) && slices.Equal(o.Expressions, u.Expressions) &&
+				o.Predicate == u.Predicate && slices.Equal(o.Exclusion, u.Exclusion)
+		}) {
+			return true
+		}
+	}
+	return false
+}
+
+// describe names an index in a sentence.
+func (u *Unique) describe() string {
+	switch {
+	case u.Exclusion != nil:
+		return "exclusion constraint " + QuoteIdent(u.Name)
+	case u.Primary:
+		return "primary key " + QuoteIdent(u.Name)
+	}
+	return "unique index " + QuoteIdent(u.Name)
+}
+
+var (
+	foldExpression = regexp.MustCompile(`^\(*(?:lower|upper)\(\(*(?:"((?:[^"]|"")+)"|([a-z_][a-z0-9_$]*))\)*(?:::(?:text|citext|character varying))?\)*$`)
+	nullTests      = regexp.MustCompile(`^\(*(?:"(?:[^"]|"")+"|[a-z_][a-z0-9_$]*) IS (?:NOT )?NULL\)*(?: AND \(*(?:"(?:[^"]|"")+"|[a-z_][a-z0-9_$]*) IS (?:NOT )?NULL\)*)*$`)
+)
+
+// foldedColumn returns the column whose case an index expression folds.
+func foldedColumn(expression string) (string, bool) {
+	m := foldExpression.FindStringSubmatch(expression)
+	if m == nil {
+		return "", false
+	}
+	if m[1] != "" {
+		return strings.ReplaceAll(m[1], `""`, `"`), true
+	}
+	return m[2], true
+}
+
+// part is a key part of an index: a column, perhaps under lower() or upper().
+type part struct {
+	column *columnState
+	folded bool
+}
+
+// judge returns a sentence when the index could refuse masked rows.
+func (t *tableState) judge(u *Unique) string {
+	var parts []part
+	masked := false
+	for _, name := range u.Columns {
+		c := t.byName[name]
+		if c == nil {
+			continue
+		}
+		parts = append(parts, part{column: c})
+		masked = masked || c.changes()
+	}
+	// A generated column holds what its expression makes of others; without
+	// knowing them, an index on it is judged like an expression.
+	for _, e := range u.Expressions {
+		if name, ok := foldedColumn(e); ok && t.byName[name] != nil {
+			parts = append(parts, part{t.byName[name], true})
+			masked = masked || t.byName[name].changes()
+			continue
+		}
+		for _, name := range u.ExpressionColumns {
+			if c := t.byName[name]; c != nil && c.changes() {
+				return fmt.Sprintf("%s is on an expression over %s, whose masker %s cannot promise distinct results: keep the column, or drop the index in the dump", u.describe(), QuoteIdent(name), c.maskName())
+			}
+		}
+	}
+	if s := t.judgePredicate(u); s != "" {
+		return s
+	}
+	if !masked {
+		return ""
+	}
+	if u.Exclusion != nil {
+		return u.judgeExclusion(parts)
+	}
+	if !u.NullsNotDistinct && slices.ContainsFunc(parts, func(p part) bool { return p.column.traits.null }) {
+		return "" // a row with a NULL is distinct from every other
+	}
+	problem := distinctParts(parts, u)
+	if problem == "" || t.impliedBy(u) {
+		return ""
+	}
+	return problem
+}
+
+// changes reports whether the column's masks differ from the originals.
+func (c *columnState) changes() bool {
+	if c.Generated {
+		// Only safe when nothing in the table is masked.
+		return slices.ContainsFunc(c.table.columns, func(o *columnState) bool { return !o.Generated && o.built && !o.traits.keep })
+	}
+	return c.built && !c.traits.keep
+}
+
+func (c *columnState) maskName() string {
+	if c.rule == nil {
+		return "(generated)"
+	}
+	return c.rule.name
+}
+
+// distinctParts returns a sentence unless rows that differ in the index's key
+// still differ after masking.
+func distinctParts(parts []part, u *Unique) string {
+	for _, p := range parts {
+		c := p.column
+		if !c.changes() {
+			continue
+		}
+		name := QuoteIdent(c.Name)
+		refuse := func(why string) string {
+			return fmt.Sprintf("%s needs distinct values in %s: %s", u.describe(), name, why)
+		}
+		switch tr := c.traits; {
+		case c.Generated:
+			return refuse("it is generated from columns that are masked, and nothing promises distinct results")
+		case tr.null:
+			return refuse("masker " + c.rule.name + " writes NULL everywhere, and the index takes one NULL only")
+		case tr.within != "":
+			if !slices.ContainsFunc(parts, func(o part) bool {
+				return o.column.Name == tr.within && !o.folded && (!o.column.changes() || o.column.traits.injective)
+			}) {
+				return refuse("masker " + c.rule.name + " keeps values distinct only within one " + QuoteIdent(tr.within) + ": " + tr.remedy)
+			}
+		case !tr.injective:
+			why := "masker " + c.rule.name + " may give two values the same mask"
+			if tr.remedy != "" {
+				why += ": " + tr.remedy
+			}
+			return refuse(why)
+		case c.Nondeterministic:
+			return refuse("its collation is not deterministic, and masker " + c.rule.name + " cannot promise masks that it tells apart: keep the column, or mask it with null")
+		}
+		eq := c.find().info.eq
+		eq.fold = eq.fold || c.rule.flag("fold")
+		if eq.fold && c.BaseType != "citext" && !p.folded {
+			return refuse("upper and lower case get the same mask (fold, or a citext column it is joined with), but the index tells them apart")
+		}
+		if eq.trim && c.BaseType != "bpchar" {
+			return refuse("it is joined with a char(n) column, where trailing spaces do not count, but the index counts them")
+		}
+	}
+	return ""
+}
+
+// impliedBy reports whether another unique index on some of the same columns
+// keeps the rows apart already.
+func (t *tableState) impliedBy(u *Unique) bool {
+	return slices.ContainsFunc(t.Uniques, func(o Unique) bool {
+		if o.Exclusion != nil || o.Predicate != "" || len(o.Expressions) > 0 || len(o.Columns) == 0 || len(o.Columns) >= len(u.Columns)+len(u.Expressions) {
+			return false
+		}
+		var parts []part
+		for _, name := range o.Columns {
+			c := t.byName[name]
+			if c == nil || !slices.Contains(u.Columns, name) || !c.NotNull && !o.Primary {
+				return false
+			}
+			parts = append(parts, part{column: c})
+		}
+		return distinctParts(parts, &o) == ""
+	})
+}
+
+// judgePredicate refuses a partial index whose predicate could hold for other
+// rows after masking than before.
+func (t *tableState) judgePredicate(u *Unique) string {
+	for _, name := range u.PredicateColumns {
+		c := t.byName[name]
+		if c == nil || !c.changes() {
+			continue
+		}
+		if nullTests.MatchString(u.Predicate) && !c.Generated && !c.traits.null && c.rule.text("malformed") != "null" {
+			continue
+		}
+		return fmt.Sprintf("%s holds for some rows only, depending on %s, whose masker %s may change which: keep the column", u.describe(), QuoteIdent(name), c.maskName())
+	}
+	return ""
+}
+
+// judgeExclusion judges an exclusion constraint: equality survives distinct
+// masks, other operators do not.
+func (u *Unique) judgeExclusion(parts []part) string {
+	for i, p := range parts {
+		c := p.column
+		if !c.changes() || c.traits.null {
+			continue
+		}
+		// Columns and expressions come in two lists, so that with expressions
+		// an operator's place is not known: all must be = then.
+		equality := i < len(u.Exclusion) && u.Exclusion[i] == "=" && len(u.Expressions) == 0 ||
+			!slices.ContainsFunc(u.Exclusion, func(op string) bool { return op != "=" })
+		if equality && c.traits.injective {
+			continue
+		}
+		return fmt.Sprintf("%s compares %s, whose masker %s may make rows collide: keep the column, or mask it with null", u.describe(), QuoteIdent(c.Name), c.maskName())
+	}
+	return ""
+}

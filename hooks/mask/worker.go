@@ -1,0 +1,292 @@
+package mask
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math/bits"
+	"slices"
+
+	"github.com/seedling-dev/seedling/hooks/copytext"
+)
+
+// Layout is a table's plan with a fixed order of columns.
+type Layout struct {
+	table   *TablePlan
+	columns []boundColumn
+	masked  []int // columns to mask, in order
+	last    int   // last column whose place in the row matters, -1: none
+	filters []boundFilter
+}
+
+type boundColumn struct {
+	name, masker string
+	tf           transform // nil: keep
+	clean        bool      // masks need no escaping
+	shaped       bool      // nor do masks of values that needed none
+	null         bool
+	entity       int // column that tf also reads, -1: none
+}
+
+type boundFilter struct {
+	column int
+	*filter
+}
+
+// NewWorker returns a worker that masks rows of this layout.
+func (l *Layout) NewWorker() *Worker {
+	return &Worker{layout: l, scratch: newScratch(), ends: make([]int, l.last+1)}
+}
+
+// Worker masks rows of one table. It is not safe for concurrent use: one per
+// goroutine.
+type Worker struct {
+	layout  *Layout
+	scratch *scratch
+	ends    []int // where the fields end, up to the last that matters
+	plain   bool  // the row holds no backslash
+	stats   Stats
+}
+
+// Stats counts what a worker did.
+type Stats struct {
+	// Rows read, rows dropped by the row filter, bytes read and written
+	// (newlines included).
+	Rows, Dropped, BytesIn, BytesOut int64
+}
+
+// Stats returns the counts so far.
+func (w *Worker) Stats() Stats { return w.stats }
+
+// RowError says why a row could not be masked. It never holds a value.
+type RowError struct {
+	Table  Name
+	Column string // "" when the row itself is wrong
+	Masker string
+	// Row counts the rows that this worker was given, from 1.
+	Row    int64
+	Reason string
+}
+
+func (e *RowError) Error() string {
+	if e.Column == "" {
+		return fmt.Sprintf("mask row %d of %s: %s", e.Row, e.Table, e.Reason)
+	}
+	return fmt.Sprintf("mask row %d of %s: column %s (masker %s): %s", e.Row, e.Table, QuoteIdent(e.Column), e.Masker, e.Reason)
+}
+
+// Append masks one row, a line of COPY text without its newline, and appends
+// the masked line with its newline to dst. A row that the table's filter
+// drops, or whose table is loaded without rows, appends nothing. After an
+// error dst is as it was. Errors are *RowError and never hold a value.
+func (w *Worker) Append(dst, row []byte) ([]byte, error) {
+	w.stats.Rows++
+	w.stats.BytesIn += int64(len(row)) + 1
+	l := w.layout
+	if !l.table.Rows {
+		w.stats.Dropped++
+		return dst, nil
+	}
+	if err := w.split(row); err != nil {
+		return dst, w.rowError(-1, err)
+	}
+	for i := range l.filters {
+		f := &l.filters[i]
+		ok, err := f.passes(w.scratch, w.field(row, f.column))
+		if err != nil {
+			return dst, w.rowError(f.column, err)
+		}
+		if !ok {
+			w.stats.Dropped++
+			return dst, nil
+		}
+	}
+	start, copied := len(dst), 0
+	for _, i := range l.masked {
+		begin, end := 0, w.ends[i]
+		if i > 0 {
+			begin = w.ends[i-1] + 1
+		}
+		field := row[begin:end]
+		if !w.plain && copytext.IsNull(field) {
+			continue
+		}
+		c := &l.columns[i]
+		dst = append(dst, row[copied:begin]...)
+		copied = end
+		if c.null {
+			dst = append(dst, copytext.Null...)
+			continue
+		}
+		if c.entity >= 0 {
+			w.setEntity(row, c.entity)
+		}
+		out, err := w.mask(dst, c, field, w.plain)
+		if err != nil {
+			return dst[:start], w.rowError(i, err)
+		}
+		dst = out
+	}
+	dst = append(append(dst, row[copied:]...), '\n')
+	w.stats.BytesOut += int64(len(dst) - start)
+	if len(row) > largeRow {
+		w.scratch.shrink()
+	}
+	return dst, nil
+}
+
+// AppendField masks one field, as written in a COPY row, of the column at
+// position column of the layout, and appends it, as written, to dst. Rules
+// that read another column of the row (option by) need Append, and are an
+// error here.
+func (w *Worker) AppendField(dst []byte, column int, field []byte) ([]byte, error) {
+	c := &w.layout.columns[column]
+	switch {
+	case copytext.IsNull(field) || c.tf == nil:
+		return append(dst, field...), nil
+	case c.null:
+		return append(dst, copytext.Null...), nil
+	case c.entity >= 0:
+		return dst, w.rowError(column, reason("the rule reads another column of the row"))
+	}
+	out, err := w.mask(dst, c, field, false)
+	if err != nil {
+		return dst, w.rowError(column, err)
+	}
+	return out, nil
+}
+
+// mask appends the mask of a field that is not NULL; plain says that it is
+// known to hold no backslash.
+func (w *Worker) mask(dst []byte, c *boundColumn, field []byte, plain bool) ([]byte, error) {
+	s := w.scratch
+	s.used = 0
+	value, clean := field, c.clean
+	if plain || copytext.Plain(field) {
+		clean = clean || c.shaped
+	} else {
+		buf := s.buf()
+		*buf = copytext.Unescape(slices.Grow(*buf, len(field)), field)
+		value = *buf
+	}
+	start := len(dst)
+	if len(value) > largeRow { // once, not by doubling
+		dst = slices.Grow(dst, len(value)+len(value)/8)
+	}
+	s.escaped = false
+	out, err := c.tf.mask(s, dst, value)
+	switch {
+	case err == errNull: //nolint:errorlint // a sentinel of this package, never wrapped
+		return append(dst[:start], copytext.Null...), nil
+	case err != nil || clean && !s.escaped:
+		return out, err
+	}
+	return copytext.EscapeTail(out, start), nil
+}
+
+func (w *Worker) setEntity(row []byte, column int) {
+	s := w.scratch
+	field := w.field(row, column)
+	s.entityNull = copytext.IsNull(field)
+	if copytext.Plain(field) || s.entityNull {
+		s.entity = field
+		return
+	}
+	s.entityBuf = copytext.Unescape(s.entityBuf[:0], field)
+	s.entity = s.entityBuf
+}
+
+func (w *Worker) field(row []byte, i int) []byte {
+	if i == 0 {
+		return row[:w.ends[0]]
+	}
+	return row[w.ends[i-1]+1 : w.ends[i]]
+}
+
+const (
+	tooFewFields  = reason("the row has fewer fields than the COPY statement lists columns")
+	tooManyFields = reason("the row has more fields than the COPY statement lists columns")
+	endMark       = reason("the end-of-data mark stands where a row is expected")
+)
+
+// split finds the ends of the fields that matter and checks that the row has
+// as many fields as the layout has columns.
+func (w *Worker) split(row []byte) error {
+	l := w.layout
+	n := len(l.columns)
+	if w.plain = bytes.IndexByte(row, '\\') < 0; !w.plain {
+		return w.splitEscaped(row)
+	}
+	// Eight bytes at a time: a byte of m is 0x80 where row has a tab.
+	ends, k, i := w.ends, 0, 0
+	for ; i+8 <= len(row) && k < len(ends); i += 8 {
+		v := binary.LittleEndian.Uint64(row[i:]) ^ 0x0909090909090909
+		m := ^((v&0x7f7f7f7f7f7f7f7f + 0x7f7f7f7f7f7f7f7f) | v | 0x7f7f7f7f7f7f7f7f)
+		for m != 0 && k < len(ends) {
+			ends[k] = i + bits.TrailingZeros64(m)/8
+			k++
+			m &= m - 1
+		}
+	}
+	for ; i < len(row) && k < len(ends); i++ {
+		if row[i] == '\t' {
+			ends[k] = i
+			k++
+		}
+	}
+	if k < len(ends) { // the last field found ends with the row
+		if k != n-1 {
+			return tooFewFields
+		}
+		ends[k] = len(row)
+		return nil
+	}
+	pos := 0
+	if k > 0 {
+		pos = ends[k-1] + 1
+	}
+	switch left := n - 1 - k - bytes.Count(row[pos:], tab); {
+	case left < 0 || n == 0 && len(row) > 0:
+		return tooManyFields
+	case left > 0:
+		return tooFewFields
+	}
+	return nil
+}
+
+var tab = []byte{'\t'}
+
+// splitEscaped is split for rows with backslashes, where a tab may be escaped.
+func (w *Worker) splitEscaped(row []byte) error {
+	if copytext.IsEnd(row) {
+		return endMark
+	}
+	n := len(w.layout.columns)
+	pos := 0
+	for i := range n {
+		end, err := copytext.FieldEnd(row[pos:])
+		if err != nil {
+			return err
+		}
+		if i < len(w.ends) {
+			w.ends[i] = pos + end
+		}
+		pos += end
+		if pos == len(row) {
+			if i < n-1 {
+				return tooFewFields
+			}
+			return nil
+		}
+		pos++
+	}
+	return tooManyFields
+}
+
+func (w *Worker) rowError(column int, err error) error {
+	e := &RowError{Table: Name{w.layout.table.Schema, w.layout.table.Name}, Row: w.stats.Rows, Reason: err.Error()}
+	if column >= 0 {
+		e.Column, e.Masker = w.layout.columns[column].name, w.layout.columns[column].masker
+	}
+	return e
+}

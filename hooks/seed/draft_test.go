@@ -1,0 +1,43 @@
+package seed_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/seedling-dev/seedling/hooks/internal/pgtest"
+	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/seed"
+)
+
+// A draft covers every column, so that an import under it plans; it finds the
+// personal columns, and holds no value of the dump.
+func TestDraft(t *testing.T) {
+	t.Parallel()
+	src := pgtest.Source(t)
+	file := src.Dump(t, src.Database(t, shop), "-Fc")
+	s := pgtest.Start(t)
+	o := options(t, s, file, everythingKept)
+	text, err := seed.Draft(t.Context(), o, true, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	draft := string(text)
+	if strings.Contains(strings.ToLower(draft), "planted") {
+		t.Errorf("a value of the dump is in the draft:\n%s", draft)
+	}
+	for _, want := range []string{"phone: phone", "email"} {
+		if !strings.Contains(draft, want) {
+			t.Errorf("the draft lacks %q:\n%s", want, draft)
+		}
+	}
+	if o.Policy, err = mask.ParsePolicy([]byte(strings.ReplaceAll(draft, "\n# ", "\n"))); err != nil {
+		// The signs before what a person must decide are off; comments stay.
+		if o.Policy, err = mask.ParsePolicy(text); err != nil {
+			t.Fatalf("%v\n%s", err, draft)
+		}
+	}
+	if _, err := seed.Plan(t.Context(), o, true); err != nil {
+		t.Errorf("plan under the draft: %v\n%s", err, draft)
+	}
+	nothingLeft(t, s)
+}

@@ -1,0 +1,137 @@
+package seed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// ServerError is what is told of an error of the server: its code and the
+// names of objects. The server's message, detail and context quote rows and
+// are left behind.
+type ServerError struct {
+	Code       string // SQLSTATE
+	Message    string // "" unless it can name objects only
+	Schema     string
+	Table      string
+	Column     string
+	Constraint string
+	Line       int64 // of a COPY, 0 when unknown
+}
+
+func (e *ServerError) Error() string {
+	var b strings.Builder
+	switch {
+	case e.Message != "":
+		b.WriteString(e.Message)
+	case conditions[e.Code] != "":
+		b.WriteString(conditions[e.Code])
+	default:
+		b.WriteString("the server reports an error")
+	}
+	fmt.Fprintf(&b, " (SQLSTATE %s)", e.Code)
+	if e.Table != "" {
+		b.WriteString(", table " + e.Table)
+	}
+	if e.Column != "" {
+		b.WriteString(", column " + e.Column)
+	}
+	if e.Constraint != "" {
+		b.WriteString(", constraint " + e.Constraint)
+	}
+	return b.String()
+}
+
+// conditions are the server's own names for what may go wrong with rows.
+var conditions = map[string]string{
+	"22000": "data exception",
+	"22001": "a value is too long for its column",
+	"22003": "a number is out of range",
+	"22007": "a date or time cannot be read",
+	"22008": "a date or time is out of range",
+	"22012": "a division by zero",
+	"22021": "a character is not in the encoding",
+	"22023": "a parameter has an invalid value",
+	"22P02": "a value cannot be read as its column's type",
+	"22P04": "the COPY data is malformed",
+	"22P05": "a character cannot be translated",
+	"23502": "a value is null where it must not be",
+	"23503": "a foreign key is violated",
+	"23505": "a unique constraint is violated",
+	"23514": "a check constraint is violated, or a row finds no partition",
+	"23P01": "an exclusion constraint is violated",
+	"2BP01": "other objects depend on it",
+	"40P01": "a deadlock was found",
+	"42601": "a syntax error",
+	"53100": "the disk is full",
+	"53200": "the server is out of memory",
+	"53300": "the server has too many connections",
+	"54000": "a limit of the server is exceeded",
+	"55006": "the object is in use",
+	"57014": "the statement was cancelled",
+	"57P01": "the server shut down or ended the session",
+	"57P02": "the server crashed",
+	"57P03": "the server is starting up or shutting down",
+	"58030": "an input or output error on the server",
+	"XX000": "an internal error of the server",
+	"XX001": "the server found damaged data",
+}
+
+// speaks are the codes whose message names objects and settings, never a
+// value of a row.
+var speaks = map[string]bool{
+	"08P01": true, "0A000": true, "28000": true, "28P01": true, "3D000": true, "3F000": true, "42501": true, "42701": true,
+	"42703": true, "42704": true, "42710": true, "42723": true, "42883": true, "42P01": true, "42P04": true, "42P06": true,
+	"42P07": true, "42P13": true, "42P16": true, "42P17": true, "42P21": true, "42P22": true, "42809": true, "42804": true,
+	"53100": true, "53300": true, "55000": true, "55006": true, "55P03": true, "57P03": true, "58P01": true,
+}
+
+var copyPlace = regexp.MustCompile(`^COPY [^,]*, line ([0-9]+)(?:, column ([^:]+))?`)
+
+// redact turns an error into one that holds no value. Errors that are not the
+// server's pass: those of the connection name hosts and system calls.
+func redact(err error) error {
+	var pe *pgconn.PgError
+	if !errors.As(err, &pe) {
+		return err
+	}
+	out := &ServerError{
+		Code: pe.Code, Schema: pe.SchemaName, Table: pe.TableName, Column: pe.ColumnName, Constraint: pe.ConstraintName,
+	}
+	if speaks[pe.Code] {
+		out.Message = pe.Message
+	}
+	if m := copyPlace.FindStringSubmatch(pe.Where); m != nil {
+		out.Line, _ = strconv.ParseInt(m[1], 10, 64)
+		if out.Column == "" {
+			out.Column = m[2]
+		}
+	}
+	return out
+}
+
+// code is the SQLSTATE of an error, "" when it is none of the server's.
+func code(err error) string {
+	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pe.Code
+	}
+	if se, ok := errors.AsType[*ServerError](err); ok {
+		return se.Code
+	}
+	return ""
+}
+
+// interrupted prefers the reason why ctx ended to what that broke.
+func interrupted(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+			return cause
+		}
+	}
+	return err
+}

@@ -1,0 +1,167 @@
+package seed
+
+import "strings"
+
+// pass is when an entry of the table of contents is restored.
+type pass int
+
+const (
+	never   pass = iota // known, and left out on purpose
+	main                // in the order of the table of contents
+	grants              // after everything of the main pass
+	last                // after the grants: what runs code of the database
+	rows                // table data and large objects
+	session             // settings of the session, checked and not restored
+)
+
+// kind says what may be done with one kind of entry.
+type kind struct {
+	pass pass
+	// why an entry is left out
+	why string
+	// statements that an entry of this kind may consist of
+	statements []string
+	// owner: "" has none; "name" and "schema.name" build the ALTER statement
+	// from the kind and the tag; "drop" takes the object from its DROP
+	// statement
+	owner string
+	// noun in the ALTER ... OWNER statement, where it is not the kind
+	noun string
+}
+
+// kinds is the allow list. A kind that is not here stops the import: it may
+// need a decision of its own.
+var kinds = map[string]kind{
+	"ENCODING":   {pass: session},
+	"STDSTRINGS": {pass: session},
+	"SEARCHPATH": {pass: session},
+
+	"ACCESS METHOD":                {pass: main, statements: []string{"CREATE ACCESS METHOD"}},
+	"AGGREGATE":                    {pass: main, owner: "drop", statements: []string{"CREATE AGGREGATE"}},
+	"CAST":                         {pass: main, statements: []string{"CREATE CAST"}},
+	"CHECK CONSTRAINT":             {pass: main, statements: []string{"ALTER TABLE", "ALTER DOMAIN"}},
+	"COLLATION":                    {pass: main, owner: "schema.name", statements: []string{"CREATE COLLATION"}},
+	"CONSTRAINT":                   {pass: main, statements: []string{"ALTER TABLE", "ALTER INDEX"}},
+	"CONVERSION":                   {pass: main, owner: "schema.name", statements: []string{"CREATE CONVERSION"}},
+	"DEFAULT":                      {pass: main, statements: []string{"ALTER TABLE"}},
+	"DOMAIN":                       {pass: main, owner: "schema.name", statements: []string{"CREATE DOMAIN", "ALTER DOMAIN"}},
+	"EXTENSION":                    {pass: main, statements: []string{"CREATE EXTENSION"}},
+	"FK CONSTRAINT":                {pass: main, statements: []string{"ALTER TABLE"}},
+	"FOREIGN TABLE":                {pass: main, owner: "schema.name", noun: "TABLE", statements: []string{"CREATE FOREIGN TABLE", "ALTER FOREIGN TABLE", "ALTER TABLE"}},
+	"FUNCTION":                     {pass: main, owner: "drop", statements: []string{"CREATE FUNCTION", "ALTER FUNCTION"}},
+	"INDEX":                        {pass: main, statements: []string{"CREATE INDEX", "ALTER INDEX", "ALTER TABLE"}},
+	"INDEX ATTACH":                 {pass: main, statements: []string{"ALTER INDEX"}},
+	"MATERIALIZED VIEW":            {pass: main, owner: "schema.name", statements: []string{"CREATE MATERIALIZED VIEW", "ALTER MATERIALIZED VIEW", "ALTER TABLE"}},
+	"OPERATOR":                     {pass: main, owner: "drop", statements: []string{"CREATE OPERATOR"}},
+	"OPERATOR CLASS":               {pass: main, owner: "drop", statements: []string{"CREATE OPERATOR CLASS"}},
+	"OPERATOR FAMILY":              {pass: main, owner: "drop", statements: []string{"CREATE OPERATOR FAMILY", "ALTER OPERATOR FAMILY"}},
+	"POLICY":                       {pass: main, statements: []string{"CREATE POLICY"}},
+	"PROCEDURAL LANGUAGE":          {pass: main, owner: "name", noun: "LANGUAGE", statements: []string{"CREATE LANGUAGE"}},
+	"PROCEDURE":                    {pass: main, owner: "drop", statements: []string{"CREATE PROCEDURE", "ALTER PROCEDURE"}},
+	"PUBLICATION":                  {pass: main, statements: []string{"CREATE PUBLICATION", "ALTER PUBLICATION"}},
+	"PUBLICATION TABLE":            {pass: main, statements: []string{"ALTER PUBLICATION"}},
+	"PUBLICATION TABLES IN SCHEMA": {pass: main, statements: []string{"ALTER PUBLICATION"}},
+	"ROW SECURITY":                 {pass: main, statements: []string{"ALTER TABLE"}},
+	"RULE":                         {pass: main, statements: []string{"CREATE RULE", "CREATE VIEW", "ALTER TABLE"}},
+	"SCHEMA":                       {pass: main, owner: "name", statements: []string{"CREATE SCHEMA"}},
+	"SEQUENCE":                     {pass: main, owner: "schema.name", statements: []string{"CREATE SEQUENCE", "ALTER TABLE", "ALTER SEQUENCE"}},
+	"SEQUENCE OWNED BY":            {pass: main, statements: []string{"ALTER SEQUENCE"}},
+	"SEQUENCE SET":                 {pass: main, statements: []string{"SELECT SETVAL"}},
+	"SHELL TYPE":                   {pass: main, statements: []string{"CREATE TYPE"}},
+	"STATISTICS":                   {pass: main, owner: "schema.name", statements: []string{"CREATE STATISTICS", "ALTER STATISTICS"}},
+	"TABLE":                        {pass: main, owner: "schema.name", statements: []string{"CREATE TABLE", "ALTER TABLE"}},
+	"TABLE ATTACH":                 {pass: main, statements: []string{"ALTER TABLE"}},
+	"TEXT SEARCH CONFIGURATION":    {pass: main, owner: "schema.name", statements: []string{"CREATE TEXT SEARCH CONFIGURATION", "ALTER TEXT SEARCH CONFIGURATION"}},
+	"TEXT SEARCH DICTIONARY":       {pass: main, owner: "schema.name", statements: []string{"CREATE TEXT SEARCH DICTIONARY"}},
+	"TEXT SEARCH PARSER":           {pass: main, statements: []string{"CREATE TEXT SEARCH PARSER"}},
+	"TEXT SEARCH TEMPLATE":         {pass: main, statements: []string{"CREATE TEXT SEARCH TEMPLATE"}},
+	"TRANSFORM":                    {pass: main, statements: []string{"CREATE TRANSFORM"}},
+	"TRIGGER":                      {pass: main, statements: []string{"CREATE TRIGGER", "ALTER TABLE", "ALTER TRIGGER"}},
+	"TYPE":                         {pass: main, owner: "schema.name", statements: []string{"CREATE TYPE", "ALTER TYPE"}},
+	"VIEW":                         {pass: main, owner: "schema.name", statements: []string{"CREATE VIEW", "ALTER VIEW", "ALTER TABLE"}},
+
+	"ACL":         {pass: grants, statements: []string{"GRANT", "REVOKE", "SET SESSION AUTHORIZATION", "RESET SESSION AUTHORIZATION"}},
+	"DEFAULT ACL": {pass: grants, statements: []string{"ALTER DEFAULT PRIVILEGES", "SET SESSION AUTHORIZATION", "RESET SESSION AUTHORIZATION"}},
+
+	"EVENT TRIGGER":          {pass: last, statements: []string{"CREATE EVENT TRIGGER", "ALTER EVENT TRIGGER"}},
+	"MATERIALIZED VIEW DATA": {pass: last, statements: []string{"REFRESH MATERIALIZED VIEW"}},
+
+	"TABLE DATA":    {pass: rows},
+	"BLOBS":         {pass: rows},
+	"BLOB":          {pass: rows, statements: []string{"SELECT LO_CREATE"}},
+	"BLOB METADATA": {pass: rows},
+
+	"COMMENT":              {pass: never, why: "comments are restored only where the policy keeps them", statements: []string{"COMMENT ON"}},
+	"DATABASE":             {pass: never, why: "the seed's database is made by the import"},
+	"DATABASE PROPERTIES":  {pass: never, why: "settings of the database belong to the seed, not to the dump"},
+	"FOREIGN DATA WRAPPER": {pass: never, why: "foreign data stays outside"},
+	"FOREIGN SERVER":       {pass: never, why: "foreign servers name production systems"},
+	"SERVER":               {pass: never, why: "foreign servers name production systems"},
+	"USER MAPPING":         {pass: never, why: "user mappings hold passwords"},
+	"SUBSCRIPTION":         {pass: never, why: "subscriptions would connect to production"},
+	"SUBSCRIPTION TABLE":   {pass: never, why: "subscriptions would connect to production"},
+	"STATISTICS DATA":      {pass: never, why: "most common values are raw values"},
+	"SECURITY LABEL":       {pass: never, why: "security labels belong to the dumped system"},
+}
+
+// statementKinds are all statement kinds that occur in the allow list, longest
+// first where one begins like another.
+var objectNouns = []string{
+	"ACCESS METHOD", "AGGREGATE", "CAST", "COLLATION", "CONVERSION", "DEFAULT PRIVILEGES", "DOMAIN", "EVENT TRIGGER", "EXTENSION",
+	"FOREIGN TABLE", "FUNCTION", "INDEX", "LANGUAGE", "MATERIALIZED VIEW", "OPERATOR CLASS", "OPERATOR FAMILY", "OPERATOR", "POLICY",
+	"PROCEDURE", "PUBLICATION", "RULE", "SCHEMA", "SEQUENCE", "STATISTICS", "TABLE", "TEXT SEARCH CONFIGURATION",
+	"TEXT SEARCH DICTIONARY", "TEXT SEARCH PARSER", "TEXT SEARCH TEMPLATE", "TRANSFORM", "TRIGGER", "TYPE", "VIEW",
+	"SESSION AUTHORIZATION", "ON",
+}
+
+// modifiers may stand between CREATE and the noun.
+var modifiers = map[string]bool{
+	"OR": true, "REPLACE": true, "UNLOGGED": true, "UNIQUE": true, "TRUSTED": true, "PROCEDURAL": true,
+	"CONSTRAINT": true, "RECURSIVE": true, "DEFAULT": true,
+}
+
+// statementKind names what a statement does, as the allow list spells it, or
+// its first words when it is nothing known.
+func statementKind(s statement) string {
+	t := s.tokens
+	if len(t) == 0 {
+		return ""
+	}
+	verb := strings.ToUpper(t[0].text)
+	switch verb {
+	case "GRANT", "REVOKE":
+		return verb
+	case "SELECT":
+		// SELECT pg_catalog.setval(
+		if len(t) > 4 && t[1].is("PG_CATALOG") && t[2].sym('.') && t[4].sym('(') {
+			return "SELECT " + strings.ToUpper(t[3].text)
+		}
+		return "SELECT"
+	case "CREATE", "ALTER", "COMMENT", "REFRESH", "SET", "RESET":
+	default:
+		return verb
+	}
+	rest := t[1:]
+	if verb == "CREATE" {
+		for len(rest) > 0 && rest[0].kind == word && modifiers[strings.ToUpper(rest[0].text)] {
+			rest = rest[1:]
+		}
+	}
+	for _, noun := range objectNouns {
+		words := strings.Fields(noun)
+		if len(rest) < len(words) {
+			continue
+		}
+		match := true
+		for i, w := range words {
+			match = match && rest[i].is(w)
+		}
+		if match {
+			return verb + " " + noun
+		}
+	}
+	if len(rest) > 0 {
+		return verb + " " + strings.ToUpper(rest[0].text)
+	}
+	return verb
+}

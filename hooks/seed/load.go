@@ -1,0 +1,511 @@
+package seed
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/seedling-dev/seedling/hooks/copytext"
+	"github.com/seedling-dev/seedling/hooks/dump"
+	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/mask"
+)
+
+// tableLoad is the load of one TABLE DATA entry.
+type tableLoad struct {
+	entry   *dump.Entry
+	name    string
+	target  mask.Name // that the dump's COPY names
+	plan    *mask.TablePlan
+	layout  *mask.Layout
+	copySQL string
+	// fresh: the one session that loads the table truncates it in the same
+	// transaction, so that its rows are written frozen, and without WAL where
+	// the server is set so.
+	fresh    bool
+	truncate string
+	bare     bool // the table has no columns
+	splits   bool // other sessions may help
+	job      *job
+
+	rows, dropped, in, out atomic.Int64
+	progress               Progress
+}
+
+// copyTarget is what a TABLE DATA entry's COPY statement names.
+func copyTarget(e *dump.Entry) (table mask.Name, columns []string, err error) {
+	bad := hook.Misconfiguredf("table %s: its COPY statement cannot be read", e.Name())
+	if e.Copy == "" {
+		return table, nil, hook.Misconfiguredf("table %s: the dump holds its rows as INSERT statements (pg_dump --inserts), which are never executed: dump without that option", e.Name())
+	}
+	list, err := split(e.Copy)
+	if err != nil || len(list) != 1 {
+		return table, nil, bad
+	}
+	t := list[0].tokens
+	if len(t) < 6 || !t[0].is("COPY") || !t[2].sym('.') {
+		return table, nil, bad
+	}
+	var ok1, ok2 bool
+	table.Schema, ok1 = t[1].name()
+	table.Name, ok2 = t[3].name()
+	if !ok1 || !ok2 {
+		return table, nil, bad
+	}
+	t = t[4:]
+	if t[0].sym('(') {
+		for t = t[1:]; len(t) > 1; t = t[2:] {
+			name, ok := t[0].name()
+			if !ok {
+				return table, nil, bad
+			}
+			columns = append(columns, name)
+			if t[1].sym(')') {
+				t = t[2:]
+				break
+			}
+			if !t[1].sym(',') {
+				return table, nil, bad
+			}
+		}
+	}
+	if len(t) != 2 || !t[0].is("FROM") || !t[1].is("STDIN") {
+		return table, nil, bad
+	}
+	return table, columns, nil
+}
+
+// newLoad prepares the load of an entry.
+func newLoad(e *dump.Entry, plan *mask.Plan, progress Progress) (*tableLoad, error) {
+	table, columns, err := copyTarget(e)
+	if err != nil {
+		return nil, err
+	}
+	tp := plan.Table(table.Schema, table.Name)
+	if tp == nil {
+		return nil, fmt.Errorf("table %s: the dump has rows for it and the schema does not have the table", e.Name())
+	}
+	l := &tableLoad{entry: e, target: table, name: mask.Name{Schema: e.Schema, Name: e.Tag}.String(), plan: tp, progress: progress}
+	if !tp.Rows {
+		return l, nil
+	}
+	if l.layout, err = tp.Bind(columns); err != nil {
+		return nil, fmt.Errorf("table %s: %w", e.Name(), err)
+	}
+	into := quote(tp.LoadInto.Schema, tp.LoadInto.Name)
+	list := make([]string, 0, len(columns))
+	for _, c := range columns {
+		list = append(list, quote(c))
+	}
+	l.copySQL = "COPY " + into + " (" + strings.Join(list, ", ") + ") FROM STDIN"
+	if l.bare = len(columns) == 0; l.bare {
+		l.copySQL = "COPY " + into + " FROM STDIN"
+	}
+	l.truncate = "TRUNCATE ONLY " + into
+	return l, nil
+}
+
+// Sizes of the pieces that rows travel in. A piece grows to hold one row.
+const (
+	blockSize = 256 << 10
+	// bigRow is the size above which a row needs the one token for big rows,
+	// which bounds memory whatever the number of sessions.
+	bigRow = 4 << 20
+)
+
+// block is some whole rows of a table, as the dump has them.
+type block struct {
+	data  []byte // rows, each with its newline
+	first int64  // number of the rows before it
+	big   bool   // holds the token for big rows
+}
+
+// pool recycles blocks of the usual size.
+type pool struct {
+	p     sync.Pool
+	token chan struct{}
+}
+
+func newPool() *pool {
+	return &pool{p: sync.Pool{New: func() any { return &block{data: make([]byte, 0, blockSize)} }}, token: make(chan struct{}, 1)}
+}
+
+func (p *pool) get() *block {
+	b := p.p.Get().(*block)
+	b.data, b.first, b.big = b.data[:0], 0, false
+	return b
+}
+
+func (p *pool) put(b *block) {
+	if b.big {
+		b.big = false
+		b.data = nil
+		<-p.token
+		return
+	}
+	if cap(b.data) == blockSize {
+		p.p.Put(b)
+	}
+}
+
+// errAborted is all that the server is told when a load fails on our side:
+// pgx sends the text of a reader's error, and the server logs it.
+var errAborted = errors.New("the import stopped")
+
+// stream cuts a table's data into blocks of whole rows.
+func stream(ctx context.Context, r io.Reader, table string, p *pool, out chan<- *block) error {
+	b := p.get()
+	defer func() { p.put(b) }()
+	var row int64
+	send := func(next *block) error {
+		b.first = row
+		row += int64(bytes.Count(b.data, []byte{'\n'}))
+		select {
+		case out <- b:
+			b = next
+			return nil
+		case <-ctx.Done():
+			p.put(next)
+			return context.Cause(ctx)
+		}
+	}
+	for {
+		var err error
+		for len(b.data) < cap(b.data) && err == nil {
+			var n int
+			n, err = r.Read(b.data[len(b.data):cap(b.data)])
+			b.data = b.data[:len(b.data)+n]
+		}
+		if i := endMark(b.data); i >= 0 {
+			rest := b.data[i+3:]
+			if err := trailing(rest, r, err, table); err != nil {
+				return err
+			}
+			if b.data = b.data[:i]; i == 0 {
+				return nil
+			}
+			return send(p.get())
+		}
+		if errors.Is(err, io.EOF) {
+			return hook.Misconfiguredf("read %s: its rows end without the end mark: the dump is truncated or damaged", table)
+		}
+		if err != nil {
+			return err
+		}
+		end := bytes.LastIndexByte(b.data, '\n') + 1
+		if end == 0 {
+			if err := p.grow(ctx, b); err != nil {
+				return err
+			}
+			continue
+		}
+		next := p.get()
+		if tail := b.data[end:]; len(tail) > 0 {
+			for cap(next.data) <= len(tail) {
+				// The tail of a big block is the begin of a row that may be big.
+				next.data = make([]byte, 0, cap(next.data)*2)
+			}
+			next.data = append(next.data, tail...)
+		}
+		b.data = b.data[:end]
+		if err := send(next); err != nil {
+			return err
+		}
+	}
+}
+
+// grow makes room for a row that is longer than its block.
+func (p *pool) grow(ctx context.Context, b *block) error {
+	size := cap(b.data) * 2
+	if size > bigRow && !b.big {
+		select {
+		case p.token <- struct{}{}:
+			b.big = true
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	grown := make([]byte, len(b.data), size)
+	copy(grown, b.data)
+	b.data = grown
+	return nil
+}
+
+// endMark returns where the line \. begins that ends a table's rows, if only
+// line ends follow it in data, which begins with a line; else -1. (A value that
+// reads \. is escaped.)
+func endMark(data []byte) int {
+	if len(data) == 0 || data[len(data)-1] != '\n' {
+		return -1
+	}
+	lines := bytes.TrimRight(data, "\r\n")
+	if i := len(lines) - 2; i >= 0 && copytext.IsEnd(lines[i:]) && (i == 0 || lines[i-1] == '\n') {
+		return i
+	}
+	return -1
+}
+
+// trailing checks that nothing but line ends follows the end mark, and reads
+// the stream to its end, which is where the dump's own checks are made.
+func trailing(rest []byte, r io.Reader, err error, table string) error {
+	buf := make([]byte, 512)
+	for {
+		for _, c := range rest {
+			if c != '\n' && c != '\r' {
+				return hook.Misconfiguredf("read %s: bytes follow the end mark: the dump is damaged", table)
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		var n int
+		n, err = r.Read(buf)
+		rest = buf[:n]
+	}
+}
+
+// feed is what pgx reads a COPY from: blocks, masked on the way.
+type feed struct {
+	ctx    context.Context
+	load   *tableLoad
+	blocks <-chan *block
+	pool   *pool
+	worker *mask.Worker
+	buf    []byte // masked and not yet sent
+	at     int
+	last   mask.Stats
+	big    *block // whose masked rows are in buf: its memory counts until they are sent
+	// lines of this COPY and the table's rows they stand for, to name the
+	// row that the server refuses
+	lines   []place
+	sent    int64
+	failed  error
+	counted func(rows int64)
+}
+
+// place says that from a line of a COPY on, its lines are the table's rows
+// from a number on.
+type place struct{ line, row int64 }
+
+func (f *feed) Read(p []byte) (int, error) {
+	for f.at == len(f.buf) {
+		var b *block
+		var ok bool
+		select {
+		case b, ok = <-f.blocks:
+		case <-f.ctx.Done():
+			f.failed = context.Cause(f.ctx)
+			return 0, errAborted
+		}
+		if !ok {
+			return 0, io.EOF
+		}
+		err := f.mask(b)
+		if b.big && err == nil {
+			b.data, f.big = nil, b
+		} else {
+			f.pool.put(b)
+		}
+		if err != nil {
+			f.failed = err
+			return 0, errAborted
+		}
+	}
+	n := copy(p, f.buf[f.at:])
+	f.at += n
+	if f.at == len(f.buf) && f.big != nil {
+		f.buf, f.at = nil, 0
+		f.pool.put(f.big)
+		f.big = nil
+	}
+	return n, nil
+}
+
+// mask fills buf with the masked rows of a block.
+func (f *feed) mask(b *block) error {
+	f.buf, f.at = f.buf[:0], 0
+	if need := len(b.data) + len(b.data)/4; cap(f.buf) < need {
+		f.buf = make([]byte, 0, max(need, blockSize*3/2))
+	}
+	f.lines = append(f.lines, place{f.sent, b.first})
+	if f.load.bare {
+		return f.count(b)
+	}
+	rest := b.data
+	var n int64
+	var err error
+	for {
+		line, tail, ok := copytext.CutLine(rest)
+		if !ok {
+			break
+		}
+		n++
+		if copytext.IsEnd(line) {
+			// The server would stop reading there, and drop the rest.
+			return hook.Misconfiguredf("row %d is the end mark, and rows follow it: the dump is damaged", b.first+n)
+		}
+		if f.buf, err = f.worker.Append(f.buf, line); err != nil {
+			if re, ok := errors.AsType[*mask.RowError](err); ok {
+				re.Row = b.first + n
+			}
+			return err
+		}
+		rest = tail
+	}
+	s := f.worker.Stats()
+	f.sent += n - (s.Dropped - f.last.Dropped)
+	f.load.rows.Add(s.Rows - f.last.Rows)
+	f.counted(s.Rows - f.last.Rows)
+	f.load.dropped.Add(s.Dropped - f.last.Dropped)
+	f.load.in.Add(s.BytesIn - f.last.BytesIn)
+	f.load.out.Add(s.BytesOut - f.last.BytesOut)
+	f.last = s
+	return nil
+}
+
+// count passes the rows of a table without columns: they are empty lines.
+func (f *feed) count(b *block) error {
+	for i, c := range b.data {
+		if c != '\n' {
+			return hook.Misconfiguredf("row %d has a field, and the table has no columns: the dump is damaged", b.first+int64(i)+1)
+		}
+	}
+	f.buf = append(f.buf, b.data...)
+	n := int64(len(b.data))
+	f.sent += n
+	f.load.rows.Add(n)
+	f.load.in.Add(n)
+	f.load.out.Add(n)
+	f.counted(n)
+	return nil
+}
+
+// row is the table's row that a line of the COPY stands for; with a row filter
+// it is the block's first.
+func (f *feed) row(line int64) int64 {
+	for _, at := range slices.Backward(f.lines) {
+		if line > at.line {
+			return at.row + line - at.line
+		}
+	}
+	return line
+}
+
+// copyIn runs one COPY of the table's rows over a session.
+func (l *tableLoad) copyIn(ctx context.Context, conn *pgx.Conn, blocks <-chan *block, p *pool) error {
+	f := &feed{ctx: ctx, load: l, blocks: blocks, pool: p, worker: l.layout.NewWorker(), counted: l.progress.Rows}
+	defer func() {
+		if f.big != nil {
+			p.put(f.big)
+		}
+	}()
+	sql := l.copySQL
+	if l.fresh {
+		if err := execSQL(ctx, conn, "BEGIN"); err != nil {
+			return err
+		}
+		if err := execSQL(ctx, conn, l.truncate); err != nil {
+			return fmt.Errorf("load %s: %w", l.name, err)
+		}
+		sql += " WITH (FREEZE)"
+	}
+	_, err := conn.PgConn().CopyFrom(ctx, f, sql)
+	if f.failed != nil {
+		return fmt.Errorf("load %s: %w", l.name, f.failed)
+	}
+	if err != nil {
+		err = interrupted(ctx, redact(err))
+		var se *ServerError
+		if errors.As(err, &se) && se.Line > 0 {
+			return fmt.Errorf("load %s, row %d: %w", l.name, f.row(se.Line), err)
+		}
+		return fmt.Errorf("load %s: %w", l.name, err)
+	}
+	if l.fresh {
+		if err := execSQL(ctx, conn, "COMMIT"); err != nil {
+			return fmt.Errorf("load %s: %w", l.name, err)
+		}
+	}
+	return nil
+}
+
+// run loads the table over one session; helpers, if offered, take blocks too.
+func (l *tableLoad) run(ctx context.Context, conn *pgx.Conn, d *dump.Dump, p *pool, share *sharing) error {
+	r, err := d.Data(ctx, l.entry)
+	if err != nil {
+		return sourceError(err)
+	}
+	defer r.Close()
+	return l.from(ctx, conn, r, p, share)
+}
+
+// from loads the rows that a reader gives.
+func (l *tableLoad) from(ctx context.Context, conn *pgx.Conn, r io.Reader, p *pool, share *sharing) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	blocks := make(chan *block, 2)
+	read := make(chan error, 1)
+	go func() {
+		defer close(blocks)
+		err := sourceError(stream(ctx, &metered{r: r, done: l.progress.Read}, l.name, p, blocks))
+		if err != nil {
+			cancel(err)
+		}
+		read <- err
+	}()
+	var helped func() error
+	if share != nil {
+		helped = share.offer(l, blocks, p)
+	}
+	err := l.copyIn(ctx, conn, blocks, p)
+	if err != nil {
+		cancel(err)
+	}
+	if helped != nil {
+		err = errors.Join(err, helped())
+	}
+	// A failed consumer must not leave the reader waiting.
+	for b := range blocks {
+		p.put(b)
+	}
+	if rerr := <-read; rerr != nil && err == nil {
+		err = rerr
+	}
+	return err
+}
+
+// metered reports how far the stored data has been read.
+type metered struct {
+	r    io.Reader
+	done func(int64)
+	last int64
+}
+
+func (m *metered) Read(p []byte) (int, error) {
+	n, err := m.r.Read(p)
+	if s, ok := m.r.(interface{ Stored() int64 }); ok && m.done != nil {
+		now := s.Stored()
+		m.done(now - m.last)
+		m.last = now
+	}
+	return n, err
+}
+
+// sourceError gives errors of the dump the exit code they ask for.
+func sourceError(err error) error {
+	if errors.Is(err, dump.ErrUnusable) {
+		return hook.Misconfigured(err)
+	}
+	return err
+}

@@ -1,0 +1,512 @@
+package seed
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/seedling-dev/seedling/hooks/dump"
+	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/mask"
+)
+
+// step is one entry of the dump, ready to be executed.
+type step struct {
+	entry      *dump.Entry
+	statements []string
+}
+
+// object is how messages call the entry.
+func (s step) object() string { return s.entry.Kind + " " + s.entry.Name() }
+
+// aboutLargeObjects says that the entry is a grant on some.
+func (s step) aboutLargeObjects() bool { return strings.HasPrefix(s.entry.Tag, "LARGE OBJECT") }
+
+// schema is everything of a dump but its rows, as statements.
+type schema struct {
+	pre, post    []step // of the main pass, before and after the rows
+	grants       []step
+	last         []step
+	data         []*dump.Entry   // TABLE DATA
+	largeObjects []*dump.Entry   // BLOBS
+	loMetadata   []*dump.Entry   // BLOB, BLOB METADATA
+	left         map[string]int  // kinds left out, with their number
+	foreign      map[string]bool // foreign tables, which become local and empty
+	rewritten    []string        // objects that are restored differently, with the reason
+	owners       *roleMap
+}
+
+// settings of every session that restores.
+const fixedSettings = `
+SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0;
+SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET check_function_bodies = off;
+SET xmloption = content; SET client_min_messages = error; SET row_security = off;
+SET search_path = ''; SET datestyle = ISO; SET intervalstyle = postgres; SET extra_float_digits = 3;
+SET default_tablespace = ''; SET default_table_access_method = heap; SET synchronous_commit = off;
+SET bytea_output = hex; SET timezone = 'UTC'`
+
+// readSchema turns the table of contents into statements, and refuses what is
+// not on the allow lists. All that is wrong is said at once.
+func readSchema(d *dump.Dump, p *mask.Policy, owner string) (*schema, error) {
+	s := &schema{left: map[string]int{}, foreign: map[string]bool{}}
+	r := &roleMap{mapping: p.Roles, owner: owner, missing: map[string][]string{}}
+	s.owners = r
+	var errs []error
+	for _, e := range d.Entries {
+		k, known := kinds[e.Kind]
+		if !known {
+			errs = append(errs, hook.Misconfiguredf("%s %s: entries of kind %q are not known to be safe", e.Kind, e.Name(), e.Kind))
+			continue
+		}
+		if e.WithOIDs {
+			errs = append(errs, hook.Misconfiguredf("table %s has OIDs, which no current server stores", e.Name()))
+			continue
+		}
+		if e.Kind == "COMMENT" && p.Comments && !strings.HasPrefix(e.Tag, "DATABASE ") && !strings.HasPrefix(e.Tag, "LARGE OBJECT ") {
+			k = kind{pass: main, statements: k.statements}
+		}
+		if e.Schema == markerSchema || e.Kind == "SCHEMA" && e.Tag == markerSchema {
+			errs = append(errs, hook.Misconfiguredf("%s %s: the schema %s belongs to seeds; this looks like a dump of a seed, not of production", e.Kind, e.Name(), markerSchema))
+			continue
+		}
+		if (e.Kind == "ACL" || e.Kind == "COMMENT") && foreignGrant(e.Tag) {
+			k = kind{pass: never, why: "foreign servers are not restored"}
+		}
+		switch k.pass {
+		case never:
+			s.left[e.Kind]++
+			continue
+		case session:
+			if err := checkSession(e); err != nil {
+				errs = append(errs, err)
+			}
+			continue
+		case rows:
+			switch e.Kind {
+			case "TABLE DATA":
+				s.data = append(s.data, e)
+			case "BLOBS":
+				s.largeObjects = append(s.largeObjects, e)
+			default:
+				s.loMetadata = append(s.loMetadata, e)
+			}
+			continue
+		}
+		st, err := s.step(e, k, r)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		switch {
+		case len(st.statements) == 0:
+		case k.pass == grants:
+			s.grants = append(s.grants, st)
+		case k.pass == last:
+			s.last = append(s.last, st)
+		case e.Section == dump.PostData || e.Kind == "SEQUENCE SET":
+			s.post = append(s.post, st)
+		default:
+			s.pre = append(s.pre, st)
+		}
+	}
+	// What watches DDL comes when there is no more of it.
+	slices.SortStableFunc(s.last, func(a, b step) int {
+		return strings.Compare(eventLast(a), eventLast(b))
+	})
+	if err := r.err(); err != nil {
+		errs = append(errs, err)
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return s, nil
+}
+
+func eventLast(s step) string {
+	if s.entry.Kind == "EVENT TRIGGER" {
+		return "2"
+	}
+	return "1"
+}
+
+// foreignGrant says that the tag of a grant or comment names an object that is
+// not restored.
+func foreignGrant(tag string) bool {
+	for _, p := range []string{"FOREIGN DATA WRAPPER ", "FOREIGN SERVER ", "SERVER ", "DATABASE ", "SUBSCRIPTION "} {
+		if strings.HasPrefix(tag, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkSession refuses dumps whose text would have to be read in another way.
+func checkSession(e *dump.Entry) error {
+	switch e.Kind {
+	case "ENCODING":
+		if st, err := split(e.Create); err == nil && len(st) == 1 && len(st[0].tokens) == 4 {
+			if v, _ := st[0].tokens[3].value(); strings.EqualFold(strings.ReplaceAll(v, "-", ""), "utf8") || strings.EqualFold(v, "unicode") || strings.EqualFold(v, "sql_ascii") {
+				return nil
+			}
+		}
+		return hook.Misconfiguredf("the dump's encoding is not UTF-8: dump with `pg_dump --encoding=UTF8`")
+	case "STDSTRINGS":
+		if strings.Contains(e.Create, "'off'") {
+			return hook.Misconfiguredf("the dump was made with standard_conforming_strings off, whose literals read differently: dump with it on")
+		}
+	}
+	return nil
+}
+
+// step turns an entry into statements: split, checked against the allow list,
+// rewritten where the seed differs, and followed by its owner.
+func (s *schema) step(e *dump.Entry, k kind, r *roleMap) (step, error) {
+	out := step{entry: e}
+	list, err := split(e.Create)
+	if err != nil {
+		return out, hook.Misconfiguredf("%s %s: its definition cannot be read: %w", e.Kind, e.Name(), err)
+	}
+	for _, st := range list {
+		if at := ownerOf(st); at > 0 {
+			// Plain dumps carry the owner as a statement of its own.
+			name, _ := st.tokens[at].name()
+			out.statements = append(out.statements, apply(st.text, []edit{{st.tokens[at].start, st.tokens[at].end, quote(r.own(name))}}))
+			continue
+		}
+		got := statementKind(st)
+		if !slices.Contains(k.statements, got) {
+			return out, hook.Misconfiguredf("%s %s: a statement %q is not known to be safe there", e.Kind, e.Name(), got)
+		}
+		text := st.text
+		var edits []edit
+		switch e.Kind {
+		case "TABLE", "SEQUENCE":
+			edits = logged(st)
+			if len(edits) > 0 {
+				s.rewritten = append(s.rewritten, fmt.Sprintf("%s %s is unlogged and is restored logged: a snapshot would empty it", strings.ToLower(e.Kind), e.Name()))
+			}
+		case "FOREIGN TABLE":
+			s.foreign[e.Name()] = true
+			var keep bool
+			if edits, keep = localTable(st); !keep {
+				continue
+			}
+		case "ACL", "DEFAULT ACL":
+			edits, err = r.grant(st, e)
+		case "POLICY":
+			edits, err = r.policy(st, e)
+		case "VIEW", "MATERIALIZED VIEW", "FUNCTION", "PROCEDURE":
+		}
+		if err != nil {
+			return out, err
+		}
+		text = apply(text, edits)
+		if e.Kind == "ACL" && strings.HasPrefix(e.Tag, "LARGE OBJECTS ") {
+			ids, err := s.group(e)
+			if err != nil {
+				return out, err
+			}
+			again, err := split(text)
+			if err != nil {
+				return out, hook.Misconfiguredf("%s %s: its definition cannot be read: %w", e.Kind, e.Name(), err)
+			}
+			out.statements = append(out.statements, objectGrants(again[0], ids)...)
+			continue
+		}
+		out.statements = append(out.statements, text)
+	}
+	if e.AccessMethod != "" && e.AccessMethod != "heap" && len(out.statements) > 0 {
+		out.statements = append([]string{"SET default_table_access_method = " + quote(e.AccessMethod)}, append(out.statements, "SET default_table_access_method = heap")...)
+	}
+	if k.owner != "" && e.Owner != "" && e.Drop != "" {
+		target, err := ownerTarget(e, k)
+		if err != nil {
+			return out, err
+		}
+		out.statements = append(out.statements, "ALTER "+target+" OWNER TO "+quote(r.own(e.Owner)))
+	}
+	return out, nil
+}
+
+// ownerOf returns the place of the role in ALTER ... OWNER TO role, or 0.
+func ownerOf(st statement) int {
+	t := st.tokens
+	n := len(t)
+	if n < 5 || !t[0].is("ALTER") || !t[n-3].is("OWNER") || !t[n-2].is("TO") {
+		return 0
+	}
+	if _, ok := t[n-1].name(); !ok {
+		return 0
+	}
+	return n - 1
+}
+
+// group lists the large objects that a grant is about.
+func (s *schema) group(e *dump.Entry) ([]uint32, error) {
+	for _, m := range s.loMetadata {
+		if slices.Contains(e.Deps, m.ID) {
+			return objectIDs(m)
+		}
+	}
+	return nil, hook.Misconfiguredf("%s %s: the large objects it is about are not in the dump", e.Kind, e.Name())
+}
+
+// ownerTarget names the object in ALTER ... OWNER TO.
+func ownerTarget(e *dump.Entry, k kind) (string, error) {
+	noun := k.noun
+	if noun == "" {
+		noun = e.Kind
+	}
+	switch k.owner {
+	case "name":
+		return noun + " " + quote(e.Tag), nil
+	case "schema.name":
+		return noun + " " + quote(e.Schema, e.Tag), nil
+	default:
+		list, err := split(e.Drop)
+		if err != nil || len(list) != 1 || !list[0].tokens[0].is("DROP") {
+			return "", hook.Misconfiguredf("%s %s: its DROP statement cannot be read", e.Kind, e.Name())
+		}
+		return strings.TrimSpace(list[0].text[list[0].tokens[0].end:]), nil
+	}
+}
+
+// logged turns UNLOGGED tables and sequences into logged ones.
+func logged(st statement) []edit {
+	var out []edit
+	for i, t := range st.tokens {
+		if !t.is("UNLOGGED") {
+			continue
+		}
+		switch {
+		case i == 1 && st.tokens[0].is("CREATE"):
+			out = append(out, edit{t.start, t.end, ""})
+		case i > 0 && st.tokens[i-1].is("SET"):
+			out = append(out, edit{t.start, t.end, "LOGGED"})
+		}
+	}
+	return out
+}
+
+// localTable turns the statements of a foreign table into those of a local one.
+func localTable(st statement) (edits []edit, keep bool) {
+	t := st.tokens
+	if t[0].is("ALTER") {
+		for i := range t {
+			if t[i].is("OPTIONS") && i+1 < len(t) && t[i+1].sym('(') {
+				return nil, false
+			}
+		}
+		if t[1].is("FOREIGN") {
+			edits = append(edits, edit{t[1].start, t[1].end, ""})
+		}
+		return edits, true
+	}
+	edits = append(edits, edit{t[1].start, t[1].end, ""})
+	depth := 0
+	for i := range t {
+		switch {
+		case t[i].sym('('):
+			depth++
+		case t[i].sym(')'):
+			depth--
+		case depth == 1 && t[i].is("OPTIONS") && i+1 < len(t) && t[i+1].sym('('):
+			end := i + 1
+			for end < len(t) && !t[end].sym(')') {
+				end++
+			}
+			if end < len(t) {
+				edits = append(edits, edit{t[i].start, t[end].end, ""})
+			}
+		case depth == 0 && t[i].is("SERVER"):
+			return append(edits, edit{t[i].start, len(st.text), ""}), true
+		}
+	}
+	return edits, true
+}
+
+// quote writes a possibly qualified identifier.
+func quote(parts ...string) string { return pgx.Identifier(parts).Sanitize() }
+
+// literalText writes a string literal.
+func literalText(s string) string {
+	if strings.Contains(s, `\`) {
+		return " E'" + strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), "'", "''") + "'"
+	}
+	return "'" + strings.ReplaceAll(s, "'", "''") + "'"
+}
+
+// roleMap turns the dump's roles into the seed's.
+type roleMap struct {
+	mapping map[string]string
+	owner   string
+	missing map[string][]string // role: objects that name it
+}
+
+// own is the seed's role for an owner: mapped, or the application's role.
+func (r *roleMap) own(role string) string {
+	if to, ok := r.mapping[role]; ok {
+		return to
+	}
+	if role == "pg_database_owner" {
+		return role
+	}
+	return r.owner
+}
+
+// to is the seed's role for one that grants and row security name.
+func (r *roleMap) to(role string, e *dump.Entry) string {
+	if to, ok := r.mapping[role]; ok {
+		return to
+	}
+	if role == r.owner || strings.HasPrefix(role, "pg_") {
+		return role
+	}
+	if object := e.Kind + " " + e.Name(); !slices.Contains(r.missing[role], object) {
+		r.missing[role] = append(r.missing[role], object)
+	}
+	return role
+}
+
+// UnmappedError lists the roles of the dump that the policy does not map.
+type UnmappedError struct {
+	Roles   []string
+	objects map[string][]string
+	owner   string
+}
+
+func (e *UnmappedError) Error() string {
+	var parts []string
+	for _, role := range e.Roles {
+		objects := e.objects[role]
+		more := ""
+		if len(objects) > 3 {
+			objects, more = objects[:3], fmt.Sprintf(" and %d more", len(e.objects[role])-3)
+		}
+		parts = append(parts, fmt.Sprintf("%s (%s%s)", role, strings.Join(objects, ", "), more))
+	}
+	return "the policy does not say which role of the seed stands for: " + strings.Join(parts, "; ")
+}
+
+// Fragment returns YAML to paste into the policy.
+func (e *UnmappedError) Fragment() string {
+	var b strings.Builder
+	b.WriteString("roles:\n")
+	for _, role := range e.Roles {
+		fmt.Fprintf(&b, "  %s: %s\n", yamlText(role), yamlText(e.owner))
+	}
+	return b.String()
+}
+
+func yamlText(s string) string {
+	for _, c := range s {
+		if c != '_' && (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+		}
+	}
+	return s
+}
+
+func (r *roleMap) err() error {
+	if len(r.missing) == 0 {
+		return nil
+	}
+	return hook.Misconfigured(&UnmappedError{Roles: slices.Sorted(maps.Keys(r.missing)), objects: r.missing, owner: r.owner})
+}
+
+// grant maps the roles of GRANT, REVOKE, SET SESSION AUTHORIZATION and ALTER
+// DEFAULT PRIVILEGES. A statement whose roles cannot be found is an error:
+// left as it is, it would name roles of production.
+func (r *roleMap) grant(st statement, e *dump.Entry) ([]edit, error) {
+	t := st.tokens
+	var edits []edit
+	found := false
+	take := func(i int) int { // maps the list of roles that begins at i
+		for i < len(t) {
+			if t[i].is("GROUP") {
+				i++
+				continue
+			}
+			name, ok := t[i].name()
+			if !ok {
+				return i
+			}
+			found = true
+			if !t[i].is("PUBLIC") { // which is everybody, here as there
+				if to := r.to(name, e); to != name {
+					edits = append(edits, edit{t[i].start, t[i].end, quote(to)})
+				}
+			}
+			if i++; i >= len(t) || !t[i].sym(',') {
+				return i
+			}
+			i++
+		}
+		return i
+	}
+	verb := statementKind(st)
+	switch verb {
+	case "RESET SESSION AUTHORIZATION":
+		return nil, nil
+	case "SET SESSION AUTHORIZATION":
+		if len(t) == 4 && t[3].kind == literal {
+			name, _ := t[3].value()
+			return []edit{{t[3].start, t[3].end, literalText(r.to(name, e))}}, nil
+		}
+		take(3)
+	default:
+		depth := 0
+		for i := 1; i < len(t); i++ {
+			switch {
+			case t[i].sym('('):
+				depth++
+			case t[i].sym(')'):
+				depth--
+			case depth > 0:
+			case t[i].is("ROLE") && t[i-1].is("FOR"):
+				take(i + 1)
+			case t[i].is("TO"), t[i].is("FROM") && !t[i-1].is("GRANT"), t[i].is("BY") && t[i-1].is("GRANTED"):
+				i = take(i+1) - 1
+			}
+		}
+	}
+	if !found {
+		return nil, hook.Misconfiguredf("%s %s: no role can be found in its statement", e.Kind, e.Name())
+	}
+	return edits, nil
+}
+
+// policy maps the roles in CREATE POLICY ... TO, which stands before USING and
+// WITH CHECK.
+func (r *roleMap) policy(st statement, e *dump.Entry) ([]edit, error) {
+	var edits []edit
+	t := st.tokens
+	for i := 0; i < len(t); i++ {
+		if t[i].is("USING") || t[i].is("WITH") {
+			break
+		}
+		if !t[i].is("TO") {
+			continue
+		}
+		for i++; i < len(t); i += 2 {
+			name, ok := t[i].name()
+			if !ok {
+				return nil, hook.Misconfiguredf("%s %s: its roles cannot be read", e.Kind, e.Name())
+			}
+			if !t[i].is("PUBLIC") {
+				if to := r.to(name, e); to != name {
+					edits = append(edits, edit{t[i].start, t[i].end, quote(to)})
+				}
+			}
+			if i+1 >= len(t) || !t[i+1].sym(',') {
+				break
+			}
+		}
+		break
+	}
+	return edits, nil
+}

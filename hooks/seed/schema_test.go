@@ -1,0 +1,180 @@
+package seed
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seedling-dev/seedling/hooks/dump"
+	"github.com/seedling-dev/seedling/hooks/mask"
+)
+
+func TestSplit(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		sql  string
+		want []string
+	}{
+		{"", nil},
+		{"SELECT 1; SELECT 2", []string{"SELECT 1", "SELECT 2"}},
+		{"-- nothing; here\n/* nor; /* nested */ here; */ SELECT ';', \";\", $$;$$, $a$;$$;$a$;", []string{"SELECT ';', \";\", $$;$$, $a$;$$;$a$"}},
+		{`SELECT E'it\'s; one', 'it''s; one', U&'\0061;'`, []string{`SELECT E'it\'s; one', 'it''s; one', U&'\0061;'`}},
+		{`SELECT 'back\'; SELECT 2`, []string{`SELECT 'back\'`, "SELECT 2"}},
+		{"CREATE FUNCTION f() BEGIN ATOMIC SELECT 1; SELECT CASE WHEN true THEN 1 END; END; SELECT 2", []string{"CREATE FUNCTION f() BEGIN ATOMIC SELECT 1; SELECT CASE WHEN true THEN 1 END; END", "SELECT 2"}},
+		{"CREATE RULE r AS ON INSERT TO t DO ALSO (INSERT INTO a VALUES (1); INSERT INTO b VALUES (2)); SELECT 2", []string{"CREATE RULE r AS ON INSERT TO t DO ALSO (INSERT INTO a VALUES (1); INSERT INTO b VALUES (2))", "SELECT 2"}},
+	} {
+		list, err := split(test.sql)
+		if err != nil {
+			t.Errorf("%s: %v", test.sql, err)
+		}
+		var got []string
+		for _, s := range list {
+			got = append(got, s.text)
+		}
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%s: %s", test.sql, diff)
+		}
+	}
+	for _, sql := range []string{"SELECT 'open", "SELECT $$open", `SELECT "open`, "/* open"} {
+		if _, err := split(sql); err == nil {
+			t.Errorf("%s: no error", sql)
+		}
+	}
+}
+
+func TestSchema(t *testing.T) {
+	t.Parallel()
+	policy := &mask.Policy{Roles: map[string]string{"reporting": "app", "Odd \"Role": "seed role"}}
+	for _, test := range []struct {
+		name  string
+		entry dump.Entry
+		want  []string
+		fault string
+	}{
+		{"unknown kind", dump.Entry{Kind: "NEW THING", Tag: "x"}, nil, "not known to be safe"},
+		{"unknown statement", dump.Entry{Kind: "TABLE", Schema: "public", Tag: "t", Create: "CREATE TABLE t (a int); DROP TABLE u"}, nil, `"DROP"`},
+		{"statement of another kind", dump.Entry{Kind: "VIEW", Schema: "public", Tag: "t", Create: "CREATE TABLE t AS SELECT 1"}, nil, `"CREATE TABLE"`},
+		{"marker's schema", dump.Entry{Kind: "TABLE", Schema: "seedling", Tag: "marker", Create: "CREATE TABLE seedling.marker ()"}, nil, "dump of a seed"},
+		{
+			"owner",
+			dump.Entry{Kind: "TABLE", Schema: "public", Tag: "T", Owner: "prod", Create: "CREATE TABLE t (a int);", Drop: "DROP TABLE t;"},
+			[]string{"CREATE TABLE t (a int)", `ALTER TABLE "public"."T" OWNER TO "app"`},
+			"",
+		},
+		{
+			"owner by its drop",
+			dump.Entry{Kind: "FUNCTION", Schema: "public", Tag: "f(integer)", Owner: "reporting", Create: "CREATE FUNCTION f(integer) RETURNS int LANGUAGE sql AS 'select 1';", Drop: "DROP FUNCTION public.f(integer);\n"},
+			[]string{"CREATE FUNCTION f(integer) RETURNS int LANGUAGE sql AS 'select 1'", `ALTER FUNCTION public.f(integer) OWNER TO "app"`},
+			"",
+		},
+		{"unlogged", dump.Entry{Kind: "TABLE", Schema: "public", Tag: "t", Create: "CREATE UNLOGGED TABLE t (a text DEFAULT 'UNLOGGED');"}, []string{"CREATE  TABLE t (a text DEFAULT 'UNLOGGED')"}, ""},
+		{
+			"foreign",
+			dump.Entry{Kind: "FOREIGN TABLE", Schema: "public", Tag: "t", Create: "CREATE FOREIGN TABLE public.t (\n a int OPTIONS (x 'y')\n)\nSERVER far\nOPTIONS (\n table_name 'z'\n);\nALTER FOREIGN TABLE ONLY public.t ALTER COLUMN a OPTIONS (q 'r');"},
+			nil, "",
+		},
+		{
+			"grant",
+			dump.Entry{Kind: "ACL", Tag: "TABLE t", Create: `GRANT SELECT("to",b) ON TABLE public."from" TO reporting WITH GRANT OPTION; SET SESSION AUTHORIZATION "Odd ""Role"; REVOKE ALL ON FUNCTION f(reporting) FROM PUBLIC, app; RESET SESSION AUTHORIZATION;`},
+			[]string{`GRANT SELECT("to",b) ON TABLE public."from" TO "app" WITH GRANT OPTION`, `SET SESSION AUTHORIZATION "seed role"`, `REVOKE ALL ON FUNCTION f(reporting) FROM PUBLIC, app`, `RESET SESSION AUTHORIZATION`},
+			"",
+		},
+		{"unmapped grant", dump.Entry{Kind: "ACL", Tag: "TABLE t", Create: `GRANT SELECT ON TABLE t TO nobody;`}, nil, "nobody (ACL TABLE t)"},
+		{
+			"default grants",
+			dump.Entry{Kind: "DEFAULT ACL", Tag: "x", Create: `ALTER DEFAULT PRIVILEGES FOR ROLE reporting IN SCHEMA s GRANT SELECT ON TABLES TO reporting;`},
+			[]string{`ALTER DEFAULT PRIVILEGES FOR ROLE "app" IN SCHEMA s GRANT SELECT ON TABLES TO "app"`},
+			"",
+		},
+		{"policy", dump.Entry{Kind: "POLICY", Tag: "t p", Create: `CREATE POLICY p ON t FOR SELECT TO reporting, PUBLIC USING ((a TO b));`}, []string{`CREATE POLICY p ON t FOR SELECT TO "app", PUBLIC USING ((a TO b))`}, ""},
+		{"server", dump.Entry{Kind: "SERVER", Tag: "far", Create: "CREATE SERVER far FOREIGN DATA WRAPPER x OPTIONS (host 'prod')"}, nil, ""},
+		{"latin", dump.Entry{Kind: "ENCODING", Tag: "ENCODING", Create: "SET client_encoding = 'LATIN1';\n"}, nil, "UTF-8"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			e := test.entry
+			e.ID, e.Section = 1, dump.PreData
+			s, err := readSchema(&dump.Dump{Entries: []*dump.Entry{&e}}, policy, "app")
+			if test.fault != "" {
+				if err == nil || !strings.Contains(err.Error(), test.fault) {
+					t.Fatalf("error %v does not say %q", err, test.fault)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, list := range [][]step{s.pre, s.post, s.grants, s.last} {
+				for _, st := range list {
+					got = append(got, st.statements...)
+				}
+			}
+			if test.name == "foreign" {
+				if len(got) != 1 || strings.Contains(got[0], "SERVER") || !strings.HasPrefix(got[0], "CREATE  TABLE public.t") || strings.Contains(got[0], "OPTIONS") {
+					t.Errorf("got %q", got)
+				}
+				return
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestLiterals(t *testing.T) {
+	t.Parallel()
+	table := dump.Entry{ID: 1, Kind: "TABLE", Schema: "public", Tag: "users", Create: `CREATE TABLE public.users (
+		id bigint NOT NULL, country text DEFAULT 'call +30 210 5550000'::text, n numeric(10,2) DEFAULT 0,
+		CONSTRAINT staff CHECK ((email <> 'boss@corp-holding.com'::text)), ok text DEFAULT 'user@example.com', pattern text CHECK (x ~ '^[^@]+@[^@]+$'))`}
+	view := dump.Entry{ID: 2, Kind: "VIEW", Schema: "public", Tag: "v", Create: `CREATE VIEW public.v AS SELECT 'AKIAABCDEFGHIJKLMNOP' AS k`}
+	function := dump.Entry{ID: 3, Kind: "FUNCTION", Schema: "public", Tag: "f()", Create: "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ BEGIN PERFORM dblink('host=prod password=hunter22'); END $$"}
+	d := &dump.Dump{Entries: []*dump.Entry{&table, &view, &function}}
+	_, err := checkLiterals(d, &mask.Policy{})
+	var found *LiteralsError
+	if !errors.As(err, &found) {
+		t.Fatal(err)
+	}
+	var objects []string
+	accept := &mask.Policy{}
+	for _, f := range found.Findings {
+		objects = append(objects, f.Object+": "+f.Reason)
+		accept.Accept = append(accept.Accept, mask.Accept{Object: f.Object, SHA256: f.SHA256})
+	}
+	want := []string{
+		"default public.users.country: a telephone number", "check public.users.staff: an e-mail address",
+		"view public.v: a secret key or token", "function public.f(): a password or token",
+	}
+	if diff := cmp.Diff(want, objects); diff != "" {
+		t.Error(diff)
+	}
+	for _, secret := range []string{"boss", "AKIA", "5550000", "hunter"} {
+		if strings.Contains(err.Error()+found.Fragment(), secret) {
+			t.Errorf("the error quotes %s", secret)
+		}
+	}
+	if warnings, err := checkLiterals(d, accept); err != nil || len(warnings) > 0 {
+		t.Errorf("accepted: error %v, warnings %v", err, warnings)
+	}
+	// What was accepted is accepted as it was.
+	view.Create += ", 2"
+	if _, err := checkLiterals(d, accept); err == nil {
+		t.Error("a changed definition stays accepted")
+	}
+	for _, harmless := range []string{"", "new", "2024-01-01 00:00:00+00", "%@corp.com", "^[a-z]+@[a-z]+$", "10.0.0.1", "00000000-0000-0000-0000-000000000000", "public.users_id_seq", "00000000000000000000000000000000", "YYYY-MM-DD", "1.2.3"} {
+		if r := suspicious(harmless); r != "" {
+			t.Errorf("%q looks like %s", harmless, r)
+		}
+	}
+	for personal, want := range map[string]string{
+		"4111 1111 1111 1111": "card", "DE89 3704 0044 0532 0130 00": "bank", "8.8.8.8": "IP", "078-05-1120": "social", "postgres://u:pw@h/d": "URL",
+		"5f4dcc3b5aa765d61d8327deb882cf99": "hash", "(555) 123-4567": "telephone",
+	} {
+		if r := suspicious(personal); !strings.Contains(r, want) {
+			t.Errorf("%q looks like %q, want %q", personal, r, want)
+		}
+	}
+}

@@ -1,0 +1,218 @@
+package seed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/seedling-dev/seedling/hooks/dump"
+)
+
+// swap renames the scratch database into the seed's place, in one transaction.
+// It returns the name that the old database has now, "" when there was none.
+func (r *run) swap(ctx context.Context, scratch string) (old string, err error) {
+	t := r.target
+	fail := func(err error) (string, error) {
+		return "", fmt.Errorf("swap database %s: %w", r.Database, interrupted(ctx, redact(err)))
+	}
+	var exists bool
+	if err := t.conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", r.Database).Scan(&exists); err != nil {
+		return fail(err)
+	}
+	if err := t.carryOver(ctx, r.Database, scratch, r.Owner, exists); err != nil {
+		return fail(err)
+	}
+	begin := "BEGIN; SET LOCAL synchronous_commit = on"
+	finish := []string{
+		"ALTER DATABASE " + quote(scratch) + " RENAME TO " + quote(r.Database),
+		"COMMENT ON DATABASE " + quote(r.Database) + " IS " + literalText("seedling: import "+r.id),
+		"COMMIT",
+	}
+	if !exists {
+		for _, sql := range append([]string{begin}, finish...) {
+			if err := execSQL(ctx, t.conn, sql); err != nil {
+				_ = execSQL(context.WithoutCancel(ctx), t.conn, "ROLLBACK")
+				return fail(err)
+			}
+		}
+		return "", nil
+	}
+	old = "seedling_old_" + r.short
+	// The rename takes the lock that keeps new sessions out, and then waits
+	// five seconds at most for the old ones, which another session ends.
+	helper, err := t.connect(ctx, maintenance)
+	if err != nil {
+		return fail(err)
+	}
+	defer func() { _ = helper.Close(context.WithoutCancel(ctx)) }()
+	for attempt := 1; ; attempt++ {
+		err := func() error {
+			if err := execSQL(ctx, t.conn, begin); err != nil {
+				return err
+			}
+			stop, stopped := context.WithCancel(ctx)
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				endSessions(stop, helper, r.Database)
+			}()
+			err := execSQL(ctx, t.conn, "ALTER DATABASE "+quote(r.Database)+" RENAME TO "+quote(old))
+			stopped()
+			<-ended
+			if err != nil {
+				return err
+			}
+			if err := execSQL(ctx, t.conn, "COMMENT ON DATABASE "+quote(old)+" IS "+literalText(ours+r.id)); err != nil {
+				return err
+			}
+			for _, sql := range finish {
+				if err := execSQL(ctx, t.conn, sql); err != nil {
+					return err
+				}
+			}
+			return nil
+		}()
+		if err == nil {
+			return old, nil
+		}
+		if rerr := execSQL(context.WithoutCancel(ctx), t.conn, "ROLLBACK"); rerr != nil {
+			return fail(errors.Join(err, rerr))
+		}
+		// Somebody got in between: 55006 is "is being accessed by other users".
+		if code(err) != "55006" || attempt >= 5 || ctx.Err() != nil {
+			return fail(err)
+		}
+		if helper.IsClosed() {
+			if helper, err = t.connect(ctx, maintenance); err != nil {
+				return fail(err)
+			}
+		}
+	}
+}
+
+// endSessions ends every session of a database until ctx ends.
+func endSessions(ctx context.Context, conn *pgx.Conn, database string) {
+	for {
+		// Not under ctx: cancelling a query would close the connection.
+		_, err := conn.Exec(context.WithoutCancel(ctx), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()`, database)
+		if err != nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// listGUCs hold lists whose stored form must not be quoted as one literal.
+var listGUCs = map[string]bool{
+	"search_path": true, "temp_tablespaces": true, "session_preload_libraries": true,
+	"shared_preload_libraries": true, "local_preload_libraries": true, "unix_socket_directories": true, "DateStyle": false,
+}
+
+// carryOver gives the scratch database the owner, grants, settings and
+// connection limit of the seed's, or those of a first import.
+func (t *target) carryOver(ctx context.Context, from, to, owner string, exists bool) error {
+	type grant struct{ grantee, privilege string }
+	var statements []string
+	own, limit := owner, -1
+	var grants []grant
+	defaults := true
+	if exists {
+		err := t.conn.QueryRow(ctx, `SELECT pg_get_userbyid(datdba), datconnlimit, datacl IS NULL FROM pg_database WHERE datname = $1`, from).Scan(&own, &limit, &defaults)
+		if err != nil {
+			return err
+		}
+		rows, err := t.conn.Query(ctx, `SELECT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END, a.privilege_type || CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END
+			FROM pg_database d, aclexplode(d.datacl) a WHERE d.datname = $1`, from)
+		if err != nil {
+			return err
+		}
+		grants, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (g grant, err error) {
+			return g, row.Scan(&g.grantee, &g.privilege)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	statements = append(statements, "ALTER DATABASE "+quote(to)+" OWNER TO "+quote(own))
+	statements = append(statements, fmt.Sprintf("ALTER DATABASE %s CONNECTION LIMIT %d", quote(to), limit))
+	if defaults {
+		grants = []grant{{"PUBLIC", "CONNECT"}, {"PUBLIC", "TEMPORARY"}}
+	} else {
+		statements = append(statements, "REVOKE ALL ON DATABASE "+quote(to)+" FROM "+quote(own))
+	}
+	for _, g := range grants {
+		privilege, option, _ := strings.Cut(g.privilege, " ")
+		statements = append(statements, "GRANT "+privilege+" ON DATABASE "+quote(to)+" TO "+g.grantee+" "+option)
+	}
+	rows, err := t.conn.Query(ctx, `SELECT coalesce(r.rolname, ''), s.setconfig FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
+		LEFT JOIN pg_roles r ON r.oid = s.setrole WHERE d.datname = $1`, from)
+	if err != nil {
+		return err
+	}
+	var role string
+	var settings []string
+	_, err = pgx.ForEachRow(rows, []any{&role, &settings}, func() error {
+		for _, s := range settings {
+			name, value, _ := strings.Cut(s, "=")
+			if !listGUCs[name] {
+				value = literalText(value)
+			}
+			head := "ALTER DATABASE " + quote(to)
+			if role != "" {
+				head = "ALTER ROLE " + quote(role) + " IN DATABASE " + quote(to)
+			}
+			parts := strings.Split(name, ".")
+			statements = append(statements, head+" SET "+quote(parts...)+" TO "+value)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, sql := range statements {
+		if err := execSQL(ctx, t.conn, sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dumpLocale is the part of CREATE DATABASE that says the dumped database's
+// locale, "" when the dump does not tell.
+func dumpLocale(d *dump.Dump) string {
+	i := slices.IndexFunc(d.Entries, func(e *dump.Entry) bool { return e.Kind == "DATABASE" })
+	if i < 0 {
+		return ""
+	}
+	list, err := split(d.Entries[i].Create)
+	if err != nil || len(list) == 0 {
+		return ""
+	}
+	t := list[0].tokens
+	var b strings.Builder
+	for i := 0; i+2 < len(t); i++ {
+		if !t[i+1].sym('=') {
+			continue
+		}
+		switch name := strings.ToUpper(t[i].text); name {
+		case "LOCALE", "LC_COLLATE", "LC_CTYPE", "ICU_LOCALE", "ICU_RULES", "BUILTIN_LOCALE":
+			if v, ok := t[i+2].value(); ok {
+				fmt.Fprintf(&b, " %s %s", name, literalText(v))
+			}
+		case "LOCALE_PROVIDER":
+			if v, ok := t[i+2].name(); ok {
+				fmt.Fprintf(&b, " %s %s", name, quote(v))
+			}
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,93 @@
+package seed_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/internal/pgtest"
+	"github.com/seedling-dev/seedling/hooks/seed"
+)
+
+// TestVerify compares a fresh import with its dump, and then after somebody
+// wrote to the seed.
+func TestVerify(t *testing.T) { //nolint:tparallel // its subtests write to one seed
+	t.Parallel()
+	src := pgtest.Source(t)
+	file := src.Dump(t, src.Database(t, shop+`
+		CREATE TABLE odd (a timestamptz, b numeric(10,2), c char(9), d jsonb, e text[], f double precision, g bytea, h int4range);
+		INSERT INTO odd SELECT '2024-01-01 00:00:00+02'::timestamptz + g * interval '1 hour', g / 7.0, 'c' || g, '{"a": [1.50, "\u00e9"], "b": null}', ARRAY['x, y', NULL], g / 3.0, '\x00ff', '[1,5]' FROM generate_series(1, 100) g;`), "-Fc")
+	s := pgtest.Start(t)
+	policy := shopPolicy + `
+  public.odd: {columns: {a: keep, b: {mask: number_noise, percent: 10}, c: text, d: json, e: {mask: array, of: text}, f: keep, g: keep, h: keep}}
+`
+	o := options(t, s, file, policy)
+	if _, err := seed.Verify(t.Context(), o); hook.ExitCode(err) != hook.ExitMisconfigured || !strings.Contains(err.Error(), "import first") {
+		t.Errorf("before any import: %v", err)
+	}
+	mustImport(t, o, seed.Imported)
+	report, err := seed.Verify(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Verified) != 7 || report.Rows != 3000+9000+8000+1+100+100 {
+		t.Errorf("%d tables, %d rows", len(report.Verified), report.Rows)
+	}
+	for _, v := range report.Verified {
+		if len(v.Unsure) > 0 || !v.Equal || v.Rows != v.SeedRows {
+			t.Errorf("%+v", v)
+		}
+	}
+	for name, test := range map[string]struct{ sql, sentence string }{
+		"value":  {"UPDATE users SET phone = '+30 210 0000000' WHERE id = 17", "public.users (phone)"},
+		"row":    {"DELETE FROM events WHERE id = 17", "public.events_2024 (5"},
+		"number": {"UPDATE odd SET b = b + 0.01 WHERE c = (SELECT max(c) FROM odd)", "public.odd (b)"},
+		"swap":   {"UPDATE orders SET total = CASE id WHEN 1 THEN (SELECT total FROM orders WHERE id = 2) ELSE (SELECT total FROM orders WHERE id = 1) END WHERE id IN (1, 2)", "moved between rows"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.Exec(t, "app", "CREATE TABLE IF NOT EXISTS seedling.saved_users AS TABLE users")
+			s.Exec(t, "app", "ALTER TABLE users DISABLE TRIGGER ALL; "+test.sql)
+			_, err := seed.Verify(t.Context(), o)
+			if _, ok := errors.AsType[*seed.DifferError](err); !ok || !strings.Contains(err.Error(), test.sentence) || hook.ExitCode(err) != hook.ExitRetry {
+				t.Errorf("error %v does not say %q", err, test.sentence)
+			}
+		})
+	}
+}
+
+// TestLeaks: what one column masks turns up in another that is kept.
+func TestLeaks(t *testing.T) {
+	t.Parallel()
+	src := pgtest.Source(t)
+	file := src.Dump(t, src.Database(t, `
+		CREATE TABLE people (id int, email text, phone text, full_name text, login text, notes text, prefs jsonb, harmless text);
+		INSERT INTO people SELECT g, 'Person.' || g || '@corp-one.com', '+30 210 55' || 51000 + g, 'Firstname' || chr(97 + g % 26) || ' Lastname' || chr(97 + g / 26 % 26), 'login2024x' || g,
+			CASE WHEN g = 5 THEN 'mailed to PERSON.5@corp-one.com twice' WHEN g = 6 THEN 'call 210-55-51006 after six' WHEN g = 7 THEN 'Ask Firstnameh lastnamea.' ELSE 'nothing to see, but call 112' END,
+			CASE WHEN g < 4 THEN jsonb_build_object('old', jsonb_build_object('login', 'login2024x' || g)) ELSE '{"theme": "dark"}' END,
+			'an order of 1234567 pieces on 2024-01-01, ask info@corp-two.com' FROM generate_series(1, 200) g`), "-Fc")
+	s := pgtest.Start(t)
+	o := options(t, s, file, `
+version: 1
+tables:
+  public.people: {columns: {id: keep, email: email, phone: phone, full_name: full_name, login: username, notes: keep, prefs: {mask: json, paths: {"$.theme": keep, "$.old.login": keep}}, harmless: keep}}
+`)
+	mustImport(t, o, seed.Imported)
+	report, err := seed.Verify(t.Context(), o)
+	if _, ok := errors.AsType[*seed.LeakError](err); !ok || hook.ExitCode(err) != hook.ExitMisconfigured {
+		t.Fatalf("error %v", err)
+	}
+	want := map[string]int64{"notes e-mail addresses": 1, "notes telephone, card or account numbers": 1, "notes full names or addresses": 1, "prefs user names or codes": 3}
+	for _, l := range report.Leaks {
+		if want[l.Column+" "+l.Kind] != l.Rows {
+			t.Errorf("leak %+v", l)
+		}
+		delete(want, l.Column+" "+l.Kind)
+	}
+	for k := range want {
+		t.Errorf("not found: %s", k)
+	}
+	if strings.Contains(err.Error(), "corp-one") || strings.Contains(err.Error(), "55") {
+		t.Error("the error quotes what it found")
+	}
+}

@@ -1,0 +1,258 @@
+package broker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"golang.org/x/time/rate"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seedling-dev/seedling/hooks/snapshot"
+	"github.com/seedling-dev/seedling/plugin/preview"
+)
+
+const (
+	// DefaultHold is how long a request is held while its restore gets on. A
+	// server's write timeout must be above it.
+	DefaultHold = 4 * time.Second
+
+	// stepEvery is the pace of steps that no watch asked for.
+	stepEvery = time.Second
+	// settle gathers the burst of events that one change makes.
+	settle = 20 * time.Millisecond
+
+	// Requests that are reviewed: every one costs the API server a
+	// TokenReview, so strangers cannot have them without bound.
+	reviewsPerSecond = 50
+	reviewsAtOnce    = 200
+
+	maxBody = 1 << 10
+)
+
+// Previews is what the broker asks of the state. Namespaces are the key.
+type Previews interface {
+	// Live returns the preview that is emitted now in that namespace.
+	Live(namespace string) (preview.Preview, bool)
+	// Record writes down which snapshot was chosen, and later which claim
+	// holds it (until then pvc is empty).
+	Record(ctx context.Context, namespace, snapshot string, pvc types.UID) error
+	// RecordForeign writes down that the preview holds a volume that is not
+	// ours, so that it can be said on the pull request.
+	RecordForeign(ctx context.Context, namespace string) error
+}
+
+// Options are a Broker's parts. All are needed but Hold and Now.
+type Options struct {
+	Client   client.Client // uncached
+	Reviewer Reviewer
+	Previews Previews
+	Restorer Restorer
+	// Ready is nil when this process leads and has loaded its state, and a
+	// sentence otherwise.
+	Ready func() error
+	// Hold is DefaultHold where it is 0.
+	Hold time.Duration
+	Log  *slog.Logger
+}
+
+// Broker answers preview-restore. It is an http.Handler for
+// snapshot.RestorePath.
+type Broker struct {
+	Options
+	locks   keylock
+	reviews *rate.Limiter
+}
+
+// New makes a Broker.
+func New(o Options) *Broker {
+	if o.Hold == 0 {
+		o.Hold = DefaultHold
+	}
+	return &Broker{Options: o, reviews: rate.NewLimiter(reviewsPerSecond, reviewsAtOnce)}
+}
+
+// refusal is an error with the status code and the pause it deserves.
+type refusal struct {
+	status int
+	after  time.Duration
+	error
+}
+
+func (r refusal) Unwrap() error { return r.error }
+
+func refuse(status int, format string, args ...any) error {
+	r := refusal{status: status, error: fmt.Errorf(format, args...)}
+	if status == http.StatusServiceUnavailable {
+		r.after = 2 * time.Second
+	}
+	return r
+}
+
+// ServeHTTP answers one request, as hooks/snapshot's RestoreReply documents.
+func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		reply(w, http.StatusMethodNotAllowed, 0, snapshot.RestoreReply{Message: "only POST is served here"})
+		return
+	}
+	// The body means nothing; a small one is read so that the connection can
+	// be used again.
+	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, maxBody))
+
+	p, err := b.identify(r)
+	var progress Progress
+	if err == nil {
+		progress, err = b.advance(r.Context(), p)
+	}
+	if err != nil {
+		status, after := statusOf(err)
+		if status == http.StatusConflict {
+			if err := b.Previews.RecordForeign(r.Context(), p.Namespace); err != nil {
+				b.Log.WarnContext(r.Context(), "a foreign volume could not be recorded", "preview", p.Namespace, "error", err)
+			}
+		}
+		b.Log.WarnContext(r.Context(), "restore request refused", "preview", p.Namespace, "status", status, "error", err)
+		reply(w, status, after, snapshot.RestoreReply{Message: err.Error(), Snapshot: progress.Snapshot})
+		return
+	}
+	answer := snapshot.RestoreReply{Place: progress.Place, Message: progress.Message, Snapshot: progress.Snapshot}
+	if !progress.Done {
+		reply(w, http.StatusAccepted, time.Second, answer)
+		return
+	}
+	reply(w, http.StatusOK, 0, answer)
+}
+
+// statusOf maps an error to its status code and the pause before asking again.
+func statusOf(err error) (int, time.Duration) {
+	var foreign *ForeignError
+	var refused refusal
+	switch {
+	case errors.As(err, &refused):
+		return refused.status, refused.after
+	case errors.As(err, &foreign):
+		return http.StatusConflict, 0
+	case errors.Is(err, ErrGone):
+		return http.StatusForbidden, 0
+	default:
+		return http.StatusServiceUnavailable, 5 * time.Second
+	}
+}
+
+func reply(w http.ResponseWriter, status int, after time.Duration, body snapshot.RestoreReply) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	if after > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(after.Round(time.Second)/time.Second)))
+	}
+	if status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", `Bearer realm="seedling"`)
+	}
+	text, err := json.Marshal(body)
+	if err != nil { // it is two strings and a number
+		status, text = http.StatusInternalServerError, []byte(`{"message":"the answer cannot be written"}`)
+	}
+	w.WriteHeader(status)
+	// The caller asks again when it does not get the answer.
+	_, _ = w.Write(append(text, '\n'))
+}
+
+// identify says which live preview is asking: the token's ServiceAccount is
+// its hook's, by name and by the UID that both the state and the cluster have.
+func (b *Broker) identify(r *http.Request) (preview.Preview, error) {
+	if err := b.Ready(); err != nil {
+		return preview.Preview{}, refuse(http.StatusServiceUnavailable, "the broker is not ready: %w", err)
+	}
+	token := bearer(r)
+	if token == "" {
+		return preview.Preview{}, refuse(http.StatusUnauthorized, "the request carries no bearer token")
+	}
+	if !b.reviews.Allow() {
+		return preview.Preview{}, refuse(http.StatusServiceUnavailable, "too many requests at once")
+	}
+	ctx := r.Context()
+	caller, err := b.Reviewer.Review(ctx, token)
+	switch {
+	case errors.Is(err, ErrUnauthenticated):
+		return preview.Preview{}, refuse(http.StatusUnauthorized, "%w", err)
+	case err != nil:
+		return preview.Preview{}, err
+	case caller.Name != snapshot.HookServiceAccount:
+		return preview.Preview{}, refuse(http.StatusForbidden, "ServiceAccount %s/%s may not ask: only %s of a preview may", caller.Namespace, caller.Name, snapshot.HookServiceAccount)
+	}
+	p, ok := b.Previews.Live(caller.Namespace)
+	if !ok {
+		return preview.Preview{}, refuse(http.StatusForbidden, "namespace %s is no live preview", caller.Namespace)
+	}
+	if caller.UID == "" || caller.UID != p.HookUID {
+		return preview.Preview{}, refuse(http.StatusForbidden, "ServiceAccount %s/%s is not the one the plugin made", caller.Namespace, caller.Name)
+	}
+	var account corev1.ServiceAccount
+	err = b.Client.Get(ctx, types.NamespacedName{Namespace: caller.Namespace, Name: caller.Name}, &account)
+	switch {
+	case apierrors.IsNotFound(err) || err == nil && account.UID != caller.UID:
+		return preview.Preview{}, refuse(http.StatusForbidden, "ServiceAccount %s/%s is not the one the plugin made", caller.Namespace, caller.Name)
+	case err != nil:
+		return preview.Preview{}, fmt.Errorf("read ServiceAccount %s/%s: %w", caller.Namespace, caller.Name, err)
+	}
+	return p, nil
+}
+
+// advance steps until the preview has its volume or the request has been held
+// long enough. Two requests of one preview step in turn; one that waits does
+// not hold the other back.
+func (b *Broker) advance(ctx context.Context, p preview.Preview) (Progress, error) {
+	started := time.Now()
+	held, stop := context.WithTimeout(ctx, b.Hold)
+	defer stop()
+	// The watch opens before the first step, so that no change falls between.
+	changed, err := b.Restorer.Watch(held, p)
+	if err != nil {
+		b.Log.DebugContext(ctx, "restore goes on without a watch", "preview", p.Namespace, "error", err)
+	}
+	for {
+		progress, err := b.step(ctx, p)
+		if err != nil {
+			return progress, err
+		}
+		if progress.Done {
+			b.Log.InfoContext(ctx, "preview has its volume", "preview", p.Namespace, "snapshot", progress.Snapshot,
+				"held", time.Since(started).Round(time.Millisecond))
+			return progress, nil
+		}
+		pause := time.NewTimer(stepEvery)
+		select {
+		case <-held.Done():
+			pause.Stop()
+			return progress, nil
+		case <-changed:
+			pause.Stop()
+			time.Sleep(settle)
+		case <-pause.C:
+		}
+	}
+}
+
+func (b *Broker) step(ctx context.Context, p preview.Preview) (Progress, error) {
+	defer b.locks.lock(p.Namespace)()
+	// The preview may have ended, or begun anew, while this request waited.
+	live, ok := b.Previews.Live(p.Namespace)
+	if !ok || live.NamespaceUID != p.NamespaceUID {
+		return Progress{}, refuse(http.StatusForbidden, "namespace %s is no live preview any more", p.Namespace)
+	}
+	if err := b.Ready(); err != nil {
+		return Progress{}, refuse(http.StatusServiceUnavailable, "the broker is not ready: %w", err)
+	}
+	return b.Restorer.Step(ctx, live)
+}

@@ -1,0 +1,129 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seedling-dev/seedling/hooks/snapshot"
+)
+
+// Snapshots chooses among a seed's snapshots: usable ones (see package
+// snapshot) in storage that Velero can read now.
+type Snapshots struct {
+	Client          client.Client
+	VeleroNamespace string
+	Now             func() time.Time
+}
+
+// ErrStorage is wrapped when snapshots may exist but no storage location is
+// available to read them from.
+var ErrStorage = errors.New("no storage location is Available")
+
+// Newest returns the newest usable snapshot of a seed. Without one the error
+// wraps snapshot.ErrNone or ErrStorage and says why; any other error means that
+// nobody could tell.
+func (s Snapshots) Newest(ctx context.Context, seed string) (*velerov1.Backup, error) {
+	want, err := s.request(ctx, seed)
+	if err != nil {
+		return nil, err
+	}
+	available, err := s.available(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var backups velerov1.BackupList
+	if err := s.Client.List(ctx, &backups, client.InNamespace(s.VeleroNamespace), client.MatchingLabels{snapshot.LabelSeed: seed}); err != nil {
+		return nil, fmt.Errorf("list the Backups of seed %s: %w", seed, err)
+	}
+	readable := backups.Items[:0]
+	unread := ""
+	for _, b := range backups.Items {
+		// A Backup that never ran names no location; it is no candidate, and
+		// package snapshot says so better.
+		if b.Spec.StorageLocation == "" || available[b.Spec.StorageLocation] {
+			readable = append(readable, b)
+		} else {
+			unread = b.Spec.StorageLocation
+		}
+	}
+	newest, err := snapshot.Newest(readable, seed, want, s.Now())
+	if err != nil && unread != "" {
+		return nil, fmt.Errorf("%w: Velero cannot read %s, where snapshots of seed %s are (%w); see `kubectl -n %s get backupstoragelocation`",
+			ErrStorage, unread, seed, err, s.VeleroNamespace)
+	}
+	return newest, err
+}
+
+// Usable returns the named snapshot if it may still be restored, and an error
+// that wraps snapshot.ErrNone if it may not.
+func (s Snapshots) Usable(ctx context.Context, seed, name string) (*velerov1.Backup, error) {
+	var b velerov1.Backup
+	err := s.Client.Get(ctx, types.NamespacedName{Namespace: s.VeleroNamespace, Name: name}, &b)
+	if apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("%w: Backup %s is gone", snapshot.ErrNone, name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read Backup %s: %w", name, err)
+	}
+	want, err := s.request(ctx, seed)
+	if err != nil {
+		return nil, err
+	}
+	if !snapshot.Of(&b, seed) {
+		return nil, fmt.Errorf("%w: Backup %s is not of seed %s", snapshot.ErrNone, name, seed)
+	}
+	if err := snapshot.Usable(&b, want, s.Now()); err != nil {
+		return nil, fmt.Errorf("%w: Backup %s: %w", snapshot.ErrNone, name, err)
+	}
+	available, err := s.available(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !available[b.Spec.StorageLocation] {
+		return nil, fmt.Errorf("%w: Velero cannot read %s, where snapshot %s is; see `kubectl -n %s get backupstoragelocation`",
+			ErrStorage, b.Spec.StorageLocation, name, s.VeleroNamespace)
+	}
+	return &b, nil
+}
+
+// request reads what the seed asks for today.
+func (s Snapshots) request(ctx context.Context, seed string) (snapshot.Request, error) {
+	var cm corev1.ConfigMap
+	err := s.Client.Get(ctx, types.NamespacedName{Namespace: seed, Name: snapshot.RequestConfigMap}, &cm)
+	if apierrors.IsNotFound(err) {
+		return snapshot.Request{}, fmt.Errorf("%w of seed %s: ConfigMap %s/%s does not exist yet; it comes with the seed's data Application",
+			snapshot.ErrNone, seed, seed, snapshot.RequestConfigMap)
+	}
+	if err != nil {
+		return snapshot.Request{}, fmt.Errorf("read ConfigMap %s/%s: %w", seed, snapshot.RequestConfigMap, err)
+	}
+	want, err := snapshot.RequestFrom(&cm)
+	if err != nil {
+		return snapshot.Request{}, fmt.Errorf("%w of seed %s: %w", snapshot.ErrNone, seed, err)
+	}
+	return want, nil
+}
+
+// available lists the storage locations that Velero could read at its last
+// look. A Restore from any other fails validation.
+func (s Snapshots) available(ctx context.Context) (map[string]bool, error) {
+	var locations velerov1.BackupStorageLocationList
+	if err := s.Client.List(ctx, &locations, client.InNamespace(s.VeleroNamespace)); err != nil {
+		return nil, fmt.Errorf("list Velero's storage locations: %w", err)
+	}
+	available := map[string]bool{}
+	for _, l := range locations.Items {
+		if l.Status.Phase == velerov1.BackupStorageLocationPhaseAvailable {
+			available[l.Name] = true
+		}
+	}
+	return available, nil
+}

@@ -1,0 +1,481 @@
+package broker
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v8/apis/volumesnapshot/v1"
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	"golang.org/x/time/rate"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seedling-dev/seedling/hooks/snapshot"
+	"github.com/seedling-dev/seedling/plugin/preview"
+)
+
+// Labels and annotations of our Restores, by which the janitor finds them.
+const (
+	// LabelPreview is the pull request's number.
+	LabelPreview = "seedling.dev/preview"
+	// LabelKey is the preview's hash.
+	LabelKey = "seedling.dev/key"
+	// LabelNamespace names the preview's namespace.
+	LabelNamespace = "seedling.dev/namespace"
+	// AnnotationNamespaceUID tells one namespace of that name from the next.
+	AnnotationNamespaceUID = "seedling.dev/namespace-uid"
+)
+
+const (
+	// attempts bound the Restores of one snapshot into one namespace.
+	attempts = 3
+	// attemptPause grows with each attempt.
+	attemptPause = 5 * time.Second
+	// itemTimeout is how long Velero may wait for one item.
+	itemTimeout = 10 * time.Minute
+
+	// New Restores a second, all previews together. Velero takes one at a
+	// time, so more would only make its list longer.
+	restoresPerSecond = 5
+	restoresAtOnce    = 20
+)
+
+// errNoSource: the claim names a VolumeSnapshot that does not exist.
+var errNoSource = errors.New("the claim's VolumeSnapshot does not exist")
+
+// restoredResources is the list that works with every Velero from 1.14 on:
+// newer ones add the two snapshot kinds by themselves.
+var restoredResources = []string{
+	"persistentvolumeclaims",
+	"volumesnapshots.snapshot.storage.k8s.io",
+	"volumesnapshotcontents.snapshot.storage.k8s.io",
+}
+
+// RestoreName is the Restore of one attempt: the preview's namespace and ten
+// hex digits, so at most 63 characters, beyond which Velero would shorten the
+// label that proves where a volume came from.
+func RestoreName(namespace string, uid types.UID, chosen string, attempt int) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{string(uid), chosen, strconv.Itoa(attempt)}, "/")))
+	return namespace + "-" + hex.EncodeToString(sum[:5])
+}
+
+// Velero restores through Velero's Restores. It reads the claim's own state,
+// not the Restore's phase: Completed may mean that nothing or an empty volume
+// was restored, and comes ten seconds late where claims bind at once.
+type Velero struct {
+	client    client.WithWatch
+	previews  Previews
+	namespace string
+	log       *slog.Logger
+	now       func() time.Time
+
+	volumes   volumes
+	snapshots Snapshots
+	creations *rate.Limiter
+}
+
+// VeleroOptions are the parts of the Velero mode. Now is time.Now where nil.
+type VeleroOptions struct {
+	Client          client.WithWatch // uncached
+	Previews        Previews
+	VeleroNamespace string
+	Log             *slog.Logger
+	Now             func() time.Time
+}
+
+// NewVelero makes the Velero mode.
+func NewVelero(o VeleroOptions) *Velero {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Velero{
+		client:    o.Client,
+		previews:  o.Previews,
+		namespace: o.VeleroNamespace,
+		log:       o.Log,
+		now:       o.Now,
+		volumes:   volumes{client: o.Client},
+		snapshots: Snapshots{Client: o.Client, VeleroNamespace: o.VeleroNamespace, Now: o.Now},
+		creations: rate.NewLimiter(restoresPerSecond, restoresAtOnce),
+	}
+}
+
+// Step implements Restorer.
+func (v *Velero) Step(ctx context.Context, p preview.Preview) (Progress, error) {
+	ns, err := v.volumes.namespace(ctx, p.Namespace, p.NamespaceUID)
+	if err != nil {
+		return Progress{}, err
+	}
+	pvc, err := v.volumes.claim(ctx, p.Namespace)
+	if err != nil {
+		return Progress{}, err
+	}
+	chosen := ns.Annotations[AnnotationSnapshot]
+	restored := types.UID(ns.Annotations[AnnotationPVC])
+	switch {
+	case pvc != nil && restored == pvc.UID:
+		// Its data is the developer's now. An earlier request may have been cut
+		// off before the state had it.
+		if p.PVCUID != pvc.UID {
+			if err := v.previews.Record(ctx, p.Namespace, chosen, pvc.UID); err != nil {
+				return Progress{Snapshot: chosen}, fmt.Errorf("record the volume of %s: %w", p.Namespace, err)
+			}
+		}
+		return Progress{Done: true, Snapshot: chosen, Message: fmt.Sprintf("the volume is there, from snapshot %s", chosen)}, nil
+	case pvc != nil && pvc.DeletionTimestamp != nil:
+		return Progress{Snapshot: chosen, Message: "waiting until a volume that is being deleted is gone"}, nil
+	case pvc != nil && restored != "":
+		return Progress{Snapshot: chosen}, &ForeignError{Namespace: pvc.Namespace, PVC: pvc.Name, Reason: "the restored volume was deleted and this one took its place"}
+	case pvc != nil:
+		return v.adopt(ctx, p, ns, pvc)
+	case restored != "":
+		return Progress{Snapshot: chosen, Message: "the restored volume was deleted: the preview is being reset"}, nil
+	default:
+		return v.restore(ctx, p, ns)
+	}
+}
+
+// adopt takes a claim that is there without being recorded: from a Restore of
+// ours it is finished as soon as it is ready, from anybody else it is foreign.
+func (v *Velero) adopt(ctx context.Context, p preview.Preview, ns *corev1.Namespace, pvc *corev1.PersistentVolumeClaim) (Progress, error) {
+	name := pvc.Labels[snapshot.VeleroRestoreLabel]
+	chosen, restore, err := v.provenance(ctx, p, ns, name)
+	if err != nil {
+		return Progress{}, err
+	}
+	switch {
+	case name == "":
+		return Progress{}, &ForeignError{Namespace: pvc.Namespace, PVC: pvc.Name, Reason: "it was made without a restore, so it is empty or somebody else's"}
+	case chosen == "":
+		return Progress{}, &ForeignError{Namespace: pvc.Namespace, PVC: pvc.Name, Reason: fmt.Sprintf("it was made by Restore %s, which is none for this preview", name)}
+	case source(pvc) == "":
+		return Progress{}, &ForeignError{Namespace: pvc.Namespace, PVC: pvc.Name, Reason: fmt.Sprintf("Restore %s made it without a volume snapshot behind it, so it is empty", name)}
+	}
+	wait, err := v.volumes.ready(ctx, pvc, name)
+	switch {
+	case errors.Is(err, errNoSource) && restore != nil && ended(restore):
+		// Velero stopped between its objects. Nobody uses this claim: it has
+		// no volume and cannot get one.
+		v.log.WarnContext(ctx, "removing the half-made volume of a failed restore", "preview", p.Namespace, "restore", name)
+		if err := v.volumes.remove(ctx, pvc); err != nil {
+			return Progress{}, fmt.Errorf("remove the half-made PersistentVolumeClaim %s/%s: %w", pvc.Namespace, pvc.Name, err)
+		}
+		return Progress{Snapshot: chosen, Message: "the restore failed half-way and starts anew"}, nil
+	case err != nil && !errors.Is(err, errNoSource):
+		return Progress{Snapshot: chosen}, err
+	case wait != "":
+		return Progress{Snapshot: chosen, Message: wait}, nil
+	}
+	if err := v.volumes.finish(ctx, pvc, chosen); err != nil {
+		return Progress{Snapshot: chosen}, err
+	}
+	if err := v.volumes.annotate(ctx, ns, map[string]any{AnnotationPVC: pvc.UID, AnnotationSnapshot: chosen}); err != nil {
+		return Progress{Snapshot: chosen}, err
+	}
+	if err := v.previews.Record(ctx, p.Namespace, chosen, pvc.UID); err != nil {
+		return Progress{Snapshot: chosen}, fmt.Errorf("record the volume of %s: %w", p.Namespace, err)
+	}
+	return Progress{Done: true, Snapshot: chosen, Message: fmt.Sprintf("restored from snapshot %s", chosen)}, nil
+}
+
+// provenance says which snapshot a Restore's name stands for, "" where it is
+// none of ours for this namespace. The name alone proves it, because it is
+// computed from the namespace's UID and only Velero and we may write the
+// label; so a volume outlives its Restore. The Restore is returned if it is
+// still there.
+func (v *Velero) provenance(ctx context.Context, p preview.Preview, ns *corev1.Namespace, name string) (string, *velerov1.Restore, error) {
+	if name == "" {
+		return "", nil, nil
+	}
+	restore, err := v.get(ctx, name)
+	if err != nil {
+		return "", nil, err
+	}
+	if restore != nil {
+		if !ours(restore, p) {
+			return "", nil, nil
+		}
+		return restore.Spec.BackupName, restore, nil
+	}
+	chosen := ns.Annotations[AnnotationSnapshot]
+	for attempt := range attempts {
+		if chosen != "" && name == RestoreName(p.Namespace, p.NamespaceUID, chosen, attempt) {
+			return chosen, nil, nil
+		}
+	}
+	return "", nil, nil
+}
+
+// restore goes through the attempts at the recorded snapshot: waits for the
+// one that runs, makes the next where there is none.
+func (v *Velero) restore(ctx context.Context, p preview.Preview, ns *corev1.Namespace) (Progress, error) {
+	chosen := ns.Annotations[AnnotationSnapshot]
+	if chosen == "" {
+		return v.choose(ctx, p, ns, "")
+	}
+	var last *velerov1.Restore
+	for attempt := range attempts {
+		name := RestoreName(p.Namespace, p.NamespaceUID, chosen, attempt)
+		restore, err := v.get(ctx, name)
+		switch {
+		case err != nil:
+			return Progress{Snapshot: chosen}, err
+		case restore == nil:
+			return v.create(ctx, p, ns, chosen, attempt, last)
+		case !ours(restore, p) || restore.Spec.BackupName != chosen:
+			v.log.WarnContext(ctx, "a Restore has a name of ours and is not ours", "restore", name)
+		case restore.DeletionTimestamp == nil && !ended(restore):
+			return v.waiting(ctx, restore)
+		default:
+			last = restore
+		}
+	}
+	// The claim was read before the Restores: the last may have made it since.
+	if pvc, err := v.volumes.claim(ctx, p.Namespace); err != nil || pvc != nil {
+		return Progress{Snapshot: chosen, Message: "looking again"}, err
+	}
+	failed := fmt.Errorf("Velero failed %d times to restore snapshot %s into %s, last: %s; see `velero restore describe %s --details`, then set the label preview-reset",
+		attempts, chosen, p.Namespace, failure(last), nameOf(last))
+	newest, err := v.snapshots.Newest(ctx, p.Seed)
+	if err != nil || newest.Name == chosen {
+		return Progress{Snapshot: chosen}, failed
+	}
+	v.log.WarnContext(ctx, "turning to a newer snapshot", "preview", p.Namespace, "error", failed)
+	return v.choose(ctx, p, ns, chosen)
+}
+
+// choose writes the newest usable snapshot on the namespace and in the state.
+// Nothing is restored before that is written.
+func (v *Velero) choose(ctx context.Context, p preview.Preview, ns *corev1.Namespace, before string) (Progress, error) {
+	newest, err := v.snapshots.Newest(ctx, p.Seed)
+	if err != nil {
+		return Progress{}, err
+	}
+	dataTime := newest.Annotations[snapshot.AnnotationDataTime]
+	if dataTime == "" && newest.Status.StartTimestamp != nil {
+		dataTime = newest.Status.StartTimestamp.UTC().Format(time.RFC3339)
+	}
+	if err := v.volumes.annotate(ctx, ns, map[string]any{AnnotationSnapshot: newest.Name, AnnotationSnapshotTime: dataTime}); err != nil {
+		return Progress{}, err
+	}
+	if err := v.previews.Record(ctx, p.Namespace, newest.Name, ""); err != nil {
+		return Progress{}, fmt.Errorf("record the snapshot of %s: %w", p.Namespace, err)
+	}
+	v.log.InfoContext(ctx, "snapshot chosen", "preview", p.Namespace, "snapshot", newest.Name, "before", before)
+	return v.request(ctx, p, newest.Name, 0)
+}
+
+// create makes the Restore of one attempt, after the last one has rested and if
+// the recorded snapshot may still be used.
+func (v *Velero) create(ctx context.Context, p preview.Preview, ns *corev1.Namespace, chosen string, attempt int, last *velerov1.Restore) (Progress, error) {
+	if last != nil {
+		if pvc, err := v.volumes.claim(ctx, p.Namespace); err != nil || pvc != nil {
+			return Progress{Snapshot: chosen, Message: "looking again"}, err
+		}
+		due := last.CreationTimestamp.Add(time.Duration(attempt) * attemptPause)
+		if v.now().Before(due) {
+			return Progress{Snapshot: chosen, Message: fmt.Sprintf("Restore %s failed (%s), the next attempt comes shortly", last.Name, failure(last))}, nil
+		}
+	}
+	// The recorded snapshot may have expired, or the policy may have been
+	// tightened, since it was chosen. Nothing was restored from it, so a
+	// newer one does as well.
+	if _, err := v.snapshots.Usable(ctx, p.Seed, chosen); err != nil {
+		if errors.Is(err, snapshot.ErrNone) && !errors.Is(err, ErrStorage) {
+			newest, newestErr := v.snapshots.Newest(ctx, p.Seed)
+			if newestErr != nil {
+				return Progress{Snapshot: chosen}, newestErr
+			}
+			if newest.Name != chosen {
+				v.log.WarnContext(ctx, "the chosen snapshot cannot be used any more", "preview", p.Namespace, "error", err)
+				return v.choose(ctx, p, ns, chosen)
+			}
+		}
+		return Progress{Snapshot: chosen}, err
+	}
+	return v.request(ctx, p, chosen, attempt)
+}
+
+// request makes the Restore of an attempt from a snapshot that may be used.
+func (v *Velero) request(ctx context.Context, p preview.Preview, chosen string, attempt int) (Progress, error) {
+	if !v.creations.Allow() {
+		return Progress{Snapshot: chosen, Message: "many previews restore at once, waiting for a turn"}, nil
+	}
+	restore := v.manifest(p, chosen, attempt)
+	err := v.client.Create(ctx, restore)
+	switch {
+	case apierrors.IsAlreadyExists(err):
+		// Made by a request that did not live to see it; the next step reads it.
+		return Progress{Snapshot: chosen, Message: "the restore is already there"}, nil
+	case err != nil:
+		return Progress{Snapshot: chosen}, fmt.Errorf("create Restore %s: %w", restore.Name, err)
+	}
+	v.log.InfoContext(ctx, "restore requested", "preview", p.Namespace, "restore", restore.Name, "snapshot", chosen, "attempt", attempt+1)
+	return Progress{Snapshot: chosen, Message: fmt.Sprintf("Restore %s from snapshot %s was requested", restore.Name, chosen)}, nil
+}
+
+// manifest is the one shape of Restore that the admission policy lets us make.
+func (v *Velero) manifest(p preview.Preview, chosen string, attempt int) *velerov1.Restore {
+	yes := true
+	return &velerov1.Restore{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: v.namespace,
+			Name:      RestoreName(p.Namespace, p.NamespaceUID, chosen, attempt),
+			Labels: map[string]string{
+				LabelPreview:           strconv.FormatInt(p.Key.Number, 10),
+				LabelKey:               p.Key.Hash(),
+				LabelNamespace:         p.Namespace,
+				snapshot.LabelSeed:     p.Seed,
+				snapshot.LabelSnapshot: chosen,
+			},
+			Annotations: map[string]string{AnnotationNamespaceUID: string(p.NamespaceUID)},
+		},
+		Spec: velerov1.RestoreSpec{
+			BackupName:             chosen,
+			IncludedNamespaces:     []string{p.Seed},
+			IncludedResources:      restoredResources,
+			NamespaceMapping:       map[string]string{p.Seed: p.Namespace},
+			RestorePVs:             &yes,
+			ExistingResourcePolicy: velerov1.PolicyTypeNone,
+			ItemOperationTimeout:   metav1.Duration{Duration: itemTimeout},
+		},
+	}
+}
+
+// waiting describes a Restore that has not ended.
+func (v *Velero) waiting(ctx context.Context, restore *velerov1.Restore) (Progress, error) {
+	progress := Progress{Snapshot: restore.Spec.BackupName}
+	if started(restore) {
+		progress.Message = fmt.Sprintf("Restore %s is %s", restore.Name, restore.Status.Phase)
+		return progress, nil
+	}
+	var all velerov1.RestoreList
+	if err := v.client.List(ctx, &all, client.InNamespace(v.namespace)); err != nil {
+		return progress, fmt.Errorf("list Restores: %w", err)
+	}
+	progress.Place = 1
+	for i := range all.Items {
+		r := &all.Items[i]
+		if r.Name != restore.Name && !ended(r) && r.CreationTimestamp.Before(&restore.CreationTimestamp) {
+			progress.Place++
+		}
+	}
+	progress.Message = fmt.Sprintf("Restore %s waits for Velero, place %d", restore.Name, progress.Place)
+	return progress, nil
+}
+
+// Watch implements Restorer.
+func (v *Velero) Watch(ctx context.Context, p preview.Preview) (<-chan struct{}, error) {
+	signal := make(chan struct{}, 1)
+	watches := []struct {
+		list    client.ObjectList
+		options []client.ListOption
+	}{
+		{&corev1.PersistentVolumeClaimList{}, []client.ListOption{
+			client.InNamespace(p.Namespace),
+			client.MatchingFieldsSelector{Selector: fields.OneTermEqualSelector("metadata.name", snapshot.SeedPVC)},
+		}},
+		{&snapshotv1.VolumeSnapshotList{}, []client.ListOption{client.InNamespace(p.Namespace)}},
+		{&velerov1.RestoreList{}, []client.ListOption{client.InNamespace(v.namespace), client.MatchingLabels{LabelNamespace: p.Namespace}}},
+	}
+	for _, w := range watches {
+		events, err := v.client.Watch(ctx, w.list, w.options...)
+		if err != nil {
+			return signal, fmt.Errorf("watch %T: %w", w.list, err)
+		}
+		go relay(ctx, events, signal)
+	}
+	return signal, nil
+}
+
+// relay turns events into a signal until ctx ends.
+func relay(ctx context.Context, events watch.Interface, signal chan<- struct{}) {
+	defer events.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case _, ok := <-events.ResultChan():
+			if !ok {
+				return
+			}
+			select {
+			case signal <- struct{}{}:
+			default: // one is waiting to be seen
+			}
+		}
+	}
+}
+
+func (v *Velero) get(ctx context.Context, name string) (*velerov1.Restore, error) {
+	var r velerov1.Restore
+	err := v.client.Get(ctx, types.NamespacedName{Namespace: v.namespace, Name: name}, &r)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read Restore %s: %w", name, err)
+	}
+	return &r, nil
+}
+
+// ours says whether a Restore fills exactly this preview's namespace from its
+// seed.
+func ours(r *velerov1.Restore, p preview.Preview) bool {
+	return r.Labels[LabelNamespace] == p.Namespace &&
+		r.Annotations[AnnotationNamespaceUID] == string(p.NamespaceUID) &&
+		len(r.Spec.NamespaceMapping) == 1 && r.Spec.NamespaceMapping[p.Seed] == p.Namespace &&
+		len(r.Spec.IncludedNamespaces) == 1 && r.Spec.IncludedNamespaces[0] == p.Seed
+}
+
+// started says whether Velero has taken a Restore up. It has no phase for one
+// that waits.
+func started(r *velerov1.Restore) bool {
+	return r.Status.Phase != "" && r.Status.Phase != velerov1.RestorePhaseNew
+}
+
+// ended says whether Velero will do nothing more for a Restore.
+func ended(r *velerov1.Restore) bool {
+	switch r.Status.Phase {
+	case velerov1.RestorePhaseFailedValidation, velerov1.RestorePhaseCompleted,
+		velerov1.RestorePhasePartiallyFailed, velerov1.RestorePhaseFailed:
+		return true
+	default:
+		return false
+	}
+}
+
+// failure says in half a sentence how a Restore ended without a volume.
+func failure(r *velerov1.Restore) string {
+	switch {
+	case r == nil:
+		return "it was removed"
+	case len(r.Status.ValidationErrors) > 0:
+		return fmt.Sprintf("%s: %s", r.Status.Phase, strings.Join(r.Status.ValidationErrors, "; "))
+	case r.Status.FailureReason != "":
+		return fmt.Sprintf("%s: %s", r.Status.Phase, r.Status.FailureReason)
+	case r.DeletionTimestamp != nil:
+		return "it is being deleted"
+	default:
+		return fmt.Sprintf("%s with %d errors and %d warnings, and no volume", r.Status.Phase, r.Status.Errors, r.Status.Warnings)
+	}
+}
+
+func nameOf(r *velerov1.Restore) string {
+	if r == nil {
+		return "(none)"
+	}
+	return r.Name
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/seedling-dev/seedling/plugin/forge"
+	"github.com/seedling-dev/seedling/plugin/preview"
+)
+
+// Config is the plugin's configuration file, config.yaml of ConfigMap plugin.
+// Every secret is a file, named here and read anew at each use.
+type Config struct {
+	// Namespace is the plugin's own: its state and its Lease are there.
+	// POD_NAMESPACE is the default.
+	Namespace string `json:"namespace"`
+	// ArgoCDNamespace is where ApplicationSets and Applications are.
+	ArgoCDNamespace string `json:"argocdNamespace"`
+	// GeneratorConfigMap is the ConfigMap there that ApplicationSets name in
+	// their plugin generator (configMapRef).
+	GeneratorConfigMap string `json:"generatorConfigMap"`
+	// VeleroNamespace is where Backups and Restores are.
+	VeleroNamespace string `json:"veleroNamespace"`
+	// Mode is how the broker restores: velero.
+	Mode string `json:"mode"`
+	// TokenFile holds the token that Argo CD presents; PreviousTokenFile one
+	// that is still accepted while it is rotated, and may be missing.
+	TokenFile         string `json:"tokenFile"`
+	PreviousTokenFile string `json:"previousTokenFile"`
+
+	Forges []forge.Config `json:"forges"`
+	// Seeds are needed only for names that differ from the default, app.
+	Seeds  []preview.Seed `json:"seeds,omitempty"`
+	Guards preview.Guards `json:"guards"`
+	// BrokerLabels are the labels of the plugin's own pods, for the previews'
+	// NetworkPolicy.
+	BrokerLabels map[string]string `json:"brokerLabels"`
+
+	Listen Listen `json:"listen"`
+}
+
+// Listen are the addresses of the four listeners.
+type Listen struct {
+	Generator string `json:"generator"`
+	Broker    string `json:"broker"`
+	Webhook   string `json:"webhook"`
+	Health    string `json:"health"`
+}
+
+func defaults() Config {
+	return Config{
+		Namespace:          "seedling",
+		ArgoCDNamespace:    "argocd",
+		GeneratorConfigMap: "seedling-plugin",
+		VeleroNamespace:    "velero",
+		Mode:               "velero",
+		TokenFile:          "/etc/seedling/token/token",
+		PreviousTokenFile:  "/etc/seedling/token/token-previous",
+		Guards:             preview.DefaultGuards(),
+		BrokerLabels:       map[string]string{"app.kubernetes.io/name": "plugin"},
+		Listen:             Listen{Generator: ":8080", Broker: ":8081", Webhook: ":8082", Health: ":8083"},
+	}
+}
+
+var dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+
+// readConfig reads and validates the configuration. The error names all that
+// is wrong.
+func readConfig(path string, getenv func(string) string) (*Config, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	c := defaults()
+	c.Namespace = cmp.Or(getenv("POD_NAMESPACE"), c.Namespace)
+	// What is not set in a map keeps its default.
+	if err := yaml.UnmarshalStrict(b, &c); err != nil {
+		return nil, fmt.Errorf("read the configuration %s: %w", path, err)
+	}
+	if err := c.validate(); err != nil {
+		return nil, fmt.Errorf("configuration %s:\n%w", path, err)
+	}
+	return &c, nil
+}
+
+func (c *Config) validate() error {
+	var wrong []error
+	bad := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
+
+	for field, name := range map[string]string{
+		"namespace": c.Namespace, "argocdNamespace": c.ArgoCDNamespace, "veleroNamespace": c.VeleroNamespace,
+		"generatorConfigMap": c.GeneratorConfigMap, "guards.dnsNamespace": c.Guards.DNSNamespace,
+	} {
+		if !dnsLabel.MatchString(name) {
+			bad("%s: %q is no DNS label", field, name)
+		}
+	}
+	if c.Mode != "velero" {
+		bad("mode: %q is not supported by this version: use velero", c.Mode)
+	}
+	if c.TokenFile == "" {
+		bad("tokenFile: name the file with the token that Argo CD presents")
+	}
+	if len(c.Forges) == 0 {
+		bad("forges: name at least one forge")
+	}
+	names, urls := map[string]bool{}, map[string]string{}
+	for i, f := range c.Forges {
+		if err := f.Validate(); err != nil {
+			bad("forges[%d] (%s): %w", i, f.Name, err)
+		}
+		if names[f.Name] {
+			bad("forges[%d]: name %s is used twice", i, f.Name)
+		}
+		names[f.Name] = true
+		key := preview.Key{ForgeURL: f.URL, Repository: "x/x"}.Hash()
+		if other, ok := urls[key]; ok {
+			bad("forges[%d] (%s): it has the URL of %s", i, f.Name, other)
+		}
+		urls[key] = f.Name
+	}
+	seeds := map[string]bool{}
+	for i, s := range c.Seeds {
+		if s.Name != "seed" && (!strings.HasPrefix(s.Name, "seed-") || !dnsLabel.MatchString(s.Name)) {
+			bad("seeds[%d]: name %q must be seed or begin with seed-", i, s.Name)
+		}
+		if seeds[s.Name] {
+			bad("seeds[%d]: name %s is used twice", i, s.Name)
+		}
+		seeds[s.Name] = true
+	}
+	for field, level := range map[string]string{"podSecurity": c.Guards.PodSecurity, "podSecurityWarn": c.Guards.PodSecurityWarn} {
+		switch level {
+		case "privileged", "baseline", "restricted":
+		default:
+			bad("guards.%s: %q is none of privileged, baseline, restricted", field, level)
+		}
+	}
+	if c.Guards.IngressNamespace != "" && !dnsLabel.MatchString(c.Guards.IngressNamespace) {
+		bad("guards.ingressNamespace: %q is no DNS label", c.Guards.IngressNamespace)
+	}
+	for _, block := range c.Guards.DNSAddresses {
+		if _, _, err := net.ParseCIDR(block); err != nil {
+			bad("guards.dnsAddresses: %q is no block of addresses such as 169.254.20.10/32", block)
+		}
+	}
+	if len(c.BrokerLabels) == 0 {
+		bad("brokerLabels: name the labels of the plugin's pods, or previews may reach every pod beside it")
+	}
+	for field, address := range map[string]string{
+		"generator": c.Listen.Generator, "broker": c.Listen.Broker, "webhook": c.Listen.Webhook, "health": c.Listen.Health,
+	} {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			bad("listen.%s: %q is no address such as :8080", field, address)
+		}
+	}
+	// Maps were walked: the order should not depend on that.
+	slices.SortFunc(wrong, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(wrong...)
+}
+
+// forges makes the configured forges.
+func (c *Config) forges() (map[string]forge.Forge, error) {
+	forges := map[string]forge.Forge{}
+	for _, fc := range c.Forges {
+		f, err := forge.New(fc)
+		if err != nil {
+			return nil, err
+		}
+		forges[fc.Name] = f
+	}
+	return forges, nil
+}

@@ -1,0 +1,149 @@
+package forge
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+)
+
+// Config is one entry of the configuration's forges.
+type Config struct {
+	// Name is what ApplicationSets and webhook addresses call the forge.
+	Name string `json:"name"`
+	// Type is the kind of host; "gitea" (Forgejo too).
+	Type string `json:"type"`
+	// URL is the base URL, without /api.
+	URL string `json:"url"`
+	// CredentialFile holds a token: read at every use, so it may be rotated.
+	CredentialFile string `json:"credentialFile"`
+	// WebhookSecretFile holds the webhook's secret; without it webhooks of this
+	// forge are refused and polling alone finds changes.
+	WebhookSecretFile string `json:"webhookSecretFile,omitempty"`
+}
+
+var forgeName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+
+// Validate says everything that is wrong with the entry at once.
+func (c Config) Validate() error {
+	var wrong []error
+	if !forgeName.MatchString(c.Name) {
+		wrong = append(wrong, fmt.Errorf("name %q is no DNS label", c.Name))
+	}
+	if _, ok := hosts[c.Type]; !ok {
+		wrong = append(wrong, fmt.Errorf("type %q is unknown: use gitea", c.Type))
+	}
+	switch u, err := url.Parse(c.URL); {
+	case err != nil:
+		// The error would quote the URL, which may hold a password.
+		wrong = append(wrong, errors.New("url is none"))
+	case u.User != nil:
+		wrong = append(wrong, errors.New("url holds a user: put credentials in credentialFile"))
+	case (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "":
+		wrong = append(wrong, errors.New("url must be http(s)://host[/path], without query"))
+	}
+	if c.CredentialFile == "" {
+		wrong = append(wrong, errors.New("credentialFile is empty: name a file that holds a token"))
+	}
+	return errors.Join(wrong...)
+}
+
+// hosts are the kinds of host there are, by the type in the configuration.
+var hosts = map[string]func(Config) Forge{
+	"gitea": func(c Config) Forge { return newGitea(c) },
+}
+
+// New makes a forge of a valid entry. It does not call it.
+func New(c Config) (Forge, error) {
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("forge %q: %w", c.Name, err)
+	}
+	return hosts[c.Type](c), nil
+}
+
+// readSecret reads a secret anew. Neither the content nor its length is ever
+// in an error.
+func readSecret(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if info.Size() > maxCredential {
+		return "", fmt.Errorf("%s is larger than %d bytes", path, maxCredential)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	s := strings.TrimSpace(string(b))
+	if s == "" {
+		return "", fmt.Errorf("%s is empty", path)
+	}
+	return s, nil
+}
+
+// transport bounds calls in flight and the size of answers, and follows no
+// redirect to another host with our credential.
+type transport struct {
+	base  http.RoundTripper
+	slots chan struct{}
+}
+
+func newClient() *http.Client {
+	base := http.DefaultTransport.(*http.Transport).Clone()
+	base.MaxIdleConnsPerHost = maxCalls
+	return &http.Client{
+		Timeout:   callTimeout,
+		Transport: &transport{base: base, slots: make(chan struct{}, maxCalls)},
+		CheckRedirect: func(*http.Request, []*http.Request) error {
+			return errors.New("the forge redirects: configure the URL it redirects to")
+		},
+	}
+}
+
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	select {
+	case t.slots <- struct{}{}:
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+	defer func() { <-t.slots }()
+	res, err := t.base.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	res.Body = &boundedBody{body: res.Body, left: maxBody}
+	return res, nil
+}
+
+// boundedBody fails on an answer that is too long, rather than cutting it: a
+// cut answer could be a short list.
+type boundedBody struct {
+	body interface {
+		Read([]byte) (int, error)
+		Close() error
+	}
+	left int64
+}
+
+func (b *boundedBody) Read(p []byte) (int, error) {
+	n, err := b.body.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return 0, fmt.Errorf("the answer is larger than %d bytes", maxBody)
+	}
+	return n, err
+}
+
+func (b *boundedBody) Close() error { return b.body.Close() }
+
+// cut shortens a status description to what every forge takes.
+func cut(s string) string {
+	r := []rune(s)
+	if len(r) <= maxDescription {
+		return s
+	}
+	return string(r[:maxDescription-1]) + "…"
+}

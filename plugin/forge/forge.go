@@ -1,0 +1,124 @@
+// Package forge speaks to Git hosting services and gives every one of them
+// the same small face.
+//
+// Its promise: a list is complete, or it is an error. It is never silently
+// short, because what is missing from a list loses its preview.
+//
+// There is one file per host, with the same functions in the same order; all
+// bounds are in limits.go. argo-cd's pull_request providers are not used for
+// Gitea: the one of argo-cd v2 reads the first page only, ignores its context,
+// and knows neither labels nor forks.
+package forge
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// PullRequest is a pull request in the form the rest of the plugin knows.
+type PullRequest struct {
+	Number       int64  `json:"number"`
+	Title        string `json:"title"`
+	Author       string `json:"author"`
+	Branch       string `json:"branch"`
+	TargetBranch string `json:"targetBranch"`
+	HeadSHA      string `json:"headSHA"`
+	// HeadRepository is empty where the fork it came from is gone.
+	HeadRepository string   `json:"headRepository,omitempty"`
+	URL            string   `json:"url"`
+	Labels         []string `json:"labels,omitempty"`
+	Fork           bool     `json:"fork,omitempty"`
+	Draft          bool     `json:"draft,omitempty"`
+	Open           bool     `json:"open,omitempty"`
+}
+
+// Labelled says who put a label on a pull request, and when, by the forge's
+// own record.
+type Labelled struct {
+	By string
+	At time.Time
+}
+
+// Status is a commit status.
+type Status struct {
+	// Context names the status among those of the commit.
+	Context     string
+	State       State
+	Description string
+	URL         string
+}
+
+// State of a commit status.
+type State string
+
+// The states every forge knows.
+const (
+	Pending State = "pending"
+	Success State = "success"
+	Failure State = "failure"
+)
+
+// Event is a webhook call that concerns a pull request.
+type Event struct {
+	Repository string
+	// PullRequest is as the forge described it in the call; it is a hint for
+	// what to look at, and never believed.
+	PullRequest PullRequest
+	// Sender is who caused the event.
+	Sender string
+	// ClosedAt is when the event closed the pull request, by the forge's clock;
+	// zero for any other event. It may be open again by now.
+	ClosedAt time.Time
+}
+
+var (
+	// ErrGone is returned by Get for a pull request that does not exist in a
+	// repository that does.
+	ErrGone = errors.New("no such pull request")
+	// ErrNotLabelled is returned by Labelled when the forge has no record of
+	// who put the label there.
+	ErrNotLabelled = errors.New("no record of who set the label")
+	// ErrSignature is returned by Event for a call that is not signed with our
+	// secret.
+	ErrSignature = errors.New("webhook signature does not match")
+	// ErrIgnored is returned by Event for a genuine call that concerns no pull
+	// request.
+	ErrIgnored = errors.New("not a pull-request event")
+)
+
+// Forge is one configured Git hosting service. Methods are safe for
+// concurrent use, and end within the bounds of limits.go.
+type Forge interface {
+	// Name is the forge's name in the configuration.
+	Name() string
+	// URL is its base URL as configured.
+	URL() string
+	// Login says as whom we call, which also proves that the forge answers and
+	// that the credential is good.
+	Login(ctx context.Context) (string, error)
+	// List returns every open pull request of a repository.
+	List(ctx context.Context, repository string) ([]PullRequest, error)
+	// Get returns one pull request, open or not.
+	Get(ctx context.Context, repository string, number int64) (PullRequest, error)
+	// Labelled says who put the label there that is there now.
+	Labelled(ctx context.Context, repository string, number int64, label string) (Labelled, error)
+	// CanWrite says whether a user may push to the repository.
+	CanWrite(ctx context.Context, repository, login string) (bool, error)
+	// Passed says whether the newest commit status of that context succeeded.
+	Passed(ctx context.Context, repository, sha, statusContext string) (bool, error)
+	// SetStatus writes a commit status.
+	SetStatus(ctx context.Context, repository, sha string, status Status) error
+	// RemoveLabel takes a label off a pull request; one that is not there is no
+	// error.
+	RemoveLabel(ctx context.Context, repository string, number int64, label string) error
+	// Event verifies and reads a webhook call.
+	Event(header http.Header, body []byte) (Event, error)
+}
+
+// HasLabel says whether the pull request carries a label.
+func (p PullRequest) HasLabel(name string) bool {
+	return slices.Contains(p.Labels, name)
+}

@@ -1,0 +1,523 @@
+package forge
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"code.gitea.io/sdk/gitea"
+	"golang.org/x/sync/errgroup"
+)
+
+// Gitea is a Gitea or Forgejo server.
+type Gitea struct {
+	config Config
+	http   *http.Client
+}
+
+func newGitea(c Config) *Gitea {
+	c.URL = strings.TrimRight(c.URL, "/")
+	return &Gitea{config: c, http: newClient()}
+}
+
+// Name implements Forge.
+func (g *Gitea) Name() string { return g.config.Name }
+
+// URL implements Forge.
+func (g *Gitea) URL() string { return g.config.URL }
+
+// client is made for each call, because the SDK's context and token belong to
+// a client. SetGiteaVersion("") keeps it from asking for the version first.
+func (g *Gitea) client(ctx context.Context) (*gitea.Client, error) {
+	token, err := readSecret(g.config.CredentialFile)
+	if err != nil {
+		return nil, fmt.Errorf("read the credential: %w", err)
+	}
+	return gitea.NewClient(g.config.URL, gitea.SetHTTPClient(g.http), gitea.SetToken(token),
+		gitea.SetContext(ctx), gitea.SetGiteaVersion(""))
+}
+
+// Login implements Forge.
+func (g *Gitea) Login(ctx context.Context) (string, error) {
+	c, err := g.client(ctx)
+	if err != nil {
+		return "", fmt.Errorf("forge %s: %w", g.Name(), err)
+	}
+	u, res, err := c.GetMyUserInfo()
+	if err := failed(res, err); err != nil {
+		return "", fmt.Errorf("forge %s: ask who we are: %w", g.Name(), err)
+	}
+	return u.UserName, nil
+}
+
+// List implements Forge. A list that changed while its pages were read is read
+// again, because a pull request that closes moves later ones to earlier pages.
+func (g *Gitea) List(ctx context.Context, repository string) ([]PullRequest, error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	for range maxTries {
+		prs, stable, err := g.listOnce(ctx, repository)
+		if err != nil {
+			return nil, fmt.Errorf("forge %s: list pull requests of %s: %w", g.Name(), repository, err)
+		}
+		if stable {
+			return prs, nil
+		}
+	}
+	return nil, fmt.Errorf("forge %s: list pull requests of %s: the list changed %d times while it was read", g.Name(), repository, maxTries)
+}
+
+func (g *Gitea) listOnce(ctx context.Context, repository string) (prs []PullRequest, stable bool, err error) {
+	owner, repo, err := split(repository)
+	if err != nil {
+		return nil, false, err
+	}
+	c, err := g.client(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	seen := map[int64]bool{}
+	total := -1
+	for page := 1; page <= maxPages; page++ {
+		batch, res, err := c.ListRepoPullRequests(owner, repo, gitea.ListPullRequestsOptions{
+			ListOptions: gitea.ListOptions{Page: page, PageSize: pageSize},
+			State:       gitea.StateOpen,
+			Sort:        "oldest",
+		})
+		if err := failed(res, err); err != nil {
+			return nil, false, fmt.Errorf("page %d: %w", page, err)
+		}
+		// Without the count we read on until a page is empty.
+		if t, err := strconv.Atoi(res.Header.Get("X-Total-Count")); err == nil {
+			if total >= 0 && t != total {
+				return nil, false, nil
+			}
+			total = t
+		}
+		if page == 1 && len(batch) == 0 && total != 0 {
+			return nil, false, errors.New("an empty list without a count of 0 is no answer")
+		}
+		if len(batch) == 0 {
+			return prs, total < 0 || len(prs) == total, nil
+		}
+		for _, p := range batch {
+			if p == nil || p.Index <= 0 {
+				return nil, false, fmt.Errorf("page %d: a pull request without a number", page)
+			}
+			if seen[p.Index] {
+				if total >= 0 && page > 1 {
+					return nil, false, nil // it moved between pages
+				}
+				return nil, false, fmt.Errorf("page %d repeats pull request %d: does something in between cache answers", page, p.Index)
+			}
+			seen[p.Index] = true
+			prs = append(prs, g.normal(repository, p))
+		}
+		if total >= 0 && len(prs) >= total {
+			return prs, len(prs) == total, nil
+		}
+	}
+	return nil, false, fmt.Errorf("more than %d pages", maxPages)
+}
+
+// Get implements Forge.
+func (g *Gitea) Get(ctx context.Context, repository string, number int64) (PullRequest, error) {
+	fail := func(err error) (PullRequest, error) {
+		return PullRequest{}, fmt.Errorf("forge %s: get pull request %d of %s: %w", g.Name(), number, repository, err)
+	}
+	owner, repo, err := split(repository)
+	if err != nil {
+		return fail(err)
+	}
+	c, err := g.client(ctx)
+	if err != nil {
+		return fail(err)
+	}
+	p, res, err := c.GetPullRequest(owner, repo, number)
+	err = failed(res, err)
+	if errors.Is(err, errNotFound) {
+		// Gitea answers 404 for a repository that we may not see too. Only one
+		// that we do see lets us say that the pull request is gone.
+		r, res, repoErr := c.GetRepo(owner, repo)
+		if repoErr := failed(res, repoErr); repoErr != nil {
+			return fail(fmt.Errorf("%w, and so is the repository: %w", err, repoErr))
+		}
+		if !r.HasPullRequests {
+			return fail(errors.New("the repository has its pull requests switched off"))
+		}
+		// The same 404 is for an account that sees the repository and no longer
+		// its pull requests.
+		_, res, listErr := c.ListRepoPullRequests(owner, repo, gitea.ListPullRequestsOptions{
+			ListOptions: gitea.ListOptions{Page: 1, PageSize: 1}, State: gitea.StateOpen,
+		})
+		if listErr := failed(res, listErr); listErr != nil {
+			return fail(fmt.Errorf("%w, and so are the repository's pull requests: %w", err, listErr))
+		}
+		return fail(ErrGone)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	if p.Index != number {
+		return fail(fmt.Errorf("the answer is about %d", p.Index))
+	}
+	return g.normal(repository, p), nil
+}
+
+// timelineEntry is decoded here because the SDK lacks the timeline in this
+// version, and expects a list of labels where Gitea sends one in later ones.
+type timelineEntry struct {
+	Type    string                  `json:"type"`
+	Body    string                  `json:"body"`
+	Created time.Time               `json:"created_at"`
+	User    *struct{ Login string } `json:"user"`
+	Label   *struct{ Name string }  `json:"label"`
+}
+
+// Labelled implements Forge, by Gitea's timeline: an entry of type label says
+// "1" when the label was added and nothing when it was taken off.
+func (g *Gitea) Labelled(ctx context.Context, repository string, number int64, label string) (Labelled, error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	fail := func(err error) (Labelled, error) {
+		return Labelled{}, fmt.Errorf("forge %s: ask who set label %q on %s#%d: %w", g.Name(), label, repository, number, err)
+	}
+	owner, repo, err := split(repository)
+	if err != nil {
+		return fail(err)
+	}
+	var last *timelineEntry
+	// Gitea leaves entries out after it cut the page, so a page may be short,
+	// or empty, in the middle: several empty ones in a row are the end. They
+	// are asked for side by side, because a preview waits for this.
+	for first, ended := 1, false; !ended; first += maxEmptyPages + 1 {
+		if first > maxPages {
+			return fail(fmt.Errorf("more than %d pages", maxPages))
+		}
+		var pages [maxEmptyPages + 1][]*timelineEntry
+		group, ctx := errgroup.WithContext(ctx)
+		for i := range pages {
+			group.Go(func() error {
+				path := fmt.Sprintf("/api/v1/repos/%s/%s/issues/%d/timeline?page=%d&limit=%d",
+					url.PathEscape(owner), url.PathEscape(repo), number, first+i, pageSize)
+				if err := g.get(ctx, path, &pages[i]); err != nil {
+					return fmt.Errorf("page %d: %w", first+i, err)
+				}
+				return nil
+			})
+		}
+		if err := group.Wait(); err != nil {
+			return fail(err)
+		}
+		ended = true // unless one of all but the first has something
+		for i, page := range pages {
+			ended = ended && (i == 0 || len(page) == 0)
+			for _, e := range page {
+				if e != nil && e.Type == "label" && e.Label != nil && e.Label.Name == label {
+					last = e
+				}
+			}
+		}
+	}
+	if last == nil || last.Body != "1" || last.User == nil || last.User.Login == "" {
+		return fail(ErrNotLabelled)
+	}
+	return Labelled{By: last.User.Login, At: last.Created}, nil
+}
+
+// CanWrite implements Forge. Gitea tells the permissions of others to those
+// only who administer the repository.
+func (g *Gitea) CanWrite(ctx context.Context, repository, login string) (bool, error) {
+	fail := func(err error) (bool, error) {
+		return false, fmt.Errorf("forge %s: ask whether %s may write to %s: %w", g.Name(), login, repository, err)
+	}
+	owner, repo, err := split(repository)
+	if err != nil {
+		return fail(err)
+	}
+	c, err := g.client(ctx)
+	if err != nil {
+		return fail(err)
+	}
+	p, res, err := c.CollaboratorPermission(owner, repo, login)
+	err = failed(res, err)
+	switch {
+	case errors.Is(err, errNotFound):
+		return false, nil // a user who is no more
+	case errors.Is(err, errForbidden):
+		return fail(fmt.Errorf("%w: the plugin's user must administer the repository to see who may write", err))
+	case err != nil:
+		return fail(err)
+	}
+	switch p.Permission {
+	case gitea.AccessModeWrite, gitea.AccessModeAdmin, gitea.AccessModeOwner:
+		return true, nil
+	}
+	return false, nil
+}
+
+// Passed implements Forge.
+func (g *Gitea) Passed(ctx context.Context, repository, sha, statusContext string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	fail := func(err error) (bool, error) {
+		return false, fmt.Errorf("forge %s: ask for status %q of %s@%s: %w", g.Name(), statusContext, repository, sha, err)
+	}
+	owner, repo, err := split(repository)
+	if err != nil {
+		return fail(err)
+	}
+	c, err := g.client(ctx)
+	if err != nil {
+		return fail(err)
+	}
+	seen := map[int64]bool{}
+	for page := 1; page <= maxPages; page++ {
+		// Newest first.
+		batch, res, err := c.ListStatuses(owner, repo, sha, gitea.ListStatusesOption{
+			ListOptions: gitea.ListOptions{Page: page, PageSize: pageSize},
+		})
+		if err := failed(res, err); err != nil {
+			return fail(fmt.Errorf("page %d: %w", page, err))
+		}
+		if len(batch) == 0 {
+			return false, nil
+		}
+		fresh := false
+		for _, s := range batch {
+			if s.Context == statusContext {
+				return s.State == gitea.StatusSuccess, nil
+			}
+			fresh = fresh || !seen[s.ID]
+			seen[s.ID] = true
+		}
+		if !fresh {
+			return fail(fmt.Errorf("page %d repeats an earlier one", page))
+		}
+	}
+	return fail(fmt.Errorf("more than %d pages", maxPages))
+}
+
+// SetStatus implements Forge.
+func (g *Gitea) SetStatus(ctx context.Context, repository, sha string, s Status) error {
+	fail := func(err error) error {
+		return fmt.Errorf("forge %s: set status %q of %s@%s: %w", g.Name(), s.Context, repository, sha, err)
+	}
+	owner, repo, err := split(repository)
+	if err != nil {
+		return fail(err)
+	}
+	c, err := g.client(ctx)
+	if err != nil {
+		return fail(err)
+	}
+	_, res, err := c.CreateStatus(owner, repo, sha, gitea.CreateStatusOption{
+		State: gitea.StatusState(s.State), TargetURL: s.URL, Description: cut(s.Description), Context: s.Context,
+	})
+	if err := failed(res, err); err != nil {
+		return fail(err)
+	}
+	return nil
+}
+
+// RemoveLabel implements Forge.
+func (g *Gitea) RemoveLabel(ctx context.Context, repository string, number int64, label string) error {
+	fail := func(err error) error {
+		return fmt.Errorf("forge %s: remove label %q from %s#%d: %w", g.Name(), label, repository, number, err)
+	}
+	owner, repo, err := split(repository)
+	if err != nil {
+		return fail(err)
+	}
+	c, err := g.client(ctx)
+	if err != nil {
+		return fail(err)
+	}
+	p, res, err := c.GetPullRequest(owner, repo, number)
+	if err := failed(res, err); err != nil {
+		return fail(err)
+	}
+	for _, l := range p.Labels {
+		if l == nil || l.Name != label {
+			continue
+		}
+		res, err := c.DeleteIssueLabel(owner, repo, number, l.ID)
+		if err := failed(res, err); err != nil && !errors.Is(err, errNotFound) {
+			return fail(err)
+		}
+	}
+	return nil
+}
+
+// Event implements Forge. Gitea signs the body with HMAC-SHA256 in hex.
+func (g *Gitea) Event(header http.Header, body []byte) (Event, error) {
+	if g.config.WebhookSecretFile == "" {
+		return Event{}, fmt.Errorf("%w: no webhookSecretFile is configured for forge %s", ErrSignature, g.Name())
+	}
+	secret, err := readSecret(g.config.WebhookSecretFile)
+	if err != nil {
+		return Event{}, fmt.Errorf("read the webhook secret: %w", err)
+	}
+	got, err := hex.DecodeString(header.Get("X-Gitea-Signature"))
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write(body)
+	if err != nil || !hmac.Equal(got, mac.Sum(nil)) {
+		return Event{}, ErrSignature
+	}
+	// Gitea calls label and push events of a pull request pull_request too.
+	if header.Get("X-Gitea-Event") != "pull_request" {
+		return Event{}, ErrIgnored
+	}
+	var payload struct {
+		Action      string             `json:"action"`
+		Number      int64              `json:"number"`
+		PullRequest *gitea.PullRequest `json:"pull_request"`
+		Repository  *struct {
+			FullName string `json:"full_name"`
+		} `json:"repository"`
+		Sender *struct {
+			Login string `json:"login"`
+		} `json:"sender"`
+	}
+	if err := json.Unmarshal(body, &payload); err != nil {
+		return Event{}, errors.New("the payload is no JSON: set the webhook's content type to application/json")
+	}
+	if payload.Repository == nil || payload.PullRequest == nil || payload.Number <= 0 {
+		return Event{}, ErrIgnored
+	}
+	payload.PullRequest.Index = payload.Number
+	e := Event{Repository: payload.Repository.FullName, PullRequest: g.normal(payload.Repository.FullName, payload.PullRequest)}
+	if payload.Sender != nil {
+		e.Sender = payload.Sender.Login
+	}
+	if closed := payload.PullRequest.Closed; payload.Action == "closed" && closed != nil {
+		e.ClosedAt = *closed
+	}
+	return e, nil
+}
+
+// normal brings the SDK's form to ours.
+func (g *Gitea) normal(repository string, p *gitea.PullRequest) PullRequest {
+	n := PullRequest{
+		Number: p.Index,
+		Title:  p.Title,
+		URL:    p.HTMLURL,
+		Open:   p.State == gitea.StateOpen && !p.HasMerged,
+		Draft:  isDraft(p.Title),
+		Fork:   true, // until we know that it is not
+	}
+	if p.Poster != nil {
+		n.Author = p.Poster.UserName
+	}
+	for _, l := range p.Labels {
+		if l != nil {
+			n.Labels = append(n.Labels, l.Name)
+		}
+	}
+	if p.Base != nil {
+		n.TargetBranch = p.Base.Ref
+	}
+	if p.Head != nil {
+		n.Branch, n.HeadSHA = p.Head.Ref, p.Head.Sha
+		if p.Head.Repository != nil {
+			n.HeadRepository = p.Head.Repository.FullName
+			// Who may only read can push to refs/for/main (AGit), and Gitea calls
+			// that a pull request from the repository itself: it has no branch, and
+			// that is all that tells it from one of somebody who may write.
+			n.Fork = !strings.EqualFold(n.HeadRepository, repository) || p.Head.Name == ""
+		}
+	}
+	return n
+}
+
+// isDraft is Gitea's own rule with its default prefixes: there a draft is a
+// matter of the title, and the SDK has no field for it.
+func isDraft(title string) bool {
+	title = strings.ToUpper(strings.TrimSpace(title))
+	return strings.HasPrefix(title, "WIP:") || strings.HasPrefix(title, "[WIP]")
+}
+
+// get reads what the SDK has no call for.
+func (g *Gitea) get(ctx context.Context, path string, into any) error {
+	token, err := readSecret(g.config.CredentialFile)
+	if err != nil {
+		return fmt.Errorf("read the credential: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.config.URL+path, nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "token "+token)
+	req.Header.Set("Accept", "application/json")
+	res, err := g.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if err := statusError(res.StatusCode); err != nil {
+		return err
+	}
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(body, into)
+}
+
+var (
+	errNotFound  = errors.New("404 not found")
+	errForbidden = errors.New("403 forbidden: the credential may not do this")
+)
+
+// failed joins what the SDK says twice. Its errors quote the server's text,
+// which is cut here; the status code alone decides.
+func failed(res *gitea.Response, err error) error {
+	if res != nil && res.Response != nil {
+		if s := statusError(res.StatusCode); s != nil {
+			return s
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if res == nil || res.Response == nil {
+		return errors.New("no answer")
+	}
+	return nil
+}
+
+func statusError(code int) error {
+	switch {
+	case code >= 200 && code < 300:
+		return nil
+	case code == http.StatusNotFound:
+		return errNotFound
+	case code == http.StatusForbidden:
+		return errForbidden
+	case code == http.StatusUnauthorized:
+		return errors.New("401 unauthorized: the credential is not valid")
+	case code == http.StatusTooManyRequests:
+		return errors.New("429 too many requests")
+	default:
+		return fmt.Errorf("HTTP status %d", code)
+	}
+}
+
+// split takes owner/name apart.
+func split(repository string) (owner, name string, err error) {
+	owner, name, ok := strings.Cut(repository, "/")
+	if !ok || owner == "" || name == "" || strings.Contains(name, "/") {
+		return "", "", fmt.Errorf("%q is not owner/name", repository)
+	}
+	return owner, name, nil
+}

@@ -1,0 +1,30 @@
+package forge
+
+import "time"
+
+// All bounds of this package.
+const (
+	// pageSize is what we ask for; a server may give less per page.
+	pageSize = 50
+	// maxPages bounds one list. A list that is longer is an error.
+	maxPages = 200
+	// maxTries bounds how often a list that changed while it was read is read
+	// again before that is an error.
+	maxTries = 3
+	// maxEmptyPages is how many empty pages in a row end a list that a forge
+	// filters after paging (Gitea's timeline).
+	maxEmptyPages = 3
+	// maxBody bounds one answer of a forge.
+	maxBody = 16 << 20
+	// maxCredential bounds a credential file.
+	maxCredential = 16 << 10
+	// callTimeout bounds one HTTP call.
+	callTimeout = 10 * time.Second
+	// listTimeout bounds one list with all its pages. Argo CD waits 20 s for
+	// the generator, and a repository's first list happens inside that.
+	listTimeout = 15 * time.Second
+	// maxCalls bounds calls in flight to one forge.
+	maxCalls = 8
+	// maxDescription is the length of a commit status that every forge takes.
+	maxDescription = 140
+)

@@ -1,0 +1,299 @@
+package janitor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v8/apis/volumesnapshot/v1"
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seedling-dev/seedling/hooks/snapshot"
+	"github.com/seedling-dev/seedling/plugin/broker"
+	"github.com/seedling-dev/seedling/plugin/preview"
+)
+
+// postDelete begins the names of the finalizers that PostDelete hooks of a
+// pull request put on its Application.
+const postDelete = "post-delete-finalizer.argocd.argoproj.io"
+
+var applicationKind = schema.GroupVersionKind{Group: "argoproj.io", Version: "v1alpha1", Kind: "Application"}
+
+// end does the next thing for one ended preview, and says whether it is done.
+func (j *Janitor) end(ctx context.Context, h *hand, p preview.Preview) (done bool, err error) {
+	if !strings.HasPrefix(p.Namespace, "preview-") {
+		return false, errors.New("its namespace has no name of a preview")
+	}
+	gone, err := j.applicationGone(ctx, h, p.Namespace)
+	if err != nil || !gone {
+		return false, err
+	}
+	ns, err := j.namespace(ctx, p.Namespace)
+	if err != nil {
+		return false, err
+	}
+	if ns != nil && !ours(ns, p) {
+		j.Log.ErrorContext(ctx, "a namespace has a preview's name and not its labels: it is left alone", "namespace", p.Namespace)
+		ns = nil
+	}
+	gone, err = j.remove(ctx, h, p.Namespace, ns, "its preview ended: "+p.Reason)
+	if err != nil || !gone {
+		return false, err
+	}
+	if h.dry {
+		return true, nil
+	}
+	delete(j.began, p.Namespace)
+	if err := j.Previews.Forget(ctx, p.Namespace); err != nil {
+		return false, fmt.Errorf("forget it: %w", err)
+	}
+	j.Log.InfoContext(ctx, "nothing is left of a preview", "preview", p.Namespace)
+	return true, nil
+}
+
+// ours says whether a namespace is the one of this preview.
+func ours(ns *corev1.Namespace, p preview.Preview) bool {
+	return ns.Labels[broker.LabelPreview] == strconv.FormatInt(p.Number, 10) && ns.Labels[broker.LabelKey] == p.Hash()
+}
+
+// namespace reads one, nil where there is none.
+func (j *Janitor) namespace(ctx context.Context, name string) (*corev1.Namespace, error) {
+	var ns corev1.Namespace
+	err := j.Client.Get(ctx, types.NamespacedName{Name: name}, &ns)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read its Namespace: %w", err)
+	}
+	return &ns, nil
+}
+
+// applicationGone says whether Argo CD has deleted the Application. One that
+// hangs on a sync or on the pull request's PostDelete hooks is freed of those,
+// and of nothing else.
+func (j *Janitor) applicationGone(ctx context.Context, h *hand, name string) (bool, error) {
+	app, err := j.application(ctx, name)
+	if err != nil || app == nil {
+		return err == nil, err
+	}
+	deleted := app.GetDeletionTimestamp()
+	if deleted == nil {
+		return false, nil
+	}
+	// Argo CD deletes nothing of an Application while a sync goes on, and one
+	// that fails is tried again for many minutes.
+	if _, syncing := app.Object["operation"]; syncing && j.Now().Sub(deleted.Time) >= syncHangs {
+		return false, h.endSync(ctx, app, "it is being deleted, and Argo CD waits for its sync")
+	}
+	if j.Now().Sub(deleted.Time) < applicationHangs {
+		return false, nil
+	}
+	keep := []string{}
+	for _, f := range app.GetFinalizers() {
+		if f != postDelete && !strings.HasPrefix(f, postDelete+"/") {
+			keep = append(keep, f)
+		}
+	}
+	if len(keep) == len(app.GetFinalizers()) {
+		return false, nil
+	}
+	return false, h.keepFinalizers(ctx, "Application", app, keep, "its PostDelete hooks hang")
+}
+
+// application reads one, nil where there is none.
+func (j *Janitor) application(ctx context.Context, name string) (*unstructured.Unstructured, error) {
+	var app unstructured.Unstructured
+	app.SetGroupVersionKind(applicationKind)
+	err := j.Client.Get(ctx, types.NamespacedName{Namespace: j.ArgoCDNamespace, Name: name}, &app)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read its Application: %w", err)
+	}
+	return &app, nil
+}
+
+// remove takes away everything of one preview's namespace (nil where that is
+// gone already), and says whether nothing is left that must be waited for.
+func (j *Janitor) remove(ctx context.Context, h *hand, namespace string, ns *corev1.Namespace, why string) (bool, error) {
+	restores, err := j.restores(ctx, namespace)
+	if err != nil {
+		return false, err
+	}
+	began := j.since(namespace)
+	running, err := j.haltRestores(ctx, h, restores, why)
+	if err != nil || running && j.Now().Sub(began) < restoreHangs {
+		return false, err
+	}
+	if ns != nil {
+		gone, err := j.removeNamespace(ctx, h, ns, began, why)
+		if err != nil || !gone {
+			return false, err
+		}
+	}
+	left, err := j.removeContents(ctx, h, namespace, why)
+	if err != nil || left {
+		return false, err
+	}
+	// Not waited for: the finalizer needs Velero and its storage.
+	for i := range restores {
+		if _, err := h.remove(ctx, "Restore", &restores[i], why); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// restores lists the Restores we made for a namespace.
+func (j *Janitor) restores(ctx context.Context, namespace string) ([]velerov1.Restore, error) {
+	var list velerov1.RestoreList
+	if err := j.Client.List(ctx, &list, client.InNamespace(j.VeleroNamespace), client.MatchingLabels{broker.LabelNamespace: namespace}); err != nil {
+		return nil, fmt.Errorf("list its Restores: %w", err)
+	}
+	return list.Items, nil
+}
+
+// haltRestores deletes those that Velero has not begun, and says whether it is
+// at work on one. Velero makes a missing namespace anew, so none may be left
+// to run after the namespace is gone.
+func (j *Janitor) haltRestores(ctx context.Context, h *hand, restores []velerov1.Restore, why string) (running bool, err error) {
+	for i := range restores {
+		r := &restores[i]
+		switch r.Status.Phase {
+		case "", velerov1.RestorePhaseNew:
+			gone, err := h.remove(ctx, "Restore", r, why)
+			if err != nil {
+				return false, err
+			}
+			running = running || !gone
+		case velerov1.RestorePhaseInProgress, velerov1.RestorePhaseWaitingForPluginOperations,
+			velerov1.RestorePhaseWaitingForPluginOperationsPartiallyFailed:
+			running = running || !h.dry
+		}
+	}
+	return running, nil
+}
+
+// removeNamespace empties a namespace in order and deletes it. A step that
+// hangs holds up the next for a while and no longer.
+func (j *Janitor) removeNamespace(ctx context.Context, h *hand, ns *corev1.Namespace, began time.Time, why string) (gone bool, err error) {
+	if ns.DeletionTimestamp == nil {
+		patient := j.Now().Sub(began) < stepHangs
+		for _, step := range []func(context.Context, *hand, string, string) (bool, error){
+			j.removePodsAndClaims, j.removeSnapshots, j.removeContents,
+		} {
+			left, err := step(ctx, h, ns.Name, why)
+			if err != nil {
+				return false, err
+			}
+			if left && patient {
+				return false, nil
+			}
+		}
+	}
+	return h.remove(ctx, "Namespace", ns, why)
+}
+
+// removePodsAndClaims deletes both at once: a claim that is being deleted
+// goes when its last pod does, and takes no new one.
+func (j *Janitor) removePodsAndClaims(ctx context.Context, h *hand, namespace, why string) (left bool, err error) {
+	var pods corev1.PodList
+	if err := j.Client.List(ctx, &pods, client.InNamespace(namespace)); err != nil {
+		return false, fmt.Errorf("list its Pods: %w", err)
+	}
+	for i := range pods.Items {
+		gone, err := h.remove(ctx, "Pod", &pods.Items[i], why, client.GracePeriodSeconds(1))
+		if err != nil {
+			return false, err
+		}
+		left = left || !gone
+	}
+	var claims corev1.PersistentVolumeClaimList
+	if err := j.Client.List(ctx, &claims, client.InNamespace(namespace)); err != nil {
+		return false, fmt.Errorf("list its PersistentVolumeClaims: %w", err)
+	}
+	for i := range claims.Items {
+		gone, err := h.remove(ctx, "PersistentVolumeClaim", &claims.Items[i], why)
+		if err != nil {
+			return false, err
+		}
+		left = left || !gone
+	}
+	return left, nil
+}
+
+func (j *Janitor) removeSnapshots(ctx context.Context, h *hand, namespace, why string) (left bool, err error) {
+	var list snapshotv1.VolumeSnapshotList
+	if err := j.Client.List(ctx, &list, client.InNamespace(namespace)); err != nil {
+		return false, fmt.Errorf("list its VolumeSnapshots: %w", err)
+	}
+	for i := range list.Items {
+		gone, err := h.remove(ctx, "VolumeSnapshot", &list.Items[i], why)
+		if err != nil {
+			return false, err
+		}
+		left = left || !gone
+	}
+	return left, nil
+}
+
+// removeContents deletes the contents of a preview's VolumeSnapshots, after
+// those: the sidecar lets a content go only when its VolumeSnapshot went.
+func (j *Janitor) removeContents(ctx context.Context, h *hand, namespace, why string) (left bool, err error) {
+	contents, err := j.contents(ctx)
+	if err != nil {
+		return false, err
+	}
+	for i := range contents {
+		if contents[i].Spec.VolumeSnapshotRef.Namespace != namespace {
+			continue
+		}
+		gone, err := h.remove(ctx, "VolumeSnapshotContent", &contents[i], why)
+		if err != nil {
+			return false, err
+		}
+		left = left || !gone
+	}
+	return left, nil
+}
+
+// contents lists the VolumeSnapshotContents that Restores of ours made. One
+// whose policy is not Retain is none of them: deleting it would delete the
+// snapshot itself.
+func (j *Janitor) contents(ctx context.Context) ([]snapshotv1.VolumeSnapshotContent, error) {
+	var list snapshotv1.VolumeSnapshotContentList
+	if err := j.Client.List(ctx, &list, client.HasLabels{snapshot.VeleroRestoreLabel}); err != nil {
+		return nil, fmt.Errorf("list VolumeSnapshotContents: %w", err)
+	}
+	var kept []snapshotv1.VolumeSnapshotContent
+	for _, c := range list.Items {
+		namespace := c.Spec.VolumeSnapshotRef.Namespace
+		switch {
+		case !strings.HasPrefix(namespace, "preview-"),
+			!restoredInto(c.Labels[snapshot.VeleroRestoreLabel], namespace):
+		case c.Spec.DeletionPolicy != snapshotv1.VolumeSnapshotContentRetain:
+			j.Log.ErrorContext(ctx, "a restored VolumeSnapshotContent would delete the shared snapshot with it: left alone",
+				"name", c.Name, "deletion_policy", c.Spec.DeletionPolicy)
+		default:
+			kept = append(kept, c)
+		}
+	}
+	return kept, nil
+}
+
+// restoredInto says whether a Restore's name is one of ours for a namespace.
+func restoredInto(restore, namespace string) bool {
+	suffix, ok := strings.CutPrefix(restore, namespace+"-")
+	return ok && len(suffix) == 10 && strings.Trim(suffix, "0123456789abcdef") == ""
+}

@@ -1,0 +1,171 @@
+package janitor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seedling-dev/seedling/plugin/preview"
+)
+
+const (
+	// every is the pace of passes without work, busy that with some under way,
+	// again that after an error.
+	every = 30 * time.Second
+	busy  = 500 * time.Millisecond
+	again = 5 * time.Second
+	// orphansEvery is the pace of the search for orphans.
+	orphansEvery = 10 * time.Minute
+
+	// syncHangs is how long an Application on its way out may go on syncing.
+	syncHangs = 3 * time.Second
+	// applicationHangs is how long an Application may be on its way out
+	// before its PostDelete hooks are given up. They come from the pull
+	// request, and need its commit, which may be gone.
+	applicationHangs = 3 * time.Minute
+	// stepHangs is how long one step may hold up the next. After it the
+	// namespace goes as it is, which removes all but the contents.
+	stepHangs = time.Minute
+	// restoreHangs is how long a running Restore may hold up everything. It
+	// must not outlive the namespace: Velero would make that anew.
+	restoreHangs = 3 * time.Minute
+)
+
+// Previews is what the janitor asks of the state.
+type Previews interface {
+	// Ended are the previews that the plugin ended and the janitor has not
+	// yet forgotten.
+	Ended() []preview.Preview
+	// Forget says that nothing is left of one.
+	Forget(ctx context.Context, namespace string) error
+}
+
+// Options are a Janitor's parts. Known and Now may be nil.
+type Options struct {
+	Client   client.Client // uncached
+	Previews Previews
+	// Known says whether the state has a preview of that namespace, in
+	// whatever phase. Without it nobody looks for orphans.
+	Known func(namespace string) bool
+	// Ready is nil when this process leads and has loaded its state.
+	Ready                            func() error
+	ArgoCDNamespace, VeleroNamespace string
+	Log                              *slog.Logger
+	Now                              func() time.Time
+}
+
+// Janitor removes what previews leave.
+type Janitor struct {
+	Options
+	trigger chan struct{}
+
+	began   map[string]time.Time // when a namespace's removal began
+	orphan  map[string]time.Time // when something was first seen to be one
+	orphans time.Time            // when we looked last
+}
+
+// New makes a Janitor. Its methods but Trigger are for one goroutine.
+func New(o Options) *Janitor {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Janitor{
+		Options: o,
+		trigger: make(chan struct{}, 1),
+		began:   map[string]time.Time{},
+		orphan:  map[string]time.Time{},
+	}
+}
+
+// Trigger asks for a pass now.
+func (j *Janitor) Trigger() {
+	select {
+	case j.trigger <- struct{}{}:
+	default: // one is asked for
+	}
+}
+
+// Run passes until ctx ends. It is for the leader only.
+func (j *Janitor) Run(ctx context.Context) error {
+	for {
+		next := every
+		if err := j.Ready(); err == nil {
+			more, err := j.Pass(ctx)
+			if err != nil && ctx.Err() == nil {
+				j.Log.ErrorContext(ctx, "clean-up is incomplete and will be tried again", "error", err)
+				next = again
+			}
+			if more {
+				next = busy
+			}
+		}
+		pause := time.NewTimer(next)
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return nil
+		case <-j.trigger:
+			pause.Stop()
+		case <-pause.C:
+		}
+	}
+}
+
+// Pass does what can be done now, and says whether more is under way. An error
+// about one preview does not keep the others.
+func (j *Janitor) Pass(ctx context.Context) (more bool, err error) {
+	h := &hand{client: j.Client, log: j.Log}
+	return j.pass(ctx, h)
+}
+
+// List says what would be removed now if nothing else happened, and removes
+// nothing.
+func (j *Janitor) List(ctx context.Context) ([]Action, error) {
+	h := &hand{client: j.Client, log: j.Log, dry: true}
+	_, err := j.pass(ctx, h)
+	return h.actions, err
+}
+
+func (j *Janitor) pass(ctx context.Context, h *hand) (bool, error) {
+	var wrong []error
+	more := false
+	ended := j.Previews.Ended()
+	ending := make(map[string]bool, len(ended))
+	for _, p := range ended {
+		ending[p.Namespace] = true
+		done, err := j.end(ctx, h, p)
+		if err != nil {
+			wrong = append(wrong, fmt.Errorf("clean up preview %s: %w", p.Namespace, err))
+			continue
+		}
+		more = more || !done
+	}
+	if err := j.tidy(ctx, h); err != nil {
+		wrong = append(wrong, fmt.Errorf("remove used volume snapshots: %w", err))
+	}
+	if j.Known != nil && (h.dry || j.Now().Sub(j.orphans) >= orphansEvery) {
+		sweeping, err := j.sweep(ctx, h, ending)
+		if err != nil {
+			wrong = append(wrong, fmt.Errorf("remove orphans: %w", err))
+		}
+		if !h.dry && !sweeping {
+			j.orphans = j.Now()
+		}
+		more = more || sweeping
+	}
+	return more, errors.Join(wrong...)
+}
+
+// since remembers when a namespace's removal began.
+func (j *Janitor) since(namespace string) time.Time {
+	began, ok := j.began[namespace]
+	if !ok {
+		began = j.Now()
+		j.began[namespace] = began
+	}
+	return began
+}

@@ -1,0 +1,57 @@
+package preview
+
+import (
+	"encoding/json"
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+)
+
+// parameters are what Argo CD gets of one preview: strings all of them,
+// because its templates print numbers as floats. Only head_sha, namespace,
+// app_name, number, seed, preview_host and preview_url belong in an
+// Application's spec; the others change while a preview lives.
+func parameters(p *Preview, in Input) map[string]string {
+	pr := p.PullRequest
+	host, url := "", ""
+	if in.Domain != "" {
+		host = p.Namespace + "." + in.Domain
+		url = "https://" + host
+	}
+	labels := append([]string(nil), pr.Labels...)
+	sort.Strings(labels)
+	return map[string]string{
+		"number":         strconv.FormatInt(p.Number, 10),
+		"title":          pr.Title,
+		"branch":         pr.Branch,
+		"branch_slug":    Slug(pr.Branch, 50),
+		"target_branch":  pr.TargetBranch,
+		"head_sha":       p.HeadSHA,
+		"head_short_sha": p.HeadSHA[:min(8, len(p.HeadSHA))],
+		"author":         pr.Author,
+		"namespace":      p.Namespace,
+		"app_name":       p.Namespace,
+		"seed":           p.Seed,
+		"pr_url":         pr.URL,
+		"preview_host":   host,
+		"preview_url":    url,
+		"expires_at":     "", // previews do not expire in this version
+		"labels":         strings.Join(labels, ","),
+	}
+}
+
+// answer is the body of a generator's answer, validated: a body that Argo CD
+// would read as fewer previews than meant never leaves.
+func answer(previews []*Preview, in Input) ([]byte, error) {
+	list := make([]map[string]string, 0, len(previews))
+	seen := map[string]bool{}
+	for _, p := range previews {
+		if seen[p.Namespace] || p.Phase != Live || !commit.MatchString(p.HeadSHA) {
+			return nil, fmt.Errorf("preview %s is not fit to be emitted: this is a bug", p.Namespace)
+		}
+		seen[p.Namespace] = true
+		list = append(list, parameters(p, in))
+	}
+	return json.Marshal(map[string]any{"output": map[string]any{"parameters": list}})
+}

@@ -1,0 +1,394 @@
+package preview
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/seedling-dev/seedling/hooks/snapshot"
+	"github.com/seedling-dev/seedling/plugin/forge"
+)
+
+// cluster is the fake client with UIDs, and with failures on demand.
+type cluster struct {
+	client.WithWatch
+
+	mu   sync.Mutex
+	uids int
+	// fail is asked before each call: verb, and the object or list.
+	fail func(verb string, object runtime.Object) error
+	// calls are counted by verb and kind.
+	calls map[string]int
+}
+
+func newCluster(t *testing.T, objects ...client.Object) *cluster {
+	t.Helper()
+	s := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, networkingv1.AddToScheme, velerov1.AddToScheme} {
+		if err := add(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := &cluster{calls: map[string]int{}}
+	c.WithWatch = fake.NewClientBuilder().WithScheme(s).WithObjects(objects...).WithInterceptorFuncs(interceptor.Funcs{
+		Create: func(ctx context.Context, under client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+			if err := c.call("create", o); err != nil {
+				return err
+			}
+			c.mu.Lock()
+			c.uids++
+			o.SetUID(types.UID(fmt.Sprintf("uid-%d", c.uids)))
+			c.mu.Unlock()
+			return under.Create(ctx, o, opts...)
+		},
+		Get: func(ctx context.Context, under client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			if err := c.call("get", o); err != nil {
+				return err
+			}
+			return under.Get(ctx, key, o, opts...)
+		},
+		List: func(ctx context.Context, under client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
+			if err := c.call("list", l); err != nil {
+				return err
+			}
+			return under.List(ctx, l, opts...)
+		},
+		Update: func(ctx context.Context, under client.WithWatch, o client.Object, opts ...client.UpdateOption) error {
+			if err := c.call("update", o); err != nil {
+				return err
+			}
+			return under.Update(ctx, o, opts...)
+		},
+		Patch: func(ctx context.Context, under client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+			if err := c.call("patch", o); err != nil {
+				return err
+			}
+			return under.Patch(ctx, o, p, opts...)
+		},
+	}).Build()
+	return c
+}
+
+func (c *cluster) call(verb string, o runtime.Object) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.calls[fmt.Sprintf("%s %T", verb, o)]++
+	if c.fail == nil {
+		return nil
+	}
+	return c.fail(verb, o)
+}
+
+func (c *cluster) failing(f func(verb string, object runtime.Object) error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fail = f
+}
+
+func (c *cluster) called(what string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.calls[what]
+}
+
+var errDown = errors.New("it does not answer")
+
+// host is a forge in memory.
+type host struct {
+	mu       sync.Mutex
+	pulls    map[int64]forge.PullRequest
+	hidden   map[int64]bool // left out of lists
+	writers  map[string]bool
+	labelled map[int64]string // by whom
+	green    map[string]bool
+	statuses map[string]forge.Status // by sha
+	removed  []int64
+	lists    int
+	listErr  error
+	getErr   error
+	askErr   error
+	listed   func() // within a list
+}
+
+func newHost(pulls ...forge.PullRequest) *host {
+	h := &host{
+		pulls: map[int64]forge.PullRequest{}, hidden: map[int64]bool{}, labelled: map[int64]string{},
+		writers: map[string]bool{"maintainer": true}, green: map[string]bool{}, statuses: map[string]forge.Status{},
+	}
+	for _, p := range pulls {
+		h.set(p)
+	}
+	return h
+}
+
+func (h *host) set(p forge.PullRequest) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.pulls[p.Number] = p
+	if _, ok := h.labelled[p.Number]; !ok {
+		h.labelled[p.Number] = "maintainer"
+	}
+}
+
+func (h *host) with(f func(*host)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f(h)
+}
+
+func (h *host) Name() string                          { return "gitea" }
+func (h *host) URL() string                           { return "https://git.example.com" }
+func (h *host) Login(context.Context) (string, error) { return "seedling", nil }
+
+func (h *host) List(context.Context, string) ([]forge.PullRequest, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lists++
+	if h.listed != nil {
+		h.listed()
+	}
+	if h.listErr != nil {
+		return nil, h.listErr
+	}
+	var out []forge.PullRequest
+	for n, p := range h.pulls {
+		if p.Open && !h.hidden[n] {
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
+
+func (h *host) Get(_ context.Context, _ string, n int64) (forge.PullRequest, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.getErr != nil {
+		return forge.PullRequest{}, h.getErr
+	}
+	p, ok := h.pulls[n]
+	if !ok {
+		return p, forge.ErrGone
+	}
+	return p, nil
+}
+
+func (h *host) Labelled(_ context.Context, _ string, n int64, _ string) (forge.Labelled, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.askErr != nil {
+		return forge.Labelled{}, h.askErr
+	}
+	if h.labelled[n] == "" {
+		return forge.Labelled{}, forge.ErrNotLabelled
+	}
+	return forge.Labelled{By: h.labelled[n], At: time.Now()}, nil
+}
+
+func (h *host) CanWrite(_ context.Context, _, login string) (bool, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.writers[login], nil
+}
+
+func (h *host) Passed(_ context.Context, _, sha, _ string) (bool, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.green[sha], nil
+}
+
+func (h *host) SetStatus(_ context.Context, _, sha string, s forge.Status) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.statuses[sha] = s
+	return nil
+}
+
+func (h *host) RemoveLabel(_ context.Context, _ string, n int64, label string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p := h.pulls[n]
+	p.Labels = slices.DeleteFunc(slices.Clone(p.Labels), func(l string) bool { return l == label })
+	h.pulls[n] = p
+	h.removed = append(h.removed, n)
+	return nil
+}
+
+func (h *host) Event(http.Header, []byte) (forge.Event, error) {
+	return forge.Event{}, forge.ErrIgnored
+}
+
+// seeds says which seeds have a snapshot.
+type seeds struct {
+	mu   sync.Mutex
+	none map[string]bool
+	err  error
+}
+
+func (s *seeds) Newest(_ context.Context, seed string) (*velerov1.Backup, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return nil, s.err
+	}
+	if s.none[seed] {
+		return nil, fmt.Errorf("%w of seed %s: it has no Backup yet", snapshot.ErrNone, seed)
+	}
+	return &velerov1.Backup{}, nil
+}
+
+func (s *seeds) set(seed string, none bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.none[seed] = none
+}
+
+// world is a Reconciler over fakes. Rounds are run by hand.
+type world struct {
+	*Reconciler
+	t       *testing.T
+	cluster *cluster
+	host    *host
+	seeds   *seeds
+	pokes   chan string
+	now     time.Time
+}
+
+var asksForShop = map[string]json.RawMessage{"forge": json.RawMessage(`"gitea"`), "repo": json.RawMessage(`"acme/shop"`)}
+
+func newWorld(t *testing.T, h *host, objects ...client.Object) *world {
+	t.Helper()
+	w := &world{
+		t: t, cluster: newCluster(t, objects...), host: h, seeds: &seeds{none: map[string]bool{}},
+		pokes: make(chan string, 1000), now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC),
+	}
+	w.restart()
+	return w
+}
+
+// restart begins anew with nothing but what the cluster holds.
+func (w *world) restart() {
+	w.t.Helper()
+	store := NewStore(w.cluster, "seedling")
+	if err := store.Load(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+	w.Reconciler = NewReconciler(Options{
+		Log:   slog.New(slog.DiscardHandler),
+		Store: store,
+		Namespaces: &Namespaces{
+			Client: w.cluster, Guards: DefaultGuards(), BrokerNamespace: "seedling",
+			BrokerLabels: map[string]string{"app.kubernetes.io/name": "plugin"}, BrokerPort: 8081,
+		},
+		Snapshots: w.seeds,
+		Forges:    map[string]forge.Forge{"gitea": w.host},
+		Poke: func(_ context.Context, set string) error {
+			w.pokes <- set
+			return nil
+		},
+		Now: func() time.Time { return w.now },
+	})
+	w.SetApplicationSets(map[string][]map[string]json.RawMessage{"previews": {asksForShop}})
+}
+
+func (w *world) repo() *repository {
+	return w.repos[Key{ForgeURL: w.host.URL(), Repository: "acme/shop"}.RepositoryHash()]
+}
+
+// roundOf runs one round a minute later, with a list, and returns its error.
+func (w *world) roundOf() error {
+	w.now = w.now.Add(pollEvery)
+	return w.quickRound()
+}
+
+// quickRound runs one round now, which has no list if there was one lately.
+func (w *world) quickRound() error {
+	repo := w.repo()
+	err := w.safely(w.t.Context(), repo)
+	repo.mu.Lock()
+	repo.rounds++
+	repo.err = err
+	close(repo.ended)
+	repo.ended = make(chan struct{})
+	repo.mu.Unlock()
+	return err
+}
+
+func (w *world) mustRound() {
+	w.t.Helper()
+	if err := w.roundOf(); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// answered are the numbers in the answer, nil where there is none.
+func (w *world) answered() []string {
+	w.t.Helper()
+	repo := w.repo()
+	repo.mu.Lock()
+	body, ok := repo.answers[subscription{"previews", mustInput(w.t, asksForShop)}.id()]
+	repo.mu.Unlock()
+	if !ok {
+		return nil
+	}
+	numbers := []string{}
+	for _, p := range parse(w.t, body) {
+		numbers = append(numbers, p["number"])
+	}
+	return numbers
+}
+
+func (w *world) preview(n int64) (Preview, bool) {
+	rec := w.Store.read(w.repo().key.RepositoryHash())
+	p := rec.find("previews", n)
+	if p == nil {
+		return Preview{}, false
+	}
+	return *p, true
+}
+
+func (w *world) poked() bool {
+	select {
+	case <-w.pokes:
+		return true
+	default:
+		return false
+	}
+}
+
+func mustInput(t *testing.T, parameters map[string]json.RawMessage) Input {
+	t.Helper()
+	in, err := ParseInput(parameters)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return in
+}
+
+func parse(t *testing.T, body []byte) []map[string]string {
+	t.Helper()
+	var a struct {
+		Output struct {
+			Parameters []map[string]string `json:"parameters"`
+		} `json:"output"`
+	}
+	if err := json.Unmarshal(body, &a); err != nil || a.Output.Parameters == nil {
+		t.Fatalf("%s is no answer: %v", body, err)
+	}
+	return a.Output.Parameters
+}

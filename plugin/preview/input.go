@@ -1,0 +1,252 @@
+package preview
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"sort"
+	"strings"
+
+	"github.com/seedling-dev/seedling/plugin/forge"
+)
+
+// Input is what an ApplicationSet asks for: the parameters of its plugin
+// generator.
+type Input struct {
+	// Forge is the name of a configured forge, Repo a path on it.
+	Forge string `json:"forge"`
+	Repo  string `json:"repo"`
+	// Label asks for a preview; ResetLabel for a fresh one.
+	Label      string `json:"label"`
+	ResetLabel string `json:"resetLabel"`
+	// Seed is the namespace of the seed.
+	Seed string `json:"seed"`
+	// Domain is what previews' host names end in; without it preview_host and
+	// preview_url are empty.
+	Domain string `json:"domain"`
+	// WaitForStatus is a commit status without which a head SHA is not emitted.
+	WaitForStatus string  `json:"waitForStatus"`
+	Filters       Filters `json:"filters"`
+}
+
+// Filters narrow the pull requests that may have a preview.
+type Filters struct {
+	// Drafts false leaves drafts out.
+	Drafts *bool `json:"drafts"`
+	// Authors are the only ones, NotAuthors never; logins.
+	Authors    []string `json:"authors"`
+	NotAuthors []string `json:"notAuthors"`
+	// Branch, TargetBranch and Title are regular expressions (RE2).
+	Branch       string `json:"branch"`
+	TargetBranch string `json:"targetBranch"`
+	Title        string `json:"title"`
+
+	branch, targetBranch, title *regexp.Regexp
+}
+
+// Defaults of an Input.
+const (
+	DefaultLabel      = "preview"
+	DefaultResetLabel = "preview-reset"
+	DefaultSeed       = "seed"
+)
+
+// InputError says which field of an input is wrong. It wraps nothing and
+// quotes no value.
+type InputError struct{ Field, Problem string }
+
+func (e *InputError) Error() string { return fmt.Sprintf("input field %s %s", e.Field, e.Problem) }
+
+// later are input fields of the design that this version does not act upon.
+// They are refused: an ignored ttl would keep what somebody thinks is gone.
+var later = map[string]bool{"ttl": true, "cap": true, "keepLabel": true}
+
+var (
+	dnsLabel  = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	dnsDomain = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$`)
+	// seedName is fixed by the admission policies.
+	seedName = regexp.MustCompile(`^seed(-[a-z0-9]([-a-z0-9]{0,56}[a-z0-9])?)?$`)
+	repoPath = regexp.MustCompile(`^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)+$`)
+)
+
+// ParseInput reads the parameters of a plugin generator. All that is wrong is
+// in the error, as InputErrors.
+func ParseInput(parameters map[string]json.RawMessage) (Input, error) {
+	var wrong []error
+	bad := func(field, problem string) { wrong = append(wrong, &InputError{field, problem}) }
+
+	known := map[string]json.RawMessage{}
+	for _, name := range sortedKeys(parameters) {
+		switch raw := parameters[name]; name {
+		case "forge", "repo", "label", "resetLabel", "seed", "domain", "waitForStatus", "filters":
+			known[name] = raw
+		default:
+			if later[name] {
+				bad(name, "is not supported by this version")
+			} else {
+				bad(clean(name), "is unknown")
+			}
+		}
+	}
+
+	in := Input{Label: DefaultLabel, ResetLabel: DefaultResetLabel, Seed: DefaultSeed}
+	for name, into := range map[string]*string{
+		"forge": &in.Forge, "repo": &in.Repo, "label": &in.Label, "resetLabel": &in.ResetLabel,
+		"seed": &in.Seed, "domain": &in.Domain, "waitForStatus": &in.WaitForStatus,
+	} {
+		raw, ok := known[name]
+		if !ok {
+			continue
+		}
+		var text *string
+		if json.Unmarshal(raw, &text) != nil || text == nil {
+			bad(name, "must be a string")
+			continue
+		}
+		*into = *text
+	}
+	if raw, ok := known["filters"]; ok {
+		var fields map[string]json.RawMessage
+		if err := json.Unmarshal(raw, &fields); err != nil || fields == nil {
+			bad("filters", "must be an object")
+		} else {
+			in.Filters.parse(fields, bad)
+		}
+	}
+
+	in.Repo = strings.TrimSuffix(strings.Trim(in.Repo, "/"), ".git")
+	if !dnsLabel.MatchString(in.Forge) {
+		bad("forge", "must name a configured forge")
+	}
+	if !repoPath.MatchString(in.Repo) || len(in.Repo) > 255 {
+		bad("repo", "must be a repository's path, such as acme/shop")
+	}
+	if in.Label == "" || len(in.Label) > 100 {
+		bad("label", "must be a label's name")
+	}
+	if in.ResetLabel == "" || len(in.ResetLabel) > 100 || in.ResetLabel == in.Label {
+		bad("resetLabel", "must be a label's name, and another one than label")
+	}
+	if !seedName.MatchString(in.Seed) {
+		bad("seed", "must be seed or begin with seed-, a DNS label")
+	}
+	if in.Domain != "" && (!dnsDomain.MatchString(in.Domain) || len(in.Domain) > 253-MaxNamespace-1) {
+		bad("domain", "must be a DNS name")
+	}
+	if len(in.WaitForStatus) > 255 {
+		bad("waitForStatus", "is too long")
+	}
+	sort.SliceStable(wrong, func(i, j int) bool { return wrong[i].Error() < wrong[j].Error() })
+	return in, errors.Join(wrong...)
+}
+
+func (f *Filters) parse(fields map[string]json.RawMessage, bad func(field, problem string)) {
+	pattern := func(name string, raw json.RawMessage, text *string, into **regexp.Regexp) {
+		if json.Unmarshal(raw, text) != nil || len(*text) > 1000 {
+			bad("filters."+name, "must be a string of at most 1000 characters")
+			return
+		}
+		re, err := regexp.Compile(*text)
+		if err != nil {
+			bad("filters."+name, "is no regular expression (RE2)")
+			return
+		}
+		*into = re
+	}
+	for _, name := range sortedKeys(fields) {
+		switch raw := fields[name]; name {
+		case "drafts":
+			if json.Unmarshal(raw, &f.Drafts) != nil || f.Drafts == nil {
+				bad("filters.drafts", "must be true or false")
+			}
+		case "forks":
+			var forks *bool
+			switch {
+			case json.Unmarshal(raw, &forks) != nil || forks == nil:
+				bad("filters.forks", "must be true or false")
+			case *forks:
+				bad("filters.forks", "is not supported by this version: forks get no data")
+			}
+		case "authors":
+			if json.Unmarshal(raw, &f.Authors) != nil {
+				bad("filters.authors", "must be a list of logins")
+			}
+		case "notAuthors":
+			if json.Unmarshal(raw, &f.NotAuthors) != nil {
+				bad("filters.notAuthors", "must be a list of logins")
+			}
+		case "branch":
+			pattern(name, raw, &f.Branch, &f.branch)
+		case "targetBranch":
+			pattern(name, raw, &f.TargetBranch, &f.targetBranch)
+		case "title":
+			pattern(name, raw, &f.Title, &f.title)
+		default:
+			bad("filters."+clean(name), "is unknown")
+		}
+	}
+}
+
+// id tells inputs apart.
+func (in Input) id() string {
+	b, _ := json.Marshal(in) //nolint:errchkjson // strings, bools and lists of strings marshal
+	return digest(string(b))
+}
+
+// allows says whether a pull request may have a preview by policy alone; ""
+// or why not.
+func (in Input) allows(p forge.PullRequest) string {
+	if !p.HasLabel(in.Label) {
+		return "the label was removed"
+	}
+	f := in.Filters
+	switch {
+	case f.Drafts != nil && !*f.Drafts && p.Draft:
+		return "it is a draft"
+	case len(f.Authors) > 0 && !contains(f.Authors, p.Author):
+		return "its author is not among those of the filter"
+	case contains(f.NotAuthors, p.Author):
+		return "its author is left out by the filter"
+	case f.branch != nil && !f.branch.MatchString(p.Branch):
+		return "its branch does not match the filter"
+	case f.targetBranch != nil && !f.targetBranch.MatchString(p.TargetBranch):
+		return "its target branch does not match the filter"
+	case f.title != nil && !f.title.MatchString(p.Title):
+		return "its title does not match the filter"
+	}
+	return ""
+}
+
+func contains(logins []string, login string) bool {
+	for _, l := range logins {
+		if strings.EqualFold(l, login) {
+			return true
+		}
+	}
+	return false
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}
+
+// clean makes a field's name that came from outside fit to be said.
+func clean(name string) string {
+	name = string(bytes.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.' {
+			return r
+		}
+		return -1
+	}, []byte(name)))
+	if len(name) > 40 {
+		name = name[:40]
+	}
+	return name
+}

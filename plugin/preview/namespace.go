@@ -1,0 +1,423 @@
+package preview
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"maps"
+	"strconv"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seedling-dev/seedling/hooks/snapshot"
+)
+
+// Labels and annotations of a preview's namespace. The broker adds the
+// snapshot's.
+const (
+	LabelPreview         = "seedling.dev/preview"
+	LabelKey             = "seedling.dev/key"
+	AnnotationRepository = "seedling.dev/repository"
+
+	labelPartOf = "app.kubernetes.io/part-of"
+	partOf      = "seedling"
+	// guardName is the name of the quota, the limits and the network policy.
+	guardName = "seedling"
+	// SecretName is the Secret with the preview's database login.
+	SecretName = "postgres"
+)
+
+// Seed is what a preview's namespace needs to know of a seed.
+type Seed struct {
+	Name     string `json:"name"`
+	Database string `json:"database"`
+	Role     string `json:"role"`
+}
+
+// Guards are the settings of what surrounds a preview.
+type Guards struct {
+	// PodSecurity is the level enforced, PodSecurityWarn the one warned about.
+	PodSecurity     string `json:"podSecurity"`
+	PodSecurityWarn string `json:"podSecurityWarn"`
+	// Quota replaces single limits of the default quota. requests.storage is
+	// the seed's volume and ExtraStorage, unless it is set here.
+	Quota        map[corev1.ResourceName]resource.Quantity `json:"quota"`
+	ExtraStorage resource.Quantity                         `json:"extraStorage"`
+	// MaxMemory is the most one container may have, and what one has that does
+	// not say; DefaultRequests what it requests then.
+	MaxMemory       resource.Quantity                         `json:"maxMemory"`
+	DefaultRequests map[corev1.ResourceName]resource.Quantity `json:"defaultRequests"`
+	// IngressNamespace is where the ingress controller runs; empty for none.
+	IngressNamespace string `json:"ingressNamespace"`
+	// DNSNamespace is where DNS runs; DNSAddresses are blocks of addresses it
+	// answers on outside of pods (a node-local cache).
+	DNSNamespace string   `json:"dnsNamespace"`
+	DNSAddresses []string `json:"dnsAddresses"`
+}
+
+// DefaultGuards are the settings where the configuration says nothing.
+func DefaultGuards() Guards {
+	return Guards{
+		PodSecurity:     "baseline",
+		PodSecurityWarn: "restricted",
+		Quota: map[corev1.ResourceName]resource.Quantity{
+			"pods":                   resource.MustParse("20"),
+			"requests.cpu":           resource.MustParse("4"),
+			"requests.memory":        resource.MustParse("8Gi"),
+			"persistentvolumeclaims": resource.MustParse("5"),
+			"services.loadbalancers": resource.MustParse("0"),
+			"services.nodeports":     resource.MustParse("0"),
+		},
+		ExtraStorage: resource.MustParse("10Gi"),
+		MaxMemory:    resource.MustParse("4Gi"),
+		DefaultRequests: map[corev1.ResourceName]resource.Quantity{
+			"cpu": resource.MustParse("25m"), "memory": resource.MustParse("64Mi"),
+		},
+		DNSNamespace: "kube-system",
+	}
+}
+
+// Namespaces makes and guards the namespaces of previews.
+type Namespaces struct {
+	Client client.Client
+	Guards Guards
+	// Broker is where the broker's pods are: their namespace and labels.
+	BrokerNamespace string
+	BrokerLabels    map[string]string
+	BrokerPort      int32
+	// Seeds by name; one that is not there has the defaults.
+	Seeds map[string]Seed
+}
+
+// Prepare creates or adopts the namespace of a preview with everything in it
+// that guards it. It may be called again at any time, and mends what drifted.
+// A namespace that cannot be had is a Blocked Space and no error; an error is
+// worth a retry, and comes with the UID of a namespace that is already there.
+func (n *Namespaces) Prepare(ctx context.Context, p Preview) (Space, error) {
+	ns, blocked, err := n.namespace(ctx, p)
+	if err != nil || blocked != "" {
+		return Space{Blocked: blocked}, err
+	}
+	space := Space{UID: ns.UID}
+	hook, err := n.guard(ctx, p)
+	if err != nil {
+		return space, fmt.Errorf("prepare namespace %s: %w", p.Namespace, err)
+	}
+	space.HookUID = hook
+	return space, nil
+}
+
+func (n *Namespaces) namespace(ctx context.Context, p Preview) (ns *corev1.Namespace, blocked string, err error) {
+	labels := map[string]string{
+		LabelPreview:                         strconv.FormatInt(p.Number, 10),
+		LabelKey:                             p.Hash(),
+		snapshot.LabelSeed:                   p.Seed,
+		labelPartOf:                          partOf,
+		"pod-security.kubernetes.io/enforce": n.Guards.PodSecurity,
+		"pod-security.kubernetes.io/warn":    n.Guards.PodSecurityWarn,
+	}
+	ns = &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+		Name: p.Namespace, Labels: labels,
+		Annotations: map[string]string{AnnotationRepository: p.Repository},
+	}}
+	err = n.Client.Create(ctx, ns)
+	if err == nil {
+		return ns, "", nil
+	}
+	if !apierrors.IsAlreadyExists(err) {
+		return nil, "", fmt.Errorf("create namespace %s: %w", p.Namespace, err)
+	}
+	ns = &corev1.Namespace{}
+	if err := n.Client.Get(ctx, types.NamespacedName{Name: p.Namespace}, ns); err != nil {
+		return nil, "", fmt.Errorf("get namespace %s: %w", p.Namespace, err)
+	}
+	if ns.DeletionTimestamp != nil {
+		return nil, reasonTorndown, nil
+	}
+	if ns.Labels[LabelKey] != p.Hash() || ns.Labels[LabelPreview] != labels[LabelPreview] {
+		return nil, fmt.Sprintf("namespace %s exists and is not the plugin's: remove it", p.Namespace), nil
+	}
+	// One that was made for another seed may hold its data.
+	if got := ns.Labels[snapshot.LabelSeed]; got != p.Seed {
+		return nil, fmt.Sprintf("namespace %s was made for seed %s: remove it", p.Namespace, got), nil
+	}
+	before := ns.DeepCopy()
+	maps.Copy(ns.Labels, labels)
+	if !equality.Semantic.DeepEqual(before.Labels, ns.Labels) {
+		if err := n.Client.Patch(ctx, ns, client.MergeFrom(before)); err != nil {
+			return nil, "", fmt.Errorf("label namespace %s: %w", p.Namespace, err)
+		}
+	}
+	return ns, "", nil
+}
+
+// guard makes everything in the namespace, side by side: a preview waits for
+// it.
+func (n *Namespaces) guard(ctx context.Context, p Preview) (hook types.UID, err error) {
+	group, ctx := errgroup.WithContext(ctx)
+	meta := func(name string) metav1.ObjectMeta {
+		return metav1.ObjectMeta{Namespace: p.Namespace, Name: name, Labels: map[string]string{labelPartOf: partOf}}
+	}
+	group.Go(caught(func() error {
+		hard, err := n.quota(ctx, p)
+		if err != nil {
+			return err
+		}
+		return keep(ctx, n.Client, &corev1.ResourceQuota{ObjectMeta: meta(guardName), Spec: corev1.ResourceQuotaSpec{Hard: hard}},
+			func(is, want *corev1.ResourceQuota) bool {
+				return replace(&is.Spec, want.Spec)
+			})
+	}))
+	group.Go(caught(func() error {
+		return keep(ctx, n.Client, &corev1.LimitRange{ObjectMeta: meta(guardName), Spec: n.limits()},
+			func(is, want *corev1.LimitRange) bool { return replace(&is.Spec, want.Spec) })
+	}))
+	group.Go(caught(func() error {
+		return keep(ctx, n.Client, &networkingv1.NetworkPolicy{ObjectMeta: meta(guardName), Spec: n.network(p.Namespace)},
+			func(is, want *networkingv1.NetworkPolicy) bool { return replace(&is.Spec, want.Spec) })
+	}))
+	no := false
+	mute := func(is, want *corev1.ServiceAccount) bool {
+		return replace(&is.AutomountServiceAccountToken, want.AutomountServiceAccountToken)
+	}
+	group.Go(caught(func() error {
+		return keep(ctx, n.Client, &corev1.ServiceAccount{ObjectMeta: meta("default"), AutomountServiceAccountToken: &no}, mute)
+	}))
+	group.Go(caught(func() error {
+		sa := &corev1.ServiceAccount{ObjectMeta: meta(snapshot.HookServiceAccount), AutomountServiceAccountToken: &no}
+		if err := keep(ctx, n.Client, sa, mute); err != nil {
+			return err
+		}
+		hook = sa.UID
+		return nil
+	}))
+	group.Go(caught(func() error {
+		seed := n.seed(p.Seed)
+		// Created once and never read: the plugin may not read Secrets.
+		err := n.Client.Create(ctx, &corev1.Secret{ObjectMeta: meta(SecretName), StringData: map[string]string{
+			"username": seed.Role, "password": password(), "database": seed.Database,
+		}})
+		if err != nil && !apierrors.IsAlreadyExists(err) {
+			return fmt.Errorf("create Secret %s: %w", SecretName, err)
+		}
+		return nil
+	}))
+	err = group.Wait()
+	return hook, err
+}
+
+// keep creates an object or brings the live one to it. mend changes the live
+// object and says whether it did; want holds the live object afterwards.
+func keep[T client.Object](ctx context.Context, c client.Client, want T, mend func(is, want T) bool) error {
+	kind := fmt.Sprintf("%T", want)
+	err := c.Create(ctx, want)
+	if err == nil {
+		return nil
+	}
+	if !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("create %s %s: %w", kind, want.GetName(), err)
+	}
+	is, ok := want.DeepCopyObject().(T)
+	if !ok {
+		return fmt.Errorf("copy %s %s: the copy is of another kind", kind, want.GetName())
+	}
+	if err := c.Get(ctx, client.ObjectKeyFromObject(want), is); err != nil {
+		return fmt.Errorf("get %s %s: %w", kind, want.GetName(), err)
+	}
+	if mend(is, want) {
+		if err := c.Update(ctx, is); err != nil {
+			return fmt.Errorf("update %s %s: %w", kind, want.GetName(), err)
+		}
+	}
+	want.SetUID(is.GetUID())
+	return nil
+}
+
+func replace[T any](is *T, want T) bool {
+	if equality.Semantic.DeepEqual(*is, want) {
+		return false
+	}
+	*is = want
+	return true
+}
+
+func (n *Namespaces) seed(name string) Seed {
+	s := n.Seeds[name]
+	if s.Database == "" {
+		s.Database = "app"
+	}
+	if s.Role == "" {
+		s.Role = "app"
+	}
+	s.Name = name
+	return s
+}
+
+// quota fits the seed: its volume and some more.
+func (n *Namespaces) quota(ctx context.Context, p Preview) (corev1.ResourceList, error) {
+	hard := corev1.ResourceList{}
+	maps.Copy(hard, n.Guards.Quota)
+	if _, ok := hard["requests.storage"]; ok {
+		return hard, nil
+	}
+	var pvc corev1.PersistentVolumeClaim
+	err := n.Client.Get(ctx, types.NamespacedName{Namespace: p.Seed, Name: snapshot.SeedPVC}, &pvc)
+	if apierrors.IsNotFound(err) {
+		// The seed may be gone while its snapshots are not: then the number of
+		// claims is the bound.
+		return hard, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the size of the seed's volume: %w", err)
+	}
+	size := pvc.Spec.Resources.Requests[corev1.ResourceStorage]
+	if c := pvc.Status.Capacity[corev1.ResourceStorage]; c.Cmp(size) > 0 {
+		size = c
+	}
+	size.Add(n.Guards.ExtraStorage)
+	hard["requests.storage"] = size
+	return hard, nil
+}
+
+func (n *Namespaces) limits() corev1.LimitRangeSpec {
+	item := corev1.LimitRangeItem{
+		Type:           corev1.LimitTypeContainer,
+		Max:            corev1.ResourceList{corev1.ResourceMemory: n.Guards.MaxMemory},
+		Default:        corev1.ResourceList{corev1.ResourceMemory: n.Guards.MaxMemory},
+		DefaultRequest: corev1.ResourceList{},
+	}
+	maps.Copy(item.DefaultRequest, n.Guards.DefaultRequests)
+	return corev1.LimitRangeSpec{Limits: []corev1.LimitRangeItem{item}}
+}
+
+func (n *Namespaces) network(namespace string) networkingv1.NetworkPolicySpec {
+	in := func(name string, pods map[string]string) networkingv1.NetworkPolicyPeer {
+		peer := networkingv1.NetworkPolicyPeer{NamespaceSelector: &metav1.LabelSelector{
+			MatchLabels: map[string]string{corev1.LabelMetadataName: name},
+		}}
+		if pods != nil {
+			peer.PodSelector = &metav1.LabelSelector{MatchLabels: pods}
+		}
+		return peer
+	}
+	port := func(proto corev1.Protocol, number int32) networkingv1.NetworkPolicyPort {
+		p := intstr.FromInt32(number)
+		return networkingv1.NetworkPolicyPort{Protocol: &proto, Port: &p}
+	}
+	itself := in(namespace, nil)
+	dns := []networkingv1.NetworkPolicyPeer{in(n.Guards.DNSNamespace, nil)}
+	for _, block := range n.Guards.DNSAddresses {
+		dns = append(dns, networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: block}})
+	}
+	from := []networkingv1.NetworkPolicyPeer{itself}
+	if n.Guards.IngressNamespace != "" {
+		from = append(from, in(n.Guards.IngressNamespace, nil))
+	}
+	return networkingv1.NetworkPolicySpec{
+		PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress},
+		Ingress:     []networkingv1.NetworkPolicyIngressRule{{From: from}},
+		Egress: []networkingv1.NetworkPolicyEgressRule{
+			{To: []networkingv1.NetworkPolicyPeer{itself}},
+			{To: dns, Ports: []networkingv1.NetworkPolicyPort{port(corev1.ProtocolUDP, 53), port(corev1.ProtocolTCP, 53)}},
+			{
+				To:    []networkingv1.NetworkPolicyPeer{in(n.BrokerNamespace, n.BrokerLabels)},
+				Ports: []networkingv1.NetworkPolicyPort{port(corev1.ProtocolTCP, n.BrokerPort)},
+			},
+		},
+	}
+}
+
+// password is 192 bits in letters that need no quoting anywhere.
+func password() string {
+	b := make([]byte, 24)
+	_, _ = rand.Read(b) // never fails: it ends the program instead
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// view is what exists of previews in the cluster at one moment.
+type view struct {
+	// namespaces by name, without those that are being deleted.
+	namespaces map[string]types.UID
+	// volumes are the UIDs of previews' Postgres claims by namespace, without
+	// those that are being deleted.
+	volumes map[string]types.UID
+}
+
+// look lists what previews consist of, with two calls however many there are.
+func (n *Namespaces) look(ctx context.Context) (view, error) {
+	v := view{namespaces: map[string]types.UID{}, volumes: map[string]types.UID{}}
+	var namespaces corev1.NamespaceList
+	if err := n.Client.List(ctx, &namespaces, client.HasLabels{LabelPreview}); err != nil {
+		return v, fmt.Errorf("list the namespaces of previews: %w", err)
+	}
+	for _, ns := range namespaces.Items {
+		if ns.DeletionTimestamp == nil {
+			v.namespaces[ns.Name] = ns.UID
+		}
+	}
+	var claims metav1.PartialObjectMetadataList
+	claims.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaimList"))
+	if err := n.Client.List(ctx, &claims, client.HasLabels{snapshot.VeleroRestoreLabel}); err != nil {
+		return v, fmt.Errorf("list the volumes of previews: %w", err)
+	}
+	for _, c := range claims.Items {
+		if c.Name == snapshot.SeedPVC && c.DeletionTimestamp == nil {
+			v.volumes[c.Namespace] = c.UID
+		}
+	}
+	return v, nil
+}
+
+// loss says what a live preview lost, nil for nothing. The preview was read
+// before the view was taken.
+func (v view) loss(p *Preview) *Loss {
+	l := &Loss{NamespaceUID: p.NamespaceUID, PVCUID: p.PVCUID}
+	switch {
+	case p.Phase != Live:
+		return nil
+	case v.namespaces[p.Namespace] != p.NamespaceUID:
+		l.Reason = reasonLostNamespace
+	case p.PVCUID != "" && v.volumes[p.Namespace] != p.PVCUID:
+		l.Reason = reasonLostVolume
+	default:
+		return nil
+	}
+	return l
+}
+
+// confirm asks for what a view lacks by name, because a view is by label, and
+// a label may have been taken off by hand. It returns nil where the loss is
+// not confirmed.
+func (n *Namespaces) confirm(ctx context.Context, p *Preview, l *Loss) (*Loss, error) {
+	if l == nil {
+		return nil, nil
+	}
+	gone := func(object client.Object, name types.NamespacedName, uid types.UID) (bool, error) {
+		err := n.Client.Get(ctx, name, object)
+		if apierrors.IsNotFound(err) {
+			return true, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("confirm what preview %s lost: %w", p.Namespace, err)
+		}
+		return object.GetUID() != uid || object.GetDeletionTimestamp() != nil, nil
+	}
+	lost, err := gone(&corev1.Namespace{}, types.NamespacedName{Name: p.Namespace}, p.NamespaceUID)
+	if err == nil && !lost && p.PVCUID != "" {
+		lost, err = gone(&corev1.PersistentVolumeClaim{}, types.NamespacedName{Namespace: p.Namespace, Name: snapshot.SeedPVC}, p.PVCUID)
+	}
+	if err != nil || !lost {
+		return nil, err
+	}
+	return l, nil
+}

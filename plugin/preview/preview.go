@@ -1,0 +1,69 @@
+package preview
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/seedling-dev/seedling/plugin/forge"
+)
+
+// Phase is where a preview stands.
+type Phase string
+
+const (
+	// Held previews are asked for and not yet emitted; Reason says why.
+	Held Phase = "Held"
+	// Live previews are emitted to Argo CD.
+	Live Phase = "Live"
+	// Ending previews are emitted no more, and wait for the janitor to remove
+	// what they leave. One whose pull request is asked for again begins anew
+	// when the janitor has forgotten it.
+	Ending Phase = "Ending"
+)
+
+// Preview is one preview as the plugin remembers it.
+type Preview struct {
+	Key
+	// Namespace is Key.Namespace(), and the Application's name too.
+	Namespace string `json:"namespace"`
+	// Seed is the seed whose data it has, fixed when it was first seen.
+	Seed string `json:"seed"`
+	// HeadSHA is the commit that is emitted.
+	HeadSHA string `json:"headSHA,omitempty"`
+
+	Phase Phase `json:"phase"`
+	// Reason says why it is held or why it ended, as a sentence for people.
+	Reason string `json:"reason,omitempty"`
+
+	// NamespaceUID and HookUID (of ServiceAccount preview-restore) are those of
+	// the objects the plugin made; the broker serves nobody else.
+	NamespaceUID types.UID `json:"namespaceUID,omitempty"`
+	HookUID      types.UID `json:"hookUID,omitempty"`
+	// Snapshot and PVCUID are what the broker restored.
+	Snapshot string    `json:"snapshot,omitempty"`
+	PVCUID   types.UID `json:"pvcUID,omitempty"`
+	// Foreign says that the broker found a volume that it did not restore.
+	Foreign bool `json:"foreign,omitempty"`
+
+	// PullRequest is the pull request as last seen.
+	PullRequest forge.PullRequest `json:"pullRequest"`
+	// ConsentBy is who with write access asked for the preview, and ConsentAt
+	// when the forge says they did.
+	ConsentBy string    `json:"consentBy,omitempty"`
+	ConsentAt time.Time `json:"consentAt,omitzero"`
+	// ResetSpent is true while the reset label that was last acted upon is
+	// still on the pull request.
+	ResetSpent bool `json:"resetSpent,omitempty"`
+
+	// Said is the commit status that was last written, so that it is written
+	// again only when it differs.
+	Said string `json:"said,omitempty"`
+
+	// Our own clock, never a commit's: FirstSeen is when the preview was first
+	// asked for, HeadSeenAt when PullRequest.HeadSHA was first seen.
+	FirstSeen  time.Time `json:"firstSeen"`
+	HeadSeenAt time.Time `json:"headSeenAt,omitzero"`
+	EmittedAt  time.Time `json:"emittedAt,omitzero"`
+	EndedAt    time.Time `json:"endedAt,omitzero"`
+}

@@ -1,0 +1,947 @@
+package preview
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seedling-dev/seedling/hooks/snapshot"
+	"github.com/seedling-dev/seedling/plugin/forge"
+)
+
+func unlabelled(p *forge.PullRequest) { p.Labels = nil }
+func closed(p *forge.PullRequest)     { p.Open = false }
+
+func TestPreviewAppears(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newHost(pull(1), pull(2, unlabelled), pull(3, func(p *forge.PullRequest) { p.Fork = true })))
+	if w.answered() != nil {
+		t.Fatal("there is an answer before the forge was asked")
+	}
+	w.mustRound()
+	if diff := cmp.Diff([]string{"1"}, w.answered()); diff != "" {
+		t.Fatal(diff)
+	}
+	if !w.poked() {
+		t.Error("Argo CD was not poked")
+	}
+	p, _ := w.preview(1)
+	if p.Phase != Live || p.ConsentBy != "maintainer" || p.Namespace != p.Key.Namespace() {
+		t.Errorf("unexpected %+v", p)
+	}
+	if s := w.host.statuses[sha1]; s.Context != "seedling/previews" {
+		t.Errorf("commit status %+v", s)
+	}
+
+	body, err := w.Answer(t.Context(), "previews", asksForShop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []map[string]string{{
+		"number": "1", "title": "A change", "branch": "feature/x", "branch_slug": "feature-x", "target_branch": "main",
+		"head_sha": sha1, "head_short_sha": "11111111", "author": "dev", "namespace": p.Namespace, "app_name": p.Namespace,
+		"seed": "seed", "pr_url": "https://git.example.com/acme/shop/pulls/1", "preview_host": "", "preview_url": "",
+		"expires_at": "", "labels": "preview",
+	}}
+	if diff := cmp.Diff(want, parse(t, body)); diff != "" {
+		t.Error(diff)
+	}
+
+	// Nothing new is nothing done.
+	w.mustRound()
+	if w.poked() {
+		t.Error("Argo CD was poked without news")
+	}
+}
+
+func TestNamespaceIsGuarded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newHost(pull(1)), &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "seed", Name: snapshot.SeedPVC},
+		Spec: corev1.PersistentVolumeClaimSpec{Resources: corev1.VolumeResourceRequirements{
+			Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("40Gi")},
+		}},
+	})
+	w.mustRound()
+	p, _ := w.preview(1)
+	get := func(name string, o client.Object) {
+		t.Helper()
+		if err := w.cluster.Get(t.Context(), types.NamespacedName{Namespace: p.Namespace, Name: name}, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var ns corev1.Namespace
+	if err := w.cluster.Get(t.Context(), types.NamespacedName{Name: p.Namespace}, &ns); err != nil {
+		t.Fatal(err)
+	}
+	for k, v := range map[string]string{
+		LabelPreview: "1", LabelKey: p.Hash(), snapshot.LabelSeed: "seed", "pod-security.kubernetes.io/enforce": "baseline",
+		"pod-security.kubernetes.io/warn": "restricted",
+	} {
+		if ns.Labels[k] != v {
+			t.Errorf("label %s is %q, want %q", k, ns.Labels[k], v)
+		}
+	}
+	if ns.Annotations[AnnotationRepository] != "acme/shop" || ns.UID != p.NamespaceUID {
+		t.Errorf("namespace %+v", ns.ObjectMeta)
+	}
+	var quota corev1.ResourceQuota
+	get(guardName, &quota)
+	if s := quota.Spec.Hard["requests.storage"]; s.String() != "50Gi" {
+		t.Errorf("storage quota %s, want the seed's 40Gi and 10Gi more", s.String())
+	}
+	get(guardName, &corev1.LimitRange{})
+	var policy networkingv1.NetworkPolicy
+	get(guardName, &policy)
+	if len(policy.Spec.PolicyTypes) != 2 || len(policy.Spec.PodSelector.MatchLabels) != 0 || len(policy.Spec.Egress) != 3 || len(policy.Spec.Ingress[0].From) != 1 {
+		t.Errorf("network policy %+v", policy.Spec)
+	}
+	for _, name := range []string{"default", snapshot.HookServiceAccount} {
+		var sa corev1.ServiceAccount
+		get(name, &sa)
+		if sa.AutomountServiceAccountToken == nil || *sa.AutomountServiceAccountToken {
+			t.Errorf("ServiceAccount %s mounts its token", name)
+		}
+		if name == snapshot.HookServiceAccount && sa.UID != p.HookUID {
+			t.Errorf("the state has hook %s, the cluster %s", p.HookUID, sa.UID)
+		}
+	}
+	var secret corev1.Secret
+	get(SecretName, &secret)
+	if secret.StringData["username"] != "app" || secret.StringData["database"] != "app" || len(secret.StringData["password"]) < 32 {
+		t.Error("the Secret lacks something")
+	}
+	password := secret.StringData["password"]
+	if n := w.cluster.called("get *v1.Secret"); n != 1 { // this test's own
+		t.Errorf("the Secret was read %d times", n-1)
+	}
+
+	// Drift is mended, and the password stays.
+	no := true
+	patch := client.MergeFrom(policy.DeepCopy())
+	policy.Spec.Egress = nil
+	if err := w.cluster.Patch(t.Context(), &policy, patch); err != nil {
+		t.Fatal(err)
+	}
+	var sa corev1.ServiceAccount
+	get("default", &sa)
+	sa.AutomountServiceAccountToken = &no
+	if err := w.cluster.Update(t.Context(), &sa); err != nil {
+		t.Fatal(err)
+	}
+	w.now = w.now.Add(mendEvery)
+	w.mustRound()
+	get(guardName, &policy)
+	get("default", &sa)
+	get(SecretName, &secret)
+	if len(policy.Spec.Egress) != 3 || *sa.AutomountServiceAccountToken || secret.StringData["password"] != password {
+		t.Error("drift was not mended, or the password changed")
+	}
+}
+
+// TestFailureNeverShortens drives every failure there is past a live preview:
+// it stays in the answer, or there is no answer.
+func TestFailureNeverShortens(t *testing.T) {
+	t.Parallel()
+	many := func() []forge.PullRequest {
+		var ps []forge.PullRequest
+		for n := int64(1); n <= 10; n++ {
+			ps = append(ps, pull(n))
+		}
+		return ps
+	}
+	tests := []struct {
+		name  string
+		wrong func(w *world)
+		fails bool // the round does
+	}{
+		{"the list fails", func(w *world) { w.host.listErr = errDown }, true},
+		{"the list panics", func(w *world) { w.host.listed = func() { panic("oops") } }, true},
+		{"the list is empty and nobody confirms", func(w *world) {
+			for n := range w.host.pulls {
+				w.host.hidden[n] = true
+			}
+			w.host.getErr = errDown
+		}, false},
+		{"the list is empty and untrue", func(w *world) {
+			for n := range w.host.pulls {
+				w.host.hidden[n] = true
+			}
+		}, false},
+		{"one is missing and nobody confirms", func(w *world) { w.host.hidden[3] = true; w.host.getErr = errDown }, false},
+		{"one is missing and untrue", func(w *world) { w.host.hidden[3] = true }, false},
+		{"the forge says nothing of labels", func(w *world) { w.host.askErr = errDown }, false},
+		{"no snapshot any more", func(w *world) { w.seeds.none["seed"] = true }, false},
+		{"the cluster does not answer", func(w *world) {
+			w.cluster.fail = func(verb string, o runtime.Object) error {
+				if _, ok := o.(*corev1.ConfigMap); ok {
+					return nil
+				}
+				return errDown
+			}
+		}, false},
+		{"namespaces cannot be listed", func(w *world) {
+			w.cluster.fail = func(_ string, o runtime.Object) error {
+				if _, ok := o.(*corev1.NamespaceList); ok {
+					return errDown
+				}
+				return nil
+			}
+		}, false},
+		{"the state cannot be written", func(w *world) {
+			w.host.pulls[11] = pull(11)
+			w.host.labelled[11] = "maintainer"
+			w.cluster.fail = func(verb string, o runtime.Object) error {
+				if _, ok := o.(*corev1.ConfigMap); ok && verb == "update" {
+					return errDown
+				}
+				return nil
+			}
+		}, true},
+		{"the state was changed by somebody else", func(w *world) {
+			w.host.pulls[11] = pull(11)
+			w.host.labelled[11] = "maintainer"
+			w.cluster.fail = func(verb string, o runtime.Object) error {
+				if _, ok := o.(*corev1.ConfigMap); ok && verb == "update" {
+					return apierrors.NewConflict(corev1.Resource("configmaps"), "x", errors.New("changed"))
+				}
+				return nil
+			}
+		}, true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, newHost(many()...))
+			w.mustRound()
+			before := w.answered()
+			if len(before) != 10 {
+				t.Fatalf("%d previews to begin with", len(before))
+			}
+			w.host.with(func(*host) { test.wrong(w) })
+			for range 3 {
+				if err := w.roundOf(); (err != nil) != test.fails {
+					t.Fatalf("the round's error is %v", err)
+				}
+				if diff := cmp.Diff(before, w.answered()); diff != "" {
+					t.Fatalf("the answer changed: %s", diff)
+				}
+			}
+			// After a restart too, and then without an answer if need be.
+			w.cluster.failing(nil)
+			w.restart()
+			err := w.roundOf()
+			if after := w.answered(); err == nil && len(after) < len(before) || err != nil && after != nil {
+				t.Fatalf("after a restart: %v, error %v", after, err)
+			}
+		})
+	}
+}
+
+// TestHint: a webhook costs one question and no list, whatever happens to it.
+func TestHint(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		change func(h *host)
+		lists  int
+		want   []string
+	}{
+		{"nothing new", func(*host) {}, 0, []string{"1", "2"}},
+		{"labelled", func(h *host) { h.pulls[3] = pull(3) }, 0, []string{"1", "2", "3"}},
+		{"opened", func(h *host) { h.pulls[4] = pull(4); h.labelled[4] = "maintainer" }, 0, []string{"1", "2", "4"}},
+		{"closed", func(h *host) { h.pulls[2] = pull(2, closed) }, 0, []string{"1"}},
+		{"unlabelled", func(h *host) { h.pulls[2] = pull(2, unlabelled) }, 0, []string{"1"}},
+		{"gone", func(h *host) { delete(h.pulls, 2) }, 0, []string{"1"}},
+		{"no answer", func(h *host) { h.pulls[3] = pull(3); h.getErr = errDown }, 1, []string{"1", "2", "3"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, newHost(pull(1), pull(2), pull(3, unlabelled)))
+			w.mustRound()
+			before := w.host.lists
+			w.host.with(test.change)
+			for n := range int64(4) {
+				w.Trigger("gitea", "acme/shop", n+1, time.Time{})
+			}
+			if err := w.quickRound(); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, w.answered()); diff != "" {
+				t.Error(diff)
+			}
+			if got := w.host.lists - before; got != test.lists {
+				t.Errorf("%d lists", got)
+			}
+			// The next list agrees.
+			w.host.with(func(h *host) { h.getErr = nil })
+			w.mustRound()
+			if diff := cmp.Diff(test.want, w.answered()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	t.Run("kept when nothing answers", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, newHost(pull(1)))
+		w.mustRound()
+		w.host.set(pull(2))
+		w.host.with(func(h *host) { h.getErr, h.listErr = errDown, errDown })
+		w.Trigger("gitea", "acme/shop", 2, time.Time{})
+		if err := w.quickRound(); err == nil {
+			t.Fatal("no error")
+		}
+		w.host.with(func(h *host) { h.getErr, h.listErr = nil, nil })
+		if err := w.quickRound(); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"1", "2"}, w.answered()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestStaleIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newHost(pull(1)))
+	w.mustRound()
+	w.host.listErr = errDown
+	w.now = w.now.Add(staleAfter)
+	_ = w.quickRound()
+	if _, err := w.Answer(t.Context(), "previews", asksForShop); err != nil {
+		t.Errorf("a list five minutes old is answered: %v", err)
+	}
+	w.now = w.now.Add(time.Second)
+	if _, err := w.Answer(t.Context(), "previews", asksForShop); !errors.Is(err, ErrStale) {
+		t.Errorf("an older one is not, but: %v", err)
+	}
+	w.host.listErr = nil
+	w.mustRound()
+	if _, err := w.Answer(t.Context(), "previews", asksForShop); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestEndAndReturn(t *testing.T) {
+	t.Parallel()
+	forget := func(w *world, n int64) {
+		t.Helper()
+		p, _ := w.preview(n)
+		// The janitor's work.
+		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: p.Namespace}}
+		if err := client.IgnoreNotFound(w.cluster.Delete(t.Context(), ns)); err != nil {
+			t.Fatal(err)
+		}
+		for _, list := range []client.ObjectList{&corev1.ServiceAccountList{}, &corev1.SecretList{}} {
+			if err := w.cluster.List(t.Context(), list, client.InNamespace(p.Namespace)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, o := range []client.Object{
+			&corev1.ServiceAccount{}, &corev1.Secret{}, &corev1.ResourceQuota{}, &corev1.LimitRange{}, &networkingv1.NetworkPolicy{},
+		} {
+			if err := w.cluster.DeleteAllOf(t.Context(), o, client.InNamespace(p.Namespace)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Store.Forget(t.Context(), p.Namespace); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tests := []struct {
+		name   string
+		end    func(w *world, p Preview)
+		again  func(w *world) // asks for it again
+		reason string
+		// returns: it comes back once it is forgotten.
+		returns bool
+	}{
+		{"closed", func(w *world, _ Preview) { w.host.set(pull(1, closed)) }, nil, reasonClosed, false},
+		{"unlabelled", func(w *world, _ Preview) { w.host.set(pull(1, unlabelled)) }, nil, "the label was removed", false},
+		{"closed and reopened at once", func(w *world, _ Preview) { w.host.set(pull(1, closed)) }, func(w *world) { w.host.set(pull(1)) }, reasonClosed, true},
+		{"namespace deleted", func(w *world, p Preview) {
+			if err := w.cluster.Delete(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: p.Namespace}}); err != nil {
+				t.Fatal(err)
+			}
+		}, nil, reasonLostNamespace, true},
+		{"volume deleted", func(w *world, p Preview) {
+			pvc := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: snapshot.SeedPVC, Labels: map[string]string{snapshot.VeleroRestoreLabel: "x"}}}
+			if err := w.cluster.Create(t.Context(), pvc); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Store.Record(t.Context(), p.Namespace, "seed-1", pvc.UID); err != nil {
+				t.Fatal(err)
+			}
+			w.mustRound()
+			if q, _ := w.preview(1); q.Phase != Live {
+				t.Fatalf("a recorded volume ended it: %s", q.Reason)
+			}
+			if err := w.cluster.Delete(t.Context(), pvc); err != nil {
+				t.Fatal(err)
+			}
+		}, nil, reasonLostVolume, true},
+		{"reset label", func(w *world, _ Preview) {
+			w.host.set(pull(1, func(p *forge.PullRequest) { p.Labels = []string{"preview", "preview-reset"} }))
+		}, nil, reasonReset, true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, newHost(pull(1), pull(2)))
+			w.mustRound()
+			w.poked()
+			before, _ := w.preview(1)
+			test.end(w, before)
+			w.mustRound()
+			p, _ := w.preview(1)
+			if p.Phase != Ending || p.Reason != test.reason || p.EndedAt.IsZero() {
+				t.Fatalf("%s: %s", p.Phase, p.Reason)
+			}
+			if diff := cmp.Diff([]string{"2"}, w.answered()); diff != "" {
+				t.Fatal(diff)
+			}
+			if !w.poked() {
+				t.Error("Argo CD was not poked")
+			}
+			if test.again != nil {
+				test.again(w)
+			}
+			// While anything is left it does not come back, after a restart too.
+			w.restart()
+			w.mustRound()
+			if diff := cmp.Diff([]string{"2"}, w.answered()); diff != "" {
+				t.Fatal(diff)
+			}
+			if n := len(w.Store.Ended()); n != 1 {
+				t.Fatalf("%d ended", n)
+			}
+			forget(w, 1)
+			w.mustRound()
+			p, ok := w.preview(1)
+			if ok != test.returns {
+				t.Fatalf("is there: %v", ok)
+			}
+			if ok && (p.Phase != Live || p.NamespaceUID == before.NamespaceUID || p.PVCUID != "" || p.Snapshot != "") {
+				t.Errorf("it did not begin anew: %+v", p)
+			}
+			w.mustRound()
+			if p, _ := w.preview(1); ok && p.Phase != Live {
+				t.Errorf("it ended again: %s", p.Reason)
+			}
+		})
+	}
+}
+
+// TestLabelOnVolumeIsNoProof: a volume that lost its label is still there.
+func TestLabelOnVolumeIsNoProof(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newHost(pull(1)))
+	w.mustRound()
+	p, _ := w.preview(1)
+	pvc := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: snapshot.SeedPVC}}
+	if err := w.cluster.Create(t.Context(), pvc); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Store.Record(t.Context(), p.Namespace, "seed-1", pvc.UID); err != nil {
+		t.Fatal(err)
+	}
+	var ns corev1.Namespace
+	if err := w.cluster.Get(t.Context(), types.NamespacedName{Name: p.Namespace}, &ns); err != nil {
+		t.Fatal(err)
+	}
+	delete(ns.Labels, LabelPreview)
+	if err := w.cluster.Update(t.Context(), &ns); err != nil {
+		t.Fatal(err)
+	}
+	w.mustRound()
+	if p, _ := w.preview(1); p.Phase != Live {
+		t.Errorf("%s: %s", p.Phase, p.Reason)
+	}
+}
+
+func TestHeldBack(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		wrong func(w *world)
+		right func(w *world)
+		says  string
+		state forge.State
+		space bool // a namespace is there while it is held back
+	}{
+		{
+			"no snapshot", func(w *world) { w.seeds.set("seed", true) }, func(w *world) { w.seeds.set("seed", false) },
+			"no usable snapshot of seed", forge.Pending, false,
+		},
+		{
+			"snapshots unreadable", func(w *world) { w.seeds.err = errDown }, func(w *world) { w.seeds.err = nil },
+			"cannot be read now", forge.Pending, false,
+		},
+		{
+			"labelled by somebody who may not", func(w *world) { w.host.labelled[1] = "stranger" }, func(w *world) { w.host.labelled[1] = "maintainer" },
+			"somebody without write access", forge.Failure, false,
+		},
+		{
+			"labelled by nobody known", func(w *world) { w.host.labelled[1] = "" }, func(w *world) { w.host.labelled[1] = "maintainer" },
+			"no record of who set label preview", forge.Failure, false,
+		},
+		{
+			"forge does not say who labelled", func(w *world) { w.host.askErr = errDown }, func(w *world) { w.host.askErr = nil },
+			"could not be asked who set the label", forge.Failure, false,
+		},
+		{
+			"namespace of somebody else", func(w *world) {
+				ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: key1.Namespace()}}
+				if err := w.cluster.Create(w.t.Context(), ns); err != nil {
+					w.t.Fatal(err)
+				}
+			}, func(w *world) {
+				if err := w.cluster.Delete(w.t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: key1.Namespace()}}); err != nil {
+					w.t.Fatal(err)
+				}
+			},
+			"is not the plugin's", forge.Pending, true,
+		},
+		{
+			"namespace still going", func(w *world) {
+				ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: key1.Namespace(), Finalizers: []string{"seedling.dev/test"}, Labels: map[string]string{
+					LabelKey: key1.Hash(), LabelPreview: "1", snapshot.LabelSeed: "seed",
+				}}}
+				if err := w.cluster.Create(w.t.Context(), ns); err != nil {
+					w.t.Fatal(err)
+				}
+				if err := w.cluster.Delete(w.t.Context(), ns); err != nil {
+					w.t.Fatal(err)
+				}
+			}, func(w *world) {
+				var ns corev1.Namespace
+				if err := w.cluster.Get(w.t.Context(), types.NamespacedName{Name: key1.Namespace()}, &ns); err != nil {
+					w.t.Fatal(err)
+				}
+				ns.Finalizers = nil
+				if err := w.cluster.Update(w.t.Context(), &ns); err != nil {
+					w.t.Fatal(err)
+				}
+			},
+			reasonTorndown, forge.Pending, true,
+		},
+		{
+			"quota cannot be made", func(w *world) {
+				w.cluster.failing(func(verb string, o runtime.Object) error {
+					if _, ok := o.(*corev1.ResourceQuota); ok && verb == "create" {
+						return errDown
+					}
+					return nil
+				})
+			}, func(w *world) { w.cluster.failing(nil) },
+			"its namespace could not be prepared", forge.Pending, true,
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, newHost(pull(1)))
+			test.wrong(w)
+			for range 2 {
+				w.mustRound()
+				if diff := cmp.Diff([]string{}, w.answered()); diff != "" {
+					t.Fatal(diff)
+				}
+			}
+			p, _ := w.preview(1)
+			if p.Phase != Held || !strings.Contains(p.Reason, test.says) {
+				t.Fatalf("%s: %s", p.Phase, p.Reason)
+			}
+			if s := w.host.statuses[sha1]; s.State != test.state || !strings.Contains(s.Description, "Held back: ") {
+				t.Errorf("commit status %+v", s)
+			}
+			err := w.cluster.Get(t.Context(), types.NamespacedName{Name: p.Namespace}, &corev1.Namespace{})
+			if (err == nil) != test.space {
+				t.Errorf("namespace: %v", err)
+			}
+			test.right(w)
+			w.mustRound()
+			if diff := cmp.Diff([]string{"1"}, w.answered()); diff != "" {
+				t.Fatal(diff)
+			}
+		})
+	}
+}
+
+// TestHeldBackAndGivenUp: what was said of a preview that never came does not
+// stay on its commit.
+func TestHeldBackAndGivenUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newHost(pull(1)))
+	w.host.labelled[1] = "stranger"
+	w.mustRound()
+	if s := w.host.statuses[sha1]; s.State != forge.Failure {
+		t.Fatalf("commit status %+v", s)
+	}
+	p := pull(1)
+	p.Labels = nil
+	w.host.set(p)
+	for range 2 {
+		w.mustRound()
+		if s := w.host.statuses[sha1]; s.State != forge.Success || s.Description != "No preview: the label was removed" {
+			t.Errorf("commit status %+v", s)
+		}
+	}
+	if _, ok := w.preview(1); ok {
+		t.Error("it is still remembered")
+	}
+}
+
+// TestForeignVolumeIsSaid: the pull request says what is wrong and what to do,
+// until the broker has restored after all.
+func TestForeignVolumeIsSaid(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newHost(pull(1)))
+	w.mustRound()
+	p, _ := w.preview(1)
+	for range 2 {
+		if err := w.Store.RecordForeign(t.Context(), p.Namespace); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.mustRound()
+	s := w.host.statuses[sha1]
+	if s.State != forge.Failure || !strings.Contains(s.Description, "set label preview-reset") || len(s.Description) > 140 {
+		t.Errorf("commit status %+v", s)
+	}
+	if diff := cmp.Diff([]string{"1"}, w.answered()); diff != "" {
+		t.Error(diff)
+	}
+	pvc := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: snapshot.SeedPVC, Labels: map[string]string{snapshot.VeleroRestoreLabel: "x"}}}
+	if err := w.cluster.Create(t.Context(), pvc); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Store.Record(t.Context(), p.Namespace, "seed-1", pvc.UID); err != nil {
+		t.Fatal(err)
+	}
+	w.mustRound()
+	if s := w.host.statuses[sha1]; s.State != forge.Success || !strings.Contains(s.Description, "seed-1") {
+		t.Errorf("commit status %+v", s)
+	}
+	if err := w.Store.RecordForeign(t.Context(), "preview-none-1-0123456789"); err != nil {
+		t.Errorf("no preview: %v", err)
+	}
+}
+
+var key1 = Key{ForgeURL: "https://git.example.com", Repository: "acme/shop", ApplicationSet: "previews", Number: 1}
+
+func TestWaitForStatus(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newHost(pull(1)))
+	asks := map[string]json.RawMessage{"forge": asksForShop["forge"], "repo": asksForShop["repo"], "waitForStatus": json.RawMessage(`"ci/images"`)}
+	w.SetApplicationSets(map[string][]map[string]json.RawMessage{"previews": {asks}})
+	head := func() string {
+		t.Helper()
+		w.mustRound()
+		body, err := w.Answer(t.Context(), "previews", asks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list := parse(t, body)
+		if len(list) == 0 {
+			return ""
+		}
+		return list[0]["head_sha"]
+	}
+	if got := head(); got != "" {
+		t.Errorf("emitted %s before it is green", got)
+	}
+	w.host.green[sha1] = true
+	if got := head(); got != sha1 {
+		t.Errorf("emitted %q when green", got)
+	}
+	w.host.set(pull(1, func(p *forge.PullRequest) { p.HeadSHA = sha2 }))
+	if got := head(); got != sha1 {
+		t.Errorf("emitted %q after a push that is not green", got)
+	}
+	w.host.green[sha2] = true
+	if got := head(); got != sha2 {
+		t.Errorf("emitted %q after a green push", got)
+	}
+}
+
+func TestApplicationSets(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newHost(pull(1)))
+	w.mustRound()
+
+	// A wrong input freezes what there is.
+	wrong := map[string]json.RawMessage{"forge": asksForShop["forge"], "repo": asksForShop["repo"], "ttl": json.RawMessage(`"3d"`)}
+	w.SetApplicationSets(map[string][]map[string]json.RawMessage{"previews": {wrong}})
+	w.mustRound()
+	if p, _ := w.preview(1); p.Phase != Live {
+		t.Fatalf("%s: %s", p.Phase, p.Reason)
+	}
+	var input *InputError
+	if _, err := w.Answer(t.Context(), "previews", wrong); !errors.As(err, &input) || input.Field != "ttl" {
+		t.Errorf("error %v", err)
+	}
+	// After a restart as well.
+	w.restart()
+	w.SetApplicationSets(map[string][]map[string]json.RawMessage{"previews": {wrong}})
+	w.repo().mu.Lock()
+	w.repo().subs = nil // what a restarted plugin knows of a set that is wrong
+	w.repo().mu.Unlock()
+	w.mustRound()
+	if p, _ := w.preview(1); p.Phase != Live {
+		t.Fatalf("%s: %s", p.Phase, p.Reason)
+	}
+
+	// Nobody asks any more. While Argo CD still has the Application, or nobody
+	// can tell, it stays: our configuration may be what is wrong.
+	w.SetApplicationSets(map[string][]map[string]json.RawMessage{})
+	for _, fails := range []error{nil, errDown} {
+		w.Applied = func(_ context.Context, application string) (bool, error) {
+			return application == key1.Namespace(), fails
+		}
+		w.mustRound()
+		if p, _ := w.preview(1); p.Phase != Live {
+			t.Fatalf("%s: %s", p.Phase, p.Reason)
+		}
+	}
+	w.Applied = func(context.Context, string) (bool, error) { return false, nil }
+	w.mustRound()
+	if p, _ := w.preview(1); p.Phase != Ending || p.Reason != reasonUnasked {
+		t.Fatalf("%s: %s", p.Phase, p.Reason)
+	}
+	if _, err := w.Answer(t.Context(), "previews", asksForShop); !errors.Is(err, ErrNotAsked) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestUnknownForge(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newHost())
+	var input *InputError
+	_, err := w.Answer(t.Context(), "previews", map[string]json.RawMessage{"forge": json.RawMessage(`"github"`), "repo": asksForShop["repo"]})
+	if !errors.As(err, &input) || input.Field != "forge" {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestRun is the real loop: cold start, readiness, a trigger, the end.
+func TestRun(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newHost(pull(1)))
+	if err := w.Ready(); !errors.Is(err, ErrUnlisted) {
+		t.Errorf("ready before anything was listed: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+
+	// The first request waits for the first list.
+	body, err := w.Answer(t.Context(), "previews", asksForShop)
+	if err != nil || len(parse(t, body)) != 1 {
+		t.Fatalf("%s, error %v", body, err)
+	}
+	if err := w.Ready(); err != nil {
+		t.Error(err)
+	}
+	<-w.pokes
+	w.host.set(pull(2))
+	w.Trigger("gitea", "Acme/shop", 2, time.Time{})
+	<-w.pokes
+	body, err = w.Answer(t.Context(), "previews", asksForShop)
+	if err != nil || len(parse(t, body)) != 2 {
+		t.Fatalf("%s, error %v", body, err)
+	}
+	// Another repository is listed within its first request, and never
+	// unreadies.
+	w.host.with(func(h *host) { h.listErr = errDown })
+	other := map[string]json.RawMessage{"forge": asksForShop["forge"], "repo": json.RawMessage(`"acme/other"`)}
+	w.SetApplicationSets(map[string][]map[string]json.RawMessage{"previews": {asksForShop, other}})
+	if _, err := w.Answer(t.Context(), "previews", other); !errors.Is(err, ErrUnlisted) || !errors.Is(err, errDown) {
+		t.Errorf("error %v", err)
+	}
+	if err := w.Ready(); err != nil {
+		t.Error(err)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestReadinessGivesUpOnOne(t *testing.T) {
+	t.Parallel()
+	h := newHost(pull(1))
+	h.listErr = errDown
+	w := newWorld(t, h)
+	_ = w.roundOf()
+	if err := w.Ready(); !errors.Is(err, ErrUnlisted) {
+		t.Errorf("error %v", err)
+	}
+	w.now = w.now.Add(patience + time.Second)
+	if err := w.Ready(); err != nil {
+		t.Errorf("after %s: %v", patience, err)
+	}
+	if _, err := w.Answer(canceled(t), "previews", asksForShop); !errors.Is(err, ErrUnlisted) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func canceled(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
+}
+
+func TestKnows(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newHost(pull(1)))
+	if w.Knows("gitea", "acme/shop", pull(1)) {
+		t.Error("it knows before it listed")
+	}
+	w.mustRound()
+	for _, test := range []struct {
+		p    forge.PullRequest
+		want bool
+	}{
+		{pull(1), true},
+		{pull(1, unlabelled), false},
+		{pull(1, closed), false},
+		{pull(1, func(p *forge.PullRequest) { p.HeadSHA = sha2 }), false},
+		{pull(2), false},
+		{pull(2, closed), true},
+	} {
+		if got := w.Knows("gitea", "acme/shop", test.p); got != test.want {
+			t.Errorf("%+v: %v", test.p, got)
+		}
+	}
+	if !w.Knows("gitea", "acme/unrelated", pull(1)) {
+		t.Error("a repository nobody asks for is news")
+	}
+}
+
+func TestStateBound(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newHost(pull(1)))
+	w.mustRound()
+	var all []forge.PullRequest
+	for n := int64(2); n < 2000; n++ {
+		all = append(all, pull(n, func(p *forge.PullRequest) { p.Title = strings.Repeat("long ", 100) }))
+	}
+	for _, p := range all {
+		w.host.set(p)
+	}
+	if err := w.roundOf(); !errors.Is(err, errFull) {
+		t.Fatalf("error %v", err)
+	}
+	if diff := cmp.Diff([]string{"1"}, w.answered()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestStateIsWhole(t *testing.T) {
+	t.Parallel()
+	for name, data := range map[string]string{
+		"cut":          `{"version":1,"forgeURL":"https://x","repos`,
+		"newer":        `{"version":2,"forgeURL":"https://x","repository":"a/b"}`,
+		"nameless":     `{"version":1}`,
+		"another name": `{"version":1,"forgeURL":"https://x","repository":"a/b","previews":[{"forgeURL":"https://x","repository":"a/b","applicationSet":"p","number":1,"namespace":"kube-system"}]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, &corev1.ConfigMap{
+				ObjectMeta: metav1.ObjectMeta{Namespace: "seedling", Name: "x", Labels: map[string]string{StateLabel: "true"}},
+				Data:       map[string]string{stateKey: data},
+			})
+			if err := NewStore(c, "seedling").Load(t.Context()); err == nil {
+				t.Error("it was loaded")
+			}
+		})
+	}
+}
+
+func TestStoreRefuses(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newHost(pull(1)))
+	w.mustRound()
+	p, _ := w.preview(1)
+	if err := w.Store.Forget(t.Context(), p.Namespace); !errors.Is(err, ErrNoPreview) {
+		t.Errorf("a live preview is forgotten: %v", err)
+	}
+	if err := w.Store.Record(t.Context(), "preview-none-1-0123456789", "s", "u"); !errors.Is(err, ErrNoPreview) {
+		t.Errorf("something is recorded of no preview: %v", err)
+	}
+	if err := w.Store.Forget(t.Context(), "preview-none-1-0123456789"); err != nil {
+		t.Errorf("twice is not once: %v", err)
+	}
+	if _, ok := w.Store.Live(p.Namespace); !ok || !w.Store.Known(p.Namespace) {
+		t.Error("it is not live")
+	}
+}
+
+func TestPasswordsDiffer(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for range 1000 {
+		p := password()
+		if seen[p] || len(p) != 32 || strings.ContainsAny(p, `'"\ $`) {
+			t.Fatal("a password that is not one")
+		}
+		seen[p] = true
+	}
+}
+
+func BenchmarkAnswer(b *testing.B) {
+	in := Input{Domain: "previews.example.com"}
+	var list []*Preview
+	for n := range int64(50) {
+		p := &Preview{Key: Key{Number: n}, Namespace: fmt.Sprint("preview-", n), Phase: Live, HeadSHA: sha1, PullRequest: pull(n)}
+		list = append(list, p)
+	}
+	for b.Loop() {
+		if _, err := answer(list, in); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// TestForgottenMeanwhile: the janitor forgets a preview while a round looks.
+func TestForgottenMeanwhile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newHost(pull(1)))
+	w.mustRound()
+	p, _ := w.preview(1)
+	w.host.set(pull(1, closed))
+	w.mustRound()
+	w.host.set(pull(1))
+	w.host.with(func(h *host) {
+		h.listed = func() {
+			if err := w.Store.Forget(t.Context(), p.Namespace); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	w.mustRound()
+	if p, ok := w.preview(1); ok {
+		t.Errorf("it is back without having been looked at: %s", p.Reason)
+	}
+	w.mustRound()
+	if p, _ := w.preview(1); p.Phase != Live {
+		t.Errorf("%s: %s", p.Phase, p.Reason)
+	}
+}

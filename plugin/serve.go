@@ -1,0 +1,236 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"sync/atomic"
+
+	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	"github.com/gin-gonic/gin"
+	"github.com/go-logr/logr"
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v8/apis/volumesnapshot/v1"
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/client-go/kubernetes"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/seedling-dev/seedling/hooks/snapshot"
+	"github.com/seedling-dev/seedling/plugin/broker"
+	"github.com/seedling-dev/seedling/plugin/janitor"
+	"github.com/seedling-dev/seedling/plugin/preview"
+	"github.com/seedling-dev/seedling/plugin/server"
+	"github.com/seedling-dev/seedling/plugin/web"
+)
+
+// errStarting is why nothing is served before the Lease is held and the state
+// is loaded.
+var errStarting = errors.New("the plugin does not lead, or has not loaded its state yet")
+
+// scheme knows every kind that the plugin touches.
+func scheme() *runtime.Scheme {
+	s := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{
+		clientgoscheme.AddToScheme, velerov1.AddToScheme, snapshotv1.AddToScheme, argov1alpha1.AddToScheme,
+	} {
+		utilruntime.Must(add(s))
+	}
+	return s
+}
+
+// cluster is where we run, or what KUBECONFIG names.
+func (c *command) cluster() (*rest.Config, error) {
+	var config *rest.Config
+	var err error
+	if path := c.getenv("KUBECONFIG"); path != "" {
+		config, err = clientcmd.BuildConfigFromFlags("", path)
+	} else {
+		config, err = rest.InClusterConfig()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reach the cluster (in a pod by its ServiceAccount, elsewhere by KUBECONFIG): %w", err)
+	}
+	config.UserAgent = "seedling-plugin"
+	// A preview costs a dozen calls, and many may begin at once.
+	config.QPS, config.Burst = 100, 200
+	return config, nil
+}
+
+func (c *command) serve(ctx context.Context) error {
+	cfg, err := readConfig(c.config, c.getenv)
+	if err != nil {
+		return misconfigured(err)
+	}
+	forges, err := cfg.forges()
+	if err != nil {
+		return misconfigured(err)
+	}
+	tokens := server.Tokens{Current: cfg.TokenFile, Previous: cfg.PreviousTokenFile}
+	if err := tokens.Check(); err != nil {
+		return misconfigured(err)
+	}
+	rest, err := c.cluster()
+	if err != nil {
+		return misconfigured(err)
+	}
+	klog.SetSlogLogger(c.log.With("part", "kubernetes"))
+	ctrllog.SetLogger(logr.FromSlogHandler(c.log.Handler()))
+	gin.SetMode(gin.ReleaseMode)
+	kube, err := client.NewWithWatch(rest, client.Options{Scheme: scheme()})
+	if err != nil {
+		return fmt.Errorf("make a client for the cluster: %w", err)
+	}
+	election, err := kubernetes.NewForConfig(rest)
+	if err != nil {
+		return fmt.Errorf("make a client for the election: %w", err)
+	}
+
+	// leading is true while the Lease is held and the state is loaded.
+	var leading atomic.Bool
+	lead := func() error {
+		if !leading.Load() {
+			return errStarting
+		}
+		return nil
+	}
+	store := preview.NewStore(kube, cfg.Namespace)
+	seeds := map[string]preview.Seed{}
+	for _, s := range cfg.Seeds {
+		seeds[s.Name] = s
+	}
+	sets := &server.ApplicationSets{
+		Client: kube, Namespace: cfg.ArgoCDNamespace, ConfigMap: cfg.GeneratorConfigMap,
+		Log: c.log.With("part", "applicationsets"),
+	}
+	clean := janitor.New(janitor.Options{
+		Client: kube, Previews: store, Known: store.Known, Ready: lead,
+		ArgoCDNamespace: cfg.ArgoCDNamespace, VeleroNamespace: cfg.VeleroNamespace, Log: c.log.With("part", "janitor"),
+	})
+	reconciler := preview.NewReconciler(preview.Options{
+		Log:   c.log.With("part", "previews"),
+		Store: store,
+		Namespaces: &preview.Namespaces{
+			Client: kube, Guards: cfg.Guards, Seeds: seeds,
+			BrokerNamespace: cfg.Namespace, BrokerLabels: cfg.BrokerLabels, BrokerPort: port(cfg.Listen.Broker),
+		},
+		Snapshots: broker.Snapshots{Client: kube, VeleroNamespace: cfg.VeleroNamespace, Now: now},
+		Forges:    forges,
+		Poke:      sets.Poke,
+		Applied:   sets.Applied,
+		Ended:     clean.Trigger,
+		Refresh:   sets.Refresh,
+	})
+	sets.Set = reconciler.SetApplicationSets
+	ready := func() error { return cmp.Or(lead(), reconciler.Ready()) }
+
+	restore := broker.New(broker.Options{
+		Client: kube, Reviewer: broker.TokenReviews{Client: kube}, Previews: store, Ready: lead,
+		Restorer: broker.NewVelero(broker.VeleroOptions{
+			Client: kube, Previews: store, VeleroNamespace: cfg.VeleroNamespace, Log: c.log.With("part", "broker"),
+		}),
+		Log: c.log.With("part", "broker"),
+	})
+	webhooks := server.Engine(c.log.With("part", "webhook"))
+	(&web.Webhooks{Forges: forges, Poker: reconciler, Log: c.log.With("part", "webhook")}).Register(webhooks)
+	health := server.Engine(c.log.With("part", "health"))
+	web.Health{Ready: ready, Previews: store.All, Confirmed: reconciler.Confirmed}.Register(health)
+
+	listeners := []server.Listener{
+		{Name: "generator", Address: cfg.Listen.Generator, Handler: server.Generator{
+			Tokens: tokens, Answers: reconciler, Ready: lead, Log: c.log.With("part", "generator"),
+		}.Handler()},
+		{Name: "broker", Address: cfg.Listen.Broker, Handler: only(snapshot.RestorePath, restore)},
+		{Name: "webhook", Address: cfg.Listen.Webhook, Handler: webhooks},
+		{Name: "health", Address: cfg.Listen.Health, Handler: health},
+	}
+	open, err := server.Listen(ctx, listeners)
+	if err != nil {
+		return err
+	}
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return server.Serve(ctx, c.log, listeners, open) })
+	group.Go(func() error {
+		return server.Lead(ctx, c.log.With("part", "lease"), election, cfg.Namespace, identity(c.getenv), func(ctx context.Context) error {
+			if err := store.Load(ctx); err != nil {
+				return err
+			}
+			leading.Store(true)
+			defer leading.Store(false)
+			group, ctx := errgroup.WithContext(ctx)
+			group.Go(func() error { return reconciler.Run(ctx) })
+			group.Go(func() error { return sets.Run(ctx) })
+			group.Go(func() error { return clean.Run(ctx) })
+			group.Go(func() error { c.follow(ctx, kube, cfg, reconciler, clean); return nil })
+			return group.Wait()
+		})
+	})
+	return group.Wait()
+}
+
+// follow watches what makes a preview's next step possible, so that nobody
+// waits for the next poll.
+func (c *command) follow(ctx context.Context, kube client.WithWatch, cfg *Config, r *preview.Reconciler, j *janitor.Janitor) {
+	var group errgroup.Group
+	// Names, labels and times are all that is looked at.
+	watch := func(kind schema.GroupVersionKind, on func(client.Object, bool), opts ...client.ListOption) {
+		list := &metav1.PartialObjectMetadataList{}
+		list.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
+		group.Go(func() error {
+			preview.Watch(ctx, c.log.With("watch", kind.Kind), kube, list, on, opts...)
+			return nil
+		})
+	}
+	watch(velerov1.SchemeGroupVersion.WithKind("Backup"), func(o client.Object, _ bool) {
+		r.TriggerSeed(o.GetLabels()[snapshot.LabelSeed])
+	}, client.InNamespace(cfg.VeleroNamespace), client.HasLabels{snapshot.LabelSeed})
+	watch(corev1.SchemeGroupVersion.WithKind("Namespace"), func(o client.Object, gone bool) {
+		if gone || o.GetDeletionTimestamp() != nil {
+			r.TriggerNamespace(o.GetName())
+		}
+		if gone {
+			j.Trigger()
+		}
+	}, client.HasLabels{preview.LabelPreview})
+	watch(corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim"), func(o client.Object, gone bool) {
+		if gone || o.GetDeletionTimestamp() != nil {
+			r.TriggerNamespace(o.GetNamespace())
+		}
+	}, client.HasLabels{snapshot.VeleroRestoreLabel})
+	watch(argov1alpha1.SchemeGroupVersion.WithKind("Application"), func(o client.Object, gone bool) {
+		if gone {
+			r.TriggerNamespace(o.GetName())
+			j.Trigger()
+		}
+	}, client.InNamespace(cfg.ArgoCDNamespace))
+	_ = group.Wait() // its functions return no error
+}
+
+// only serves one path.
+func only(path string, h http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle(path, h)
+	return mux
+}
+
+// identity tells two plugins apart, of the same pod too.
+func identity(getenv func(string) string) string {
+	host := getenv("POD_NAME")
+	if host == "" {
+		host, _ = os.Hostname()
+	}
+	return fmt.Sprintf("%s-%d-%s", host, os.Getpid(), random())
+}

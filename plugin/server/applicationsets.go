@@ -1,0 +1,152 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seedling-dev/seedling/plugin/preview"
+)
+
+const (
+	// AnnotationPoke is changed to make Argo CD reconcile an ApplicationSet.
+	// Its own refresh annotation can be lost: one that is set while a
+	// reconciliation runs is taken off at its end without another one.
+	AnnotationPoke = "seedling.dev/poke"
+
+	// relistEvery is the net under the watch.
+	relistEvery = time.Minute
+	// settle gathers the burst of events that begins a watch.
+	settle = 50 * time.Millisecond
+)
+
+// ApplicationSets follows the ApplicationSets that use the plugin.
+type ApplicationSets struct {
+	Client    client.WithWatch
+	Namespace string
+	// ConfigMap is the one whose name says that a generator is ours.
+	ConfigMap string
+	// Set is told of all of them, whenever one changed.
+	Set func(map[string][]map[string]json.RawMessage)
+	Log *slog.Logger
+
+	mu   sync.Mutex
+	seen map[types.UID]int64 // generation
+}
+
+// Refresh lists them once.
+func (a *ApplicationSets) Refresh(ctx context.Context) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var list argov1alpha1.ApplicationSetList
+	if err := a.Client.List(ctx, &list, client.InNamespace(a.Namespace)); err != nil {
+		return fmt.Errorf("list the ApplicationSets in namespace %s: %w", a.Namespace, err)
+	}
+	if list.Continue != "" {
+		return fmt.Errorf("list the ApplicationSets in namespace %s: the list is not complete", a.Namespace)
+	}
+	all := map[string][]map[string]json.RawMessage{}
+	seen := map[types.UID]int64{}
+	for i := range list.Items {
+		set := &list.Items[i]
+		seen[set.UID] = set.Generation
+		if inputs := Inputs(set, a.ConfigMap); len(inputs) > 0 {
+			all[set.Name] = inputs
+		}
+	}
+	a.Set(all)
+	a.seen = seen
+	return nil
+}
+
+// Inputs are the parameters of an ApplicationSet's generators that name our
+// ConfigMap. Only top-level generators count: within matrix or merge the input
+// may be a template, and Argo CD would not follow our pokes.
+func Inputs(set *argov1alpha1.ApplicationSet, configMap string) []map[string]json.RawMessage {
+	var inputs []map[string]json.RawMessage
+	for _, g := range set.Spec.Generators {
+		if g.Plugin != nil && g.Plugin.ConfigMapRef.Name == configMap {
+			inputs = append(inputs, raw(g.Plugin.Input.Parameters))
+		}
+	}
+	return inputs
+}
+
+// Run follows them until ctx ends.
+func (a *ApplicationSets) Run(ctx context.Context) error {
+	changed := make(chan struct{}, 1)
+	go preview.Watch(ctx, a.Log.With("watch", "applicationsets"), a.Client, &argov1alpha1.ApplicationSetList{},
+		func(object client.Object, deleted bool) {
+			a.mu.Lock()
+			generation, ok := a.seen[object.GetUID()]
+			a.mu.Unlock()
+			if ok && !deleted && generation == object.GetGeneration() {
+				return // its status, or our own poke
+			}
+			select {
+			case changed <- struct{}{}:
+			default: // it is asked for
+			}
+		}, client.InNamespace(a.Namespace))
+
+	wait := time.Second
+	for {
+		next := relistEvery
+		if err := a.Refresh(ctx); err != nil && ctx.Err() == nil {
+			a.Log.WarnContext(ctx, "the ApplicationSets are not followed", "error", err, "again_in", wait)
+			next, wait = wait, min(2*wait, relistEvery)
+		} else {
+			wait = time.Second
+		}
+		timer := time.NewTimer(next)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-changed:
+			timer.Stop()
+			time.Sleep(settle)
+		case <-timer.C:
+		}
+	}
+}
+
+// Applied says whether there is an Application of that name that is not being
+// deleted.
+func (a *ApplicationSets) Applied(ctx context.Context, application string) (bool, error) {
+	app := &metav1.PartialObjectMetadata{}
+	app.SetGroupVersionKind(argov1alpha1.SchemeGroupVersion.WithKind("Application"))
+	err := a.Client.Get(ctx, types.NamespacedName{Namespace: a.Namespace, Name: application}, app)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read Application %s/%s: %w", a.Namespace, application, err)
+	}
+	return app.DeletionTimestamp == nil, nil
+}
+
+// Poke makes Argo CD ask anew for one ApplicationSet.
+func (a *ApplicationSets) Poke(ctx context.Context, name string) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{
+		AnnotationPoke: time.Now().UTC().Format(time.RFC3339Nano),
+	}}})
+	if err != nil {
+		return err
+	}
+	set := &argov1alpha1.ApplicationSet{}
+	set.Namespace, set.Name = a.Namespace, name
+	if err := a.Client.Patch(ctx, set, client.RawPatch(types.MergePatchType, patch)); err != nil {
+		return fmt.Errorf("poke ApplicationSet %s/%s: %w", a.Namespace, name, err)
+	}
+	return nil
+}

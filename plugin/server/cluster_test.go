@@ -1,0 +1,260 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	"github.com/google/go-cmp/cmp"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	kubefake "k8s.io/client-go/kubernetes/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+)
+
+func set(name, configMap, repo string) *argov1alpha1.ApplicationSet {
+	s := &argov1alpha1.ApplicationSet{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "argocd", Name: name, UID: types.UID(name), Generation: 1, Annotations: map[string]string{"mine": "stays"},
+	}}
+	if configMap == "" {
+		s.Spec.Generators = []argov1alpha1.ApplicationSetGenerator{{List: &argov1alpha1.ListGenerator{}}}
+		return s
+	}
+	s.Spec.Generators = []argov1alpha1.ApplicationSetGenerator{{Plugin: &argov1alpha1.PluginGenerator{
+		ConfigMapRef: argov1alpha1.PluginConfigMapRef{Name: configMap},
+		Input:        argov1alpha1.PluginInput{Parameters: argov1alpha1.PluginParameters{"repo": apiextensionsv1.JSON{Raw: fmt.Appendf(nil, "%q", repo)}}},
+	}}}
+	return s
+}
+
+func applicationSets(t *testing.T, funcs interceptor.Funcs, objects ...client.Object) (*ApplicationSets, chan map[string][]map[string]json.RawMessage) {
+	t.Helper()
+	s := runtime.NewScheme()
+	if err := argov1alpha1.AddToScheme(s); err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan map[string][]map[string]json.RawMessage, 100)
+	return &ApplicationSets{
+		Client:    fake.NewClientBuilder().WithScheme(s).WithObjects(objects...).WithInterceptorFuncs(funcs).Build(),
+		Namespace: "argocd", ConfigMap: "seedling-plugin", Log: quiet,
+		Set: func(m map[string][]map[string]json.RawMessage) { told <- m },
+	}, told
+}
+
+func TestApplicationSets(t *testing.T) {
+	t.Parallel()
+	elsewhere := set("elsewhere", "seedling-plugin", "acme/shop")
+	elsewhere.Namespace = "other"
+	a, told := applicationSets(t, interceptor.Funcs{}, set("previews", "seedling-plugin", "acme/shop"), set("lists", "", ""), set("foreign", "another-plugin", "acme/shop"), elsewhere)
+	if err := a.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string][]map[string]json.RawMessage{"previews": {{"repo": json.RawMessage(`"acme/shop"`)}}}
+	if diff := cmp.Diff(want, <-told); diff != "" {
+		t.Error(diff)
+	}
+	if err := a.Poke(t.Context(), "previews"); err != nil {
+		t.Fatal(err)
+	}
+	var got argov1alpha1.ApplicationSet
+	if err := a.Client.Get(t.Context(), types.NamespacedName{Namespace: "argocd", Name: "previews"}, &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Annotations[AnnotationPoke] == "" || got.Annotations["mine"] != "stays" || len(got.Annotations) != 2 || len(got.Spec.Generators) != 1 {
+		t.Errorf("after a poke: %+v", got.ObjectMeta)
+	}
+	if err := a.Poke(t.Context(), "none"); err == nil {
+		t.Error("an ApplicationSet that is not there was poked")
+	}
+}
+
+// TestApplicationSetsUnlisted: a list that failed is not told as an empty one.
+func TestApplicationSetsUnlisted(t *testing.T) {
+	t.Parallel()
+	a, told := applicationSets(t, interceptor.Funcs{List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error {
+		return errors.New("does not answer")
+	}})
+	if err := a.Refresh(t.Context()); err == nil {
+		t.Error("no error")
+	}
+	if len(told) > 0 {
+		t.Errorf("told %v", <-told)
+	}
+}
+
+func TestApplicationSetsRun(t *testing.T) {
+	t.Parallel()
+	a, told := applicationSets(t, interceptor.Funcs{}, set("previews", "seedling-plugin", "acme/shop"))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	<-told
+	// Until the watch is open a change may be missed, so change until told.
+	for n := 0; ; n++ {
+		if err := a.Client.Create(ctx, set(fmt.Sprint("more-", n), "seedling-plugin", "acme/other")); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case m := <-told:
+			if len(m) < 2 {
+				t.Errorf("told %v", m)
+			}
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			return
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func TestLead(t *testing.T) {
+	t.Parallel()
+	c := kubefake.NewClientset()
+	var running atomic.Int32
+	lead := func(ctx context.Context, name string, began chan<- string) chan error {
+		done := make(chan error, 1)
+		go func() {
+			done <- Lead(ctx, quiet, c, "seedling", name, func(ctx context.Context) error {
+				if n := running.Add(1); n != 1 {
+					t.Errorf("%d lead", n)
+				}
+				defer running.Add(-1)
+				began <- name
+				<-ctx.Done()
+				time.Sleep(20 * time.Millisecond) // its last writes
+				return nil
+			})
+		}()
+		return done
+	}
+	began := make(chan string, 2)
+	ctx, stop := context.WithCancel(t.Context())
+	first := lead(ctx, "first", began)
+	if got := <-began; got != "first" {
+		t.Fatal(got)
+	}
+	// Another one waits, and leads when the first has ended and given back.
+	ctx2, stop2 := context.WithCancel(t.Context())
+	second := lead(ctx2, "second", began)
+	stop()
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+	if got := <-began; got != "second" {
+		t.Fatal(got)
+	}
+	stop2()
+	if err := <-second; err != nil {
+		t.Error(err)
+	}
+	var lease coordinationv1.Lease
+	got, err := c.CoordinationV1().Leases("seedling").Get(t.Context(), LeaseName, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lease = *got
+	if lease.Spec.HolderIdentity != nil && *lease.Spec.HolderIdentity != "" {
+		t.Errorf("the Lease is still held by %s", *lease.Spec.HolderIdentity)
+	}
+}
+
+func TestLeadEnds(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	err := Lead(t.Context(), quiet, kubefake.NewClientset(), "seedling", "only", func(context.Context) error { return broken })
+	if !errors.Is(err, broken) {
+		t.Errorf("error %v", err)
+	}
+	// Who never leads ends without an error.
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := Lead(ctx, quiet, kubefake.NewClientset(), "seedling", "none", func(ctx context.Context) error { return nil }); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestServe(t *testing.T) {
+	t.Parallel()
+	slow := make(chan struct{})
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			close(slow)
+			time.Sleep(50 * time.Millisecond)
+		}
+		fmt.Fprint(w, "ok")
+	})
+	listeners := []Listener{{Name: "a", Address: "127.0.0.1:0", Handler: h}, {Name: "b", Address: "127.0.0.1:0", Handler: h}}
+	open, err := Listen(t.Context(), listeners)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- Serve(ctx, quiet, listeners, open) }()
+	answered := make(chan error, 1)
+	go func() {
+		res, err := http.Get("http://" + open[1].Addr().String() + "/slow")
+		if err == nil {
+			res.Body.Close()
+		}
+		answered <- err
+	}()
+	<-slow
+	cancel() // a request under way is answered
+	if err := <-answered; err != nil {
+		t.Error(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	if _, err := Listen(t.Context(), []Listener{{Name: "a", Address: "127.0.0.1:0"}, {Name: "b", Address: taken.Addr().String()}}); err == nil {
+		t.Error("an address that is taken was opened")
+	}
+}
+
+func TestApplied(t *testing.T) {
+	t.Parallel()
+	app := func(name string) *argov1alpha1.Application {
+		return &argov1alpha1.Application{ObjectMeta: metav1.ObjectMeta{Namespace: "argocd", Name: name, Finalizers: []string{"resources-finalizer.argocd.argoproj.io"}}}
+	}
+	down := errors.New("it does not answer")
+	a, _ := applicationSets(t, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			if key.Name == "unknown" {
+				return down
+			}
+			return c.Get(ctx, key, o, opts...)
+		},
+	}, app("there"), app("going"))
+	if err := a.Client.Delete(t.Context(), app("going")); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"there": true, "going": false, "gone": false} {
+		if got, err := a.Applied(t.Context(), name); got != want || err != nil {
+			t.Errorf("%s: %v, error %v", name, got, err)
+		}
+	}
+	if _, err := a.Applied(t.Context(), "unknown"); !errors.Is(err, down) {
+		t.Errorf("error %v", err)
+	}
+}
