@@ -33,6 +33,9 @@ type PullRequest struct {
 	Fork           bool     `json:"fork,omitempty"`
 	Draft          bool     `json:"draft,omitempty"`
 	Open           bool     `json:"open,omitempty"`
+	// UpdatedAt is when it last changed, by the forge's clock; zero where that
+	// is not known. It is not remembered, because every comment moves it.
+	UpdatedAt time.Time `json:"-"`
 }
 
 // Labelled says who put a label on a pull request, and when, by the forge's

@@ -416,6 +416,9 @@ func (g *Gitea) normal(repository string, p *gitea.PullRequest) PullRequest {
 		Draft:  isDraft(p.Title),
 		Fork:   true, // until we know that it is not
 	}
+	if p.Updated != nil {
+		n.UpdatedAt = *p.Updated
+	}
 	if p.Poster != nil {
 		n.Author = p.Poster.UserName
 	}

@@ -626,6 +626,9 @@ func TestGiteaEvent(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := e.PullRequest
+		if want := time.Date(2026, 11, 21, 4, 0, 1, 0, time.UTC); !p.UpdatedAt.Equal(want) {
+			t.Errorf("changed at %s", p.UpdatedAt)
+		}
 		if e.Repository != "acme/shop" || e.Sender != "writer" || p.Number != 3 || !p.Open || p.Fork || !p.HasLabel("preview") || len(p.HeadSHA) != 40 {
 			t.Errorf("%+v", e)
 		}

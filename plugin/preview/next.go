@@ -33,8 +33,8 @@ type Facts struct {
 	Space Space
 	// Lost says that something a live preview cannot do without is gone.
 	Lost *Loss
-	// ClosedAt is when the forge said that the pull request was closed, though
-	// it may be open again; zero if it did not.
+	// ClosedAt is when the pull request was closed by the forge's clock, though
+	// it may be open again; zero if the forge told of no closing.
 	ClosedAt time.Time
 	// Reset is true while the reset label is on the pull request.
 	Reset bool
@@ -106,6 +106,20 @@ func Blocked(cur *Preview, f Facts) string {
 	}
 }
 
+// closedSince says whether a live preview is from before its pull request was
+// closed. Opening a pull request again changes it, so one that was emitted
+// after that has a later EmittedAsOf. Only for state of an earlier version, and
+// for the first closing after it, our own clock must do.
+func closedSince(p *Preview, closedAt time.Time) bool {
+	if closedAt.IsZero() {
+		return false
+	}
+	if p.EmittedAsOf.IsZero() {
+		return closedAt.After(p.EmittedAt)
+	}
+	return closedAt.After(p.EmittedAsOf)
+}
+
 // Next is the state machine of one preview: what it is after the facts, given
 // what it was. It returns nil for a pull request that has no preview and
 // leaves nothing behind. It changes nothing that it is given.
@@ -148,7 +162,7 @@ func Next(cur *Preview, key Key, f Facts, now time.Time) *Preview {
 		switch {
 		case !wanted:
 			return end(refused)
-		case f.ClosedAt.After(p.EmittedAt):
+		case closedSince(&p, f.ClosedAt):
 			return end(reasonReopened)
 		case f.Lost != nil && f.Lost.NamespaceUID == p.NamespaceUID && f.Lost.PVCUID == p.PVCUID:
 			return end(f.Lost.Reason)
@@ -157,6 +171,9 @@ func Next(cur *Preview, key Key, f Facts, now time.Time) *Preview {
 			return end(reasonReset)
 		}
 		p.ResetSpent = f.Reset
+		if p.EmittedAsOf.IsZero() {
+			p.EmittedAsOf = f.PullRequest.UpdatedAt
+		}
 		if commit.MatchString(f.HeadSHA) {
 			p.HeadSHA = f.HeadSHA
 		}
@@ -188,6 +205,7 @@ func Next(cur *Preview, key Key, f Facts, now time.Time) *Preview {
 			return &p
 		}
 		p.Phase, p.EmittedAt, p.HeadSHA = Live, now, f.HeadSHA
+		p.EmittedAsOf = f.PullRequest.UpdatedAt
 		return &p
 
 	default: // Ending, until the janitor has forgotten it

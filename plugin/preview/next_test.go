@@ -56,6 +56,9 @@ func TestNext(t *testing.T) {
 			p.Phase, p.HeadSHA, p.NamespaceUID, p.HookUID, p.ConsentBy = Live, sha1, "ns", "sa", "maintainer"
 		}}, change...)...)
 	}
+	emitted := func(at time.Time, ahead time.Duration) func(*Preview) {
+		return func(p *Preview) { p.EmittedAt, p.EmittedAsOf = at, at.Add(ahead) }
+	}
 	ending := live(func(p *Preview) { p.Phase, p.Reason = Ending, "before" })
 
 	tests := []struct {
@@ -91,8 +94,13 @@ func TestNext(t *testing.T) {
 		{"live without consent asked stays", live(), good(func(f *Facts) { f.Consent = Consent{} }), Live, ""},
 		{"live without namespace fact stays", live(), good(func(f *Facts) { f.Space = Space{} }), Live, ""},
 		{"live and closed", live(), good(func(f *Facts) { f.PullRequest = nil }), Ending, reasonClosed},
-		{"live, closed and open again", live(func(p *Preview) { p.EmittedAt = now.Add(-time.Hour) }), good(func(f *Facts) { f.ClosedAt = now.Add(-time.Minute) }), Ending, reasonReopened},
-		{"closed before this life", live(func(p *Preview) { p.EmittedAt = now.Add(-time.Minute) }), good(func(f *Facts) { f.ClosedAt = now.Add(-time.Hour) }), Live, ""},
+		// The forge's clock is two hours behind ours here, and then two ahead.
+		{"live, closed and open again", live(emitted(now, -2*time.Hour)), good(func(f *Facts) { f.ClosedAt = now.Add(-119 * time.Minute) }), Ending, reasonReopened},
+		{"closed before this life", live(emitted(now, 2*time.Hour)), good(func(f *Facts) { f.ClosedAt = now.Add(119 * time.Minute) }), Live, ""},
+		{"closed and open again within a second, then emitted", live(emitted(now, 0)), good(func(f *Facts) { f.ClosedAt = now }), Live, ""},
+		// Of an earlier version our own clock is all there is.
+		{"emitted by an earlier version, closed and open again", live(func(p *Preview) { p.EmittedAt = now.Add(-time.Hour) }), good(func(f *Facts) { f.ClosedAt = now.Add(-time.Minute) }), Ending, reasonReopened},
+		{"emitted by an earlier version, closed before", live(func(p *Preview) { p.EmittedAt = now.Add(-time.Minute) }), good(func(f *Facts) { f.ClosedAt = now.Add(-time.Hour) }), Live, ""},
 		{"live and unlabelled", live(), good(func(f *Facts) { f.Refused = "the label was removed" }), Ending, "the label was removed"},
 		{"live lost its namespace", live(), good(func(f *Facts) { f.Lost = &Loss{NamespaceUID: "ns", Reason: "lost"} }), Ending, "lost"},
 		{"the loss is of another life", live(), good(func(f *Facts) { f.Lost = &Loss{NamespaceUID: "older", Reason: "lost"} }), Live, ""},
@@ -143,5 +151,38 @@ func TestNextHead(t *testing.T) {
 	}
 	if got := Next(&Preview{Key: key, Phase: Live, HeadSHA: sha1, ResetSpent: true, PullRequest: pull(1)}, key, Facts{PullRequest: &pr}, time.Now()); got.ResetSpent {
 		t.Error("a reset label that was taken off is still spent")
+	}
+}
+
+// TestNextAsOf: what the forge's clock said is kept from the emission on, and
+// made up for where an earlier version did not.
+func TestNextAsOf(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	key := Key{Number: 1}
+	changed := func(at time.Time) *forge.PullRequest {
+		p := pull(1)
+		p.UpdatedAt = at
+		return &p
+	}
+	asOf := now.Add(-3 * time.Hour)
+	facts := Facts{
+		PullRequest: changed(asOf), HeadSHA: sha1, Consent: Consent{By: "maintainer"}, Space: Space{UID: "ns", HookUID: "sa"},
+	}
+	p := Next(nil, key, facts, now)
+	if p.Phase != Live || !p.EmittedAsOf.Equal(asOf) {
+		t.Fatalf("%s (%s), emitted as of %s", p.Phase, p.Reason, p.EmittedAsOf)
+	}
+	facts.PullRequest = changed(now)
+	if p = Next(p, key, facts, now); !p.EmittedAsOf.Equal(asOf) {
+		t.Errorf("a later change made it as of %s", p.EmittedAsOf)
+	}
+	old := &Preview{Key: key, Phase: Live, HeadSHA: sha1, EmittedAt: now, PullRequest: pull(1)}
+	if p = Next(old, key, facts, now); !p.EmittedAsOf.Equal(now) {
+		t.Errorf("one of an earlier version is as of %s", p.EmittedAsOf)
+	}
+	facts.PullRequest = changed(time.Time{})
+	if p = Next(old, key, facts, now); !p.EmittedAsOf.IsZero() {
+		t.Errorf("without an answer of the forge it is as of %s", p.EmittedAsOf)
 	}
 }

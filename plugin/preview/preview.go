@@ -66,4 +66,9 @@ type Preview struct {
 	HeadSeenAt time.Time `json:"headSeenAt,omitzero"`
 	EmittedAt  time.Time `json:"emittedAt,omitzero"`
 	EndedAt    time.Time `json:"endedAt,omitzero"`
+	// EmittedAsOf is the forge's clock at the emission: the pull request's last
+	// change that was known then. A closing is compared with this and not with
+	// EmittedAt, because the two clocks differ. State of earlier versions lacks
+	// it until the pull request is seen again.
+	EmittedAsOf time.Time `json:"emittedAsOf,omitzero"`
 }

@@ -316,6 +316,38 @@ func TestHint(t *testing.T) {
 	})
 }
 
+// TestClosedBetweenLooks: a closing that only a webhook tells of is judged by
+// the forge's clock, however far that is from ours, after a restart too.
+func TestClosedBetweenLooks(t *testing.T) {
+	t.Parallel()
+	for _, ahead := range []time.Duration{-2 * time.Hour, 2 * time.Hour} {
+		t.Run(ahead.String(), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, newHost())
+			opened := w.now.Add(ahead)
+			w.host.set(pull(1, func(p *forge.PullRequest) { p.UpdatedAt = opened }))
+			w.mustRound()
+			w.restart()
+			w.mustRound()
+			w.Trigger("gitea", "acme/shop", 1, opened.Add(-time.Minute))
+			if err := w.quickRound(); err != nil {
+				t.Fatal(err)
+			}
+			if p, _ := w.preview(1); p.Phase != Live {
+				t.Fatalf("a closing from before ended it: %s", p.Reason)
+			}
+			w.host.set(pull(1, func(p *forge.PullRequest) { p.UpdatedAt = opened.Add(2 * time.Minute) }))
+			w.Trigger("gitea", "acme/shop", 1, opened.Add(time.Minute))
+			if err := w.quickRound(); err != nil {
+				t.Fatal(err)
+			}
+			if p, _ := w.preview(1); p.Phase != Ending || p.Reason != reasonReopened {
+				t.Errorf("%s: %s", p.Phase, p.Reason)
+			}
+		})
+	}
+}
+
 func TestStaleIsNoAnswer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, newHost(pull(1)))
@@ -502,7 +534,7 @@ func TestHeldBack(t *testing.T) {
 		},
 		{
 			"forge does not say who labelled", func(w *world) { w.host.askErr = errDown }, func(w *world) { w.host.askErr = nil },
-			"could not be asked who set the label", forge.Failure, false,
+			"could not be asked who set the label", forge.Pending, false,
 		},
 		{
 			"namespace of somebody else", func(w *world) {

@@ -14,13 +14,14 @@ import (
 // statusContext names our commit status; one per ApplicationSet.
 func statusContext(applicationSet string) string { return "seedling/" + applicationSet }
 
-// status is what is said of a preview on its pull request.
-func status(p *Preview, in Input) forge.Status {
+// status is what is said of a preview on its pull request. Held back for good,
+// until somebody does something, is a failure; what is tried again is pending.
+func status(p *Preview, in Input, asked Consent) forge.Status {
 	s := forge.Status{Context: statusContext(p.ApplicationSet), State: forge.Pending}
 	switch p.Phase {
 	case Held:
 		s.Description = "Held back: " + p.Reason
-		if p.PullRequest.Fork || p.ConsentBy == "" {
+		if p.PullRequest.Fork || p.ConsentBy == "" && asked.Missing != "" && !asked.Unanswered {
 			s.State = forge.Failure
 		}
 	case Live:
@@ -73,7 +74,7 @@ func (r *Reconciler) tell(ctx context.Context, repo *repository, f forge.Forge, 
 		if p == nil || !commit.MatchString(p.PullRequest.HeadSHA) || it.facts.PullRequest == nil {
 			continue
 		}
-		s := status(p, it.in)
+		s := status(p, it.in, it.facts.Consent)
 		text := digest(p.PullRequest.HeadSHA, string(s.State), s.Description, s.URL)[:16]
 		mu.Lock()
 		said := repo.said[p.Namespace] == text
