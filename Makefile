@@ -44,6 +44,7 @@ test: lint test-unit test-e2e ## Run every check: linters, unit tests, and a rea
 .PHONY: test-unit
 test-unit: ## Run the tests that need no cluster; some start a Postgres in Docker
 	@.ci/ensure-host test
+	@go run ./e2e/cmd/cluster image seed-postgres
 	go test -vet=off $(unit:%=./%/...)
 
 .PHONY: test-e2e

@@ -59,7 +59,12 @@ func buildImage(ctx context.Context, name string, log *slog.Logger) (string, err
 		return "", err
 	}
 	ref, parts, err := imageRef(ctx, repo, name, log)
-	if err != nil || imageExists(ctx, ref) {
+	if err != nil {
+		return "", err
+	}
+	dev := registry + name + ":dev" // what the kustomize bases name
+	if imageExists(ctx, ref) {
+		_, err := docker(ctx, "tag", ref, dev)
 		return ref, err
 	}
 	dir, err := cacheDir("images")
@@ -83,9 +88,8 @@ func buildImage(ctx context.Context, name string, log *slog.Logger) (string, err
 		return "", fmt.Errorf("build image %s: %w", name, err)
 	}
 	defer os.RemoveAll(staged)
-	// The host's network lets apt reach what the host reaches; tag dev is what
-	// the kustomize bases name.
-	if _, err := docker(ctx, "build", "--network", "host", "--tag", ref, "--tag", registry+name+":dev", staged); err != nil {
+	// The host's network lets apt reach what the host reaches.
+	if _, err := docker(ctx, "build", "--network", "host", "--tag", ref, "--tag", dev, staged); err != nil {
 		return "", fmt.Errorf("build image %s: %w", name, err)
 	}
 	return ref, nil
