@@ -116,10 +116,10 @@ func TestFailingImportLeavesTheOldSeed(t *testing.T) {
 	if _, ok := errors.AsType[*platform.SyncError](err); !ok {
 		t.Fatalf("a policy that leaves out users.phone gave %v, not a failed sync", err)
 	}
-	message, err := world.JobMessage(ctx, platform.Seed, "seed-import")
+	code, message, err := world.JobFailure(ctx, platform.Seed, "seed-import")
 	must(t, err)
-	if !strings.Contains(message, "public.users") || !strings.Contains(message, "phone") {
-		t.Errorf("the Job does not name the uncovered column: %q", message)
+	if code != 2 || !strings.Contains(message, "public.users") || !strings.Contains(message, "phone") {
+		t.Errorf("the Job ended with %d and does not name the uncovered column: %q", code, message)
 	}
 
 	if now := query(ctx, t, platform.Seed, marker); fmt.Sprint(now) != fmt.Sprint(before) {

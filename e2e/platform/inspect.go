@@ -16,11 +16,12 @@ import (
 	"github.com/seedling-dev/seedling/e2e/shop"
 )
 
-// JobMessage is the last words of the newest failed pod of a Job.
-func (p *Platform) JobMessage(ctx context.Context, namespace, job string) (string, error) {
+// JobFailure is how the newest failed pod of a Job ended: its exit code and its
+// last words.
+func (p *Platform) JobFailure(ctx context.Context, namespace, job string) (code int32, message string, err error) {
 	var pods corev1.PodList
 	if err := p.Kube.List(ctx, &pods, client.InNamespace(namespace), client.MatchingLabels{"batch.kubernetes.io/job-name": job}); err != nil {
-		return "", fmt.Errorf("list the pods of Job %s/%s: %w", namespace, job, err)
+		return 0, "", fmt.Errorf("list the pods of Job %s/%s: %w", namespace, job, err)
 	}
 	slices.SortFunc(pods.Items, func(a, b corev1.Pod) int {
 		return cmp.Compare(b.CreationTimestamp.UnixNano(), a.CreationTimestamp.UnixNano())
@@ -28,11 +29,11 @@ func (p *Platform) JobMessage(ctx context.Context, namespace, job string) (strin
 	for _, pod := range pods.Items {
 		for _, c := range pod.Status.ContainerStatuses {
 			if t := c.State.Terminated; t != nil && t.ExitCode != 0 {
-				return t.Message, nil
+				return t.ExitCode, t.Message, nil
 			}
 		}
 	}
-	return "", fmt.Errorf("no pod of Job %s/%s has failed", namespace, job)
+	return 0, "", fmt.Errorf("no pod of Job %s/%s has failed", namespace, job)
 }
 
 // Password is the one in the Secret of a namespace's Postgres.
