@@ -334,6 +334,29 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// What came with a dump runs in no session of the script: they are a
+// superuser's.
+func TestLoginTriggerDoesNotRun(t *testing.T) {
+	t.Parallel()
+	v := imported(t)
+	s := v.serve()
+	for _, database := range []string{"postgres", "app"} {
+		s.sql(database, "CREATE FUNCTION public.trap() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'trap'; END $$;"+
+			" CREATE EVENT TRIGGER trap ON login EXECUTE FUNCTION public.trap()")
+	}
+	s.kill()
+	for _, verb := range [][]string{{"POSTGRES_PASSWORD=p", "open"}, {"POSTGRES_PASSWORD=p", "init"}} {
+		if out, code := v.run(verb[:1], verb[1]); code != 0 {
+			t.Errorf("%s: exit code %d: %s", verb[1], code, out)
+		}
+	}
+	// The refusal of a database that is not there asks database postgres.
+	out, code := v.run([]string{"POSTGRES_PASSWORD=p", "POSTGRES_DATABASE=none"}, "open")
+	if code != 2 || !strings.Contains(lastLine(out), "no database none") {
+		t.Errorf("open without the database: exit code %d: %s", code, out)
+	}
+}
+
 func TestRowsStayOutOfTheLog(t *testing.T) {
 	t.Parallel()
 	v := imported(t)
