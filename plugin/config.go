@@ -41,7 +41,7 @@ type Config struct {
 	Seeds  []preview.Seed `json:"seeds,omitempty"`
 	Guards preview.Guards `json:"guards"`
 	// BrokerLabels are the labels of the plugin's own pods, for the previews'
-	// NetworkPolicy.
+	// NetworkPolicy; app.kubernetes.io/name: plugin where it is empty.
 	BrokerLabels map[string]string `json:"brokerLabels"`
 
 	Listen Listen `json:"listen"`
@@ -65,7 +65,6 @@ func defaults() Config {
 		TokenFile:          "/etc/seedling/token/token",
 		PreviousTokenFile:  "/etc/seedling/token/token-previous",
 		Guards:             preview.DefaultGuards(),
-		BrokerLabels:       map[string]string{"app.kubernetes.io/name": "plugin"},
 		Listen:             Listen{Generator: ":8080", Broker: ":8081", Webhook: ":8082", Health: ":8083"},
 	}
 }
@@ -81,9 +80,15 @@ func readConfig(path string, getenv func(string) string) (*Config, error) {
 	}
 	c := defaults()
 	c.Namespace = cmp.Or(getenv("POD_NAMESPACE"), c.Namespace)
-	// What is not set in a map keeps its default.
+	// What is not set in a map keeps its default: a quota's limits are single
+	// settings.
 	if err := yaml.UnmarshalStrict(b, &c); err != nil {
 		return nil, fmt.Errorf("read the configuration %s: %w", path, err)
+	}
+	// A selector's labels are one setting: the default beside others would
+	// select nothing.
+	if len(c.BrokerLabels) == 0 {
+		c.BrokerLabels = map[string]string{"app.kubernetes.io/name": "plugin"}
 	}
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("configuration %s:\n%w", path, err)
@@ -151,9 +156,6 @@ func (c *Config) validate() error {
 		if _, _, err := net.ParseCIDR(block); err != nil {
 			bad("guards.dnsAddresses: %q is no block of addresses such as 169.254.20.10/32", block)
 		}
-	}
-	if len(c.BrokerLabels) == 0 {
-		bad("brokerLabels: name the labels of the plugin's pods, or previews may reach every pod beside it")
 	}
 	for field, address := range map[string]string{
 		"generator": c.Listen.Generator, "broker": c.Listen.Broker, "webhook": c.Listen.Webhook, "health": c.Listen.Health,

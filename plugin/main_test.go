@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func write(t *testing.T, dir, name, content string) string {
@@ -90,6 +92,30 @@ listen: {broker: "8081"}
 				t.Errorf("it says: %s%s", s, stdout.String())
 			}
 		})
+	}
+}
+
+// TestBrokerLabels: they are taken as they are, and the default stands in for
+// none.
+func TestBrokerLabels(t *testing.T) {
+	t.Parallel()
+	standard := map[string]string{"app.kubernetes.io/name": "plugin"}
+	for text, want := range map[string]map[string]string{
+		"":                               standard,
+		"brokerLabels: {}":               standard,
+		"brokerLabels:":                  standard,
+		"brokerLabels: {app: seedling}":  {"app": "seedling"},
+		"guards: {quota: {pods: \"30\"}}": standard,
+	} {
+		path := write(t, t.TempDir(), "config.yaml", fmt.Sprintf(goodConfig, "https://git.example.com", "token")+text)
+		c, err := readConfig(path, func(string) string { return "" })
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		if diff := cmp.Diff(want, c.BrokerLabels); diff != "" {
+			t.Errorf("%q: %s", text, diff)
+		}
 	}
 }
 
