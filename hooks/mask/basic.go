@@ -136,7 +136,7 @@ func (t *target) literal(v scalar) ([]byte, error) {
 		if !ok {
 			return bad("a number")
 		}
-		if t.kind == kindNumeric && t.column.Precision > 0 && !d.special && d.intDigits() > t.column.Precision-t.column.Scale {
+		if t.kind == kindNumeric && t.column.Precision > 0 && !d.special && d.intDigits() > max(0, t.column.Precision-t.column.Scale) {
 			return bad(fmt.Sprintf("within numeric(%d,%d)", t.column.Precision, t.column.Scale))
 		}
 	case kindUUID:

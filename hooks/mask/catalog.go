@@ -45,6 +45,9 @@ type Catalog struct {
 	Tables []Table
 	// LargeObjects says that the dump carries large objects.
 	LargeObjects bool
+	// FoldsASCII says that lower() of the database changes A to Z only, as in
+	// the C locale.
+	FoldsASCII bool
 }
 
 // Table is one table of the catalog.

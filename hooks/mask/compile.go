@@ -17,7 +17,7 @@ func Compile(p *Policy, k Key, c Catalog) (*Plan, error) {
 	if !k.Valid() {
 		return nil, errors.New("compile the policy: there is no key")
 	}
-	x := &compiler{policy: p, key: k, tables: map[Name]*tableState{}, plan: &Plan{
+	x := &compiler{policy: p, key: k, ascii: c.FoldsASCII, tables: map[Name]*tableState{}, plan: &Plan{
 		byName: map[Name]*TablePlan{}, largeObjects: p.largeObjects == "keep",
 	}}
 	x.index(c)
@@ -42,6 +42,7 @@ func Compile(p *Policy, k Key, c Catalog) (*Plan, error) {
 type compiler struct {
 	policy    *Policy
 	key       Key
+	ascii     bool // the database folds A to Z only
 	plan      *Plan
 	order     []*tableState
 	tables    map[Name]*tableState
@@ -534,7 +535,7 @@ func (x *compiler) groups() {
 		for _, c := range t.columns {
 			g := c.find()
 			if g.info == nil {
-				g.info = &groupInfo{}
+				g.info = &groupInfo{eq: equality{ascii: x.ascii}}
 			}
 			g.info.add(c)
 		}
@@ -624,7 +625,7 @@ func (x *compiler) build() {
 				x.fail("%s: masker %s does not take %s, it takes %s", c.name, c.rule.name, c.Type, c.rule.types())
 				continue
 			}
-			tf, tr, err := c.rule.build(x.target(c), c.rule)
+			tf, tr, err := c.rule.construct(x.target(c))
 			if err != nil {
 				x.fail("%s: masker %s: %w", c.name, c.rule.name, err)
 				continue

@@ -137,7 +137,7 @@ func (d *drafter) takes(c *columnState, text string) bool {
 	if r == nil || len(p.errs) > 0 || !r.accepts(c.kind()) {
 		return false
 	}
-	tf, tr, err := r.build(d.target(c), r)
+	tf, tr, err := r.construct(d.target(c))
 	if err != nil {
 		return false
 	}

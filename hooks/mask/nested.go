@@ -187,6 +187,7 @@ func appendQuoted(dst, v []byte) []byte {
 func buildArray(t *target, r *rule) (transform, traits, error) {
 	of := r.rule("of")
 	sub := t.at("element", t.column.elementKind())
+	sub.inside = false // elements have all the bounds of their type
 	tf, et, err := sub.buildRule(of)
 	if err != nil {
 		return nil, traits{}, fmt.Errorf("elements: %w", err)

@@ -48,6 +48,9 @@ var numberMaskers = []*masker{
 			malformed,
 		},
 		build: func(t *target, r *rule) (transform, traits, error) {
+			if c := t.column; t.kind == kindNumeric && !t.inside && c.Precision > 0 && c.Precision <= c.Scale {
+				return nil, traits{}, errors.New("the column takes no coordinates: its scale is its precision or more")
+			}
 			m := &latlong{t.keyed("latlong"), t.stream("latlong"), r.int("decimals")}
 			tf, err := t.lenient(m, r)
 			return tf, traits{clean: true, kept: []string{"leading digits"}}, err
@@ -64,6 +67,26 @@ type decimal struct {
 	fraction  []byte
 	exponent  []byte
 	signBytes int
+}
+
+// power is the exponent's value, within what floating-point numbers have.
+func (d *decimal) power() int {
+	if len(d.exponent) == 0 {
+		return 0
+	}
+	e, neg := d.exponent[1:], false
+	if e[0] == '-' || e[0] == '+' {
+		neg = e[0] == '-'
+		e = e[1:]
+	}
+	n := 0
+	for _, c := range e {
+		n = min(n*10+int(c-'0'), 1000)
+	}
+	if neg {
+		return -n
+	}
+	return n
 }
 
 // intDigits counts the digits before the point, without leading zeros.
@@ -121,8 +144,9 @@ type noise struct {
 	percent uint64
 	amount  []byte // digits, with amountScale of them behind the point
 	scale   int
-	max     uint64 // largest magnitude of an integer type, 0: none
-	digits  int    // most digits before the point of a numeric, 0: any
+	max     uint64  // largest magnitude of an integer type, 0: none
+	digits  int     // most digits before the point of a numeric, 0: any
+	float   float64 // largest magnitude of a floating-point type, 0: none
 	length  int
 }
 
@@ -153,11 +177,12 @@ func (m *noise) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	}
 	rest := len(all) - end
 	t := m.tag(s, value)
-	limit := m.limit(mant, len(d.fraction)-rest)
+	power := d.power()
+	limit := m.limit(mant, len(d.fraction)-rest-power)
 	delta, _ := bits.Mul64(t.hi, limit)
 	delta++
-	down := t.lo&1 == 0 && delta <= mant
-	if !down && !m.fits(mant+delta, rest, len(d.fraction)) {
+	down := t.lo&1 == 0 && delta < mant // never to zero: a domain may want a sign
+	if !down && !m.fits(mant+delta, rest, len(d.fraction), power) {
 		down = true
 		delta = min(delta, mant)
 	}
@@ -218,7 +243,11 @@ func (m *noise) limit(mant uint64, scale int) uint64 {
 }
 
 // fits reports whether a magnitude fits the column's type.
-func (m *noise) fits(mant uint64, rest, fraction int) bool {
+func (m *noise) fits(mant uint64, rest, fraction, power int) bool {
+	if m.float > 0 {
+		// In two steps, for neither power may overflow alone.
+		return float64(mant+1)*math.Pow10(rest-fraction)*math.Pow10(power) < m.float
+	}
 	if m.max > 0 && fraction == 0 {
 		for range rest {
 			hi, lo := bits.Mul64(mant, 10)
@@ -254,6 +283,12 @@ func buildNoise(t *target, r *rule) (transform, traits, error) {
 	if !t.inside {
 		if t.kind == kindInt {
 			m.max = 1<<(intBits(t.column.BaseType)-1) - 1
+		}
+		if t.kind == kindFloat {
+			m.float = math.MaxFloat64
+			if t.column.BaseType == "float4" {
+				m.float = math.MaxFloat32
+			}
 		}
 		if c := t.column; t.kind == kindNumeric && c.Precision > 0 {
 			m.digits = c.Precision - c.Scale

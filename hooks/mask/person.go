@@ -507,7 +507,7 @@ func buildPhone(t *target, r *rule) (transform, traits, error) {
 	if t.length > 0 && t.length < 16 {
 		return nil, traits{}, t.tooLong("phone with `unique: true`", 16)
 	}
-	tr.injective = t.eq == equality{}
+	tr.injective = !t.eq.fold && !t.eq.trim
 	p.digits = make([]permutation, 19)
 	n := uint64(1)
 	for i := range p.digits {

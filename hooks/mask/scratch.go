@@ -73,8 +73,9 @@ func (r reason) Error() string { return string(r) }
 
 // equality says which differences between values do not count.
 type equality struct {
-	fold bool // upper and lower case
-	trim bool // trailing spaces, in char(n)
+	fold  bool // upper and lower case
+	ascii bool // of A to Z only
+	trim  bool // trailing spaces, in char(n)
 }
 
 // canonical returns value in the form that stands for its class. The result
@@ -100,8 +101,8 @@ func (e equality) canonical(buf *[]byte, value []byte) []byte {
 			continue
 		}
 		r, n := utf8.DecodeRune(value[i:])
-		if r == utf8.RuneError && n == 1 {
-			out = append(out, c)
+		if e.ascii || r == utf8.RuneError && n == 1 {
+			out = append(out, value[i:i+n]...)
 		} else {
 			out = utf8.AppendRune(out, unicode.ToLower(r))
 		}
@@ -119,7 +120,7 @@ type keyed struct {
 }
 
 func (k *keyed) tag(s *scratch, value []byte) tag {
-	if k.eq == (equality{}) {
+	if !k.eq.fold && !k.eq.trim {
 		return k.prf.sum(s, value)
 	}
 	buf := s.buf()

@@ -79,7 +79,17 @@ func (t *target) buildRule(r *rule) (transform, traits, error) {
 		}
 		t = linked
 	}
-	return r.build(t, r)
+	return r.construct(t)
+}
+
+// construct builds the transform of r for t.
+func (r *rule) construct(t *target) (transform, traits, error) {
+	tf, tr, err := r.build(t, r)
+	if r.text("malformed") == "text" {
+		// What the masker cannot read keeps its signs.
+		tr.clean, tr.shaped = false, tr.clean || tr.shaped
+	}
+	return tf, tr, err
 }
 
 // tooLong says that a masker's output does not fit the column.

@@ -165,14 +165,23 @@ func distinctParts(parts []part, u *Unique) string {
 		case c.Nondeterministic:
 			return refuse("its collation is not deterministic, and masker " + c.rule.name + " cannot promise masks that it tells apart: keep the column, or mask it with null")
 		}
-		eq := c.find().info.eq
-		eq.fold = eq.fold || c.rule.flag("fold")
-		if eq.fold && c.BaseType != "citext" && !p.folded {
-			return refuse("upper and lower case get the same mask (fold, or a citext column it is joined with), but the index tells them apart")
+		if why := p.coarser(); why != "" {
+			return refuse(why)
 		}
-		if eq.trim && c.BaseType != "bpchar" {
-			return refuse("it is joined with a char(n) column, where trailing spaces do not count, but the index counts them")
-		}
+	}
+	return ""
+}
+
+// coarser returns a sentence when values that the index tells apart get the
+// same mask all the same.
+func (p part) coarser() string {
+	c := p.column
+	eq := c.find().info.eq
+	switch {
+	case (eq.fold || c.rule.flag("fold")) && c.BaseType != "citext" && !p.folded:
+		return "upper and lower case get the same mask (fold, or a citext column it is joined with), but the index tells them apart"
+	case eq.trim && c.BaseType != "bpchar":
+		return "it is joined with a char(n) column, where trailing spaces do not count, but the index counts them"
 	}
 	return ""
 }
@@ -224,7 +233,7 @@ func (u *Unique) judgeExclusion(parts []part) string {
 		// an operator's place is not known: all must be = then.
 		equality := i < len(u.Exclusion) && u.Exclusion[i] == "=" && len(u.Expressions) == 0 ||
 			!slices.ContainsFunc(u.Exclusion, func(op string) bool { return op != "=" })
-		if equality && c.traits.injective {
+		if equality && c.traits.injective && !c.Nondeterministic && p.coarser() == "" {
 			continue
 		}
 		return fmt.Sprintf("%s compares %s, whose masker %s may make rows collide: keep the column, or mask it with null", u.describe(), QuoteIdent(c.Name), c.maskName())

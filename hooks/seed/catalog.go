@@ -36,6 +36,10 @@ func readCatalog(ctx context.Context, conn *pgx.Conn, withData map[mask.Name]boo
 			return mask.Catalog{}, fmt.Errorf("read the catalog's %s: %w", part.what, redact(err))
 		}
 	}
+	err := conn.QueryRow(ctx, `SELECT lower(U&'\00C9') = U&'\00C9'`).Scan(&r.out.FoldsASCII)
+	if err != nil {
+		return mask.Catalog{}, fmt.Errorf("read the catalog's locale: %w", redact(err))
+	}
 	return r.out, nil
 }
 
