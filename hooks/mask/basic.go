@@ -35,7 +35,7 @@ var basicMaskers = []*masker{
 		},
 		build: func(t *target, r *rule) (transform, traits, error) {
 			v, err := t.literal(r.scalar())
-			return constant(v), traits{}, err
+			return constant(v), traits{told: true}, err
 		},
 	},
 	{
@@ -229,20 +229,20 @@ func buildChoice(t *target, r *rule) (transform, traits, error) {
 func buildCredential(t *target, r *rule) (transform, traits, error) {
 	if r.has("value") {
 		v, err := t.literal(r.scalar())
-		return constant(v), traits{}, err
+		return constant(v), traits{told: true}, err
 	}
 	if !t.notNull {
 		return nullAll{}, traits{null: true}, nil
 	}
 	switch t.kind {
 	case kindBytea:
-		return constant(`\x`), traits{}, nil
+		return constant(`\x`), traits{told: true}, nil
 	case kindJSON:
-		return constant(`{}`), traits{}, nil
+		return constant(`{}`), traits{told: true}, nil
 	case kindArray:
-		return constant(`{}`), traits{}, nil
+		return constant(`{}`), traits{told: true}, nil
 	}
-	return constant("!"), traits{clean: true}, nil
+	return constant("!"), traits{clean: true, told: true}, nil
 }
 
 type hash struct {

@@ -18,7 +18,7 @@ func Compile(p *Policy, k Key, c Catalog) (*Plan, error) {
 		return nil, errors.New("compile the policy: there is no key")
 	}
 	x := &compiler{policy: p, key: k, ascii: c.FoldsASCII, tables: map[Name]*tableState{}, plan: &Plan{
-		byName: map[Name]*TablePlan{}, largeObjects: p.largeObjects == "keep",
+		byName: map[Name]*TablePlan{}, largeObjects: p.largeObjects == "keep", minDistinct: p.MinDistinct,
 	}}
 	x.index(c)
 	x.references()
@@ -123,6 +123,13 @@ func (x *compiler) index(c Catalog) {
 				t.parents = append(t.parents, parent)
 			}
 		}
+	}
+	for _, t := range x.order {
+		root := t
+		for hops := 0; len(root.parents) > 0 && hops < 64; hops++ {
+			root = root.parents[0]
+		}
+		t.plan.root = root.name
 	}
 }
 

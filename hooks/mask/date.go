@@ -25,7 +25,7 @@ var dateMaskers = []*masker{
 		options: []option{malformed},
 		build: func(t *target, r *rule) (transform, traits, error) {
 			tf, err := t.lenient(yearOnly{}, r)
-			return tf, traits{clean: true, kept: []string{"year"}}, err
+			return tf, traits{clean: true, told: true, kept: []string{"year"}}, err
 		},
 	},
 }

@@ -121,6 +121,10 @@ func TestSchemaAgreesWithParser(t *testing.T) {
 		"version: 1\naccept: [{object: a, sha256: b}]\n":                                false,
 		"version: 1\naccept: [{object: a, sha256: " + strings.Repeat("0a", 32) + "}]\n": true,
 		"version: 1\nlinks: {l: [a.b.c]}\nroles: {a: b}\ntypes: {boolean: keep}\n":      true,
+		"version: 1\nmin_distinct: 0\n":                                                 true,
+		"version: 1\nmin_distinct: -1\n":                                                false,
+		"version: 1\nmin_distinct: 201\n":                                               false,
+		"version: 1\nmin_distinct: many\n":                                              false,
 		"version: 1\nlinks: {l: a.b.c}\n":                                               false,
 		"version: 1\ntypes: {boolean: nope}\n":                                          false,
 	}

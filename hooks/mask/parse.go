@@ -29,7 +29,7 @@ func ParsePolicy(content []byte) (*Policy, error) {
 		return nil, errors.New("the policy holds more than one YAML document")
 	}
 	p := &parser{policy: &Policy{
-		Roles: map[string]string{}, links: map[string][]link{}, types: map[string]*rule{},
+		Roles: map[string]string{}, links: map[string][]link{}, types: map[string]*rule{}, MinDistinct: defaultMinDistinct,
 	}}
 	if len(doc.Content) == 0 {
 		return nil, errors.New("the policy is empty: write at least `version: 1` and `tables:`")
@@ -119,7 +119,7 @@ func (p *parser) str(n *yaml.Node, what string) (string, bool) {
 	return n.Value, true
 }
 
-var topFields = []string{"version", "roles", "links", "tables", "types", "large_objects", "comments", "accept"}
+var topFields = []string{"version", "roles", "links", "tables", "types", "large_objects", "comments", "min_distinct", "accept"}
 
 func (p *parser) top(n *yaml.Node) {
 	n = deref(n)
@@ -161,6 +161,12 @@ func (p *parser) top(n *yaml.Node) {
 			default:
 				p.fail(v, "comments must be keep or drop")
 			}
+		case "min_distinct":
+			n, err := strconv.Atoi(v.Value)
+			if v.Kind != yaml.ScalarNode || err != nil || n < 0 || n > maxMinDistinct {
+				p.fail(v, "min_distinct must be a whole number from 0 to %d", maxMinDistinct)
+			}
+			p.policy.MinDistinct = n
 		case "accept":
 			p.accept(v)
 		default:

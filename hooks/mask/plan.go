@@ -17,6 +17,7 @@ type Plan struct {
 	kept         []string
 	sequences    []MaskedSequence
 	largeObjects bool
+	minDistinct  int
 }
 
 // Table returns the plan of one table, or nil when the catalog has none of
@@ -58,6 +59,7 @@ type TablePlan struct {
 	Columns  []ColumnPlan
 
 	filters []*filter
+	root    Name // of a partition or inheritance child, else its own
 }
 
 // ColumnPlan says what happens to one column.
@@ -99,7 +101,7 @@ func (t *TablePlan) Bind(columns []string) (*Layout, error) {
 			return nil, fmt.Errorf("bind %s: column %s has no rule (%s)", Name{t.Schema, t.Name}, QuoteIdent(name), c.Why)
 		}
 		b := &l.columns[i]
-		*b = boundColumn{name: name, masker: c.Masker, tf: c.tf, clean: c.traits.clean, shaped: c.traits.shaped, null: c.traits.null, entity: -1}
+		*b = boundColumn{name: name, masker: c.Masker, tf: c.tf, clean: c.traits.clean, shaped: c.traits.shaped, null: c.traits.null, guessable: c.traits.guessable(), entity: -1}
 		if c.traits.keep {
 			b.tf = nil
 			continue

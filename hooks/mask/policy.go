@@ -16,6 +16,10 @@ type Policy struct {
 	Accept []Accept
 	// Comments says that comments of the dump are restored.
 	Comments bool
+	// MinDistinct is how many distinct originals a masked column must have in
+	// the sample not to be warned about; 0 never warns. It changes no row, and
+	// so is not in the digest.
+	MinDistinct int
 
 	largeObjects string            // "", "keep" or "none"
 	links        map[string][]link // by name

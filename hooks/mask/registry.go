@@ -161,6 +161,9 @@ type traits struct {
 	within string
 	// null says that every mask is NULL.
 	null bool
+	// told says that what masks tell of their values does not depend on how
+	// frequent they are: nothing, or something in the open, such as a year.
+	told bool
 	// clean says that masks hold no byte that COPY text must escape.
 	clean bool
 	// shaped says that masks hold such bytes only where their originals do.
@@ -172,6 +175,9 @@ type traits struct {
 	// sentence on uniqueness, for the refusal: what to do instead.
 	remedy string
 }
+
+// guessable says that whoever knows how frequent a value is can find its mask.
+func (t *traits) guessable() bool { return !t.keep && !t.null && !t.told && t.entity == "" }
 
 // maskerList is the registry in the order of the documentation.
 var maskerList = slices.Concat(basicMaskers, personMaskers, textMaskers, placeMaskers, networkMaskers, numberMaskers, dateMaskers, moneyMaskers, nestedMaskers)

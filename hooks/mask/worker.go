@@ -25,7 +25,8 @@ type boundColumn struct {
 	clean        bool      // masks need no escaping
 	shaped       bool      // nor do masks of values that needed none
 	null         bool
-	entity       int // column that tf also reads, -1: none
+	guessable    bool // equal values have equal masks
+	entity       int  // column that tf also reads, -1: none
 }
 
 type boundFilter struct {

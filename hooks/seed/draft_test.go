@@ -39,5 +39,14 @@ func TestDraft(t *testing.T) {
 	if _, err := seed.Plan(t.Context(), o, true); err != nil {
 		t.Errorf("plan under the draft: %v\n%s", err, draft)
 	}
+
+	// A plan that looks at rows warns of masks that frequency gives away.
+	report, err := seed.Plan(t.Context(), options(t, s, file, shopPolicy), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(report.Warnings, "\n"); !strings.Contains(got, "public.carts.note: the sample's 100 rows hold 1 value, fewer than min_distinct (20)") || strings.Contains(got, "public.users.email") {
+		t.Errorf("warnings:\n%s", got)
+	}
 	nothingLeft(t, s)
 }

@@ -123,6 +123,7 @@ func (r *run) sample(ctx context.Context, database string) error {
 	if err := r.disarm(ctx, database); err != nil {
 		return fmt.Errorf("try a sample: %w", err)
 	}
+	census := r.plan.NewCensus()
 	var text, stored atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
 	entries := make(chan int)
@@ -155,7 +156,7 @@ func (r *run) sample(ctx context.Context, database string) error {
 				if !l.plan.Rows || !l.entry.HasData {
 					continue
 				}
-				n, err := r.sampleTable(ctx, conn, l)
+				n, err := r.sampleTable(ctx, conn, l, census)
 				if err != nil {
 					return err
 				}
@@ -167,6 +168,9 @@ func (r *run) sample(ctx context.Context, database string) error {
 	}
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("try a sample: %w", err)
+	}
+	for _, w := range census.Warnings() {
+		r.warn(w)
 	}
 	r.sampled.text, r.sampled.stored = text.Load(), stored.Load()
 	return nil
@@ -201,7 +205,7 @@ func (r *run) disarm(ctx context.Context, database string) error {
 
 // sampleTable loads the first rows of a table; it returns the stored bytes
 // that they took.
-func (r *run) sampleTable(ctx context.Context, conn *pgx.Conn, l *tableLoad) (int64, error) {
+func (r *run) sampleTable(ctx context.Context, conn *pgx.Conn, l *tableLoad, census *mask.Census) (int64, error) {
 	data, err := r.dump.Data(ctx, l.entry)
 	if err != nil {
 		return 0, sourceError(err)
@@ -224,6 +228,7 @@ func (r *run) sampleTable(ctx context.Context, conn *pgx.Conn, l *tableLoad) (in
 	if len(b.data) == 0 {
 		return 0, nil
 	}
+	census.Add(l.layout, b.data)
 	used := data.(interface{ Stored() int64 }).Stored() * int64(len(b.data)) / int64(len(head))
 	blocks := make(chan *block, 1)
 	blocks <- b
