@@ -6,25 +6,55 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
+	"io"
 	"net"
-	"os"
-	"slices"
 	"strconv"
 	"time"
 
 	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/seedling-dev/seedling/plugin/forge"
 	"github.com/seedling-dev/seedling/plugin/server"
 )
 
 // checkTimeout bounds each thing that is looked at.
 const checkTimeout = 15 * time.Second
 
+// checked is what a check found.
+type checked struct {
+	out   io.Writer
+	wrong int
+	// final is true where a retry will not cure one of them.
+	final bool
+}
+
+func (c *checked) say(what, detail string, err error) {
+	if err == nil {
+		fmt.Fprintf(c.out, "ok    %s%s\n", what, detail)
+		return
+	}
+	fmt.Fprintf(c.out, "WRONG %s: %v\n", what, err)
+	c.wrong++
+	c.final = c.final || final(err)
+}
+
+func (c *checked) result() error {
+	if c.wrong == 0 {
+		return nil
+	}
+	err := fmt.Errorf("check: %d of the things above are wrong", c.wrong)
+	if c.final {
+		return misconfigured(err)
+	}
+	return err
+}
+
 // check validates the configuration and reaches everything in it. It changes
-// nothing.
+// nothing. What serve would not begin with is misconfigured here too, and so is
+// a credential that the other side refuses; what is only out of reach is not.
 func (c *command) check(ctx context.Context) error {
 	cfg, err := readConfig(c.config, c.getenv)
 	if err != nil {
@@ -35,46 +65,54 @@ func (c *command) check(ctx context.Context) error {
 	if err != nil {
 		return misconfigured(err)
 	}
-	var wrong []error
-	say := func(what, detail string, err error) {
-		if err != nil {
-			fmt.Fprintf(c.stdout, "WRONG %s: %v\n", what, err)
-			wrong = append(wrong, err)
-			return
-		}
-		fmt.Fprintf(c.stdout, "ok    %s%s\n", what, detail)
+	found := &checked{out: c.stdout}
+	err = server.Tokens{Current: cfg.TokenFile, Previous: cfg.PreviousTokenFile}.Check()
+	if err != nil {
+		err = misconfigured(err)
 	}
-	say("generator token", "", server.Tokens{Current: cfg.TokenFile, Previous: cfg.PreviousTokenFile}.Check())
-
-	for _, name := range slices.Sorted(maps.Keys(forges)) {
-		ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-		login, err := forges[name].Login(ctx)
-		cancel()
-		say("forge "+name, ": we are "+login, err)
-	}
+	found.say("generator token", "", err)
 	for _, f := range cfg.Forges {
+		login, err := "", checkSecret("credentialFile", f.CredentialFile)
+		if err == nil {
+			login, err = whoami(ctx, forges[f.Name])
+		}
+		found.say("forge "+f.Name, ": we are "+login, err)
 		if f.WebhookSecretFile == "" {
 			fmt.Fprintf(c.stdout, "note  forge %s has no webhookSecretFile: its webhooks are refused, changes are found by polling\n", f.Name)
 			continue
 		}
-		_, err := os.Stat(f.WebhookSecretFile)
-		say("webhook secret of forge "+f.Name, "", err)
+		found.say("webhook secret of forge "+f.Name, "", checkSecret("webhookSecretFile", f.WebhookSecretFile))
 	}
+	c.checkCluster(ctx, cfg, found)
+	return found.result()
+}
 
+// whoami asks a forge as whom we call it.
+func whoami(ctx context.Context, f forge.Forge) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	login, err := f.Login(ctx)
+	if errors.Is(err, forge.ErrCredential) {
+		err = misconfigured(err)
+	}
+	return login, err
+}
+
+func (c *command) checkCluster(ctx context.Context, cfg *Config, found *checked) {
 	rest, err := c.cluster()
 	if err != nil {
-		say("cluster", "", err)
-		return fmt.Errorf("check: %d of the things above are wrong", len(wrong))
+		found.say("cluster", "", misconfigured(err))
+		return
 	}
 	kube, err := client.New(rest, client.Options{Scheme: scheme()})
 	if err != nil {
-		say("cluster", "", err)
-		return fmt.Errorf("check: %d of the things above are wrong", len(wrong))
+		found.say("cluster", "", err)
+		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	location, err := available(ctx, kube, cfg.VeleroNamespace)
-	say("Velero's storage", ": "+location+" is Available", err)
+	found.say("Velero's storage", ": "+location+" is Available", refused(err))
 	var sets argov1alpha1.ApplicationSetList
 	err = kube.List(ctx, &sets, client.InNamespace(cfg.ArgoCDNamespace))
 	ours := 0
@@ -83,11 +121,15 @@ func (c *command) check(ctx context.Context) error {
 			ours++
 		}
 	}
-	say("ApplicationSets", fmt.Sprintf(": %d of %d name ConfigMap %s", ours, len(sets.Items), cfg.GeneratorConfigMap), err)
-	if len(wrong) > 0 {
-		return fmt.Errorf("check: %d of the things above are wrong", len(wrong))
+	found.say("ApplicationSets", fmt.Sprintf(": %d of %d name ConfigMap %s", ours, len(sets.Items), cfg.GeneratorConfigMap), refused(err))
+}
+
+// refused marks an error by which the cluster says that we may not.
+func refused(err error) error {
+	if apierrors.IsUnauthorized(err) || apierrors.IsForbidden(err) {
+		return misconfigured(err)
 	}
-	return nil
+	return err
 }
 
 func available(ctx context.Context, kube client.Client, namespace string) (string, error) {

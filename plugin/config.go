@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -166,6 +167,40 @@ func (c *Config) validate() error {
 	}
 	// Maps were walked: the order should not depend on that.
 	slices.SortFunc(wrong, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(wrong...)
+}
+
+// mounted are the folders where manifests/plugin mounts Secrets.
+var mounted = map[string]string{"/etc/seedling/token": "plugin-token", "/etc/seedling/forges": "plugin-forges"}
+
+// checkSecret says what is wrong with a file of a secret, and where that is put
+// right. The error is misconfigured: no retry fills a Secret.
+func checkSecret(field, path string) error {
+	err := forge.CheckSecret(path)
+	if err == nil {
+		return nil
+	}
+	dir, key := filepath.Split(path)
+	dir = filepath.Clean(dir)
+	secret := "the Secret that is mounted at " + dir
+	if name, ok := mounted[dir]; ok {
+		secret = "Secret " + name
+	}
+	return misconfigured(fmt.Errorf("%s: %w: give key %s of %s", field, err, key, secret))
+}
+
+// checkSecrets says what is wrong with the files of the forges' secrets. Who
+// began to serve without them would refuse every webhook, or list nothing, and
+// tell only its log.
+func (c *Config) checkSecrets() error {
+	var wrong []error
+	for i, f := range c.Forges {
+		field := fmt.Sprintf("forges[%d] (%s): ", i, f.Name)
+		wrong = append(wrong, checkSecret(field+"credentialFile", f.CredentialFile))
+		if f.WebhookSecretFile != "" {
+			wrong = append(wrong, checkSecret(field+"webhookSecretFile", f.WebhookSecretFile))
+		}
+	}
 	return errors.Join(wrong...)
 }
 

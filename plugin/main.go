@@ -14,7 +14,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 )
 
@@ -33,8 +32,19 @@ const usage = `plugin turns pull requests into previews.
 
 `
 
-// errMisconfigured marks an error that a retry will not cure.
-var errMisconfigured = errors.New("misconfigured")
+// misconfiguredError marks an error that a retry will not cure.
+type misconfiguredError struct{ error }
+
+func (e misconfiguredError) Unwrap() error { return e.error }
+
+// misconfigured marks err without changing its text.
+func misconfigured(err error) error { return misconfiguredError{err} }
+
+// final says whether err is marked.
+func final(err error) bool {
+	_, ok := errors.AsType[misconfiguredError](err)
+	return ok
+}
 
 // command is a subcommand with its own flags.
 type command struct {
@@ -51,17 +61,14 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	switch {
 	case err == nil || errors.Is(err, flag.ErrHelp):
 		return 0
-	case errors.Is(err, errMisconfigured):
-		fmt.Fprintln(stderr, "plugin:", strings.TrimSuffix(err.Error(), "\n"+errMisconfigured.Error()))
+	case final(err):
+		fmt.Fprintln(stderr, "plugin:", err)
 		return 2
 	default:
 		fmt.Fprintln(stderr, "plugin:", err)
 		return 1
 	}
 }
-
-// misconfigured marks err without changing its text.
-func misconfigured(err error) error { return errors.Join(err, errMisconfigured) }
 
 func execute(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
 	if len(args) == 0 || args[0] == "-h" || args[0] == "--help" || args[0] == "help" {

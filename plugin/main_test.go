@@ -2,16 +2,16 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func write(t *testing.T, dir, name, content string) string {
@@ -28,7 +28,7 @@ argocdNamespace: argocd
 veleroNamespace: velero
 mode: velero
 forges:
-  - {name: gitea, type: gitea, url: %s, credentialFile: %s, webhookSecretFile: /nowhere}
+  - {name: gitea, type: gitea, url: %s, credentialFile: %s, webhookSecretFile: %[2]s}
 `
 
 // TestMisuse: bad input ends with one clear text and exit code 2.
@@ -71,6 +71,8 @@ listen: {broker: "8081"}
 `), []string{"argocdNamespace", "mode", "forges[0]", "name a is used twice", "it has the URL of a", "seeds[0]", "guards.podSecurity", "guards.dnsAddresses", "listen.broker"}},
 		{"token missing", config(fmt.Sprintf(goodConfig, "https://x", token) + "tokenFile: " + dir + "/none"), []string{"read the generator's token"}},
 		{"token unresolved", config(fmt.Sprintf(goodConfig, "https://x", token) + "tokenFile: " + write(t, dir, "dollar", "$a:b")), []string{"begins with $"}},
+		{"credential missing", config(fmt.Sprintf(goodConfig, "https://x", dir+"/none") + "tokenFile: " + token), []string{"forges[0] (gitea): credentialFile", "give key none of the Secret that is mounted at " + dir}},
+		{"webhook secret empty", config(strings.Replace(fmt.Sprintf(goodConfig, "https://x", token), "webhookSecretFile: "+token, "webhookSecretFile: "+write(t, dir, "blank", " \n"), 1) + "tokenFile: " + token), []string{"forges[0] (gitea): webhookSecretFile", "blank is empty: give key blank of the Secret that is mounted at " + dir}},
 		{"no cluster", config(fmt.Sprintf(goodConfig, "https://x", token) + "tokenFile: " + token), []string{"reach the cluster"}},
 		{"render nothing", []string{"render", "--config", good}, []string{"--applicationset names no file"}},
 		{"render no plugin", appset("spec: {generators: [{list: {}}]}"), []string{"no top-level plugin generator"}},
@@ -88,7 +90,7 @@ listen: {broker: "8081"}
 					t.Errorf("%q is missing in: %s", s, stderr.String())
 				}
 			}
-			if s := stderr.String(); strings.Contains(s, "hidden") || strings.Contains(s, errMisconfigured.Error()) || stdout.Len() > 0 {
+			if s := stderr.String(); strings.Contains(s, "hidden") || stdout.Len() > 0 {
 				t.Errorf("it says: %s%s", s, stdout.String())
 			}
 		})
@@ -101,10 +103,10 @@ func TestBrokerLabels(t *testing.T) {
 	t.Parallel()
 	standard := map[string]string{"app.kubernetes.io/name": "plugin"}
 	for text, want := range map[string]map[string]string{
-		"":                               standard,
-		"brokerLabels: {}":               standard,
-		"brokerLabels:":                  standard,
-		"brokerLabels: {app: seedling}":  {"app": "seedling"},
+		"":                                standard,
+		"brokerLabels: {}":                standard,
+		"brokerLabels:":                   standard,
+		"brokerLabels: {app: seedling}":   {"app": "seedling"},
 		"guards: {quota: {pods: \"30\"}}": standard,
 	} {
 		path := write(t, t.TempDir(), "config.yaml", fmt.Sprintf(goodConfig, "https://git.example.com", "token")+text)
@@ -113,9 +115,108 @@ func TestBrokerLabels(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 			continue
 		}
-		if diff := cmp.Diff(want, c.BrokerLabels); diff != "" {
-			t.Errorf("%q: %s", text, diff)
+		if !maps.Equal(want, c.BrokerLabels) {
+			t.Errorf("%q: %v, want %v", text, c.BrokerLabels, want)
 		}
+	}
+}
+
+// apiServer answers what check asks of a cluster: which kinds there are, a
+// storage location in a phase, and no ApplicationSet. Another status is its
+// answer to everything.
+func apiServer(t *testing.T, status int, phase string) string {
+	t.Helper()
+	mux := http.NewServeMux()
+	for path, body := range map[string]string{
+		"/api": `{"kind":"APIVersions","versions":["v1"]}`,
+		"/apis": `{"kind":"APIGroupList","apiVersion":"v1","groups":[
+			{"name":"velero.io","versions":[{"groupVersion":"velero.io/v1","version":"v1"}],"preferredVersion":{"groupVersion":"velero.io/v1","version":"v1"}},
+			{"name":"argoproj.io","versions":[{"groupVersion":"argoproj.io/v1alpha1","version":"v1alpha1"}],"preferredVersion":{"groupVersion":"argoproj.io/v1alpha1","version":"v1alpha1"}}]}`,
+		"/apis/velero.io/v1":         `{"kind":"APIResourceList","groupVersion":"velero.io/v1","resources":[{"name":"backupstoragelocations","namespaced":true,"kind":"BackupStorageLocation","verbs":["list"]}]}`,
+		"/apis/argoproj.io/v1alpha1": `{"kind":"APIResourceList","groupVersion":"argoproj.io/v1alpha1","resources":[{"name":"applicationsets","namespaced":true,"kind":"ApplicationSet","verbs":["list"]}]}`,
+		"/apis/velero.io/v1/namespaces/velero/backupstoragelocations":  `{"kind":"BackupStorageLocationList","apiVersion":"velero.io/v1","items":[{"metadata":{"name":"default"},"status":{"phase":"` + phase + `"}}]}`,
+		"/apis/argoproj.io/v1alpha1/namespaces/argocd/applicationsets": `{"kind":"ApplicationSetList","apiVersion":"argoproj.io/v1alpha1","items":[]}`,
+	} {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			if status != http.StatusOK {
+				w.WriteHeader(status)
+				fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":%q,"code":%d}`, strings.ReplaceAll(http.StatusText(status), " ", ""), status)
+				return
+			}
+			fmt.Fprint(w, body)
+		})
+	}
+	s := httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// TestCheck: what a retry will not cure is exit code 2, what may pass by itself
+// is 1, and each says what is wrong.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		// Contents of files; "-" for a file that is not there.
+		token, credential, webhook string
+		forge, cluster             int // HTTP status
+		phase                      string
+		code                       int
+		says                       string
+	}{
+		{name: "all is well", says: "ok    forge gitea: we are seedling"},
+		{name: "token empty", token: " ", code: 2, says: "WRONG generator token: the generator's token in "},
+		{name: "token unresolved", token: "$plugin-token:token", code: 2, says: "begins with $"},
+		{name: "token missing", token: "-", code: 2, says: "WRONG generator token"},
+		{name: "credential empty", credential: " ", code: 2, says: "credential is empty: give key credential of the Secret"},
+		{name: "credential missing", credential: "-", code: 2, says: "give key credential of the Secret"},
+		{name: "credential not good", forge: http.StatusUnauthorized, code: 2, says: "401 unauthorized: the forge does not accept the credential"},
+		{name: "credential without the scope", forge: http.StatusForbidden, code: 2, says: "403 forbidden"},
+		{name: "forge out of order", forge: http.StatusBadGateway, code: 1, says: "HTTP status 502"},
+		{name: "webhook secret empty", webhook: " \n", code: 2, says: "WRONG webhook secret of forge gitea: webhookSecretFile: "},
+		{name: "webhook secret missing", webhook: "-", code: 2, says: "give key webhook of the Secret"},
+		{name: "storage away", phase: "Unavailable", code: 1, says: "no BackupStorageLocation is Available"},
+		{name: "cluster refuses who we are", cluster: http.StatusUnauthorized, code: 2, says: "WRONG Velero's storage"},
+		{name: "cluster refuses what we ask", cluster: http.StatusForbidden, code: 2, says: "WRONG ApplicationSets"},
+		{name: "cluster out of order", cluster: http.StatusInternalServerError, code: 1, says: "WRONG Velero's storage"},
+		{name: "one for good and one that may pass", token: " ", forge: http.StatusBadGateway, code: 2, says: "HTTP status 502"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			host := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(cmp.Or(test.forge, http.StatusOK))
+				fmt.Fprint(w, `{"login":"seedling"}`)
+			}))
+			t.Cleanup(host.Close)
+			dir := t.TempDir()
+			file := func(name, content string) string {
+				if content == "-" {
+					return filepath.Join(dir, name)
+				}
+				return write(t, dir, name, cmp.Or(content, "good"))
+			}
+			config := fmt.Sprintf("tokenFile: %s\nforges:\n  - {name: gitea, type: gitea, url: %s, credentialFile: %s, webhookSecretFile: %s}\n",
+				file("token", test.token), host.URL, file("credential", test.credential), file("webhook", test.webhook))
+			kubeconfig := fmt.Sprintf("{clusters: [{name: c, cluster: {server: %q}}], contexts: [{name: c, context: {cluster: c}}], current-context: c}",
+				apiServer(t, cmp.Or(test.cluster, http.StatusOK), cmp.Or(test.phase, "Available")))
+			env := map[string]string{"KUBECONFIG": write(t, dir, "kubeconfig", kubeconfig)}
+			var stdout, stderr bytes.Buffer
+			code := run(t.Context(), []string{"check", "--config", write(t, dir, "config.yaml", config)}, func(name string) string { return env[name] }, &stdout, &stderr)
+			if code != test.code || !strings.Contains(stdout.String(), test.says) {
+				t.Errorf("exit code %d, want %d, saying %q: %s%s", code, test.code, test.says, stdout.String(), stderr.String())
+			}
+		})
+	}
+}
+
+func TestSecretIsNamed(t *testing.T) {
+	t.Parallel()
+	err := checkSecret("webhookSecretFile", "/etc/seedling/forges/nothing-there")
+	if err == nil || !strings.Contains(err.Error(), "give key nothing-there of Secret plugin-forges") {
+		t.Errorf("error %v", err)
 	}
 }
 

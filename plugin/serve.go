@@ -79,7 +79,7 @@ func (c *command) serve(ctx context.Context) error {
 		return misconfigured(err)
 	}
 	tokens := server.Tokens{Current: cfg.TokenFile, Previous: cfg.PreviousTokenFile}
-	if err := tokens.Check(); err != nil {
+	if err := errors.Join(tokens.Check(), cfg.checkSecrets()); err != nil {
 		return misconfigured(err)
 	}
 	rest, err := c.cluster()

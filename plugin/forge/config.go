@@ -64,6 +64,13 @@ func New(c Config) (Forge, error) {
 	return hosts[c.Type](c), nil
 }
 
+// CheckSecret says what is wrong with a file that should hold a secret; nil for
+// nothing.
+func CheckSecret(path string) error {
+	_, err := readSecret(path)
+	return err
+}
+
 // readSecret reads a secret anew. Neither the content nor its length is ever
 // in an error.
 func readSecret(path string) (string, error) {

@@ -81,6 +81,9 @@ var (
 	// ErrGone is returned by Get for a pull request that does not exist in a
 	// repository that does.
 	ErrGone = errors.New("no such pull request")
+	// ErrCredential is wrapped where the forge answers that the credential is
+	// not good, or not for what was asked.
+	ErrCredential = errors.New("the forge does not accept the credential")
 	// ErrNotLabelled is returned by Labelled when the forge has no record of
 	// who put the label there.
 	ErrNotLabelled = errors.New("no record of who set the label")

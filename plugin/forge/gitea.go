@@ -57,6 +57,9 @@ func (g *Gitea) Login(ctx context.Context) (string, error) {
 	if err := failed(res, err); err != nil {
 		return "", fmt.Errorf("forge %s: ask who we are: %w", g.Name(), err)
 	}
+	if u.UserName == "" {
+		return "", fmt.Errorf("forge %s: ask who we are: the answer names nobody; is %s its base URL", g.Name(), g.URL())
+	}
 	return u.UserName, nil
 }
 
@@ -239,7 +242,8 @@ func (g *Gitea) Labelled(ctx context.Context, repository string, number int64, l
 // only who administer the repository.
 func (g *Gitea) CanWrite(ctx context.Context, repository, login string) (bool, error) {
 	fail := func(err error) (bool, error) {
-		return false, fmt.Errorf("forge %s: ask whether %s may write to %s: %w", g.Name(), login, repository, err)
+		// Who it is stays out of the error: it goes into the log.
+		return false, fmt.Errorf("forge %s: ask whether who set the label may write to %s: %w", g.Name(), repository, err)
 	}
 	owner, repo, err := split(repository)
 	if err != nil {
@@ -479,16 +483,20 @@ func (g *Gitea) get(ctx context.Context, path string, into any) error {
 
 var (
 	errNotFound  = errors.New("404 not found")
-	errForbidden = errors.New("403 forbidden: the credential may not do this")
+	errForbidden = fmt.Errorf("403 forbidden: %w for this", ErrCredential)
 )
 
 // failed joins what the SDK says twice. Its errors quote the server's text,
-// which is cut here; the status code alone decides.
+// which is cut here; the status code alone decides. So is the address that was
+// called, which may hold a login.
 func failed(res *gitea.Response, err error) error {
 	if res != nil && res.Response != nil {
 		if s := statusError(res.StatusCode); s != nil {
 			return s
 		}
+	}
+	if called, ok := errors.AsType[*url.Error](err); ok {
+		return called.Err
 	}
 	if err != nil {
 		return err
@@ -508,7 +516,7 @@ func statusError(code int) error {
 	case code == http.StatusForbidden:
 		return errForbidden
 	case code == http.StatusUnauthorized:
-		return errors.New("401 unauthorized: the credential is not valid")
+		return fmt.Errorf("401 unauthorized: %w", ErrCredential)
 	case code == http.StatusTooManyRequests:
 		return errors.New("429 too many requests")
 	default:

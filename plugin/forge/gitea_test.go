@@ -494,6 +494,30 @@ func TestGiteaCanWrite(t *testing.T) {
 	}
 }
 
+// TestGiteaNamesNobody: errors go into the log, where no login belongs.
+func TestGiteaNamesNobody(t *testing.T) {
+	t.Parallel()
+	s, g := newGiteaServer(t, 1)
+	ask := func(what string) {
+		t.Helper()
+		if _, err := g.CanWrite(t.Context(), "acme/shop", "some-person"); err == nil || strings.Contains(err.Error(), "some-person") {
+			t.Errorf("%s: error %v", what, err)
+		}
+	}
+	s.before = func(w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(http.StatusBadGateway)
+		return true
+	}
+	ask("a failing forge")
+	s.before = func(w http.ResponseWriter, r *http.Request) bool {
+		http.Redirect(w, r, "/login?for=some-person", http.StatusFound)
+		return true
+	}
+	ask("one that redirects")
+	s.Close()
+	ask("one that is down")
+}
+
 func TestGiteaPassed(t *testing.T) {
 	t.Parallel()
 	s, g := newGiteaServer(t, 1)
