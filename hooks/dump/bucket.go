@@ -3,246 +3,195 @@ package dump
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
-	"io/fs"
+	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-	gcaws "gocloud.dev/aws"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"gocloud.dev/blob"
-	"gocloud.dev/blob/azureblob"
-	"gocloud.dev/blob/gcsblob"
-	"gocloud.dev/blob/s3blob"
-	"gocloud.dev/gcerrors"
-	"gocloud.dev/gcp"
-	"golang.org/x/oauth2/google"
+	"golang.org/x/oauth2"
+	"google.golang.org/api/googleapi"
 )
 
-// bucket is a place in an object store, of any of the three kinds.
+// store is one of the three kinds of object stores.
+type store struct {
+	// open opens the bucket of a URL.
+	open func(ctx context.Context, u *url.URL, creds secrets, o Options) (*blob.Bucket, error)
+	// version is what tells one content of an object from the next.
+	version func(*blob.Attributes) string
+	// pin makes a read fail with status 412 when the object is another one
+	// than when it was opened.
+	pin func(as func(any) bool, version string)
+}
+
+// stores are the kinds by the scheme of their URLs.
+var stores = map[string]store{
+	"s3":     {openS3, s3Version, pinS3},
+	"gs":     {openGCS, gcsVersion, pinGCS},
+	"azblob": {openAzure, azureVersion, pinAzure},
+}
+
+// bucket is a place in an object store. Objects are asked for by name, never
+// listed: the right to read them is enough.
 type bucket struct {
 	b      *blob.Bucket
+	store  store
 	prefix string
-}
-
-// openBucket opens the bucket of an s3, gs or azblob URL.
-func openBucket(ctx context.Context, u *url.URL, creds secrets) (*blob.Bucket, error) {
-	switch u.Scheme {
-	case s3blob.Scheme:
-		return openS3(ctx, u, creds)
-	case gcsblob.Scheme:
-		file, err := creds.get("GOOGLE_APPLICATION_CREDENTIALS")
-		if err != nil {
-			return nil, err
-		}
-		if file == "" {
-			return blob.OpenBucket(ctx, (&url.URL{Scheme: u.Scheme, Host: u.Host, RawQuery: u.RawQuery}).String())
-		}
-		found, err := google.CredentialsFromJSONWithType(ctx, []byte(file), google.ServiceAccount, "https://www.googleapis.com/auth/devstorage.read_only")
-		if err != nil {
-			return nil, unusable("file GOOGLE_APPLICATION_CREDENTIALS of the credentials is not a service account's key")
-		}
-		client, err := gcp.NewHTTPClient(gcp.DefaultTransport(), gcp.CredentialsTokenSource(found))
-		if err != nil {
-			return nil, err
-		}
-		return gcsblob.OpenBucket(ctx, client, u.Host, nil)
-	default:
-		account, err := creds.get("AZURE_STORAGE_ACCOUNT")
-		if err != nil {
-			return nil, err
-		}
-		key, err := creds.get("AZURE_STORAGE_KEY")
-		if err != nil {
-			return nil, err
-		}
-		if account == "" || key == "" {
-			return blob.OpenBucket(ctx, (&url.URL{Scheme: u.Scheme, Host: u.Host, RawQuery: u.RawQuery}).String())
-		}
-		shared, err := container.NewSharedKeyCredential(account, key)
-		if err != nil {
-			return nil, unusable("file AZURE_STORAGE_KEY of the credentials is not base64")
-		}
-		service, err := azureblob.NewServiceURL(&azureblob.ServiceURLOptions{
-			AccountName:   account,
-			StorageDomain: u.Query().Get("domain"),
-			Protocol:      u.Query().Get("protocol"),
-		})
-		if err != nil {
-			return nil, unusable("%w", err)
-		}
-		client, err := container.NewClientWithSharedKeyCredential(strings.TrimSuffix(string(service), "/")+"/"+u.Host, shared, nil)
-		if err != nil {
-			return nil, err
-		}
-		return azureblob.OpenBucket(ctx, client, nil)
-	}
-}
-
-// openS3 does what s3blob's URL opener does, with credentials from files.
-func openS3(ctx context.Context, u *url.URL, creds secrets) (*blob.Bucket, error) {
-	q := u.Query()
-	q.Del("versionId")
-	var opts []func(*s3.Options)
-	for _, name := range []string{"use_path_style", "s3ForcePathStyle"} {
-		if v := q.Get(name); v != "" {
-			on, err := strconv.ParseBool(v)
-			if err != nil {
-				return nil, unusable("%s in the dump's URL is neither true nor false", name)
-			}
-			opts = append(opts, func(o *s3.Options) { o.UsePathStyle = on })
-		}
-		q.Del(name)
-	}
-	cfg, err := gcaws.V2ConfigFromURLParams(ctx, q)
-	if err != nil {
-		return nil, unusable("%w", err)
-	}
-	id, err := creds.get("AWS_ACCESS_KEY_ID")
-	if err != nil {
-		return nil, err
-	}
-	secret, err := creds.get("AWS_SECRET_ACCESS_KEY")
-	if err != nil {
-		return nil, err
-	}
-	token, err := creds.get("AWS_SESSION_TOKEN")
-	if err != nil {
-		return nil, err
-	}
-	if (id == "") != (secret == "") {
-		return nil, unusable("the credentials need both files AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
-	}
-	if id != "" {
-		cfg.Credentials = credentials.NewStaticCredentialsProvider(id, secret, token)
-	}
-	return s3blob.OpenBucket(ctx, s3.NewFromConfig(cfg, opts...), u.Host, nil)
+	patience
 }
 
 func (b *bucket) open(ctx context.Context, name string) (object, error) {
 	key := b.prefix + name
-	attrs, err := b.b.Attributes(ctx, key)
+	attrs, err := again(ctx, b.patience, func() (*blob.Attributes, error) {
+		attrs, err := b.b.Attributes(ctx, key)
+		return attrs, blobError(err)
+	})
 	if err != nil {
-		return nil, blobError(err)
+		return nil, err
 	}
-	o := &blobObject{b: b.b, key: key, bytes: attrs.Size, etag: attrs.ETag, mod: attrs.ModTime}
-	var head s3.HeadObjectOutput
-	if attrs.As(&head) && head.VersionId != nil && *head.VersionId != "" && *head.VersionId != "null" {
-		o.s3Version = *head.VersionId
-	}
-	return o, nil
+	return &blobObject{bucket: b, key: key, bytes: attrs.Size, etag: b.store.version(attrs), mod: attrs.ModTime}, nil
 }
 
 func (b *bucket) close() error { return b.b.Close() }
 
 type blobObject struct {
-	b         *blob.Bucket
-	key       string
-	bytes     int64
-	etag      string
-	s3Version string
-	mod       time.Time
+	bucket *bucket
+	key    string
+	bytes  int64
+	etag   string
+	mod    time.Time
 }
 
 func (o *blobObject) read(ctx context.Context, off, n int64) (io.ReadCloser, error) {
-	r, err := o.b.NewRangeReader(ctx, o.key, off, n, &blob.ReaderOptions{
+	r, err := o.bucket.b.NewRangeReader(ctx, o.key, off, n, &blob.ReaderOptions{
 		BeforeRead: func(as func(any) bool) error {
-			var in *s3.GetObjectInput
-			if as(&in) && o.etag != "" {
-				in.IfMatch = &o.etag
-				if o.s3Version != "" {
-					in.VersionId = &o.s3Version
-				}
-			}
+			o.bucket.store.pin(as, o.etag)
 			return nil
 		},
 	})
 	if err != nil {
-		return nil, blobError(err)
+		if err = blobError(err); errors.Is(err, errNotFound) {
+			return nil, errGone
+		}
+		return nil, err
 	}
 	if r.Size() != o.bytes || !r.ModTime().Truncate(time.Second).Equal(o.mod.Truncate(time.Second)) {
 		r.Close()
 		return nil, errChanged
 	}
-	return r, nil
+	return &blobBody{r}, nil
 }
 
-var errChanged = unusable("the object changed while it was being read: write dumps under a new name each time")
+// blobBody keeps what the stores' clients say of a broken connection free of
+// their URLs, which may be signed.
+type blobBody struct{ io.ReadCloser }
 
-func (o *blobObject) size() int64 { return o.bytes }
-func (o *blobObject) version() string {
-	if o.s3Version != "" {
-		return o.s3Version
+func (b *blobBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		err = blobError(err)
 	}
-	return o.etag
+	return n, err
 }
+
+var (
+	errChanged = unusable("the object changed while it was being read: write dumps under a new name each time")
+	errGone    = unusable("the object was deleted while it was being read: keep dumps until they are imported")
+)
+
+func (o *blobObject) size() int64         { return o.bytes }
+func (o *blobObject) version() string     { return o.etag }
 func (o *blobObject) modified() time.Time { return o.mod }
 func (o *blobObject) close() error        { return nil }
 
-// blobError tells what another attempt will not cure from what it may.
-func blobError(err error) error {
-	switch gcerrors.Code(err) {
-	case gcerrors.NotFound:
-		return &unusableError{errNotFound}
-	case gcerrors.PermissionDenied:
-		return unusable("the store refused the credentials: %w", err)
-	case gcerrors.FailedPrecondition:
-		return errChanged
-	case gcerrors.InvalidArgument:
-		return &unusableError{err}
-	}
-	// The S3 driver leaves most answers unclassified.
-	var coded interface{ HTTPStatusCode() int }
-	if errors.As(err, &coded) {
-		switch coded.HTTPStatusCode() {
-		case 401, 403:
-			return unusable("the store refused the credentials: %w", err)
-		case 404:
-			return &unusableError{errNotFound}
-		case 412:
-			return errChanged
-		case 400, 405, 416:
-			return &unusableError{err}
+// answer is what matters of a store's refusal. Nothing else of it is passed on:
+// bodies quote signatures, URLs may hold them.
+type answer struct {
+	code   int
+	name   string // the store's own word for it, "" when it gives none
+	header http.Header
+}
+
+func answerOf(err error) (a answer, ok bool) {
+	if e, ok := errors.AsType[*awshttp.ResponseError](err); ok && e.Response != nil {
+		a.code, a.header = e.HTTPStatusCode(), e.Response.Header
+		var named interface{ ErrorCode() string }
+		if errors.As(err, &named) {
+			a.name = named.ErrorCode()
 		}
+		return a, true
 	}
-	return err
+	if e, ok := errors.AsType[*googleapi.Error](err); ok {
+		a.code, a.header = e.Code, e.Header
+		if len(e.Errors) > 0 {
+			a.name = e.Errors[0].Reason
+		} else if _, rest, found := strings.Cut(e.Body, "<Code>"); found {
+			a.name, _, _ = strings.Cut(rest, "</Code>")
+		}
+		return a, true
+	}
+	if e, ok := errors.AsType[*azcore.ResponseError](err); ok {
+		a.code, a.name = e.StatusCode, e.ErrorCode
+		if e.RawResponse != nil {
+			a.header = e.RawResponse.Header
+		}
+		return a, true
+	}
+	return a, false
 }
 
-// secrets is a directory with one file per secret value; "" is none.
-type secrets string
-
-// get returns the content of a file, or "" when it is not there.
-func (s secrets) get(name string) (string, error) {
-	if s == "" {
-		return "", nil
+// word is the store's name for the fault, if it looks like one.
+func (a answer) word() string {
+	if len(a.name) > 64 || strings.ContainsFunc(a.name, func(c rune) bool { return c < '0' || c > 'z' }) {
+		return http.StatusText(a.code)
 	}
-	b, err := os.ReadFile(filepath.Join(string(s), name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
-		return "", unusable("read the dump's credentials: %w", err)
-	}
-	return strings.TrimSpace(string(b)), nil
+	return cmpOr(a.name, http.StatusText(a.code))
 }
 
-// check fails when the directory itself is missing or empty.
-func (s secrets) check() error {
-	if s == "" {
-		return nil
+func (a answer) String() string { return fmt.Sprintf("status %d (%s)", a.code, a.word()) }
+
+// blobError tells what another attempt will not cure from what it may, in
+// words of our own.
+func blobError(err error) error {
+	if err == nil || errors.Is(err, ErrUnusable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
 	}
-	entries, err := os.ReadDir(string(s))
-	if err != nil {
-		return unusable("read the dump's credentials: %w", err)
+	if e, ok := errors.AsType[*oauth2.RetrieveError](err); ok && e.Response != nil {
+		if code := e.Response.StatusCode; code != http.StatusTooManyRequests && code < 500 {
+			return unusable("the identity of the credentials was refused a token with status %d (%s): the key may be revoked or of another project", code, answer{code: code, name: e.ErrorCode}.word())
+		}
+		return &busyError{code: e.Response.StatusCode}
 	}
-	if len(entries) == 0 {
-		return unusable("the directory of the dump's credentials, %s, is empty", string(s))
+	a, ok := answerOf(err)
+	if !ok {
+		if notThere(err) {
+			return &unusableError{errNotFound}
+		}
+		// The client's error quotes the URL, which may be signed.
+		if e, ok := errors.AsType[*url.Error](err); ok {
+			return e.Err
+		}
+		return err
 	}
-	return nil
+	if region := a.header.Get("X-Amz-Bucket-Region"); region != "" && (a.code == 301 || a.code == 307 || a.code == 400) {
+		return unusable("the bucket is in another region than was asked: put region=%s into the dump's URL", region)
+	}
+	switch {
+	case a.name == "NoSuchBucket" || a.name == "ContainerNotFound":
+		return unusable("the bucket does not exist")
+	case a.code == http.StatusNotFound:
+		return &unusableError{errNotFound}
+	case a.code == http.StatusUnauthorized || a.code == http.StatusForbidden:
+		return unusable("the store refused the request with %s: the credentials are wrong, or may not read this object", a)
+	case a.code == http.StatusPreconditionFailed || a.code == http.StatusRequestedRangeNotSatisfiable:
+		return errChanged
+	case a.code == http.StatusRequestTimeout || a.code == http.StatusTooManyRequests || a.code >= 500:
+		return &busyError{code: a.code, after: retryAfter(a.header)}
+	default:
+		return unusable("the store refused the request with %s", a)
+	}
 }

@@ -54,8 +54,10 @@ func newZlib(r io.Reader) (io.ReadCloser, error) {
 	return zlib.NewReader(br)
 }
 
-// suffixes are the names pg_dump gives compressed files of a directory.
-var suffixes = []struct {
+type suffix struct {
 	name  string
 	codec codec
-}{{"", codecNone}, {".gz", codecGzip}, {".zst", codecZstd}, {".lz4", codecLZ4}}
+}
+
+// suffixes are the names pg_dump gives compressed files of a directory.
+var suffixes = []suffix{{"", codecNone}, {".gz", codecGzip}, {".zst", codecZstd}, {".lz4", codecLZ4}}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 )
 
@@ -61,7 +62,7 @@ func (d *Dump) indexCustom(ctx context.Context, start int64) error {
 	}
 	// Each block ends with an integer zero, so the last one tells most
 	// truncated files before anything is loaded.
-	tail := reader(ctx, d.obj, size-int64(1+d.intSize), int64(1+d.intSize))
+	tail := d.reader(ctx, d.obj, size-int64(1+d.intSize), int64(1+d.intSize))
 	defer tail.Close()
 	b, err := io.ReadAll(tail)
 	if err != nil {
@@ -83,7 +84,7 @@ func (d *Dump) appendedTOC(ctx context.Context) (bool, error) {
 	if at < d.dataStart {
 		return false, nil
 	}
-	body := reader(ctx, d.obj, at, d.tocSize)
+	body := d.reader(ctx, d.obj, at, d.tocSize)
 	defer body.Close()
 	again := &Dump{intSize: d.intSize, offSize: d.offSize}
 	p := &parser{r: bufio.NewReader(body), sum: sha256.New(), left: d.tocSize, intSize: d.intSize, offSize: d.offSize}
@@ -112,7 +113,7 @@ func (d *Dump) allSeen(seen map[int]bool) bool {
 
 // scanCustom walks over all blocks to learn their places.
 func (d *Dump) scanCustom(ctx context.Context, start int64) error {
-	body := reader(ctx, d.obj, start, d.Size-start)
+	body := d.reader(ctx, d.obj, start, d.Size-start)
 	defer body.Close()
 	c := &blocks{r: bufio.NewReaderSize(body, 1<<18), intSize: d.intSize, at: start}
 	seen := map[int]bool{}
@@ -253,7 +254,7 @@ func (c *blocks) Read(p []byte) (int, error) {
 
 // block opens the block of an entry and checks its header.
 func (d *Dump) block(ctx context.Context, e *Entry, want byte) (*blocks, *resuming, error) {
-	body := reader(ctx, d.obj, e.offset, d.ends[e.ID]-e.offset)
+	body := d.reader(ctx, d.obj, e.offset, d.ends[e.ID]-e.offset)
 	size := 1 << 18
 	if n := d.ends[e.ID] - e.offset; n < int64(size) {
 		size = max(16, int(n))
@@ -420,6 +421,9 @@ func (d *Dump) customLargeObjects(ctx context.Context, e *Entry, each func(oid u
 		}
 		if oid == 0 {
 			break
+		}
+		if oid < 0 || oid > math.MaxUint32 {
+			return unusable("the archive is damaged: a large object has the number %d", oid)
 		}
 		c.left, c.done = 0, false
 		z, err := d.codec.decoder(c, true)

@@ -59,11 +59,18 @@ func (d *Dump) openPlain(s *streamed, toc hash.Hash) error {
 	section := PreData
 	access := ""
 	var sawData, ended bool
+	kept := 0 // bytes in memory
 	// Statements outside of any entry are settings of the session.
 	preamble := &Entry{ID: 0, Kind: "", Section: PreData}
 	cur := preamble
 	first := true
-	var text strings.Builder
+	var text strings.Builder // the statements of cur so far
+	flush := func() {
+		if cur != preamble {
+			cur.Create = text.String()
+		}
+		text.Reset()
+	}
 	for {
 		line, err := p.line()
 		if errors.Is(err, io.EOF) {
@@ -73,7 +80,7 @@ func (d *Dump) openPlain(s *streamed, toc hash.Hash) error {
 			return err
 		}
 		trimmed := strings.TrimRight(string(line), "\r\n")
-		if first && text.Len() == 0 && trimmed != "" && trimmed != "--" {
+		if first && trimmed != "" && trimmed != "--" {
 			if strings.Contains(trimmed, "database cluster dump") {
 				return unusable("it is the output of pg_dumpall: dump the one database with pg_dump")
 			}
@@ -99,6 +106,10 @@ func (d *Dump) openPlain(s *streamed, toc hash.Hash) error {
 			if m == nil {
 				continue
 			}
+			if kept += len(trimmed) + 256; kept > maxTOC {
+				return unusable("its entries are longer than %d bytes in all", maxTOC)
+			}
+			flush()
 			cur = &Entry{ID: len(d.Entries) + 1, Kind: m[3], Tag: m[2], Schema: m[4], Owner: m[5], Section: section}
 			if cur.Schema == "-" {
 				cur.Schema = ""
@@ -126,6 +137,7 @@ func (d *Dump) openPlain(s *streamed, toc hash.Hash) error {
 				continue
 			case `\connect`:
 				if onlyDatabase(d.Entries) {
+					flush()
 					cur = preamble
 					continue
 				}
@@ -136,6 +148,9 @@ func (d *Dump) openPlain(s *streamed, toc hash.Hash) error {
 		statement, err := p.statement(line)
 		if err != nil {
 			return err
+		}
+		if kept += len(statement); kept > maxTOC {
+			return unusable("its statements are longer than %d bytes in all", maxTOC)
 		}
 		switch {
 		case strings.HasPrefix(statement, "COPY ") && strings.HasSuffix(strings.TrimRight(statement, "\r\n"), "FROM stdin;"):
@@ -168,10 +183,11 @@ func (d *Dump) openPlain(s *streamed, toc hash.Hash) error {
 		case cur == preamble:
 			return unusable("the statement at byte %d belongs to no entry: pg_dump writes a comment `-- Name: ...; Type: ...` before each", begin)
 		default:
-			cur.Create += statement
+			text.WriteString(statement)
 		}
 		toc.Write([]byte(statement))
 	}
+	flush()
 	if !ended {
 		return unusable("it does not end as pg_dump ends a dump: it is truncated")
 	}
@@ -371,7 +387,7 @@ func (p *plainReader) skipRows() error {
 
 // plainData opens the rows of a table of an uncompressed plain dump.
 func (d *Dump) plainData(ctx context.Context, e *Entry) (io.ReadCloser, error) {
-	return member{obj: d.obj, offset: e.offset, size: e.Bytes}.open(ctx)
+	return member{obj: d.obj, offset: e.offset, size: e.Bytes}.open(ctx, d)
 }
 
 // walkPlain gives the rows of a compressed plain dump in its order.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -31,6 +33,17 @@ type Options struct {
 	// AZURE_STORAGE_KEY, GOOGLE_APPLICATION_CREDENTIALS, AUTHORIZATION for
 	// https). Empty: the environment's own identity.
 	Credentials string
+
+	// Tests put fakes of stores behind transport, and have less patience.
+	transport http.RoundTripper
+	patience  patience
+}
+
+// opening is the patience for the first request, which tells most mistakes.
+func (o Options) opening() patience {
+	p := o.patience
+	p.attempts = min(p.attempts, 8) // about six seconds
+	return p
 }
 
 // object is one stored thing that answers range reads.
@@ -59,20 +72,34 @@ var errNotFound = errors.New("no such object")
 // everything in the query that is not addressing.
 func Redact(raw string) string {
 	u, err := url.Parse(raw)
-	if err != nil || u.Scheme == "" {
+	if err != nil || u.Opaque != "" {
+		if scheme, _, ok := strings.Cut(raw, ":"); ok {
+			return scheme + ":redacted"
+		}
+		return raw
+	}
+	if u.Scheme == "" {
 		return raw
 	}
 	if u.User != nil {
 		u.User = url.User("redacted")
 	}
+	if u.Fragment != "" {
+		u.Fragment, u.RawFragment = "redacted", ""
+	}
 	q := u.Query()
-	for k := range q {
-		if !addressing[strings.ToLower(k)] {
+	for k, values := range q {
+		if !addressing[strings.ToLower(k)] || slices.ContainsFunc(values, carriesSecret) {
 			q.Set(k, "redacted")
 		}
 	}
 	u.RawQuery = q.Encode()
 	return u.String()
+}
+
+// carriesSecret reports whether an address in a parameter has one of its own.
+func carriesSecret(value string) bool {
+	return strings.ContainsAny(value, "@?")
 }
 
 var addressing = map[string]bool{
@@ -96,95 +123,20 @@ func CheckURL(raw string) error {
 	if u.User != nil {
 		return unusable("the dump's URL %s carries user info: put the URL into a file of a Secret and pass --dump-file", Redact(raw))
 	}
-	for k := range u.Query() {
+	if u.Opaque != "" || u.Fragment != "" {
+		return unusable("the dump's URL %s is not of the form scheme://host/path?parameters", Redact(raw))
+	}
+	q, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return unusable("the parameters of the dump's URL cannot be parsed")
+	}
+	for k, values := range q {
+		if slices.ContainsFunc(values, carriesSecret) {
+			return unusable("the dump's URL %s carries user info or parameters in %q: put the URL into a file of a Secret and pass --dump-file", Redact(raw), k)
+		}
 		if !addressing[strings.ToLower(k)] {
 			return unusable("the dump's URL %s carries the parameter %q, which may be a signature: put the URL into a file of a Secret and pass --dump-file", Redact(raw), k)
 		}
 	}
 	return nil
-}
-
-// resuming reads [off, end) of an object and picks up where a broken
-// connection left it.
-type resuming struct {
-	ctx   context.Context
-	obj   object
-	begin int64
-	off   int64
-	end   int64
-	body  io.ReadCloser
-	fails int
-	// failed is why reading stopped for good; a decoder may hide it.
-	failed error
-}
-
-// reader returns a reader over [off, off+n) that survives broken connections.
-func reader(ctx context.Context, obj object, off, n int64) *resuming {
-	return &resuming{ctx: ctx, obj: obj, begin: off, off: off, end: off + n}
-}
-
-const maxFails = 8 // in a row, without a byte in between
-
-func (r *resuming) Read(p []byte) (int, error) {
-	n, err := r.next(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		r.failed = err
-	}
-	return n, err
-}
-
-func (r *resuming) next(p []byte) (int, error) {
-	if r.off >= r.end {
-		return 0, io.EOF
-	}
-	if int64(len(p)) > r.end-r.off {
-		p = p[:r.end-r.off]
-	}
-	for {
-		if err := r.ctx.Err(); err != nil {
-			return 0, err
-		}
-		err := error(nil)
-		if r.body == nil {
-			r.body, err = r.obj.read(r.ctx, r.off, r.end-r.off)
-		}
-		if err == nil {
-			var n int
-			n, err = r.body.Read(p)
-			if n > 0 {
-				r.off += int64(n)
-				r.fails = 0
-				return n, nil
-			}
-			if err == nil {
-				continue
-			}
-			r.body.Close()
-			r.body = nil
-			if errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF
-			}
-		}
-		if errors.Is(err, ErrUnusable) || r.ctx.Err() != nil {
-			return 0, err
-		}
-		if r.fails++; r.fails >= maxFails {
-			return 0, fmt.Errorf("read at byte %d, %d attempts: %w", r.off, r.fails, err)
-		}
-		wait := min(100*time.Millisecond<<r.fails, 5*time.Second)
-		select {
-		case <-time.After(wait):
-		case <-r.ctx.Done():
-			return 0, r.ctx.Err()
-		}
-	}
-}
-
-func (r *resuming) Close() error {
-	if r.body == nil {
-		return nil
-	}
-	err := r.body.Close()
-	r.body = nil
-	return err
 }

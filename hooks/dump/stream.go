@@ -6,6 +6,7 @@ import (
 	"errors"
 	"hash"
 	"io"
+	"math"
 	"path"
 	"regexp"
 	"strconv"
@@ -34,7 +35,7 @@ type streamed struct {
 func (s *streamed) Read(p []byte) (int, error) { return s.Reader.Read(p) }
 
 func (d *Dump) stream(ctx context.Context) (*streamed, error) {
-	src := reader(ctx, d.obj, 0, d.obj.size())
+	src := d.reader(ctx, d.obj, 0, d.obj.size())
 	z, err := d.outer.decoder(src, false)
 	if err != nil {
 		src.Close()
@@ -59,7 +60,7 @@ func (d *Dump) openStream(ctx context.Context, toc hash.Hash) error {
 	switch {
 	case strings.HasPrefix(string(magic), "PGDMP"):
 		d.Format = Custom
-		p := &parser{r: s.Reader, sum: toc, left: 1 << 40}
+		p := &parser{r: s.Reader, sum: toc, left: maxTOC}
 		if err := d.parse(p); err != nil {
 			return truncated(err)
 		}
@@ -78,8 +79,8 @@ func (d *Dump) openStream(ctx context.Context, toc hash.Hash) error {
 			if !ok {
 				return unusable("it is a tar without toc.dat, so it is not a dump")
 			}
-			if path.Base(h.name) == "toc.dat" {
-				if err := d.parse(&parser{r: s.Reader, sum: toc, left: h.size}); err != nil {
+			if path.Base(h.name) == "toc.dat" && h.file() {
+				if err := d.parse(&parser{r: s.Reader, sum: toc, left: min(h.size, maxTOC)}); err != nil {
 					return truncated(err)
 				}
 				return nil
@@ -136,7 +137,7 @@ type counting struct {
 func (c *counting) Stored() int64 { return c.s.Stored() }
 
 func (d *Dump) walkCustom(s *streamed, each func(*Entry, uint32, io.Reader) error) error {
-	if _, err := s.Discard(int(d.dataStart)); err != nil {
+	if _, err := io.CopyN(io.Discard, s, d.dataStart); err != nil {
 		return err
 	}
 	c := &blocks{r: s.Reader, intSize: d.intSize, at: d.dataStart}
@@ -190,6 +191,9 @@ func (d *Dump) walkCustom(s *streamed, each func(*Entry, uint32, io.Reader) erro
 				if oid == 0 {
 					break
 				}
+				if oid < 0 || oid > math.MaxUint32 {
+					return unusable("the archive is damaged: a large object has the number %d", oid)
+				}
 				if err := one(e, uint32(oid)); err != nil {
 					return err
 				}
@@ -239,6 +243,9 @@ func (d *Dump) walkTar(s *streamed, each func(*Entry, uint32, io.Reader) error) 
 			break
 		}
 		name := path.Base(h.name)
+		if !h.file() {
+			name = ""
+		}
 		content := &io.LimitedReader{R: s, N: h.size}
 		e, object := files[name], uint32(0)
 		base, codec := uncompressed(name)
@@ -258,6 +265,9 @@ func (d *Dump) walkTar(s *streamed, each func(*Entry, uint32, io.Reader) error) 
 				}
 			}
 		case e != nil:
+			if seen[e.ID] && e.Kind != "BLOBS" {
+				return unusable("the tar holds %s twice", name)
+			}
 			seen[e.ID] = true
 			z, err := codec.decoder(content, false)
 			if err != nil {

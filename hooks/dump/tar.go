@@ -26,12 +26,29 @@ type tarHeader struct {
 	kind byte
 }
 
+// file reports whether the member is a file; directories and what else a tar
+// may hold has nothing for us.
+func (h tarHeader) file() bool { return h.kind == '0' || h.kind == 0 }
+
+// maxMember keeps sums of sizes and places far from where they would wrap.
+const maxMember = 1 << 60
+
 // parseTarHeader reads a header block; ok is false at the end mark.
 func parseTarHeader(b []byte) (h tarHeader, ok bool, err error) {
 	if bytes.Count(b, []byte{0}) == len(b) {
 		return h, false, nil
 	}
 	text := func(from, to int) string { return strings.TrimRight(string(b[from:to]), "\x00 ") }
+	// The sum of all bytes, its own counted as spaces.
+	sum := int64(8 * ' ')
+	for i, c := range b {
+		if i < 148 || i >= 156 {
+			sum += int64(c)
+		}
+	}
+	if want, err := strconv.ParseInt(strings.Trim(text(148, 156), " \x00"), 8, 64); err != nil || want != sum {
+		return h, false, unusable("a header of the tar is damaged: its checksum does not match")
+	}
 	h.name = strings.SplitN(text(0, 100), "\x00", 2)[0]
 	h.kind = b[156]
 	if b[124]&0x80 != 0 {
@@ -42,7 +59,7 @@ func parseTarHeader(b []byte) (h tarHeader, ok bool, err error) {
 	} else {
 		h.size, err = strconv.ParseInt(strings.TrimSpace(text(124, 136)), 8, 64)
 	}
-	if err != nil || h.size < 0 {
+	if err != nil || h.size < 0 || h.size > maxMember {
 		return h, false, unusable("a header of the tar is damaged")
 	}
 	return h, true, nil
@@ -74,7 +91,7 @@ func (d *Dump) openTar(ctx context.Context, toc hash.Hash) error {
 			if body != nil {
 				body.Close()
 			}
-			body = reader(ctx, d.obj, pos, d.Size-pos)
+			body = d.reader(ctx, d.obj, pos, d.Size-pos)
 			br = bufio.NewReaderSize(body, 1<<16)
 		}
 		if _, err := io.ReadFull(br, head); err != nil {
@@ -88,10 +105,10 @@ func (d *Dump) openTar(ctx context.Context, toc hash.Hash) error {
 		if !ok {
 			break
 		}
-		if at+h.size > d.Size {
+		if h.size > d.Size-at {
 			return unusable("its member %s ends after the file: the dump is truncated", h.name)
 		}
-		if h.kind == '0' || h.kind == 0 {
+		if h.file() {
 			name := path.Base(h.name)
 			if _, twice := d.members[name]; twice {
 				return unusable("the tar holds %s twice", name)
@@ -104,7 +121,7 @@ func (d *Dump) openTar(ctx context.Context, toc hash.Hash) error {
 	if !ok {
 		return unusable("it is a tar without toc.dat, so it is not a dump")
 	}
-	src := reader(ctx, d.obj, m.offset, m.size)
+	src := d.reader(ctx, d.obj, m.offset, m.size)
 	defer src.Close()
 	if err := d.parse(&parser{r: bufio.NewReader(src), sum: toc, left: m.size}); err != nil {
 		return err
@@ -151,5 +168,5 @@ func (d *Dump) memberData(ctx context.Context, name string) (io.ReadCloser, erro
 	if err != nil {
 		return nil, err
 	}
-	return m.open(ctx)
+	return m.open(ctx, d)
 }
