@@ -31,19 +31,26 @@ var ErrStorage = errors.New("no storage location is Available")
 // wraps snapshot.ErrNone or ErrStorage and says why; any other error means that
 // nobody could tell.
 func (s Snapshots) Newest(ctx context.Context, seed string) (*velerov1.Backup, error) {
+	newest, _, err := s.choose(ctx, seed)
+	return newest, err
+}
+
+// choose is Newest, and also returns the newest snapshot that would be usable
+// if Velero could read its storage, where that is a newer one; nil otherwise.
+func (s Snapshots) choose(ctx context.Context, seed string) (newest, passed *velerov1.Backup, err error) {
 	want, err := s.request(ctx, seed)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	available, err := s.available(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var backups velerov1.BackupList
 	if err := s.Client.List(ctx, &backups, client.InNamespace(s.VeleroNamespace), client.MatchingLabels{snapshot.LabelSeed: seed}); err != nil {
-		return nil, fmt.Errorf("list the Backups of seed %s: %w", seed, err)
+		return nil, nil, fmt.Errorf("list the Backups of seed %s: %w", seed, err)
 	}
-	readable := backups.Items[:0]
+	var readable []velerov1.Backup
 	unread := ""
 	for _, b := range backups.Items {
 		// A Backup that never ran names no location; it is no candidate, and
@@ -54,12 +61,18 @@ func (s Snapshots) Newest(ctx context.Context, seed string) (*velerov1.Backup, e
 			unread = b.Spec.StorageLocation
 		}
 	}
-	newest, err := snapshot.Newest(readable, seed, want, s.Now())
+	newest, err = snapshot.Newest(readable, seed, want, s.Now())
 	if err != nil && unread != "" {
-		return nil, fmt.Errorf("%w: Velero cannot read %s, where snapshots of seed %s are (%w); see `kubectl -n %s get backupstoragelocation`",
+		return nil, nil, fmt.Errorf("%w: Velero cannot read %s, where snapshots of seed %s are (%w); see `kubectl -n %s get backupstoragelocation`",
 			ErrStorage, unread, seed, err, s.VeleroNamespace)
 	}
-	return newest, err
+	if err != nil || unread == "" {
+		return newest, nil, err
+	}
+	if all, err := snapshot.Newest(backups.Items, seed, want, s.Now()); err == nil && all.Name != newest.Name {
+		passed = all
+	}
+	return newest, passed, nil
 }
 
 // Usable returns the named snapshot if it may still be restored, and an error

@@ -133,7 +133,7 @@ func (v *Velero) Step(ctx context.Context, p preview.Preview) (Progress, error) 
 				return Progress{Snapshot: chosen}, fmt.Errorf("record the volume of %s: %w", p.Namespace, err)
 			}
 		}
-		return Progress{Done: true, Snapshot: chosen, Message: fmt.Sprintf("the volume is there, from snapshot %s", chosen)}, nil
+		return Progress{Done: true, Snapshot: chosen, Message: "the volume is there, from " + origin(ns, chosen)}, nil
 	case pvc != nil && pvc.DeletionTimestamp != nil:
 		return Progress{Snapshot: chosen, Message: "waiting until a volume that is being deleted is gone"}, nil
 	case pvc != nil && restored != "":
@@ -187,7 +187,16 @@ func (v *Velero) adopt(ctx context.Context, p preview.Preview, ns *corev1.Namesp
 	if err := v.previews.Record(ctx, p.Namespace, chosen, pvc.UID); err != nil {
 		return Progress{Snapshot: chosen}, fmt.Errorf("record the volume of %s: %w", p.Namespace, err)
 	}
-	return Progress{Done: true, Snapshot: chosen, Message: fmt.Sprintf("restored from snapshot %s", chosen)}, nil
+	return Progress{Done: true, Snapshot: chosen, Message: "restored from " + origin(ns, chosen)}, nil
+}
+
+// origin says which snapshot the data is from, and that it is not the newest
+// where that is so.
+func origin(ns *corev1.Namespace, chosen string) string {
+	if newer := ns.Annotations[AnnotationNewer]; newer != "" && newer != chosen {
+		return fmt.Sprintf("snapshot %s; Velero could not read the newer one, %s", chosen, newer)
+	}
+	return "snapshot " + chosen
 }
 
 // provenance says which snapshot a Restore's name stands for, "" where it is
@@ -259,7 +268,7 @@ func (v *Velero) restore(ctx context.Context, p preview.Preview, ns *corev1.Name
 // choose writes the newest usable snapshot on the namespace and in the state.
 // Nothing is restored before that is written.
 func (v *Velero) choose(ctx context.Context, p preview.Preview, ns *corev1.Namespace, before string) (Progress, error) {
-	newest, err := v.snapshots.Newest(ctx, p.Seed)
+	newest, passed, err := v.snapshots.choose(ctx, p.Seed)
 	if err != nil {
 		return Progress{}, err
 	}
@@ -267,7 +276,13 @@ func (v *Velero) choose(ctx context.Context, p preview.Preview, ns *corev1.Names
 	if dataTime == "" && newest.Status.StartTimestamp != nil {
 		dataTime = newest.Status.StartTimestamp.UTC().Format(time.RFC3339)
 	}
-	if err := v.volumes.annotate(ctx, ns, map[string]any{AnnotationSnapshot: newest.Name, AnnotationSnapshotTime: dataTime}); err != nil {
+	annotations := map[string]any{AnnotationSnapshot: newest.Name, AnnotationSnapshotTime: dataTime, AnnotationNewer: nil}
+	if passed != nil {
+		annotations[AnnotationNewer] = passed.Name
+		v.log.WarnContext(ctx, "an older snapshot is chosen: Velero cannot read the storage location of the newest one",
+			"preview", p.Namespace, "snapshot", newest.Name, "newest", passed.Name, "location", passed.Spec.StorageLocation)
+	}
+	if err := v.volumes.annotate(ctx, ns, annotations); err != nil {
 		return Progress{}, err
 	}
 	if err := v.previews.Record(ctx, p.Namespace, newest.Name, ""); err != nil {

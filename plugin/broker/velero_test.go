@@ -1,8 +1,10 @@
 package broker_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -483,6 +485,61 @@ func TestVeleroUnreadable(t *testing.T) {
 			}
 			if creations != 0 {
 				t.Errorf("%d objects were made", creations)
+			}
+		})
+	}
+}
+
+// The newest snapshot may be out of reach while an older one is not: the older
+// one is taken, and it is said wherever somebody looks.
+func TestVeleroOlderSnapshotIsSaid(t *testing.T) {
+	t.Parallel()
+	away := change("newest", func(b *velerov1.Backup) { b.Spec.StorageLocation = "away" })
+	for _, test := range []struct {
+		name   string
+		edits  []func(map[string]client.Object)
+		chosen string
+		newer  string
+	}{
+		{"away", []func(map[string]client.Object){away}, older, newest},
+		{"away and not usable", []func(map[string]client.Object){away, change("newest", func(b *velerov1.Backup) { b.Status.Errors = 1 })}, older, ""},
+		{"an older one is away", []func(map[string]client.Object){change("older", func(b *velerov1.Backup) { b.Spec.StorageLocation = "away" })}, newest, ""},
+		{"chosen again", []func(map[string]client.Object){change("namespace", func(n *corev1.Namespace) {
+			n.Annotations = map[string]string{broker.AnnotationSnapshot: "seed-20260101000000-zzzzz", broker.AnnotationNewer: "seed-20260102000000-zzzzz"}
+		})}, newest, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			w := newWorld(t, interceptor.Funcs{}, test.edits...)
+			w.velero = broker.NewVelero(broker.VeleroOptions{
+				Client: w.WithWatch, Previews: w.state, VeleroNamespace: "velero",
+				Log: slog.New(slog.NewTextHandler(&log, nil)), Now: func() time.Time { return w.now },
+			})
+			if _, err := w.step(); err != nil {
+				t.Fatal(err)
+			}
+			want := "restored from snapshot " + test.chosen
+			if test.newer != "" {
+				want += "; Velero could not read the newer one, " + test.newer
+			}
+			n := w.namespace()
+			if got := n.Annotations[broker.AnnotationSnapshot]; got != test.chosen {
+				t.Fatalf("chosen %s", got)
+			}
+			if got := n.Annotations[broker.AnnotationNewer]; got != test.newer {
+				t.Errorf("the namespace says that %q is newer", got)
+			}
+			said := strings.Contains(log.String(), "snapshot="+older+" newest="+newest+" location=away")
+			if said != (test.newer != "") {
+				t.Errorf("the log says: %s", log.String())
+			}
+			bound := func(p *corev1.PersistentVolumeClaim) { p.Status.Phase = corev1.ClaimBound }
+			if err := w.Create(t.Context(), claim(name(test.chosen, 0), bound)); err != nil {
+				t.Fatal(err)
+			}
+			if progress, err := w.step(); err != nil || progress.Message != want {
+				t.Errorf("%q, error %v, want %q", progress.Message, err, want)
 			}
 		})
 	}

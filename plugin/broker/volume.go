@@ -24,6 +24,9 @@ const (
 	// AnnotationSnapshotTime is how old its data is: when the import behind
 	// the snapshot finished, RFC 3339.
 	AnnotationSnapshotTime = "seedling.dev/snapshot-time"
+	// AnnotationNewer names a newer snapshot, which was passed over because
+	// Velero could not read its storage location at the choice.
+	AnnotationNewer = "seedling.dev/newer-snapshot"
 	// AnnotationPVC is the UID of the claim that was restored. Once it is
 	// there, a claim with another UID is foreign for good.
 	AnnotationPVC = "seedling.dev/pvc-uid"
