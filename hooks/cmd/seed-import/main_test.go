@@ -291,7 +291,7 @@ func TestFromS3(t *testing.T) {
 	bad := f.args("--dump-credentials", creds)
 	bad[1] = strings.Replace(f.dump, st.URL, st2.URL, 1)
 	f.write(t, "creds/AWS_ACCESS_KEY_ID", "stranger")
-	if got = command(t, s.DSN("postgres"), bad...); got.code != 2 || !strings.Contains(got.last(), "refused the credentials") {
+	if got = command(t, s.DSN("postgres"), bad...); got.code != 2 || !strings.Contains(got.last(), "the credentials are wrong, or may not read this object") {
 		t.Errorf("wrong credentials: code %d, %s", got.code, got.last())
 	}
 	f.write(t, "creds/AWS_ACCESS_KEY_ID", "reader")
