@@ -26,12 +26,13 @@ func TestVersions(t *testing.T) { //nolint:tparallel // its subtests share a ser
 		out := s.MustShell(t, "pg_dump -h /run/postgresql -U postgres --exclude-schema=seedling "+more+" "+db+" | grep -v '^.\\(un\\)\\?restrict '")
 		return strings.NewReplacer("UNLOGGED ", "", "SET UNLOGGED", "SET LOGGED").Replace(out)
 	}
-	for _, version := range []string{"13", "14", "15", "16", "17"} {
-		for _, test := range []struct{ file, restore, policy, compare string }{
-			{"custom.dump", "pg_restore --exit-on-error -d oracle", everythingKept, ""},
-			// A plain dump's large objects are statements, which are not read.
-			{"plain.sql", "psql -X -q -v ON_ERROR_STOP=1 -d oracle -f", strings.Replace(everythingKept, "large_objects: keep", "large_objects: none", 1), "--no-large-objects"},
-		} {
+	for _, test := range []struct{ file, restore, policy, compare string }{
+		// A plain dump's large objects are statements, which are not read. It
+		// comes first: a volume that was given them cannot go back.
+		{"plain.sql", "psql -X -q -v ON_ERROR_STOP=1 -d oracle -f", strings.Replace(everythingKept, "large_objects: keep", "large_objects: none", 1), "--no-large-objects"},
+		{"custom.dump", "pg_restore --exit-on-error -d oracle", everythingKept, ""},
+	} {
+		for _, version := range []string{"13", "14", "15", "16", "17"} {
 			t.Run(version+"/"+test.file, func(t *testing.T) {
 				file := filepath.Join(versionsOf, version, test.file)
 				report := mustImport(t, options(t, s, file, test.policy+"roles: {postgres: postgres}\n"), seed.Imported)
