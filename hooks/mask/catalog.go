@@ -92,6 +92,11 @@ type Column struct {
 	Enum []string
 	// Composite says that the type is a composite, range or multirange type.
 	Composite bool
+	// Attributes of the (element) type when it is a composite type, in order.
+	Attributes []Column
+	// Range is the BaseType of the bounds when the (element) type is a range or
+	// multirange type.
+	Range string
 	// Length is n of varchar(n), char(n), bit(n), of a domain over them too;
 	// 0 when there is no limit.
 	Length int
@@ -139,4 +144,6 @@ type ForeignKey struct {
 	References Name
 	// ReferencedColumns in the order of Columns.
 	ReferencedColumns []string
+	// MatchFull says that all columns are NULL, or none.
+	MatchFull bool
 }

@@ -28,7 +28,9 @@ func Compile(p *Policy, k Key, c Catalog) (*Plan, error) {
 	x.build()
 	x.uniqueness()
 	x.partitions()
+	x.rebuilds()
 	x.foreignKeys()
+	x.orphans()
 	x.uncoveredError(c)
 	x.everything()
 	if len(x.errs) > 0 {
@@ -739,7 +741,7 @@ func (x *compiler) foreignKeys() {
 		}
 		for _, fk := range t.ForeignKeys {
 			ref := x.tables[fk.References]
-			if ref == nil || ref == t || ref.plan.Rows && !ref.plan.Filtered {
+			if ref == nil || ref == t || ref.plan.Rows && (!ref.plan.Filtered || ref.rowsSet.missing() != orphansStop) {
 				continue
 			}
 			nulled, optional := false, false

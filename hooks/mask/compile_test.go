@@ -32,6 +32,18 @@ func column(spec string) Column {
 	}
 	c.Type = strings.TrimSuffix(c.Type, "!")
 	c.BaseType = typ
+	switch typ {
+	case "pair":
+		c.Composite, c.Attributes = true, []Column{column("a int4"), column("b varchar(12)")}
+	case "int4range", "int8range":
+		c.Composite, c.Range = true, strings.TrimSuffix(typ, "range")
+	case "numrange":
+		c.Composite, c.Range = true, "numeric"
+	case "daterange":
+		c.Composite, c.Range = true, "date"
+	case "tstzrange":
+		c.Composite, c.Range = true, "timestamptz"
+	}
 	if typ == "mood" {
 		c.Enum = []string{"happy", "sad"}
 	}

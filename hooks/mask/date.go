@@ -3,14 +3,15 @@ package mask
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strconv"
 )
 
 var dateMaskers = []*masker{
 	{
 		name:  "date_shift",
-		doc:   maskerDoc{"the date some days earlier or later, the same number of days for all dates of one entity", "within one entity (a unique index that holds the entity's column too)", "time of day, order and distance of the dates of one entity, wherever `by` leads to the same entity", "time of day; distances between an entity's dates; one known date gives away the others of that entity"},
-		kinds: []kind{kindDate, kindTimestamp, kindText},
+		doc:   maskerDoc{"the date some days earlier or later, the same number of days for all dates of one entity, and for both bounds of a range", "within one entity (a unique index that holds the entity's column too)", "time of day, order and distance of the dates of one entity, wherever `by` leads to the same entity", "time of day; distances between an entity's dates; one known date gives away the others of that entity"},
+		kinds: []kind{kindDate, kindTimestamp, kindRange, kindText},
 		options: []option{
 			{name: "by", kind: optString, required: true, doc: "the column that names the entity, such as user_id; columns joined by a foreign key or a link name the same entities"},
 			{name: "days", kind: optInt, min: 1, max: 36500, fallback: 180, doc: "largest shift in days, either way; never zero"},
@@ -179,7 +180,16 @@ func buildShift(t *target, r *rule) (transform, traits, error) {
 	// The sub-key is the entity's, not the column's: all dates of an entity
 	// move together.
 	m := &shift{keyed{newPRF(t.key, "date_shift\x00"+label), eq}, uint64(r.int("days")), t.length}
-	tf, err := t.lenient(m, r)
+	var first transform = m
+	if t.kind == kindRange {
+		switch t.column.Range {
+		case "date", "timestamp", "timestamptz":
+		default:
+			return nil, traits{}, fmt.Errorf("date_shift takes ranges of dates and timestamps, and this one is of %s: use number_noise, null or choice", t.column.Range)
+		}
+		first = &ranges{shiftBounds{m}}
+	}
+	tf, err := t.lenient(first, r)
 	tr := traits{entity: by, kept: []string{"time of day"}}
 	if t.kind != kindText && !t.inside {
 		tr.within = by

@@ -88,7 +88,7 @@ tables:
       tags: {mask: array, of: text}   # decide: text[]
       search: null
       score: keep
-      opaque: keep   # decide: xml, no masker takes this type
+      opaque: xml   # decide: xml, look at its elements
       last_ip: ip
       'Odd Name': phone   # decide: text, the name says full_name, the values look otherwise
   public.orders:

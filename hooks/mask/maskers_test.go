@@ -283,7 +283,41 @@ var properties = map[string]property{
 	"hstore": {rule: "{mask: hstore, keys: {mail: email, k: keep}}", column: "hstore", value: func(i int) string {
 		return fmt.Sprintf(`"k"=>"v", "mail"=>"%s", "x"=>NULL, "y"=>"say \\"hi\\""`, emailOf(i))
 	}, valid: matches(`"k"=>"v", "mail"=>"\S+@example\.\w+", "x"=>NULL, "y"=>"\w+ \\\\"\w+\\\\""`)},
-	"bytea": {rule: "bytea", column: "bytea", value: func(i int) string { return fmt.Sprintf(`\\x%08x%s`, i, strings.Repeat("00", i%300)) }, valid: all(sameLength, matches(`\\\\x([0-9a-f]{2})*`))},
+	"noise interval":               {rule: "number_noise", column: "interval", value: func(i int) string { return fmt.Sprintf("%d mons -3 days %02d:04:05.678901", i, i%24) }, valid: matches(`(\d+ mons )?(-?\d+ days )?-?\d\d+:\d\d:\d\d(\.\d{6})?`)},
+	"noise money":                  {rule: "number_noise", column: "money", value: func(i int) string { return fmt.Sprintf("-$9,9%02d.%02d", i%100, i/100) }, valid: matches(`-\$([89]|1?[01]),\d{3}\.\d\d`), fixed: .01, coarse: true},
+	"noise money eu":               {rule: "{mask: number_noise, amount: 2}", column: "money", value: func(i int) string { return fmt.Sprintf("1.%03d,%02d €", i%1000, i/1000) }, valid: matches(`[012]\.\d{3},\d\d €`), fixed: .01, coarse: true},
+	"noise int range":              {rule: "number_noise", column: "int4range", value: func(i int) string { return fmt.Sprintf("[%d,%d)", -i*7, i*9+1) }, valid: ordered, coarse: true},
+	"noise int range at its limit": {rule: "{mask: number_noise, percent: 100}", column: "int4range", value: func(i int) string { return fmt.Sprintf("[%d,2147483647)", i) }, valid: all(ordered, matches(`\[-?\d+,(1|20|21[0-3]|214[0-6]|\d)\d*\)`)), coarse: true},
+	"noise number range":           {rule: "{mask: number_noise, amount: 1.5}", column: "numrange", value: func(i int) string { return fmt.Sprintf("(%d.05,%d.1]", i, i) }, valid: all(ordered, matches(`\(-?\d+\.\d\d,-?\d+\.\d\d\]`)), coarse: true, fixed: .01},
+	"noise multirange":             {rule: "number_noise", column: "int8range", value: func(i int) string { return fmt.Sprintf("{(,%d),[%d,%d)}", i, i*2+1, i*3+2) }, valid: matches(`\{\(,-?\d+\),\[-?\d+,-?\d+\)\}`), coarse: true},
+	"date_shift range": {rule: "{mask: date_shift, by: id}", column: "daterange", value: func(i int) string { return "[" + dateString(int64(i)) + "," + dateString(int64(i+40)) + ")" }, valid: func(o, m string) error {
+		a, _, ok1 := parseDate([]byte(m[1:]))
+		b, _, ok2 := parseDate([]byte(m[strings.IndexByte(m, ',')+1:]))
+		if !ok1 || !ok2 || b.days()-a.days() != 40 {
+			return fmt.Errorf("not 40 days")
+		}
+		return nil
+	}, fixed: .01, coarse: true},
+	"date_shift time range": {rule: "{mask: date_shift, by: id}", column: "tstzrange", value: func(i int) string { return fmt.Sprintf(`["%s 01:02:03+02",infinity)`, dateString(int64(i))) }, valid: matches(`\["\d{4}-\d\d-\d\d 01:02:03\+02",infinity\)`), fixed: .01, coarse: true},
+	"composite":             {rule: "{mask: composite, attributes: {a: key, b: text}}", column: "pair", value: func(i int) string { return fmt.Sprintf(`(%d,"a ""q"" \\\\ %d")`, i, i) }, valid: matches(`\(\d+,"\w ""\w"" |\(\d+,"\w \\\\"\w\\\\" \\\\\\\\ \d+"\)`)},
+	"composite nulls":       {rule: "{mask: composite, attributes: {a: 'null', b: keep}}", column: "pair", value: func(i int) string { return fmt.Sprintf(`(%d,"")`, i) }, valid: matches(`\(,""\)`), coarse: true},
+	"array of composite":    {rule: "{mask: array, of: {mask: composite, attributes: {a: keep, b: hash}}}", column: "pair[]", value: func(i int) string { return fmt.Sprintf(`{"(%d,\\"a b\\")",NULL}`, i) }, valid: matches(`\{"\(\d+,[0-9a-f]{12}\)",NULL\}`)},
+	"xml": {rule: "{mask: xml, elements: {mail: email, n: keep}, attributes: {id: hash}}", column: "xml", value: func(i int) string {
+		return fmt.Sprintf(`<?xml version="1.0"?><!-- Ann %d --><a:p xmlns:a="urn:x" id='%d' t="A&amp;B"><mail>a&#%d;@b.test</mail> <n>%d</n><![CDATA[<%d>]]><e/></a:p>`, i, i, 97+i%20, i, i)
+	}, valid: matches(`<\?xml version="1.0"\?><a:p xmlns:a="urn:x" id='[0-9a-f]{32}' t="[A-Z]&amp;[A-Z]"><mail>\S+@example\.\w+</mail> <n>\d+</n>&lt;\d+&gt;<e/></a:p>`)},
+	"rebuild": {rule: "{mask: rebuild, as: lower(x)}", column: "text!", value: person, valid: matches(`\\N`), coarse: true},
+	"bytea":   {rule: "bytea", column: "bytea", value: func(i int) string { return fmt.Sprintf(`\\x%08x%s`, i, strings.Repeat("00", i%300)) }, valid: all(sameLength, matches(`\\\\x([0-9a-f]{2})*`))},
+}
+
+// ordered: the bounds of a range stay in order.
+func ordered(_, m string) error {
+	lower, upper, _ := strings.Cut(strings.Trim(m, "[]()"), ",")
+	a, err1 := strconv.ParseFloat(lower, 64)
+	b, err2 := strconv.ParseFloat(upper, 64)
+	if err1 != nil || err2 != nil || a > b {
+		return fmt.Errorf("bounds out of order")
+	}
+	return nil
 }
 
 func jsonOf(i int) string {
@@ -449,7 +483,7 @@ func TestEmptyTexts(t *testing.T) {
 			continue
 		}
 		switch name {
-		case "constant", "choice", "credential", "credential not null", "regex":
+		case "constant", "choice", "credential", "credential not null", "regex", "rebuild":
 			continue
 		}
 		plan, err := tryCompile(t, "tables: {public.t: {columns: {id: keep, a: "+p.rule+"}}}", table("t", "id int8", "a "+p.column))

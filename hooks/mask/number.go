@@ -12,8 +12,8 @@ import (
 var numberMaskers = []*masker{
 	{
 		name:  "number_noise",
-		doc:   maskerDoc{"the number, more or less some percent or amount", "no", "sign, number of decimals, order roughly; zero stays zero", "the rough value; which rows have equal values"},
-		kinds: []kind{kindInt, kindNumeric, kindFloat, kindText},
+		doc:   maskerDoc{"the number, more or less some percent or amount; an interval some percent longer or shorter; both bounds of a range of numbers moved alike", "no", "sign, number of decimals, order roughly; zero stays zero, but for bounds; infinity", "the rough value; which rows have equal values"},
+		kinds: []kind{kindInt, kindNumeric, kindFloat, kindMoney, kindInterval, kindRange, kindText},
 		options: []option{
 			{name: "percent", kind: optInt, min: 1, max: 100, doc: "largest change in percent of the number (10 when neither is given)"},
 			{name: "amount", kind: optNumber, doc: "largest change as a number, in place of percent"},
@@ -30,7 +30,7 @@ var numberMaskers = []*masker{
 	{
 		name:  "number_range",
 		doc:   maskerDoc{"a number between two bounds, all equally likely", "no", "nothing", "which rows have equal values. With `by` nothing: the original is not read"},
-		kinds: []kind{kindInt, kindNumeric, kindFloat, kindText},
+		kinds: []kind{kindInt, kindNumeric, kindFloat, kindMoney, kindText},
 		options: []option{
 			{name: "min", kind: optNumber, required: true, doc: "the least number"},
 			{name: "max", kind: optNumber, required: true, doc: "the greatest number"},
@@ -269,6 +269,12 @@ func (m *noise) fits(mant uint64, rest, fraction, power int) bool {
 }
 
 func buildNoise(t *target, r *rule) (transform, traits, error) {
+	switch t.kind {
+	case kindInterval:
+		return buildIntervalNoise(t, r)
+	case kindRange:
+		return buildRangeNoise(t, r)
+	}
 	m := &noise{keyed: t.keyed("number_noise"), stream: t.stream("number_noise"), percent: 10, length: t.length}
 	if r.has("percent") {
 		m.percent = uint64(r.int("percent"))
@@ -297,8 +303,14 @@ func buildNoise(t *target, r *rule) (transform, traits, error) {
 			}
 		}
 	}
+	tr := traits{clean: true, kept: []string{"rough value"}}
+	if t.kind == kindMoney {
+		m.digits = 16 // below 2^63 cents
+		tf, err := t.lenient(&moneyNoise{m}, r)
+		return tf, tr, err
+	}
 	tf, err := t.lenient(m, r)
-	return tf, traits{clean: true, kept: []string{"rough value"}}, err
+	return tf, tr, err
 }
 
 type uniform struct {
@@ -313,21 +325,7 @@ func (m *uniform) mask(s *scratch, dst, value []byte) ([]byte, error) {
 		return dst, nil
 	}
 	off, _ := bits.Mul64(m.draw(s, value).hi, m.n)
-	v := m.low + int64(off)
-	if v < 0 {
-		dst = append(dst, '-')
-		v = -v
-	}
-	if m.decimals == 0 {
-		return strconv.AppendInt(dst, v, 10), nil
-	}
-	pow := pow10(m.decimals)
-	dst = strconv.AppendInt(dst, v/pow, 10)
-	dst = append(dst, '.')
-	for frac, div := v%pow, pow/10; div > 0; div /= 10 {
-		dst = append(dst, byte('0'+frac/div%10))
-	}
-	return dst, nil
+	return appendUnits(dst, m.low+int64(off), m.decimals), nil
 }
 
 func pow10(n int) int64 {

@@ -287,8 +287,13 @@ func (p *parser) rows(n *yaml.Node, table string) *rowsRule {
 				r.where = append(r.where, p.condition(deref(c), table))
 			}
 		case "on_missing_parent":
-			if v.Value != "stop" {
-				p.fail(v, "on_missing_parent must be stop: rows that reference a dropped row stop the import")
+			switch {
+			case v.Tag == "!!null":
+				r.onMissing = orphansNull // YAML takes the bare word for nothing
+			case v.Value == orphansStop || v.Value == orphansDrop || v.Value == orphansNull:
+				r.onMissing = v.Value
+			default:
+				p.fail(v, "on_missing_parent of %s must be stop (rows that reference a dropped row stop the import), drop (they go too) or null (their reference does, where its column is nullable)", table)
 			}
 		default:
 			p.unknown(k, "field of rows of "+table, key, []string{"where", "on_missing_parent"})

@@ -18,6 +18,8 @@ type Plan struct {
 	sequences    []MaskedSequence
 	largeObjects bool
 	minDistinct  int
+	rebuilds     []Rebuild
+	orphans      []Orphans
 }
 
 // Table returns the plan of one table, or nil when the catalog has none of
@@ -53,6 +55,9 @@ type TablePlan struct {
 	Rows bool
 	// Filtered says that some rows may be dropped.
 	Filtered bool
+	// Orphans says that rows may be dropped, or foreign keys set to NULL, after
+	// the load: see Plan.Orphans.
+	Orphans bool
 	// LoadInto is the table to COPY into: the table itself, or the root when
 	// the partition key is masked and the row may belong elsewhere.
 	LoadInto Name
@@ -101,7 +106,7 @@ func (t *TablePlan) Bind(columns []string) (*Layout, error) {
 			return nil, fmt.Errorf("bind %s: column %s has no rule (%s)", Name{t.Schema, t.Name}, QuoteIdent(name), c.Why)
 		}
 		b := &l.columns[i]
-		*b = boundColumn{name: name, masker: c.Masker, tf: c.tf, clean: c.traits.clean, shaped: c.traits.shaped, null: c.traits.null, guessable: c.traits.guessable(), entity: -1}
+		*b = boundColumn{name: name, masker: c.Masker, tf: c.tf, clean: c.traits.clean, shaped: c.traits.shaped, null: c.traits.null || c.traits.rebuilt, guessable: c.traits.guessable(), entity: -1}
 		if c.traits.keep {
 			b.tf = nil
 			continue

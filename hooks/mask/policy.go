@@ -58,7 +58,10 @@ type columnRule struct {
 type rowsRule struct {
 	none  bool
 	where []condition
-	line  int
+	// onMissing is what happens to rows that reference a dropped one, "" when
+	// not said.
+	onMissing string
+	line      int
 }
 
 // condition is one test of a row filter: all of its parts must hold.
@@ -226,6 +229,9 @@ func (p *Policy) Digest() string {
 				}
 				slices.Sort(where)
 				jt.Rows = where
+				if r.missing() != orphansStop {
+					jt.Rows = map[string]any{"where": where, "on_missing_parent": r.missing()}
+				}
 			}
 		}
 		doc.Tables[t.String()] = jt

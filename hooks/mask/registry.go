@@ -19,6 +19,11 @@ const (
 	kindDate
 	kindTimestamp
 	kindTime
+	kindInterval
+	kindMoney
+	kindXML
+	kindRange
+	kindComposite
 	kindUUID
 	kindJSON
 	kindBytea
@@ -36,7 +41,7 @@ const (
 var kindNames = map[kind]string{
 	kindText: "text, varchar, char, citext, name", kindEnum: "enums", kindBool: "boolean",
 	kindInt: "smallint, integer, bigint", kindNumeric: "numeric", kindFloat: "real, double precision",
-	kindDate: "date", kindTimestamp: "timestamp, timestamptz", kindTime: "time, timetz, interval",
+	kindDate: "date", kindTimestamp: "timestamp, timestamptz", kindTime: "time, timetz", kindInterval: "interval", kindMoney: "money", kindXML: "xml", kindRange: "ranges", kindComposite: "composite types",
 	kindUUID: "uuid", kindJSON: "json, jsonb", kindBytea: "bytea", kindInet: "inet, cidr",
 	kindMAC: "macaddr, macaddr8", kindHstore: "hstore", kindTSVector: "tsvector, tsquery",
 	kindVector: "vector, halfvec, sparsevec", kindPoint: "point", kindArray: "arrays",
@@ -47,7 +52,7 @@ var kindOf = map[string]kind{
 	"bool": kindBool, "int2": kindInt, "int4": kindInt, "int8": kindInt,
 	"numeric": kindNumeric, "float4": kindFloat, "float8": kindFloat,
 	"date": kindDate, "timestamp": kindTimestamp, "timestamptz": kindTimestamp,
-	"time": kindTime, "timetz": kindTime, "interval": kindTime,
+	"time": kindTime, "timetz": kindTime, "interval": kindInterval, "money": kindMoney, "xml": kindXML,
 	"uuid": kindUUID, "json": kindJSON, "jsonb": kindJSON, "bytea": kindBytea,
 	"inet": kindInet, "cidr": kindInet, "macaddr": kindMAC, "macaddr8": kindMAC,
 	"hstore": kindHstore, "tsvector": kindTSVector, "tsquery": kindTSVector,
@@ -66,6 +71,10 @@ func (c *Column) elementKind() kind {
 	switch {
 	case len(c.Enum) > 0:
 		return kindEnum
+	case c.Range != "":
+		return kindRange
+	case len(c.Attributes) > 0:
+		return kindComposite
 	case c.Composite:
 		return kindOther
 	}
@@ -161,6 +170,8 @@ type traits struct {
 	within string
 	// null says that every mask is NULL.
 	null bool
+	// rebuilt says that masks are NULL, and computed by the loader.
+	rebuilt bool
 	// told says that what masks tell of their values does not depend on how
 	// frequent they are: nothing, or something in the open, such as a year.
 	told bool
@@ -180,7 +191,7 @@ type traits struct {
 func (t *traits) guessable() bool { return !t.keep && !t.null && !t.told && t.entity == "" }
 
 // maskerList is the registry in the order of the documentation.
-var maskerList = slices.Concat(basicMaskers, personMaskers, textMaskers, placeMaskers, networkMaskers, numberMaskers, dateMaskers, moneyMaskers, nestedMaskers)
+var maskerList = slices.Concat(basicMaskers, personMaskers, textMaskers, placeMaskers, networkMaskers, numberMaskers, dateMaskers, moneyMaskers, nestedMaskers, compositeMaskers, xmlMaskers, rebuildMaskers)
 
 var maskers = func() map[string]*masker {
 	m := make(map[string]*masker, len(maskerList))

@@ -106,7 +106,7 @@ func Schema() []byte {
 			object{"enum": []any{"all", "none"}},
 			strict([]string{"where"}, object{
 				"where":             listOf(ref("condition")),
-				"on_missing_parent": object{"enum": []any{"stop"}},
+				"on_missing_parent": object{"enum": []any{orphansStop, orphansDrop, orphansNull, nil}, "default": orphansStop, "description": "what happens to rows that reference a dropped row: the import stops, they are dropped too, or the reference becomes NULL where its column is nullable"},
 			}),
 		}},
 		"condition": object{

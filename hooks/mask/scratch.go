@@ -27,7 +27,8 @@ type scratch struct {
 	// byte that needs escaping all the same.
 	escaped bool
 
-	json jsonWalk
+	json   jsonWalk
+	bounds boundNoise // of the range that is being masked
 }
 
 func newScratch() *scratch { return &scratch{chacha: rand.NewChaCha8([32]byte{})} }

@@ -20,13 +20,17 @@ func nameWords(alternatives string) *regexp.Regexp {
 	return regexp.MustCompile(`(?:^|_)(?:` + alternatives + `)(?:_|$)`)
 }
 
+// sensitive is the rule for what says little by itself and much about a
+// person: few values, which frequency gives away whatever the mask.
+const sensitive = "null"
+
 var suggestions = []suggestion{
-	{nameWords(`passwords?|passwd|pwd|pass|password_hash|encrypted_password|password_digest|secret|secrets|token|tokens|api_?key|access_key|private_key|refresh_token|session_token|otp|totp|salt|credential|credentials|signature`), "credential", []kind{kindText, kindBytea, kindJSON, kindArray}},
-	{nameWords(`e_?mails?|e_?mail_address|mail`), "email", []kind{kindText}},
+	{nameWords(`passwords?|passwd|pwd|pass|pass(?:word)?_?(?:hash|salt|digest)|encrypted_password|secret|secrets|token|tokens|api_?key|access_key|private_key|refresh_token|session_token|otp|totp|salt|credential|credentials|signature`), "credential", []kind{kindText, kindBytea, kindJSON, kindArray}},
+	{nameWords(`e_?mails?|e_?mail_?address(?:es)?|mail`), "email", []kind{kindText}},
 	{nameWords(`first_?names?|given_?names?|forename|fname|middle_?name`), "first_name", []kind{kindText}},
 	{nameWords(`last_?names?|family_?names?|surname|lname|maiden_?name`), "last_name", []kind{kindText}},
-	{nameWords(`full_?name|display_?name|real_?name|contact_?name|customer_?name|person_?name|recipient|cardholder|holder_?name|author_?name`), "full_name", []kind{kindText}},
-	{nameWords(`user_?name|login|nick|nick_?name|screen_?name|handle`), "username", []kind{kindText}},
+	{nameWords(`full_?name|display_?name|real_?name|contact_?name|customer_?name|person_?name|recipient|cardholder|holder_?name|author_?name|(?:ship|shipping|bill|billing|delivery|recipient|sender|receiver)(?:_to)?_?name`), "full_name", []kind{kindText}},
+	{nameWords(`user_?name|login|login_?(?:id|name)|nick|nick_?name|screen_?name|handle`), "username", []kind{kindText}},
 	{nameWords(`phones?|phone_?numbers?|mobile|mobile_?number|cell|cell_?phone|telephone|tel|fax|msisdn`), "phone", []kind{kindText}},
 	{nameWords(`iban`), "iban", []kind{kindText}},
 	{nameWords(`card_?number|credit_?card|pan|cc_?number|ccnum`), "card", []kind{kindText}},
@@ -38,9 +42,10 @@ var suggestions = []suggestion{
 	{nameWords(`ip|ip_?addr|ip_?address|remote_?addr|client_?ip|last_?ip|remote_?ip`), "ip", []kind{kindText, kindInet}},
 	{nameWords(`mac|mac_?addr|mac_?address`), "mac", []kind{kindText, kindMAC}},
 	{nameWords(`lat|latitude|lng|lon|long|longitude`), "latlong", []kind{kindNumeric, kindFloat}},
-	{nameWords(`ssn|social_?security(?:_?number)?|tax_?id|vat_?id|national_?id|passport(?:_?number)?|driver_?licen[cs]e|account_?number|insurance_?number`), "hash", []kind{kindText}},
+	{nameWords(`ssn|social_?security(?:_?number)?|tax_?id|vat_?id|national_?id(?:_?(?:number|no))?|passport(?:_?(?:number|no))?|driver_?licen[cs]e|account_?number|insurance_?number`), "hash", []kind{kindText}},
 	{nameWords(`birth_?date|birthday|date_?of_?birth|dob|born|born_?on`), "year_only", []kind{kindDate, kindTimestamp}},
-	{nameWords(`salary|income|wage|wages`), "number_noise", []kind{kindInt, kindNumeric, kindFloat}},
+	{nameWords(`gender|sex|marital_?status|religion|denomination|ethnicity|ethnic_?(?:group|origin)|nationality|race|blood_?(?:type|group)|disabilit(?:y|ies)|sexual_orientation|political_?(?:party|views?)|diagnos[ie]s`), sensitive, []kind{kindText, kindEnum, kindBool}},
+	{nameWords(`salary|income|wage|wages`), "number_noise", []kind{kindInt, kindNumeric, kindFloat, kindMoney}},
 	{nameWords(`notes?|comments?|description|bio|about|message|body|text|content|remarks?|memo|reason|subject|title`), "text", []kind{kindText}},
 }
 
@@ -50,7 +55,8 @@ var personTable = nameWords(`users?|persons?|people|customers?|clients?|contacts
 // The names of columns that describe things, not people.
 var (
 	plainText   = nameWords(`status|state|kind|type|currency|country|country_?code|locale|language|lang|timezone|time_?zone|role|plan|category|colou?r|size|unit|method|level|event|action|sku|version|slug|code|provider|channel|source|mime_?type|content_?type|format|priority|visibility|environment|region|iso_?code|icon`)
-	plainNumber = nameWords(`count|quantity|qty|position|version|sort|rank|total|size|status|type|amount|price|cents|tax|rate|cost|discount|weight|score|year|month|day|number|order|level|duration|width|height|length|percent|stock|balance|points|priority|seq|sequence|attempts|retries|ms|seconds|minutes|bytes`)
+	unclearText = nameWords(`state|region|code|source`) // of a thing, or of somebody's address
+	plainNumber = nameWords(`count|quantity|qty|position|version|sort|rank|total|size|status|type|amount|price|cents|tax|rate|cost|discount|weight|score|year|month|day|number|order|level|duration|width|height|length|percent|stock|balance|points|priority|seq|sequence|attempts|retries|ms|milliseconds|seconds|minutes|bytes`)
 	plainTime   = nameWords(`created|updated|deleted|modified|inserted|expires|started|finished|completed|published|archived|at|on|since|until|time|timestamp|last_login|last_seen`)
 	personalInt = nameWords(`phones?|phone_?number|mobile|ssn|social_?security(?:_?number)?|tax_?id|passport|national_?id|account_?number|card_?number`)
 )
@@ -67,10 +73,18 @@ type proposal struct {
 // personal.
 func propose(table Name, c *Column, s *Sample) proposal {
 	k := c.kind()
-	if k != kindArray {
+	switch {
+	case k == kindComposite:
+		return proposeComposite(table, c, 0)
+	case k != kindArray:
 		return proposeFor(table, c.Name, k, c.NotNull, s)
 	}
-	p := proposeFor(table, c.Name, c.elementKind(), false, s)
+	var p proposal
+	if c.elementKind() == kindComposite {
+		p = proposeComposite(table, c, 0)
+	} else {
+		p = proposeFor(table, c.Name, c.elementKind(), false, s)
+	}
 	switch p.rule {
 	case "keep", "null", "credential":
 	default:
@@ -78,6 +92,25 @@ func propose(table Name, c *Column, s *Sample) proposal {
 	}
 	return p
 }
+
+// proposeComposite proposes a rule for each attribute. None has a sample.
+func proposeComposite(table Name, c *Column, depth int) proposal {
+	var rules []string
+	for i := range c.Attributes {
+		a := &c.Attributes[i]
+		var p proposal
+		if a.kind() == kindComposite && depth < maxAttributeDepth {
+			p = proposeComposite(table, a, depth+1)
+		} else {
+			p = propose(table, a, nil)
+		}
+		rules = append(rules, yamlKey(a.Name)+": "+p.rule)
+	}
+	return proposal{"{mask: composite, attributes: {" + strings.Join(rules, ", ") + "}}", false, "look at the attributes"}
+}
+
+// maxAttributeDepth bounds composite types within composite types.
+const maxAttributeDepth = 8
 
 func proposeFor(table Name, column string, k kind, notNull bool, s *Sample) proposal {
 	name := snake(column)
@@ -103,6 +136,9 @@ func proposeFor(table Name, column string, k kind, notNull bool, s *Sample) prop
 			}
 		}
 	}
+	if byName == sensitive {
+		return proposal{sensitive, false, "says much about a person, and has few values: null, or choice with `by`"}
+	}
 	if byName != "" {
 		return proposal{byName, true, ""}
 	}
@@ -112,7 +148,7 @@ func proposeFor(table Name, column string, k kind, notNull bool, s *Sample) prop
 		switch {
 		case s.mentions():
 			return proposal{"text", false, "some values hold addresses or numbers of people"}
-		case plainText.MatchString(name) && s.few():
+		case plainText.MatchString(name) && s.few() && (s.has() || !unclearText.MatchString(name)):
 			return proposal{"keep", true, ""}
 		case s.has() && s.few():
 			return proposal{"keep", false, "few distinct values"}
@@ -133,7 +169,13 @@ func proposeFor(table Name, column string, k kind, notNull bool, s *Sample) prop
 		return proposal{"keep", true, ""}
 	case kindDate, kindTimestamp:
 		return proposal{"keep", plainTime.MatchString(name), ""}
-	case kindNumeric, kindFloat:
+	case kindRange:
+		return proposal{"keep", plainTime.MatchString(name) || plainNumber.MatchString(name), "a range"}
+	case kindInterval:
+		return proposal{"keep", plainNumber.MatchString(name) || plainTime.MatchString(name), "a span of time"}
+	case kindXML:
+		return proposal{"xml", false, "look at its elements"}
+	case kindNumeric, kindFloat, kindMoney:
 		return proposal{"keep", plainNumber.MatchString(name), ""}
 	case kindJSON:
 		return proposeJSON(table, s)
@@ -151,7 +193,7 @@ func proposeFor(table Name, column string, k kind, notNull bool, s *Sample) prop
 		return proposal{"keep", false, "a time"}
 	case kindTSVector, kindVector:
 		if notNull {
-			return proposal{`{mask: constant, value: ""}`, false, "made from other columns: build it again in the seed"}
+			return proposal{`{mask: constant, value: ""}`, false, "made from other columns: see masker rebuild"}
 		}
 		return proposal{"null", true, ""}
 	}

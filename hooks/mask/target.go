@@ -17,6 +17,8 @@ type target struct {
 	notNull bool
 	// inside says that the place is inside a value (JSON, array, hstore).
 	inside bool
+	// nested says that the place is not a whole column.
+	nested bool
 	// linked gives the target of a link group, for rules with a link.
 	linked func(link string, r *rule, at *target) (*target, error)
 	// entity gives the label and equality of another column of the table.
@@ -55,7 +57,7 @@ func (t *target) stream(masker string) *prf {
 func (t *target) at(where string, k kind) *target {
 	sub := *t
 	sub.label = t.label + "\x00" + where
-	sub.kind, sub.inside, sub.notNull = k, true, false
+	sub.kind, sub.inside, sub.nested, sub.notNull = k, true, true, false
 	sub.eq = equality{}
 	if k != kindText || t.kind != kindArray {
 		sub.length = 0

@@ -64,7 +64,16 @@ type pgType struct {
 	typmod            int32
 	notNull           bool
 	enum              []string
+	rangeOf           uint32      // of a range or multirange: the bounds' type
+	attributes        []attribute // of a composite type
 	arrayOfSubscripts bool
+}
+
+// attribute is one of a composite type.
+type attribute struct {
+	name, as string
+	typ      uint32
+	typmod   int32
 }
 
 type catalogReader struct {
@@ -100,6 +109,37 @@ func (r *catalogReader) types(ctx context.Context) error {
 	var label string
 	_, err = pgx.ForEachRow(rows, []any{&oid, &label}, func() error {
 		r.typeOf[oid].enum = append(r.typeOf[oid].enum, label)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	multirange := ""
+	if r.version >= 14 {
+		multirange = " UNION ALL SELECT rngmultitypid, rngsubtype FROM pg_catalog.pg_range"
+	}
+	rows, err = r.conn.Query(ctx, `SELECT rngtypid, rngsubtype FROM pg_catalog.pg_range`+multirange)
+	if err != nil {
+		return err
+	}
+	var of uint32
+	_, err = pgx.ForEachRow(rows, []any{&oid, &of}, func() error {
+		r.typeOf[oid].rangeOf = of
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	rows, err = r.conn.Query(ctx, `SELECT t.oid, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.atttypid, a.atttypmod
+		FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace JOIN pg_catalog.pg_attribute a ON a.attrelid = t.typrelid
+		WHERE t.typtype = 'c' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND a.attnum > 0 AND NOT a.attisdropped
+		ORDER BY t.oid, a.attnum`)
+	if err != nil {
+		return err
+	}
+	var a attribute
+	_, err = pgx.ForEachRow(rows, []any{&oid, &a.name, &a.as, &a.typ, &a.typmod}, func() error {
+		r.typeOf[oid].attributes = append(r.typeOf[oid].attributes, a)
 		return nil
 	})
 	return err
@@ -158,7 +198,7 @@ func (r *catalogReader) columns(ctx context.Context) error {
 			return nil
 		}
 		c := col
-		r.describe(&c, typ, typmod)
+		r.describe(&c, typ, typmod, 0)
 		if c.Generated {
 			c.Default = ""
 		}
@@ -171,8 +211,8 @@ func (r *catalogReader) columns(ctx context.Context) error {
 }
 
 // describe resolves a type: domains to what they are made of, arrays to their
-// elements.
-func (r *catalogReader) describe(c *mask.Column, oid uint32, typmod int32) {
+// elements, composite types to their attributes.
+func (r *catalogReader) describe(c *mask.Column, oid uint32, typmod int32, depth int) {
 	t := r.typeOf[oid]
 	for range 32 {
 		switch {
@@ -192,6 +232,19 @@ func (r *catalogReader) describe(c *mask.Column, oid uint32, typmod int32) {
 	}
 	c.BaseType = t.name
 	c.Enum = t.enum
+	if of := r.typeOf[t.rangeOf]; of != nil {
+		var bound mask.Column
+		r.describe(&bound, t.rangeOf, -1, depth+1)
+		c.Range = bound.BaseType
+	}
+	for _, a := range t.attributes {
+		if depth > 16 {
+			break // a type cannot hold itself, but by way of arrays of tables' rows
+		}
+		attr := mask.Column{Name: a.name, Type: a.as}
+		r.describe(&attr, a.typ, a.typmod, depth+1)
+		c.Attributes = append(c.Attributes, attr)
+	}
 	c.Composite = t.kind == "c" || t.kind == "r" || t.kind == "m"
 	if typmod < 0 {
 		return
@@ -307,7 +360,7 @@ func (r *catalogReader) indexes(ctx context.Context) error {
 }
 
 func (r *catalogReader) foreignKeys(ctx context.Context) error {
-	rows, err := r.conn.Query(ctx, `SELECT conrelid, conname, conkey, confrelid, confkey FROM pg_catalog.pg_constraint
+	rows, err := r.conn.Query(ctx, `SELECT conrelid, conname, conkey, confrelid, confkey, confmatchtype = 'f' FROM pg_catalog.pg_constraint
 		WHERE contype = 'f' AND conparentid = 0 ORDER BY conrelid, conname`)
 	if err != nil {
 		return err
@@ -315,13 +368,14 @@ func (r *catalogReader) foreignKeys(ctx context.Context) error {
 	var rel, ref uint32
 	var name string
 	var from, to []int16
-	_, err = pgx.ForEachRow(rows, []any{&rel, &name, &from, &ref, &to}, func() error {
+	var full bool
+	_, err = pgx.ForEachRow(rows, []any{&rel, &name, &from, &ref, &to, &full}, func() error {
 		i, ok := r.byOID[rel]
 		j, ok2 := r.byOID[ref]
 		if !ok || !ok2 {
 			return nil
 		}
-		fk := mask.ForeignKey{Name: name, References: mask.Name{Schema: r.out.Tables[j].Schema, Name: r.out.Tables[j].Name}}
+		fk := mask.ForeignKey{Name: name, MatchFull: full, References: mask.Name{Schema: r.out.Tables[j].Schema, Name: r.out.Tables[j].Name}}
 		for k := range from {
 			fk.Columns = append(fk.Columns, r.column(rel, from[k]))
 			fk.ReferencedColumns = append(fk.ReferencedColumns, r.column(ref, to[k]))

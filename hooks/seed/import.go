@@ -255,6 +255,9 @@ func (r *run) prepare(ctx context.Context) (err error) {
 		r.report.Kept = append(r.report.Kept, keptObjects)
 	}
 	r.report.phase("plan", start)
+	if err := r.checkRebuilds(ctx, name); err != nil {
+		return err
+	}
 	if err := r.checkLedger(ctx); err != nil || !r.sampling {
 		return err
 	}
@@ -357,10 +360,19 @@ func (r *run) load(ctx context.Context, checked *digestCheck) (err error) {
 	if err := r.createObjects(ctx, conn); err != nil {
 		return err
 	}
+	if err := r.createRebuilds(ctx, conn); err != nil {
+		return err
+	}
 	r.report.phase("schema", start)
 
 	start = time.Now()
 	if err := r.rows(ctx, name); err != nil {
+		return err
+	}
+	if err := r.dropRebuilds(ctx, conn); err != nil {
+		return err
+	}
+	if err := r.removeOrphans(ctx, conn); err != nil {
 		return err
 	}
 	r.report.phase("rows and indexes", start)

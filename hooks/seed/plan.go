@@ -200,7 +200,13 @@ func (r *run) disarm(ctx context.Context, database string) error {
 			return err
 		}
 	}
-	return nil
+	if len(r.plan.Rebuilds()) == 0 {
+		return nil
+	}
+	if err := execSQL(ctx, conn, "CREATE SCHEMA seedling"); err != nil {
+		return err
+	}
+	return r.createRebuilds(ctx, conn)
 }
 
 // sampleTable loads the first rows of a table; it returns the stored bytes

@@ -1,0 +1,124 @@
+package mask
+
+import "slices"
+
+// What the policy's on_missing_parent may say.
+const (
+	orphansStop = "stop"
+	orphansDrop = "drop"
+	orphansNull = "null"
+)
+
+// Orphans says what happens to rows whose foreign key references a row that
+// the load left out.
+type Orphans struct {
+	Table      Name
+	ForeignKey ForeignKey
+	// SetNull are the columns to set to NULL; none: the rows are dropped.
+	SetNull []string
+}
+
+// Orphans lists the foreign keys that dropped rows may break and that the
+// policy settles, in the order in which they lead on from the filtered tables.
+// A foreign key may lead back: whoever follows them does so until nothing
+// changes any more.
+func (p *Plan) Orphans() []Orphans { return p.orphans }
+
+// orphans follows foreign keys from the tables that lose rows. A table that
+// says nothing itself passes on what was said of the rows it references.
+func (x *compiler) orphans() {
+	mode := map[*tableState]string{}
+	var queue []*tableState
+	for i, t := range x.order {
+		if !t.plan.Filtered || t.rowsSet.missing() == orphansStop {
+			continue
+		}
+		if t.PartitionOf { // its root is referenced
+			for len(t.parents) > 0 {
+				t = t.parents[0]
+			}
+		}
+		if mode[t] == "" {
+			mode[t] = x.order[i].rowsSet.missing()
+			queue = append(queue, t)
+		}
+	}
+	for len(queue) > 0 {
+		ref := queue[0]
+		queue = queue[1:]
+		for _, t := range x.order {
+			if !t.plan.Rows || t.PartitionOf {
+				continue
+			}
+			for _, fk := range t.ForeignKeys {
+				if x.tables[fk.References] != ref {
+					continue
+				}
+				o := Orphans{Table: t.name, ForeignKey: fk, SetNull: t.nullable(fk, mode[ref])}
+				if slices.ContainsFunc(x.plan.orphans, func(have Orphans) bool { return have.Table == o.Table && have.ForeignKey.Name == fk.Name }) {
+					continue
+				}
+				x.plan.orphans = append(x.plan.orphans, o)
+				x.affected(t)
+				if len(o.SetNull) > 0 {
+					x.warn("%s: where its foreign key %s references a dropped row of %s, %s becomes NULL", t.name, fk.Name, ref.name, quoteNames(o.SetNull))
+					continue
+				}
+				x.warn("%s: rows whose foreign key %s references a dropped row of %s are dropped too", t.name, fk.Name, ref.name)
+				if mode[t] == "" {
+					if mode[t] = mode[ref]; t.plan.Filtered {
+						mode[t] = t.rowsSet.missing()
+					}
+					if mode[t] != orphansStop {
+						queue = append(queue, t)
+					}
+				}
+			}
+		}
+	}
+}
+
+// affected marks a table and what is below it.
+func (x *compiler) affected(t *tableState) {
+	for _, o := range x.order {
+		if o.plan.root == t.plan.root {
+			o.plan.Orphans = true
+		}
+	}
+}
+
+// nullable returns the columns of a foreign key to set to NULL, if any.
+func (t *tableState) nullable(fk ForeignKey, mode string) []string {
+	if mode != orphansNull {
+		return nil
+	}
+	var names []string
+	for _, name := range fk.Columns {
+		if c := t.byName[name]; c != nil && !c.NotNull && !c.Generated && !slices.Contains(t.PartitionKey, name) {
+			names = append(names, name)
+		}
+	}
+	if fk.MatchFull && len(names) < len(fk.Columns) {
+		return nil
+	}
+	return names
+}
+
+func quoteNames(names []string) string {
+	out := ""
+	for i, n := range names {
+		if i > 0 {
+			out += ", "
+		}
+		out += QuoteIdent(n)
+	}
+	return out
+}
+
+// missing is what happens to rows that reference a dropped one.
+func (r *rowsRule) missing() string {
+	if r == nil || r.onMissing == "" {
+		return orphansStop
+	}
+	return r.onMissing
+}

@@ -1,0 +1,110 @@
+package mask
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestRebuilds(t *testing.T) {
+	t.Parallel()
+	tables := []Table{
+		table("a", "id int4!", "title text!", "search tsvector!", "low text", "computed text").unique(Unique{Columns: []string{"low"}}),
+		table("b", "id int4!", "low text").references("a", "low=low"),
+		table("p", "at int4!", "search text").partitioned("range", "at"),
+		table("p_1", "at int4!", "search text").partition("p"),
+	}
+	tables[0].Columns[4].Generated = true
+	policy := "tables: {public.a: {columns: {id: keep, title: text, search: {mask: rebuild, as: x(title)}, low: LOW}}, public.b: {columns: {id: keep}}, public.p: {columns: {at: keep, search: {mask: rebuild, as: at::text}}}}"
+	plan, err := tryCompile(t, strings.Replace(policy, "LOW", "hash", 1), tables...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Rebuild{
+		{Name{"public", "a"}, "search", "tsvector", "x(title)", []string{"search", "computed"}},
+		{Name{"public", "p_1"}, "search", "text", "at::text", []string{"search"}},
+	}
+	if diff := cmp.Diff(want, plan.Rebuilds()); diff != "" {
+		t.Error(diff)
+	}
+	if got := maskRow(t, plan, "a", "1", "canary", "'canary':1", "x"); got[2] != `\N` {
+		t.Errorf("%q", got)
+	}
+	for rule, want := range map[string]string{
+		"{mask: rebuild, as: lower(title)}": "rebuild cannot compute a column that foreign keys or links join with others",
+		"rebuild":                           "masker rebuild needs the option as",
+	} {
+		p, err := ParsePolicy([]byte("version: 1\n" + strings.Replace(policy, "LOW", rule, 1)))
+		if err == nil {
+			_, err = Compile(p, testKey(t), Catalog{Tables: tables})
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", rule, err)
+		}
+	}
+	_, err = tryCompile(t, "tables: {public.p: {columns: {at: {mask: rebuild, as: '1'}, search: keep}}}", tables[2:]...)
+	if err == nil || !strings.Contains(err.Error(), "cannot compute a partition key") {
+		t.Error(err)
+	}
+	_, err = tryCompile(t, "tables: {public.a: {columns: {l: {mask: array, of: {mask: rebuild, as: '1'}}}}}", table("a", "l text[]"))
+	if err == nil || !strings.Contains(err.Error(), "rebuild is for whole columns") {
+		t.Error(err)
+	}
+	_, err = tryCompile(t, "tables: {public.a: {columns: {l: {mask: rebuild, as: '1'}}}}", table("a", "l text").unique(Unique{Columns: []string{"l"}}))
+	if err == nil || !strings.Contains(err.Error(), "masker rebuild may give two values the same mask") {
+		t.Error(err)
+	}
+}
+
+func TestOrphans(t *testing.T) {
+	t.Parallel()
+	tables := []Table{
+		table("users", "id int4!", "country text"),
+		table("orders", "id int4!", "user_id int4!", "referrer int4").references("users", "user_id=id").references("users", "referrer=id"),
+		table("items", "id int4!", "order_id int4").references("orders", "order_id=id"),
+		table("pairs", "a int4!", "b int4").references("users", "a=id", "b=country"),
+		table("tree", "id int4!", "up int4", "owner int4").references("tree", "up=id").references("users", "owner=id"),
+		table("other", "id int4!"),
+	}
+	tables[1].ForeignKeys[1].Name = "orders_referrer_fkey"
+	tables[3].ForeignKeys[0].MatchFull = true
+	compile := func(users, orders string) []string {
+		plan, err := tryCompile(t, "types: {int4: keep, text: keep}\ntables: {public.users: {rows: {where: [{column: country, in: [GR]}]"+users+"}}"+orders+"}", tables...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out []string
+		for _, o := range plan.Orphans() {
+			out = append(out, fmt.Sprintf("%s %s %v", o.Table.Name, o.ForeignKey.Name, o.SetNull))
+		}
+		if plan.Table("public", "other").Orphans || plan.Table("public", "orders").Orphans != (len(out) > 0) {
+			t.Error("the wrong tables lose rows")
+		}
+		stops := strings.Contains(strings.Join(plan.Warnings, "\n"), "makes the import fail")
+		if stops != (users == "") {
+			t.Errorf("%v", plan.Warnings)
+		}
+		return out
+	}
+	for _, c := range []struct {
+		users, orders string
+		want          []string
+	}{
+		{"", "", nil},
+		{", on_missing_parent: drop", "", []string{
+			"orders orders_users_fkey []", "orders orders_referrer_fkey []", "pairs pairs_users_fkey []", "tree tree_users_fkey []", "items items_orders_fkey []", "tree tree_tree_fkey []",
+		}},
+		{", on_missing_parent: null", "", []string{
+			"orders orders_users_fkey []", "orders orders_referrer_fkey [referrer]", "pairs pairs_users_fkey []", "tree tree_users_fkey [owner]", "items items_orders_fkey [order_id]",
+		}},
+		{", on_missing_parent: null", ", public.orders: {rows: {where: [{column: id, from: 0}], on_missing_parent: drop}}", []string{
+			"orders orders_users_fkey []", "orders orders_referrer_fkey [referrer]", "pairs pairs_users_fkey []", "tree tree_users_fkey [owner]", "items items_orders_fkey []",
+		}},
+	} {
+		if diff := cmp.Diff(c.want, compile(c.users, c.orders)); diff != "" {
+			t.Errorf("%s%s: %s", c.users, c.orders, diff)
+		}
+	}
+}

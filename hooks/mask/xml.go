@@ -1,0 +1,293 @@
+package mask
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"unicode/utf8"
+)
+
+var xmlMaskers = []*masker{
+	{
+		name:  "xml",
+		doc:   maskerDoc{"the document with its text and attribute values masked, each by the rule for its element or attribute, else like text; comments, processing instructions and CDATA marks go", "no", "elements, names of elements and attributes that look like names, order, white space between elements", "the structure; length and shape of texts"},
+		kinds: []kind{kindXML},
+		options: []option{
+			{name: "elements", kind: optRules, doc: "rules for the text of elements by name, a prefix included: {email: email, 'a:id': keep}"},
+			{name: "attributes", kind: optRules, doc: "rules for attribute values by name"},
+			malformed,
+		},
+		build: buildXML,
+	},
+}
+
+// xmlMask masks well-formed XML, documents and fragments.
+type xmlMask struct {
+	elements, attributes map[string]transform
+	text                 transform
+}
+
+const (
+	notXML     = reason("the value is not XML that masker xml can read")
+	xmlDoctype = reason("the value holds a document type definition, whose entities masker xml does not know")
+	xmlName    = reason("the name of an element or attribute may be data: it does not look like a name")
+)
+
+func (m *xmlMask) mask(s *scratch, dst, value []byte) ([]byte, error) {
+	start := len(dst)
+	plain, masked := s.buf(), s.buf()
+	defer s.release()
+	defer s.release()
+	// The elements around the place are not kept in a list: a rule holds for
+	// the text from an element's start to the next tag.
+	rule := m.text
+	var err error
+	for len(value) > 0 {
+		switch {
+		case value[0] != '<':
+			n := bytes.IndexByte(value, '<')
+			if n < 0 {
+				n = len(value)
+			}
+			if dst, err = m.append(s, dst, value[:n], rule, plain, masked, false); err != nil {
+				return dst[:start], err
+			}
+			value = value[n:]
+		case bytes.HasPrefix(value, []byte("<!--")):
+			_, rest, ok := bytes.Cut(value[4:], []byte("-->"))
+			if !ok {
+				return dst[:start], notXML
+			}
+			value = rest
+		case bytes.HasPrefix(value, []byte("<![CDATA[")):
+			data, rest, ok := bytes.Cut(value[9:], []byte("]]>"))
+			if !ok {
+				return dst[:start], notXML
+			}
+			if dst, err = m.append(s, dst, data, rule, plain, masked, true); err != nil {
+				return dst[:start], err
+			}
+			value = rest
+		case bytes.HasPrefix(value, []byte("<!")):
+			return dst[:start], xmlDoctype
+		case bytes.HasPrefix(value, []byte("<?")):
+			head, rest, ok := bytes.Cut(value, []byte("?>"))
+			if !ok {
+				return dst[:start], notXML
+			}
+			if bytes.HasPrefix(head, []byte("<?xml ")) && len(dst) == start {
+				dst = append(append(dst, head...), "?>"...)
+			}
+			value = rest
+		default:
+			if dst, value, rule, err = m.tag(s, dst, value, plain, masked); err != nil {
+				return dst[:start], err
+			}
+		}
+	}
+	return dst, nil
+}
+
+// tag copies a tag with its attribute values masked, and returns the rule for
+// the text behind it.
+func (m *xmlMask) tag(s *scratch, dst, value []byte, plain, masked *[]byte) ([]byte, []byte, transform, error) {
+	i := 1
+	if len(value) > 1 && value[1] == '/' {
+		i = 2
+	}
+	n := xmlNameLen(value[i:])
+	if n == 0 {
+		return dst, value, nil, notXML
+	}
+	name := value[i : i+n]
+	if !plainXMLName(name) {
+		return dst, value, nil, xmlName
+	}
+	dst = append(dst, value[:i+n]...)
+	rule := m.text
+	if i == 1 {
+		if r := m.elements[string(name)]; r != nil {
+			rule = r
+		}
+	}
+	value = value[i+n:]
+	for {
+		space := len(value) - len(bytes.TrimLeft(value, " \t\r\n"))
+		dst, value = append(dst, value[:space]...), value[space:]
+		switch {
+		case len(value) == 0:
+			return dst, value, nil, notXML
+		case value[0] == '>':
+			return append(dst, '>'), value[1:], rule, nil
+		case bytes.HasPrefix(value, []byte("/>")) && i == 1:
+			return append(dst, "/>"...), value[2:], m.text, nil
+		case space == 0 || i == 2:
+			return dst, value, nil, notXML
+		}
+		n := xmlNameLen(value)
+		if n == 0 || n+2 >= len(value) {
+			return dst, value, nil, notXML
+		}
+		attribute := value[:n]
+		if !plainXMLName(attribute) {
+			return dst, value, nil, xmlName
+		}
+		at := n
+		for at < len(value) && (value[at] == '=' || isSpace(value[at])) {
+			at++
+		}
+		if at >= len(value) || value[at] != '"' && value[at] != '\'' {
+			return dst, value, nil, notXML
+		}
+		end := bytes.IndexByte(value[at+1:], value[at])
+		if end < 0 {
+			return dst, value, nil, notXML
+		}
+		end += at + 1
+		dst = append(dst, value[:at+1]...)
+		text := value[at+1 : end]
+		r := m.attributes[string(attribute)]
+		switch {
+		case r == nil && (bytes.HasPrefix(attribute, []byte("xmlns")) || bytes.HasPrefix(attribute, []byte("xml:"))):
+			// A declaration, not data: without it the document is none.
+			dst = append(dst, text...)
+		default:
+			if r == nil {
+				r = m.text
+			}
+			var err error
+			if dst, err = m.append(s, dst, text, r, plain, masked, false); err != nil {
+				return dst, value, nil, err
+			}
+		}
+		dst = append(dst, value[end])
+		value = value[end+1:]
+	}
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
+
+// xmlNameLen is the length of the name that b starts with.
+func xmlNameLen(b []byte) int {
+	return len(b) - len(bytes.TrimLeftFunc(b, func(r rune) bool {
+		return r >= 0x80 || r == '_' || r == ':' || r == '-' || r == '.' || 'a' <= r|0x20 && r|0x20 <= 'z' || '0' <= r && r <= '9'
+	}))
+}
+
+// plainXMLName reports whether the parts of a name look like names.
+func plainXMLName(name []byte) bool {
+	for part := range bytes.FieldsFuncSeq(name, func(r rune) bool { return r == ':' || r == '.' }) {
+		if !plainName(part) {
+			return false
+		}
+	}
+	return true
+}
+
+// append masks a text, with its references resolved unless it is literal, and
+// escapes what the mask holds. White space alone stays.
+func (m *xmlMask) append(s *scratch, dst, text []byte, r transform, plain, masked *[]byte, literal bool) ([]byte, error) {
+	if len(bytes.TrimLeft(text, " \t\r\n")) == 0 {
+		return append(dst, text...), nil
+	}
+	var err error
+	if *plain, err = resolveXML((*plain)[:0], text, literal); err != nil {
+		return dst, err
+	}
+	out, err := r.mask(s, (*masked)[:0], *plain)
+	*masked = out
+	if err == errNull { //nolint:errorlint // a sentinel of this package, never wrapped
+		return dst, nil
+	}
+	if err != nil {
+		return dst, err
+	}
+	for _, c := range out {
+		switch c {
+		case '<':
+			dst = append(dst, "&lt;"...)
+		case '>':
+			dst = append(dst, "&gt;"...)
+		case '&':
+			dst = append(dst, "&amp;"...)
+		case '"':
+			dst = append(dst, "&quot;"...)
+		case '\'':
+			dst = append(dst, "&apos;"...)
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return dst, nil
+}
+
+// resolveXML appends a text with its references resolved.
+func resolveXML(dst, text []byte, literal bool) ([]byte, error) {
+	for !literal {
+		i := bytes.IndexByte(text, '&')
+		if i < 0 {
+			break
+		}
+		dst, text = append(dst, text[:i]...), text[i+1:]
+		end := bytes.IndexByte(text, ';')
+		if end < 1 || end > 10 {
+			return dst, notXML
+		}
+		switch name := string(text[:end]); name {
+		case "lt":
+			dst = append(dst, '<')
+		case "gt":
+			dst = append(dst, '>')
+		case "amp":
+			dst = append(dst, '&')
+		case "quot":
+			dst = append(dst, '"')
+		case "apos":
+			dst = append(dst, '\'')
+		default:
+			base, digits := 10, name[1:]
+			if name[0] != '#' {
+				return dst, notXML
+			}
+			if len(digits) > 0 && digits[0] == 'x' {
+				base, digits = 16, digits[1:]
+			}
+			r, err := strconv.ParseUint(digits, base, 21)
+			if err != nil {
+				return dst, notXML
+			}
+			dst = utf8.AppendRune(dst, rune(r))
+		}
+		text = text[end+1:]
+	}
+	return append(dst, text...), nil
+}
+
+func buildXML(t *target, r *rule) (transform, traits, error) {
+	m := &xmlMask{elements: map[string]transform{}, attributes: map[string]transform{}, text: newShape(t.at("xml", kindText))}
+	var tr traits
+	for _, part := range []struct {
+		option, sign string
+		into         map[string]transform
+	}{{"elements", "<", m.elements}, {"attributes", "@", m.attributes}} {
+		rules := r.rules(part.option)
+		for _, name := range sortedKeys(rules) {
+			tf, kt, err := t.at("xml "+part.sign+name, kindText).buildRule(rules[name])
+			if err == nil {
+				err = tr.addEntity(kt)
+			}
+			if err != nil {
+				return nil, tr, fmt.Errorf("%s %q: %w", part.option, name, err)
+			}
+			part.into[name] = tf
+			if kt.keep {
+				tr.kept = append(tr.kept, part.sign+name)
+			}
+			for _, k := range kt.kept {
+				tr.kept = append(tr.kept, part.sign+name+" "+k)
+			}
+		}
+	}
+	tf, err := t.lenient(m, r)
+	return tf, tr, err
+}

@@ -1,0 +1,78 @@
+package seed
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/seedling-dev/seedling/hooks/mask"
+)
+
+// settles reports whether a constraint's foreign key is one whose orphans are
+// removed before it is made.
+func (r *run) settles(s step) bool {
+	if s.entry.Kind != "FK CONSTRAINT" {
+		return false
+	}
+	for _, o := range r.plan.Orphans() {
+		// The entry's tag is "table constraint".
+		if s.entry.Schema == o.Table.Schema && s.entry.Tag == o.Table.Name+" "+o.ForeignKey.Name {
+			return true
+		}
+	}
+	return false
+}
+
+// removeOrphans drops rows whose foreign key references a row that the load
+// left out, or sets their reference to NULL, as the policy says. All rows are
+// masked by now, so that what stays behind in the tables' files is, too.
+func (r *run) removeOrphans(ctx context.Context, conn *pgx.Conn) error {
+	gone := map[string]int64{}
+	for changed := true; changed; {
+		changed = false
+		for _, o := range r.plan.Orphans() {
+			tag, err := conn.Exec(ctx, orphansSQL(o))
+			if err != nil {
+				return fmt.Errorf("settle foreign key %s of %s after dropped rows: %w", o.ForeignKey.Name, o.Table, interrupted(ctx, redact(err)))
+			}
+			n := tag.RowsAffected()
+			changed = changed || n > 0 // rows that reference these may be next
+			if len(o.SetNull) == 0 {
+				gone[o.Table.String()] += n
+			}
+		}
+	}
+	for i := range r.report.Tables {
+		// Of a partitioned table only the root is known to have lost rows.
+		t := &r.report.Tables[i]
+		if n := gone[t.Table]; n > 0 {
+			t.Dropped += n
+		}
+	}
+	for _, n := range gone {
+		r.report.Rows -= n
+	}
+	return nil
+}
+
+// orphansSQL is the statement for one foreign key.
+func orphansSQL(o mask.Orphans) string {
+	var present, match []string
+	for i, c := range o.ForeignKey.Columns {
+		present = append(present, "c."+quote(c)+" IS NOT NULL")
+		match = append(match, "p."+quote(o.ForeignKey.ReferencedColumns[i])+" = c."+quote(c))
+	}
+	table := quote(o.Table.Schema, o.Table.Name)
+	ref := quote(o.ForeignKey.References.Schema, o.ForeignKey.References.Name)
+	sql := "DELETE FROM " + table + " c"
+	if len(o.SetNull) > 0 {
+		set := make([]string, len(o.SetNull))
+		for i, c := range o.SetNull {
+			set[i] = quote(c) + " = NULL"
+		}
+		sql = "UPDATE " + table + " c SET " + strings.Join(set, ", ")
+	}
+	return sql + " WHERE " + strings.Join(present, " AND ") + " AND NOT EXISTS (SELECT FROM " + ref + " p WHERE " + strings.Join(match, " AND ") + ")"
+}

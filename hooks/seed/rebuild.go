@@ -1,0 +1,150 @@
+package seed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/mask"
+)
+
+// Columns that the policy rebuilds are computed by a trigger of ours on each of
+// their tables, while rows are loaded: no row is written twice, and NOT NULL
+// holds. The trigger sees the masked row and goes before the seed is done.
+
+// rebuildCheck is the constraint that tries an expression: PostgreSQL itself
+// then refuses what is no expression over the table's own columns.
+const rebuildCheck = "seedling_rebuild"
+
+// checkRebuilds tries the policy's expressions in the shadow database.
+func (r *run) checkRebuilds(ctx context.Context, database string) error {
+	list := r.plan.Rebuilds()
+	if len(list) == 0 {
+		return nil
+	}
+	conn, err := r.target.session(ctx, database)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	for _, b := range list {
+		if err := tryRebuild(ctx, conn, b); err != nil {
+			c := mask.ColumnName{Schema: b.Table.Schema, Table: b.Table.Name, Column: b.Column}
+			return fmt.Errorf("rebuild %s: %w", c, err)
+		}
+	}
+	return nil
+}
+
+func tryRebuild(ctx context.Context, conn *pgx.Conn, b mask.Rebuild) error {
+	list, err := split(b.As)
+	if err != nil || len(list) != 1 || !closed(list[0].tokens) {
+		return hook.Misconfiguredf("`as` is not one SQL expression: check its quotes and parentheses")
+	}
+	table := quote(b.Table.Schema, b.Table.Name)
+	// Through the extended protocol, which takes one statement only.
+	if _, err := conn.Exec(ctx, "ALTER TABLE "+table+" ADD CONSTRAINT "+rebuildCheck+" CHECK ("+cast(b)+" IS NOT NULL) NOT VALID"); err != nil {
+		return schemaError(fmt.Errorf("`as` is not an expression over columns of %s (functions need their schema): %w", b.Table, shadowError(err)))
+	}
+	var columns []string
+	err = conn.QueryRow(ctx, `SELECT coalesce(array_agg(a.attname::text ORDER BY a.attname), '{}') FROM pg_catalog.pg_constraint c
+		JOIN pg_catalog.pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)
+		WHERE c.conname = $1 AND c.conrelid = $2::text::pg_catalog.regclass`, rebuildCheck, table).Scan(&columns)
+	if err == nil {
+		_, err = conn.Exec(ctx, "ALTER TABLE "+table+" DROP CONSTRAINT "+rebuildCheck)
+	}
+	if err != nil {
+		return redact(err)
+	}
+	for _, c := range columns {
+		if slices.Contains(b.Unusable, c) {
+			return hook.Misconfiguredf("`as` names column %s, which has no value while the row is loaded: it is generated, or rebuilt itself", mask.QuoteIdent(c))
+		}
+	}
+	return nil
+}
+
+// shadowError is what the server says of the policy's own text, over tables
+// without rows: it holds nothing that must not be read.
+func shadowError(err error) error {
+	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return &ServerError{Code: pe.Code, Message: pe.Message}
+	}
+	return redact(err)
+}
+
+// closed reports whether parentheses close, and never before they open.
+func closed(tokens []token) bool {
+	depth := 0
+	for _, t := range tokens {
+		switch {
+		case t.sym('(') || t.sym('['):
+			depth++
+		case t.sym(')') || t.sym(']'):
+			depth--
+		}
+		if depth < 0 || t.sym(';') {
+			return false
+		}
+	}
+	return depth == 0
+}
+
+// cast is the expression as a value of the column's type. It may end in a
+// comment.
+func cast(b mask.Rebuild) string { return "CAST((" + b.As + "\n) AS " + b.Type + ")" }
+
+// createRebuilds makes the triggers. Schema seedling must exist.
+func (r *run) createRebuilds(ctx context.Context, conn *pgx.Conn) error {
+	byTable := map[mask.Name][]mask.Rebuild{}
+	var tables []mask.Name
+	for _, b := range r.plan.Rebuilds() {
+		if byTable[b.Table] == nil {
+			tables = append(tables, b.Table)
+		}
+		byTable[b.Table] = append(byTable[b.Table], b)
+	}
+	for i, t := range tables {
+		var values, into []string
+		for _, b := range byTable[t] {
+			values = append(values, cast(b))
+			into = append(into, "NEW."+quote(b.Column))
+		}
+		body := "#variable_conflict use_column\nBEGIN SELECT " + strings.Join(values, ", ") + " INTO " + strings.Join(into, ", ") +
+			" FROM (SELECT NEW.*) AS " + quote(t.Name) + "; RETURN NEW; END"
+		name := fmt.Sprintf("seedling.rebuild_%d", i)
+		table := quote(t.Schema, t.Name)
+		for _, sql := range []string{
+			"CREATE FUNCTION " + name + "() RETURNS trigger LANGUAGE plpgsql AS " + literalText(body),
+			"CREATE TRIGGER seedling_rebuild BEFORE INSERT ON " + table + " FOR EACH ROW EXECUTE FUNCTION " + name + "()",
+			"ALTER TABLE " + table + " ENABLE ALWAYS TRIGGER seedling_rebuild",
+		} {
+			if err := execSQL(ctx, conn, sql); err != nil {
+				return fmt.Errorf("prepare to rebuild columns of %s: %w", t, err)
+			}
+		}
+	}
+	return nil
+}
+
+// dropRebuilds removes the triggers.
+func (r *run) dropRebuilds(ctx context.Context, conn *pgx.Conn) error {
+	seen := map[mask.Name]bool{}
+	for _, b := range r.plan.Rebuilds() {
+		if seen[b.Table] {
+			continue
+		}
+		sql := fmt.Sprintf("DROP FUNCTION seedling.rebuild_%d() CASCADE", len(seen))
+		seen[b.Table] = true
+		if err := execSQL(ctx, conn, sql); err != nil {
+			return fmt.Errorf("remove what rebuilt columns of %s: %w", b.Table, err)
+		}
+	}
+	return nil
+}
