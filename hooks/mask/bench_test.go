@@ -141,9 +141,12 @@ func benchTable(b *testing.B, plan *Plan, tables ...string) {
 	b.SetBytes(bytes)
 	b.ReportAllocs()
 	start := time.Duration(0)
-	done := int64(0)
+	done, masked := int64(0), 0
+	var before, after runtime.MemStats
 	for b.Loop() {
+		masked += len(rows)
 		if start == 0 {
+			runtime.ReadMemStats(&before)
 			start = cpu()
 		} else {
 			done += bytes
@@ -161,11 +164,16 @@ func benchTable(b *testing.B, plan *Plan, tables ...string) {
 	}
 	done += bytes
 	rate := float64(done) / 1e6 / (cpu() - start).Seconds()
+	runtime.ReadMemStats(&after)
+	allocations := float64(after.Mallocs-before.Mallocs) / float64(masked)
 	b.ReportMetric(rate, "MB/cpu-s")
 	b.ReportMetric(float64(len(rows)), "rows/op")
-	if len(tables) == 3 {
-		fmt.Fprintf(os.Stderr, "FIGURE mask_rate %.0f MB/s\n", rate)
+	b.ReportMetric(allocations, "allocs/row")
+	name := ""
+	if len(tables) == 1 {
+		name = "_" + tables[0]
 	}
+	fmt.Fprintf(os.Stderr, "FIGURE mask_rate%s %.0f MB/s\nFIGURE mask_allocations%s %.2f per_row\n", name, rate, name, allocations)
 }
 
 func BenchmarkMaskUsers(b *testing.B) {

@@ -31,6 +31,7 @@ func Compile(p *Policy, k Key, c Catalog) (*Plan, error) {
 	x.rebuilds()
 	x.foreignKeys()
 	x.orphans()
+	x.lateKeys()
 	x.uncoveredError(c)
 	x.everything()
 	if len(x.errs) > 0 {

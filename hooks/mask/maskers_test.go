@@ -447,7 +447,9 @@ func TestMalformedValuesStop(t *testing.T) {
 	t.Parallel()
 	const canary = "SECRETVALUE"
 	for rule, typ := range map[string]string{
-		"ip": "text", "mac": "text", "number_noise": "text", "latlong": "text", "{mask: date_shift, by: id}": "text", "year_only": "text",
+		"{mask: composite, attributes: {a: key, b: text}}": "pair", "{mask: number_noise, percent: 1}": "interval", "{mask: number_noise, percent: 2}": "int8range",
+		"{mask: date_shift, by: id, days: 9}": "daterange",
+		"ip":                                  "text", "mac": "text", "number_noise": "text", "latlong": "text", "{mask: date_shift, by: id}": "text", "year_only": "text",
 		"card": "text", "iban": "text", "json": "jsonb", "{mask: array, of: text}": "text[]", "hstore": "hstore", "bytea": "bytea", "key": "int8",
 		"{mask: regex, pattern: '[0-9]+', replace: x}": "text", "{mask: phone, unique: true}": "text",
 	} {
@@ -464,6 +466,15 @@ func TestMalformedValuesStop(t *testing.T) {
 			if strings.Contains(err.Error(), canary) || strings.Contains(fmt.Sprintf("%#v", err), canary) {
 				t.Errorf("%s: the error holds the value: %v", rule, err)
 			}
+		}
+	}
+	xml, err := tryCompile(t, "tables: {public.t: {columns: {a: xml}}}", table("t", "a xml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []string{"<" + canary, "<a " + canary + ">", "<a b=" + canary + "/>", "<a b='" + canary + "/>", "<!DOCTYPE a [<!ENTITY e '" + canary + "'>]><a>&e;</a>", "&" + canary + ";", "&#0;" + canary, "<!--" + canary, "<p_" + canary + "1234/>", "</a b='" + canary + "'>"} {
+		if out, err := xml.Table("public", "t").NewWorker().Append(nil, []byte(v)); err == nil || strings.Contains(err.Error(), canary) {
+			t.Errorf("xml: %q becomes %q, %v", v, out, err)
 		}
 	}
 	plan, err := tryCompile(t, "tables: {public.t: {columns: {a: {mask: ip, malformed: text}, b: {mask: ip, malformed: null}}}}", table("t", "a text", "b text"))

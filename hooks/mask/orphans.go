@@ -24,6 +24,29 @@ type Orphans struct {
 // changes any more.
 func (p *Plan) Orphans() []Orphans { return p.orphans }
 
+// LateKey is a foreign key that can be made only when orphans are gone.
+type LateKey struct {
+	Table Name
+	Name  string
+}
+
+// LateKeys lists the foreign keys of Orphans, and all others that reference a
+// table that loses rows: made earlier, they would have a say in what goes.
+func (p *Plan) LateKeys() []LateKey { return p.lateKeys }
+
+// lateKeys collects the foreign keys that must wait.
+func (x *compiler) lateKeys() {
+	for _, t := range x.order {
+		for _, fk := range t.ForeignKeys {
+			ref := x.tables[fk.References]
+			settled := slices.ContainsFunc(x.plan.orphans, func(o Orphans) bool { return o.Table == t.name && o.ForeignKey.Name == fk.Name })
+			if settled || ref != nil && ref.plan.Orphans {
+				x.plan.lateKeys = append(x.plan.lateKeys, LateKey{t.name, fk.Name})
+			}
+		}
+	}
+}
+
 // orphans follows foreign keys from the tables that lose rows. A table that
 // says nothing itself passes on what was said of the rows it references.
 func (x *compiler) orphans() {

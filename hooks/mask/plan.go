@@ -20,6 +20,7 @@ type Plan struct {
 	minDistinct  int
 	rebuilds     []Rebuild
 	orphans      []Orphans
+	lateKeys     []LateKey
 }
 
 // Table returns the plan of one table, or nil when the catalog has none of

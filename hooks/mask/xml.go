@@ -253,7 +253,7 @@ func resolveXML(dst, text []byte, literal bool) ([]byte, error) {
 				base, digits = 16, digits[1:]
 			}
 			r, err := strconv.ParseUint(digits, base, 21)
-			if err != nil {
+			if err != nil || r < ' ' && r != '\t' && r != '\n' && r != '\r' {
 				return dst, notXML
 			}
 			dst = utf8.AppendRune(dst, rune(r))

@@ -3,6 +3,7 @@ package seed
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -10,19 +11,13 @@ import (
 	"github.com/seedling-dev/seedling/hooks/mask"
 )
 
-// settles reports whether a constraint's foreign key is one whose orphans are
-// removed before it is made.
-func (r *run) settles(s step) bool {
-	if s.entry.Kind != "FK CONSTRAINT" {
-		return false
-	}
-	for _, o := range r.plan.Orphans() {
-		// The entry's tag is "table constraint".
-		if s.entry.Schema == o.Table.Schema && s.entry.Tag == o.Table.Name+" "+o.ForeignKey.Name {
-			return true
-		}
-	}
-	return false
+// waits reports whether a step makes a foreign key that must wait until
+// orphans are gone.
+func (r *run) waits(s step) bool {
+	// The entry's tag is "table constraint".
+	return s.entry.Kind == "FK CONSTRAINT" && slices.ContainsFunc(r.plan.LateKeys(), func(k mask.LateKey) bool {
+		return s.entry.Schema == k.Table.Schema && s.entry.Tag == k.Table.Name+" "+k.Name
+	})
 }
 
 // removeOrphans drops rows whose foreign key references a row that the load

@@ -166,7 +166,7 @@ func (r *run) indexJobs(loads map[int]*job, size map[int]int64) []*job {
 	slow := map[int]bool{}
 	for _, s := range r.schema.post {
 		// A plain dump does not tell what depends on what: its order must do.
-		if parallel[s.entry.Kind] && r.dump.Format != dump.Plain && !r.settles(s) {
+		if parallel[s.entry.Kind] && r.dump.Format != dump.Plain && !r.waits(s) {
 			slow[s.entry.ID] = true
 		}
 	}
