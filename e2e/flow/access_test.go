@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"code.gitea.io/sdk/gitea"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -86,18 +87,58 @@ func TestBrokerRefusesOtherTokens(t *testing.T) {
 	}
 }
 
-// A label set by somebody who may only read the repository brings no preview.
+// A label counts by who set it, and by what they may do when it is looked at:
+// one of somebody who may not write any more brings no preview.
 func TestLabelNeedsWriteAccess(t *testing.T) {
 	t.Parallel()
 	ctx := begin(t, 10*time.Minute)
+	const former = "fern"
+	must(t, world.SetAccess(former, true))
 	pr, err := world.OpenPullRequest(ctx, "labelneedswriteaccess", t.Name(), nil)
 	must(t, err)
 	t.Cleanup(func() { _ = pr.Close(context.WithoutCancel(ctx)) })
-	if err := pr.LabelAs(ctx, platform.Reader, platform.LabelPreview); err == nil {
-		t.Error("the Git host let a reader set a label; the plugin must refuse it, and this test must look at that")
-	}
-	if _, ok, err := world.FindPreview(ctx, pr.Number); err != nil || ok {
-		t.Errorf("there is a preview: %v, %v", ok, err)
+	// While it is closed the plugin does not ask about the label.
+	must(t, pr.Close(ctx))
+	must(t, pr.LabelAs(ctx, former, platform.LabelPreview))
+	must(t, world.SetAccess(former, false))
+	must(t, pr.Reopen(ctx))
+	heldBack(ctx, t, pr, "somebody without write access")
+
+	// Set again by somebody who may, it counts.
+	must(t, pr.Unlabel(ctx, platform.LabelPreview))
+	must(t, pr.Label(ctx, platform.LabelPreview))
+	_, err = world.WaitPreview(ctx, pr, "")
+	must(t, err)
+}
+
+// A pull request of somebody who may only read gets no data, whoever labels it,
+// though Gitea has it come from the repository itself.
+func TestPushForReviewGetsNoData(t *testing.T) {
+	t.Parallel()
+	ctx := begin(t, 10*time.Minute)
+	pr, err := world.PushForReview(ctx, platform.Reader, "no-data", t.Name())
+	must(t, err)
+	t.Cleanup(func() { _ = pr.Close(context.WithoutCancel(ctx)) })
+	must(t, pr.Label(ctx, platform.LabelPreview))
+	heldBack(ctx, t, pr, "forks get no data")
+}
+
+// heldBack waits for the commit status that says why a labelled pull request
+// gets no preview, and checks that it has none.
+func heldBack(ctx context.Context, t *testing.T, pr *platform.PullRequest, why string) {
+	t.Helper()
+	must(t, world.Wait(ctx, "wait until the plugin says why it holds back "+pr.URL, func(ctx context.Context) error {
+		s, err := pr.Status(ctx, platform.StatusContext)
+		if err != nil {
+			return err
+		}
+		if s == nil || s.State != gitea.StatusFailure || !strings.Contains(s.Description, why) {
+			return fmt.Errorf("the commit status is %+v", s)
+		}
+		return nil
+	}))
+	if v, ok, err := world.FindPreview(ctx, pr.Number); err != nil || ok {
+		t.Errorf("there is a preview %s, error %v", v.Namespace, err)
 	}
 }
 
