@@ -488,11 +488,16 @@ func (d *Dump) parseEntries(p *parser, count int, minor, format byte) error {
 			flag, off := p.offset()
 			switch flag {
 			case offsetSet:
+				if !e.HasData && p.err == nil {
+					return unusable("the table of contents is damaged: entry %d has a place for data that should not be there", e.ID)
+				}
 				e.offset = off
 			case offsetUnknown:
 				e.offset = -1
 			case offsetNone:
-				e.HasData = false
+				if e.HasData && p.err == nil {
+					return unusable("the table of contents is damaged: the data of entry %d should be there and is not", e.ID)
+				}
 			default:
 				if p.err == nil {
 					return unusable("the table of contents is damaged: entry %d has offset state %d", e.ID, flag)
@@ -500,8 +505,8 @@ func (d *Dump) parseEntries(p *parser, count int, minor, format byte) error {
 			}
 		} else {
 			e.file = p.str()
-			if e.file == "" {
-				e.HasData = false
+			if e.HasData != (e.file != "") && p.err == nil {
+				return unusable("the table of contents is damaged: entry %d names the file %q for its data", e.ID, e.file)
 			}
 		}
 		if p.err != nil {

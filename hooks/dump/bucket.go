@@ -2,6 +2,7 @@ package dump
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -93,7 +94,9 @@ type blobBody struct{ io.ReadCloser }
 func (b *blobBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		err = blobError(err)
+		if err = blobError(err); errors.Is(err, errNotFound) {
+			err = errGone
+		}
 	}
 	return n, err
 }
@@ -161,10 +164,20 @@ func blobError(err error) error {
 		return err
 	}
 	if e, ok := errors.AsType[*oauth2.RetrieveError](err); ok && e.Response != nil {
-		if code := e.Response.StatusCode; code != http.StatusTooManyRequests && code < 500 {
-			return unusable("the identity of the credentials was refused a token with status %d (%s): the key may be revoked or of another project", code, answer{code: code, name: e.ErrorCode}.word())
+		code, name := e.Response.StatusCode, e.ErrorCode
+		if name == "" {
+			// The client leaves the answer to a service account's key unread.
+			var body struct {
+				Error string `json:"error"`
+			}
+			if json.Unmarshal(e.Body, &body) == nil {
+				name = body.Error
+			}
 		}
-		return &busyError{code: e.Response.StatusCode}
+		if code != http.StatusTooManyRequests && code < 500 {
+			return unusable("the identity of the credentials was refused a token with status %d (%s): the key may be revoked or of another project", code, answer{code: code, name: name}.word())
+		}
+		return &busyError{code: code, after: retryAfter(e.Response.Header)}
 	}
 	a, ok := answerOf(err)
 	if !ok {

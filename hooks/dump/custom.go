@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strings"
 )
 
 // Kinds of data blocks in a custom archive.
@@ -394,16 +395,51 @@ func (n *named) Stored() int64 {
 // entry. each need not read to the end.
 func (d *Dump) LargeObjects(ctx context.Context, e *Entry, each func(oid uint32, r io.Reader) error) error {
 	var err error
+	came := 0
+	counted := func(oid uint32, r io.Reader) error {
+		came++
+		return each(oid, r)
+	}
 	switch d.Format {
 	case Custom:
-		err = d.customLargeObjects(ctx, e, each)
+		err = d.customLargeObjects(ctx, e, counted)
 	case Plain:
 		err = errPlainObjects
 	default:
-		err = d.fileLargeObjects(ctx, e, each)
+		err = d.fileLargeObjects(ctx, e, counted)
+	}
+	if err == nil {
+		err = d.enoughObjects(came, e)
 	}
 	if err != nil {
 		return fmt.Errorf("read large objects of dump %s: %w", d.Name, err)
+	}
+	return nil
+}
+
+// enoughObjects compares how many large objects came by with the given entries
+// and how many the table of contents makes: their list ends where its file
+// does. Since PostgreSQL 17 an entry depends on the one that makes its objects;
+// before, each object has an entry. A dump of data alone has neither, and
+// cannot tell.
+func (d *Dump) enoughObjects(came int, entries ...*Entry) error {
+	want := 0
+	for _, e := range entries {
+		for _, id := range e.Deps {
+			if m := d.byID[id]; m != nil && m.Kind == "BLOB METADATA" {
+				want += len(strings.Fields(m.Create))
+			}
+		}
+	}
+	if want == 0 {
+		for _, e := range d.Entries {
+			if e.Kind == "BLOB" {
+				want++
+			}
+		}
+	}
+	if want != 0 && want != came {
+		return unusable("it holds %d large objects, %d should be there: the dump is truncated or damaged", came, want)
 	}
 	return nil
 }

@@ -17,8 +17,9 @@ func isPlain(magic []byte) bool {
 	return strings.HasPrefix(s, "--\n-- PostgreSQL database") || strings.HasPrefix(s, "--\r\n-- PostgreSQL database")
 }
 
-// maxStatement bounds a single statement of a plain dump.
-const maxStatement = 256 << 20
+// maxStatement bounds a single statement of a plain dump, and a single text of
+// a table of contents.
+const maxStatement = 64 << 20
 
 // plainReader cuts a plain dump into comments, statements and rows.
 type plainReader struct {

@@ -111,16 +111,34 @@ func (d *Dump) Walk(ctx context.Context, each func(e *Entry, object uint32, r io
 		return err
 	}
 	defer s.Close()
+	came := 0
+	counted := func(e *Entry, object uint32, r io.Reader) error {
+		if e.Kind == "BLOBS" {
+			came++
+		}
+		return each(e, object, r)
+	}
 	switch d.Format {
 	case Custom:
-		err = d.walkCustom(s, each)
+		err = d.walkCustom(s, counted)
 	case Tar:
-		err = d.walkTar(s, each)
+		err = d.walkTar(s, counted)
 	default:
 		err = d.walkPlain(s, each)
 	}
 	if err != nil {
 		return truncated(err)
+	}
+	var lists []*Entry
+	for _, e := range d.Entries {
+		if e.Kind == "BLOBS" && d.Format != Plain {
+			lists = append(lists, e)
+		}
+	}
+	if len(lists) > 0 {
+		if err := d.enoughObjects(came, lists...); err != nil {
+			return err
+		}
 	}
 	// To the very end: checksums of the compression stand there.
 	_, err = io.Copy(io.Discard, s)

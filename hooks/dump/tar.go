@@ -132,6 +132,7 @@ func (d *Dump) openTar(ctx context.Context, toc hash.Hash) error {
 // indexMembers gives each entry its member, and members the compression their
 // names tell (a tar may hold a dump in directory format).
 func (d *Dump) indexMembers() error {
+	seen := map[string]bool{}
 	for _, e := range d.Entries {
 		if !e.HasData {
 			continue
@@ -147,6 +148,10 @@ func (d *Dump) indexMembers() error {
 		if err != nil {
 			return err
 		}
+		if seen[e.file] && e.Kind != "BLOBS" {
+			return unusable("the table of contents is damaged: two tables share the file %s", e.file)
+		}
+		seen[e.file] = true
 		e.Bytes = m.size
 	}
 	return nil

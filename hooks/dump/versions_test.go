@@ -31,7 +31,7 @@ func TestVersions(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer d.Close()
+			t.Cleanup(func() { d.Close() })
 			archive := version.archive
 			if d.Format == dump.Plain {
 				archive = "plain"
