@@ -283,13 +283,16 @@ var properties = map[string]property{
 	"hstore": {rule: "{mask: hstore, keys: {mail: email, k: keep}}", column: "hstore", value: func(i int) string {
 		return fmt.Sprintf(`"k"=>"v", "mail"=>"%s", "x"=>NULL, "y"=>"say \\"hi\\""`, emailOf(i))
 	}, valid: matches(`"k"=>"v", "mail"=>"\S+@example\.\w+", "x"=>NULL, "y"=>"\w+ \\\\"\w+\\\\""`)},
-	"noise interval":               {rule: "number_noise", column: "interval", value: func(i int) string { return fmt.Sprintf("%d mons -3 days %02d:04:05.678901", i, i%24) }, valid: matches(`(\d+ mons )?(-?\d+ days )?-?\d\d+:\d\d:\d\d(\.\d{6})?`)},
-	"noise money":                  {rule: "number_noise", column: "money", value: func(i int) string { return fmt.Sprintf("-$9,9%02d.%02d", i%100, i/100) }, valid: matches(`-\$([89]|1?[01]),\d{3}\.\d\d`), fixed: .01, coarse: true},
-	"noise money eu":               {rule: "{mask: number_noise, amount: 2}", column: "money", value: func(i int) string { return fmt.Sprintf("1.%03d,%02d €", i%1000, i/1000) }, valid: matches(`[012]\.\d{3},\d\d €`), fixed: .01, coarse: true},
-	"noise int range":              {rule: "number_noise", column: "int4range", value: func(i int) string { return fmt.Sprintf("[%d,%d)", -i*7, i*9+1) }, valid: ordered, coarse: true},
-	"noise int range at its limit": {rule: "{mask: number_noise, percent: 100}", column: "int4range", value: func(i int) string { return fmt.Sprintf("[%d,2147483647)", i) }, valid: all(ordered, matches(`\[-?\d+,(1|20|21[0-3]|214[0-6]|\d)\d*\)`)), coarse: true},
-	"noise number range":           {rule: "{mask: number_noise, amount: 1.5}", column: "numrange", value: func(i int) string { return fmt.Sprintf("(%d.05,%d.1]", i, i) }, valid: all(ordered, matches(`\(-?\d+\.\d\d,-?\d+\.\d\d\]`)), coarse: true, fixed: .01},
-	"noise multirange":             {rule: "number_noise", column: "int8range", value: func(i int) string { return fmt.Sprintf("{(,%d),[%d,%d)}", i, i*2+1, i*3+2) }, valid: matches(`\{\(,-?\d+\),\[-?\d+,-?\d+\)\}`), coarse: true},
+	"noise interval":  {rule: "number_noise", column: "interval", value: func(i int) string { return fmt.Sprintf("%d mons -3 days %02d:04:05.678901", i, i%24) }, valid: matches(`(\d+ mons )?(-?\d+ days )?-?\d\d+:\d\d:\d\d(\.\d{6})?`)},
+	"noise money":     {rule: "number_noise", column: "money", value: func(i int) string { return fmt.Sprintf("-$9,9%02d.%02d", i%100, i/100) }, valid: matches(`-\$([89]|1?[01]),\d{3}\.\d\d`), fixed: .01, coarse: true},
+	"noise money eu":  {rule: "{mask: number_noise, amount: 2}", column: "money", value: func(i int) string { return fmt.Sprintf("1.%03d,%02d €", i%1000, i/1000) }, valid: matches(`[012]\.\d{3},\d\d €`), fixed: .01, coarse: true},
+	"noise int range": {rule: "number_noise", column: "int4range", value: func(i int) string { return fmt.Sprintf("[%d,%d)", -i*7, i*9+1) }, valid: ordered, coarse: true},
+	"noise int range at its limit": {rule: "{mask: number_noise, percent: 100}", column: "int4range", value: func(i int) string { return fmt.Sprintf("[%d,2147483647)", i) }, valid: func(o, m string) error {
+		_, upper, _ := strings.Cut(strings.Trim(m, "[)"), ",")
+		return all(func(_, m string) error { return ordered("", m) }, func(string, string) error { return within(-1<<31, 1<<31-1)("", upper) })(o, m)
+	}, coarse: true},
+	"noise number range": {rule: "{mask: number_noise, amount: 1.5}", column: "numrange", value: func(i int) string { return fmt.Sprintf("(%d.05,%d.1]", i, i) }, valid: all(ordered, matches(`\(-?\d+\.\d\d,-?\d+\.\d\d\]`)), coarse: true, fixed: .01},
+	"noise multirange":   {rule: "number_noise", column: "int8range", value: func(i int) string { return fmt.Sprintf("{(,%d),[%d,%d)}", i, i*2+1, i*3+2) }, valid: matches(`\{\(,-?\d+\),\[-?\d+,-?\d+\)\}`), coarse: true},
 	"date_shift range": {rule: "{mask: date_shift, by: id}", column: "daterange", value: func(i int) string { return "[" + dateString(int64(i)) + "," + dateString(int64(i+40)) + ")" }, valid: func(o, m string) error {
 		a, _, ok1 := parseDate([]byte(m[1:]))
 		b, _, ok2 := parseDate([]byte(m[strings.IndexByte(m, ',')+1:]))
@@ -300,6 +303,7 @@ var properties = map[string]property{
 	}, fixed: .01, coarse: true},
 	"date_shift time range": {rule: "{mask: date_shift, by: id}", column: "tstzrange", value: func(i int) string { return fmt.Sprintf(`["%s 01:02:03+02",infinity)`, dateString(int64(i))) }, valid: matches(`\["\d{4}-\d\d-\d\d 01:02:03\+02",infinity\)`), fixed: .01, coarse: true},
 	"composite":             {rule: "{mask: composite, attributes: {a: key, b: text}}", column: "pair", value: func(i int) string { return fmt.Sprintf(`(%d,"a ""q"" \\\\ %d")`, i, i) }, valid: matches(`\(\d+,"\w ""\w"" |\(\d+,"\w \\\\"\w\\\\" \\\\\\\\ \d+"\)`)},
+	"composite comma":       {rule: "{mask: composite, attributes: {a: keep, b: text}}", column: "pair", value: func(i int) string { return fmt.Sprintf(`(%d,"a, b %d")`, i, i) }, valid: matches(`\(\d+,"\w, \w \d+"\)`)},
 	"composite nulls":       {rule: "{mask: composite, attributes: {a: 'null', b: keep}}", column: "pair", value: func(i int) string { return fmt.Sprintf(`(%d,"")`, i) }, valid: matches(`\(,""\)`), coarse: true},
 	"array of composite":    {rule: "{mask: array, of: {mask: composite, attributes: {a: keep, b: hash}}}", column: "pair[]", value: func(i int) string { return fmt.Sprintf(`{"(%d,\\"a b\\")",NULL}`, i) }, valid: matches(`\{"\(\d+,[0-9a-f]{12}\)",NULL\}`)},
 	"xml": {rule: "{mask: xml, elements: {mail: email, n: keep}, attributes: {id: hash}}", column: "xml", value: func(i int) string {
