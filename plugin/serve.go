@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"sync/atomic"
+	"time"
 
 	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	"github.com/gin-gonic/gin"
@@ -82,18 +83,21 @@ func (c *command) serve(ctx context.Context) error {
 	if err := errors.Join(tokens.Check(), cfg.checkSecrets()); err != nil {
 		return misconfigured(err)
 	}
-	rest, err := c.cluster()
+	config, err := c.cluster()
 	if err != nil {
 		return misconfigured(err)
 	}
 	klog.SetSlogLogger(c.log.With("part", "kubernetes"))
 	ctrllog.SetLogger(logr.FromSlogHandler(c.log.Handler()))
 	gin.SetMode(gin.ReleaseMode)
-	kube, err := client.NewWithWatch(rest, client.Options{Scheme: scheme()})
+	kube, err := client.NewWithWatch(config, client.Options{Scheme: scheme()})
 	if err != nil {
 		return fmt.Errorf("make a client for the cluster: %w", err)
 	}
-	election, err := kubernetes.NewForConfig(rest)
+	// A call about the Lease that hangs must leave time for another one.
+	quick := rest.CopyConfig(config)
+	quick.Timeout = 5 * time.Second
+	election, err := kubernetes.NewForConfig(quick)
 	if err != nil {
 		return fmt.Errorf("make a client for the election: %w", err)
 	}
@@ -170,6 +174,9 @@ func (c *command) serve(ctx context.Context) error {
 			}
 			leading.Store(true)
 			defer leading.Store(false)
+			// Before the return already, which waits for rounds to end: by then
+			// another one may lead.
+			defer context.AfterFunc(ctx, func() { leading.Store(false) })()
 			group, ctx := errgroup.WithContext(ctx)
 			group.Go(func() error { return reconciler.Run(ctx) })
 			group.Go(func() error { return sets.Run(ctx) })

@@ -26,6 +26,11 @@ const (
 	// server's write timeout must be above it.
 	DefaultHold = 4 * time.Second
 
+	// grace is how long a request may take beyond being held: what it asks of
+	// the API server may hang, and whoever holds a preview's lock holds up all of
+	// its other requests.
+	grace = 20 * time.Second
+
 	// stepEvery is the pace of steps that no watch asked for.
 	stepEvery = time.Second
 	// settle gathers the burst of events that one change makes.
@@ -109,19 +114,21 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// be used again.
 	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, maxBody))
 
-	p, err := b.identify(r)
+	ctx, cancel := context.WithTimeout(r.Context(), b.Hold+grace)
+	defer cancel()
+	p, err := b.identify(ctx, r)
 	var progress Progress
 	if err == nil {
-		progress, err = b.advance(r.Context(), p)
+		progress, err = b.advance(ctx, p)
 	}
 	if err != nil {
 		status, after := statusOf(err)
 		if status == http.StatusConflict {
-			if err := b.Previews.RecordForeign(r.Context(), p.Namespace); err != nil {
-				b.Log.WarnContext(r.Context(), "a foreign volume could not be recorded", "preview", p.Namespace, "error", err)
+			if err := b.Previews.RecordForeign(ctx, p.Namespace); err != nil {
+				b.Log.WarnContext(ctx, "a foreign volume could not be recorded", "preview", p.Namespace, "error", err)
 			}
 		}
-		b.Log.WarnContext(r.Context(), "restore request refused", "preview", p.Namespace, "status", status, "error", err)
+		b.Log.WarnContext(ctx, "restore request refused", "preview", p.Namespace, "status", status, "error", err)
 		reply(w, status, after, snapshot.RestoreReply{Message: err.Error(), Snapshot: progress.Snapshot})
 		return
 	}
@@ -170,7 +177,7 @@ func reply(w http.ResponseWriter, status int, after time.Duration, body snapshot
 
 // identify says which live preview is asking: the token's ServiceAccount is
 // its hook's, by name and by the UID that both the state and the cluster have.
-func (b *Broker) identify(r *http.Request) (preview.Preview, error) {
+func (b *Broker) identify(ctx context.Context, r *http.Request) (preview.Preview, error) {
 	if err := b.Ready(); err != nil {
 		return preview.Preview{}, refuse(http.StatusServiceUnavailable, "the broker is not ready: %w", err)
 	}
@@ -181,13 +188,14 @@ func (b *Broker) identify(r *http.Request) (preview.Preview, error) {
 	if !b.reviews.Allow() {
 		return preview.Preview{}, refuse(http.StatusServiceUnavailable, "too many requests at once")
 	}
-	ctx := r.Context()
 	caller, err := b.Reviewer.Review(ctx, token)
 	switch {
 	case errors.Is(err, ErrUnauthenticated):
 		return preview.Preview{}, refuse(http.StatusUnauthorized, "%w", err)
 	case err != nil:
-		return preview.Preview{}, err
+		// A stranger may be asking, and the error names the API server.
+		b.Log.ErrorContext(ctx, "a token could not be reviewed", "error", err)
+		return preview.Preview{}, refuse(http.StatusServiceUnavailable, "the token cannot be reviewed now")
 	case caller.Name != snapshot.HookServiceAccount:
 		return preview.Preview{}, refuse(http.StatusForbidden, "ServiceAccount %s/%s may not ask: only %s of a preview may", caller.Namespace, caller.Name, snapshot.HookServiceAccount)
 	}

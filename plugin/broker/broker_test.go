@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
@@ -135,7 +136,7 @@ func TestWhoMayAsk(t *testing.T) {
 		{
 			name: "nobody can review tokens", token: "good",
 			options: func(o *broker.Options) { o.Reviewer = brokenReviewer{} },
-			status:  503, message: "api server is away",
+			status:  503, message: "the token cannot be reviewed now",
 		},
 	}
 	for _, test := range tests {
@@ -270,6 +271,46 @@ func TestHeldRequest(t *testing.T) {
 	response, reply := ask(t, b, "good")
 	if response.Code != http.StatusOK || reply.Snapshot != newest {
 		t.Errorf("status %d, %+v", response.Code, reply)
+	}
+}
+
+// hanging is a part that does not answer.
+type hanging struct{ reviews bool }
+
+func (h hanging) Review(ctx context.Context, _ string) (broker.Caller, error) {
+	if h.reviews {
+		return broker.Caller{Namespace: ns, Name: snapshot.HookServiceAccount, UID: hookUID}, nil
+	}
+	<-ctx.Done()
+	return broker.Caller{}, fmt.Errorf("Post https://10.96.0.1: %w", ctx.Err())
+}
+
+func (hanging) Step(ctx context.Context, _ preview.Preview) (broker.Progress, error) {
+	<-ctx.Done()
+	return broker.Progress{}, ctx.Err()
+}
+
+func (hanging) Watch(context.Context, preview.Preview) (<-chan struct{}, error) { return nil, nil }
+
+// A call to the API server that hangs ends the request, and with it the hold on
+// the preview's lock. What went wrong is not told to strangers.
+func TestRequestIsBounded(t *testing.T) {
+	t.Parallel()
+	for _, h := range []hanging{{reviews: false}, {reviews: true}} {
+		t.Run(fmt.Sprintf("reviews %v", h.reviews), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := newBroker(newWorld(t, interceptor.Funcs{}), func(o *broker.Options) { o.Reviewer, o.Restorer = h, h })
+				began := time.Now()
+				response, reply := ask(t, b, "any")
+				if response.Code != http.StatusServiceUnavailable || strings.Contains(reply.Message, "10.96") {
+					t.Errorf("status %d: %s", response.Code, reply.Message)
+				}
+				if took := time.Since(began); took > 30*time.Second {
+					t.Errorf("it took %s", took)
+				}
+			})
+		})
 	}
 }
 

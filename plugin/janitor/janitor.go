@@ -18,6 +18,8 @@ const (
 	every = 30 * time.Second
 	busy  = 500 * time.Millisecond
 	again = 5 * time.Second
+	// passTimeout bounds one pass: a call that hangs must not end all clean-up.
+	passTimeout = 5 * time.Minute
 	// orphansEvery is the pace of the search for orphans.
 	orphansEvery = 10 * time.Minute
 
@@ -94,7 +96,7 @@ func (j *Janitor) Run(ctx context.Context) error {
 	for {
 		next := every
 		if err := j.Ready(); err == nil {
-			more, err := j.Pass(ctx)
+			more, err := j.bounded(ctx)
 			if err != nil && ctx.Err() == nil {
 				j.Log.ErrorContext(ctx, "clean-up is incomplete and will be tried again", "error", err)
 				next = again
@@ -113,6 +115,12 @@ func (j *Janitor) Run(ctx context.Context) error {
 		case <-pause.C:
 		}
 	}
+}
+
+func (j *Janitor) bounded(ctx context.Context) (more bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, passTimeout)
+	defer cancel()
+	return j.Pass(ctx)
 }
 
 // Pass does what can be done now, and says whether more is under way. An error

@@ -1,6 +1,7 @@
 package janitor_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -642,4 +644,40 @@ func TestRun(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+}
+
+type none struct{}
+
+func (none) Ended() []preview.Preview             { return nil }
+func (none) Forget(context.Context, string) error { return nil }
+
+// A call that hangs ends one pass and not all of them.
+func TestPassIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		lists := 0
+		var said bytes.Buffer
+		j := janitor.New(janitor.Options{
+			Client: fake.NewClientBuilder().WithInterceptorFuncs(interceptor.Funcs{
+				List: func(ctx context.Context, _ client.WithWatch, _ client.ObjectList, _ ...client.ListOption) error {
+					lists++
+					<-ctx.Done()
+					return ctx.Err()
+				},
+			}).Build(),
+			Previews: none{}, Ready: func() error { return nil }, Log: slog.New(slog.NewTextHandler(&said, nil)),
+		})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- j.Run(ctx) }()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if lists < 2 || !strings.Contains(said.String(), "clean-up is incomplete") {
+			t.Errorf("%d lists; the log says: %s", lists, said.String())
+		}
+	})
 }

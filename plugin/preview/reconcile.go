@@ -94,6 +94,8 @@ type Reconciler struct {
 	repos   map[string]*repository
 	sets    map[string]set
 	synced  bool
+	// over is closed when Run ends: no round comes any more.
+	over chan struct{}
 	// syncedAt is when the ApplicationSets were first known.
 	syncedAt time.Time
 	ready    bool
@@ -156,7 +158,7 @@ func NewReconciler(o Options) *Reconciler {
 	if o.Refresh == nil {
 		o.Refresh = func(context.Context) error { return nil }
 	}
-	r := &Reconciler{Options: o, repos: map[string]*repository{}, sets: map[string]set{}}
+	r := &Reconciler{Options: o, repos: map[string]*repository{}, sets: map[string]set{}, over: make(chan struct{})}
 	o.Store.mu.Lock()
 	defer o.Store.mu.Unlock()
 	kick := func(repository string) { r.kick(repository, nil) }
@@ -164,7 +166,7 @@ func NewReconciler(o Options) *Reconciler {
 	return r
 }
 
-// Run reconciles until ctx ends. The Store is loaded.
+// Run reconciles until ctx ends, once. The Store is loaded.
 func (r *Reconciler) Run(ctx context.Context) error {
 	r.mu.Lock()
 	r.begin = func(repo *repository) {
@@ -177,6 +179,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	}
 	r.mu.Unlock()
 	<-ctx.Done()
+	close(r.over)
 	r.mu.Lock()
 	r.begin = nil
 	r.mu.Unlock()
@@ -433,6 +436,8 @@ func (r *Reconciler) Answer(ctx context.Context, applicationSet string, paramete
 		select {
 		case <-ctx.Done():
 			return nil, errors.Join(ErrUnlisted, ctx.Err())
+		case <-r.over:
+			return nil, ErrUnlisted
 		case <-ended:
 		}
 	}
@@ -949,6 +954,10 @@ func (r *Reconciler) publish(ctx context.Context, repo *repository, subs []subsc
 	repo.answers, repo.pulls, repo.confirmed = answers, g.pulls, g.at
 	repo.mu.Unlock()
 
+	// One that asks no more needs no poke.
+	maps.DeleteFunc(repo.unpoked, func(name string, _ bool) bool {
+		return !slices.ContainsFunc(subs, func(s subscription) bool { return s.set == name })
+	})
 	for _, name := range slices.Sorted(maps.Keys(repo.unpoked)) {
 		if err := r.Poke(ctx, name); err != nil {
 			r.Log.WarnContext(ctx, "Argo CD could not be poked; it asks by itself later", "applicationset", name, "error", err)
@@ -1013,14 +1022,14 @@ func (r *Reconciler) mend(ctx context.Context, repo *repository) {
 }
 
 // Confirmed is when each repository that is asked for was last listed
-// completely.
+// completely; of two forges' repositories of one path, the earlier time.
 func (r *Reconciler) Confirmed() map[string]time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	out := map[string]time.Time{}
 	for _, repo := range r.repos {
 		repo.mu.Lock()
-		if len(repo.subs) > 0 {
+		if was, ok := out[repo.key.Repository]; len(repo.subs) > 0 && (!ok || repo.confirmed.Before(was)) {
 			out[repo.key.Repository] = repo.confirmed
 		}
 		repo.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -18,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/seedling-dev/seedling/hooks/snapshot"
 	"github.com/seedling-dev/seedling/plugin/forge"
@@ -976,4 +978,117 @@ func TestForgottenMeanwhile(t *testing.T) {
 	if p, _ := w.preview(1); p.Phase != Live {
 		t.Errorf("%s: %s", p.Phase, p.Reason)
 	}
+}
+
+// TestAnswerEndsWithRun: a request that waits for a list does not hold up the
+// end of the process.
+func TestAnswerEndsWithRun(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, newHost(pull(1)))
+		release := make(chan struct{})
+		w.host.listed = func() { <-release }
+		ctx, cancel := context.WithCancel(t.Context())
+		done, answered := make(chan error, 1), make(chan error, 1)
+		go func() { done <- w.Run(ctx) }()
+		go func() {
+			_, err := w.Answer(t.Context(), "previews", asksForShop)
+			answered <- err
+		}()
+		synctest.Wait()
+		cancel()
+		if err := <-answered; !errors.Is(err, ErrUnlisted) {
+			t.Errorf("error %v", err)
+		}
+		close(release)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestConfirmedIsTheEarlier: of two forges' repositories of one path, the one
+// that is not listed shows.
+func TestConfirmedIsTheEarlier(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	repo := func(confirmed time.Time) *repository {
+		return &repository{key: Key{Repository: "acme/shop"}, subs: make([]subscription, 1), confirmed: confirmed}
+	}
+	for range 20 { // maps are walked in any order
+		r := &Reconciler{repos: map[string]*repository{"a": repo(at), "b": repo(at.Add(-time.Hour)), "c": repo(at)}}
+		if got := r.Confirmed()["acme/shop"]; !got.Equal(at.Add(-time.Hour)) {
+			t.Fatalf("listed at %s", got)
+		}
+	}
+}
+
+// TestPokeOfNobody: an ApplicationSet that is gone is not poked for ever.
+func TestPokeOfNobody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newHost(pull(1)))
+	var poked []string
+	w.Poke = func(_ context.Context, set string) error {
+		poked = append(poked, set)
+		return errDown
+	}
+	w.SetApplicationSets(map[string][]map[string]json.RawMessage{"previews": {asksForShop}, "others": {asksForShop}})
+	w.mustRound()
+	w.SetApplicationSets(map[string][]map[string]json.RawMessage{"previews": {asksForShop}})
+	poked = nil
+	w.mustRound()
+	if diff := cmp.Diff([]string{"previews"}, poked); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestStateThatIsThere: a ConfigMap whose creation was not answered, or that
+// lost its label before a restart, is taken and not fought with.
+func TestStateThatIsThere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newHost(pull(1)))
+	w.mustRound()
+	before, _ := w.preview(1)
+	var all corev1.ConfigMapList
+	if err := w.cluster.List(t.Context(), &all, client.InNamespace("seedling")); err != nil || len(all.Items) != 1 {
+		t.Fatalf("%d ConfigMaps, error %v", len(all.Items), err)
+	}
+	cm := &all.Items[0]
+	cm.Labels = nil
+	if err := w.cluster.Update(t.Context(), cm); err != nil {
+		t.Fatal(err)
+	}
+	w.restart()
+	if _, ok := w.preview(1); ok {
+		t.Fatal("it was found without its label")
+	}
+	if err := w.roundOf(); err == nil {
+		t.Error("the first round saw nothing of it")
+	}
+	w.host.set(pull(2))
+	w.mustRound()
+	if p, _ := w.preview(1); p.Phase != Live || !p.EmittedAt.Equal(before.EmittedAt) {
+		t.Errorf("%s, emitted at %s, not %s", p.Phase, p.EmittedAt, before.EmittedAt)
+	}
+	w.restart()
+	if _, ok := w.preview(2); !ok {
+		t.Error("it still has no label")
+	}
+}
+
+// TestLoadIsBounded: a start that cannot read the state ends, and is tried
+// again by a new process.
+func TestLoadIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := interceptor.NewClient(newCluster(t), interceptor.Funcs{
+			List: func(ctx context.Context, _ client.WithWatch, _ client.ObjectList, _ ...client.ListOption) error {
+				<-ctx.Done()
+				return ctx.Err()
+			},
+		})
+		if err := NewStore(c, "seedling").Load(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error %v", err)
+		}
+	})
 }

@@ -24,6 +24,8 @@ const (
 	stateKey   = "state.json"
 	// stateVersion is the format's. A newer one is refused, not guessed at.
 	stateVersion = 1
+	// loadTimeout bounds the reading of all state at the start.
+	loadTimeout = 30 * time.Second
 	// maxState bounds a repository's state. A ConfigMap holds 1 MiB at most.
 	maxState = 900 << 10
 )
@@ -114,6 +116,8 @@ func NewStore(c client.Client, namespace string) *Store {
 // Load reads every repository's state. A state that cannot be read is an
 // error: without it we would take live previews for unknown ones.
 func (s *Store) Load(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
 	var list corev1.ConfigMapList
 	if err := s.client.List(ctx, &list, client.InNamespace(s.namespace), client.HasLabels{StateLabel}); err != nil {
 		return fmt.Errorf("load the state from namespace %s: %w", s.namespace, err)
@@ -238,15 +242,22 @@ func (s *Store) write(ctx context.Context, of Key, repo *stored, next *record) e
 			Data: map[string]string{stateKey: string(b)},
 		}
 		if err := s.client.Create(ctx, object); err != nil {
+			if apierrors.IsAlreadyExists(err) {
+				// Ours, of a creation whose answer was lost, or of a restart that did
+				// not see it because its label was gone.
+				return errors.Join(err, s.reread(ctx, repo, object))
+			}
 			return err
 		}
-	} else if object.Data[stateKey] != string(b) {
+	} else if object.Data[stateKey] != string(b) || object.Labels[StateLabel] == "" {
 		object = object.DeepCopy()
 		object.Data = map[string]string{stateKey: string(b)}
+		// Without its label the next start would not find it.
+		metav1.SetMetaDataLabel(&object.ObjectMeta, StateLabel, "true")
 		// The resource version makes a second writer an error.
 		if err := s.client.Update(ctx, object); err != nil {
 			if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-				return errors.Join(err, s.reread(ctx, repo))
+				return errors.Join(err, s.reread(ctx, repo, repo.object))
 			}
 			return err
 		}
@@ -258,11 +269,11 @@ func (s *Store) write(ctx context.Context, of Key, repo *stored, next *record) e
 	return nil
 }
 
-// reread follows somebody who changed or deleted the ConfigMap by hand: one
-// that is gone is written anew from memory, one that was changed is taken.
-func (s *Store) reread(ctx context.Context, repo *stored) error {
+// reread follows somebody who made, changed or deleted the ConfigMap: one that
+// is gone is written anew from memory, one that is there is taken.
+func (s *Store) reread(ctx context.Context, repo *stored, object *corev1.ConfigMap) error {
 	var cm corev1.ConfigMap
-	err := s.client.Get(ctx, client.ObjectKeyFromObject(repo.object), &cm)
+	err := s.client.Get(ctx, client.ObjectKeyFromObject(object), &cm)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if apierrors.IsNotFound(err) {
@@ -274,7 +285,10 @@ func (s *Store) reread(ctx context.Context, repo *stored) error {
 	}
 	r, err := decode(&cm)
 	if err != nil {
-		return err
+		return fmt.Errorf("read ConfigMap %s/%s: %w", s.namespace, cm.Name, err)
+	}
+	if r.ForgeURL != repo.current.ForgeURL || r.Repository != repo.current.Repository {
+		return fmt.Errorf("ConfigMap %s/%s holds the state of another repository", s.namespace, cm.Name)
 	}
 	repo.object, repo.current = &cm, r
 	s.index()

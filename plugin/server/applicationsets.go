@@ -25,6 +25,9 @@ const (
 
 	// relistEvery is the net under the watch.
 	relistEvery = time.Minute
+	// listTimeout bounds one list. A generator's request may wait for the one
+	// that runs and then for its own, within answerTimeout.
+	listTimeout = 8 * time.Second
 	// settle gathers the burst of events that begins a watch.
 	settle = 50 * time.Millisecond
 )
@@ -47,6 +50,8 @@ type ApplicationSets struct {
 func (a *ApplicationSets) Refresh(ctx context.Context) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
 	var list argov1alpha1.ApplicationSetList
 	if err := a.Client.List(ctx, &list, client.InNamespace(a.Namespace)); err != nil {
 		return fmt.Errorf("list the ApplicationSets in namespace %s: %w", a.Namespace, err)

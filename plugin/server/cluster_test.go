@@ -1,14 +1,18 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
@@ -92,6 +96,25 @@ func TestApplicationSetsUnlisted(t *testing.T) {
 	if len(told) > 0 {
 		t.Errorf("told %v", <-told)
 	}
+}
+
+// TestApplicationSetsBounded: a list that hangs holds up nobody for long; who
+// asks next waits for the same lock.
+func TestApplicationSetsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a, told := applicationSets(t, interceptor.Funcs{List: func(ctx context.Context, _ client.WithWatch, _ client.ObjectList, _ ...client.ListOption) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}})
+		began := time.Now()
+		if err := a.Refresh(t.Context()); !errors.Is(err, context.DeadlineExceeded) || len(told) > 0 {
+			t.Errorf("error %v, told %d times", err, len(told))
+		}
+		if took := time.Since(began); 2*took >= answerTimeout {
+			t.Errorf("it took %s", took)
+		}
+	})
 }
 
 func TestApplicationSetsRun(t *testing.T) {
@@ -229,6 +252,34 @@ func TestServe(t *testing.T) {
 	defer taken.Close()
 	if _, err := Listen(t.Context(), []Listener{{Name: "a", Address: "127.0.0.1:0"}, {Name: "b", Address: taken.Addr().String()}}); err == nil {
 		t.Error("an address that is taken was opened")
+	}
+}
+
+// TestServeSaysPanics: a handler's panic ends its connection alone, and is no
+// secret.
+func TestServeSaysPanics(t *testing.T) {
+	t.Parallel()
+	var said bytes.Buffer
+	listeners := []Listener{{Name: "broker", Address: "127.0.0.1:0", Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		panic("a bug")
+	})}}
+	open, err := Listen(t.Context(), listeners)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- Serve(ctx, slog.New(slog.NewTextHandler(&said, nil)), listeners, open) }()
+	if res, err := http.Get("http://" + open[0].Addr().String()); err == nil {
+		res.Body.Close()
+		t.Errorf("answered %s", res.Status)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if s := said.String(); !strings.Contains(s, "a bug") || !strings.Contains(s, "listener=broker") {
+		t.Errorf("the log says: %s", s)
 	}
 }
 

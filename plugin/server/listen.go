@@ -49,7 +49,8 @@ func Serve(ctx context.Context, log *slog.Logger, listeners []Listener, open []n
 			WriteTimeout:      60 * time.Second,
 			IdleTimeout:       2 * time.Minute,
 			MaxHeaderBytes:    32 << 10,
-			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+			// A handler's panic is said here and nowhere else.
+			ErrorLog: slog.NewLogLogger(log.With("listener", l.Name).Handler(), slog.LevelError),
 		}
 		group.Go(func() error {
 			log.InfoContext(ctx, "listening", "listener", l.Name, "address", open[i].Addr().String())
