@@ -18,9 +18,10 @@ import (
 // their tables, while rows are loaded: no row is written twice, and NOT NULL
 // holds. The trigger sees the masked row and goes before the seed is done.
 
-// rebuildCheck is the constraint that tries an expression: PostgreSQL itself
-// then refuses what is no expression over the table's own columns.
-const rebuildCheck = "seedling_rebuild"
+// rebuildTrial names the generated column and the constraint, on an empty twin
+// of the table, that try an expression: PostgreSQL itself then refuses what
+// reads anything but the row, or may give another result the next time.
+const rebuildTrial = "seedling_rebuild"
 
 // checkRebuilds tries the policy's expressions in the shadow database.
 func (r *run) checkRebuilds(ctx context.Context, database string) error {
@@ -47,17 +48,23 @@ func tryRebuild(ctx context.Context, conn *pgx.Conn, b mask.Rebuild) error {
 	if err != nil || len(list) != 1 || !closed(list[0].tokens) {
 		return hook.Misconfiguredf("`as` is not one SQL expression: check its quotes and parentheses")
 	}
-	table := quote(b.Table.Schema, b.Table.Name)
-	// Through the extended protocol, which takes one statement only.
-	if _, err := conn.Exec(ctx, "ALTER TABLE "+table+" ADD CONSTRAINT "+rebuildCheck+" CHECK ("+cast(b)+" IS NOT NULL) NOT VALID"); err != nil {
-		return schemaError(fmt.Errorf("`as` is not an expression over columns of %s (functions need their schema): %w", b.Table, shadowError(err)))
-	}
+	// Through the extended protocol, which takes one statement only. The name
+	// is the table's, so that the expression may use it.
+	twin := quote("pg_temp", b.Table.Name)
 	var columns []string
+	_, err = conn.Exec(ctx, "CREATE TEMPORARY TABLE "+twin+" (LIKE "+quote(b.Table.Schema, b.Table.Name)+")")
+	if err != nil {
+		return redact(err)
+	}
+	_, err = conn.Exec(ctx, "ALTER TABLE "+twin+" ADD COLUMN "+rebuildTrial+" "+b.Type+" GENERATED ALWAYS AS ("+cast(b)+") STORED, ADD CONSTRAINT "+rebuildTrial+" CHECK ("+cast(b)+" IS NOT NULL)")
+	if err != nil {
+		return schemaError(fmt.Errorf("`as` is not an expression that a generated column of %s could have (functions outside pg_catalog need their schema): %w", b.Table, shadowError(err)))
+	}
 	err = conn.QueryRow(ctx, `SELECT coalesce(array_agg(a.attname::text ORDER BY a.attname), '{}') FROM pg_catalog.pg_constraint c
 		JOIN pg_catalog.pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)
-		WHERE c.conname = $1 AND c.conrelid = $2::text::pg_catalog.regclass`, rebuildCheck, table).Scan(&columns)
+		WHERE c.conname = $1 AND c.conrelid = $2::text::pg_catalog.regclass`, rebuildTrial, twin).Scan(&columns)
 	if err == nil {
-		_, err = conn.Exec(ctx, "ALTER TABLE "+table+" DROP CONSTRAINT "+rebuildCheck)
+		_, err = conn.Exec(ctx, "DROP TABLE "+twin)
 	}
 	if err != nil {
 		return redact(err)
