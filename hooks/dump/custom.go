@@ -463,13 +463,14 @@ func (d *Dump) customLargeObjects(ctx context.Context, e *Entry, each func(oid u
 		}
 		c.left, c.done = 0, false
 		z, err := d.codec.decoder(c, true)
-		if err == nil {
-			r := &dataReader{z: z, src: src, finish: func() error { return nil }}
-			if err = each(uint32(oid), r); err == nil {
-				_, err = io.Copy(io.Discard, r)
-			}
-			z.Close()
+		if err != nil {
+			return streamError(src, err)
 		}
+		r := &dataReader{z: z, src: src, finish: func() error { return nil }}
+		if err = each(uint32(oid), r); err == nil {
+			_, err = io.Copy(io.Discard, r)
+		}
+		z.Close()
 		if err == nil {
 			_, err = io.Copy(io.Discard, c)
 		}

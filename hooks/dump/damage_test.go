@@ -203,6 +203,27 @@ func TestFlippedAnywhere(t *testing.T) {
 	}
 }
 
+// TestDamagedLargeObject: another attempt does not cure a large object whose
+// compression is damaged from its first byte on.
+func TestDamagedLargeObject(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"custom", "custom 1.14", "custom to a pipe"} {
+		b := shapes(t)[name]
+		// Number 7001, then the size of a chunk, then a zlib stream.
+		i := bytes.Index(b, []byte{0, 0x59, 0x1b, 0, 0})
+		if i < 0 || b[i+10] != 0x78 {
+			t.Fatalf("%s: the large object is not where it should be", name)
+		}
+		b[i+10] = 0
+		file := filepath.Join(t.TempDir(), "damaged")
+		if err := os.WriteFile(file, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := all(t.Context(), file, dump.Options{})
+		sentence(t, err, "the compressed data is damaged")
+	}
+}
+
 // FuzzOpen reads whatever the fuzzer makes of dumps of all formats: no panic,
 // no endless loop, and no more memory than what is there justifies. Directories
 // are read through their tars, which hold the same files.
