@@ -36,7 +36,7 @@ func (p *Platform) PushForReview(ctx context.Context, user, topic, title string)
 	if err != nil {
 		return fail(err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	git := func(args ...string) error {
 		cmd := exec.CommandContext(ctx, "git", append([]string{"-C", dir}, args...)...)
 		// The password reaches git by its environment, and nothing of this

@@ -282,7 +282,7 @@ func (h hanging) Review(ctx context.Context, _ string) (broker.Caller, error) {
 		return broker.Caller{Namespace: ns, Name: snapshot.HookServiceAccount, UID: hookUID}, nil
 	}
 	<-ctx.Done()
-	return broker.Caller{}, fmt.Errorf("Post https://10.96.0.1: %w", ctx.Err())
+	return broker.Caller{}, fmt.Errorf("dial 10.96.0.1: %w", ctx.Err())
 }
 
 func (hanging) Step(ctx context.Context, _ preview.Preview) (broker.Progress, error) {
