@@ -30,6 +30,7 @@ func pickFrom(list ...string) func(int) string {
 var draftSchemas = map[string]draftSchema{
 	"shop": {
 		tables: map[string]string{
+			"bookings":  "id int8!, stay tstzrange!, address pair!, stops pair[], notice interval, price money!, salary money, search tsvector, doc xml!",
 			"users":     "id int8!, email text!, first_name text!, last_name text!, phone varchar(32), birthday date, street text, postcode varchar(10), city text, country bpchar(2)!, password_hash text!, newsletter bool!, prefs jsonb!, created_at timestamptz!",
 			"products":  "id int8!, sku text!, name text!, price_cents int4!, tags text[]!",
 			"orders":    "id int8!, user_id int8!, status mood!, total_cents int8!, ship_name text!, ship_phone varchar(32), notes text, placed_at timestamptz!",
@@ -42,9 +43,10 @@ var draftSchemas = map[string]draftSchema{
 			"orders":    "ship_name=full_name, ship_phone=phone, notes=text",
 			"events":    "data=json",
 			"audit_log": "actor, detail",
+			"bookings":  "address=composite, stops=array, salary=number_noise, search=null, doc=xml",
 		},
-		asks:  map[string]string{"audit_log": "actor", "products": "tags"},
-		keeps: map[string]string{"users": "id, country, newsletter, created_at", "products": "id, sku, price_cents", "orders": "id, status, total_cents", "items": "quantity, price_cents", "events": "id, at, kind"},
+		asks:  map[string]string{"audit_log": "actor", "products": "tags", "bookings": "stay, address, stops, notice, doc"},
+		keeps: map[string]string{"bookings": "id, price", "users": "id, country, newsletter, created_at", "products": "id, sku, price_cents", "orders": "id, status, total_cents", "items": "quantity, price_cents", "events": "id, at, kind"},
 		values: map[string]func(int) string{
 			"orders.ship_name": func(i int) string { return givenNames[i%len(givenNames)] + " " + familyNames[i*7%len(familyNames)] },
 			"users.prefs": func(i int) string {
