@@ -14,7 +14,7 @@ import (
 // TestNoCopyOnDisk reads dumps of each format from each kind of place in a
 // process that may not write a single byte to a file: there is no spool, so
 // none has to be encrypted, bounded or removed.
-func TestNoCopyOnDisk(t *testing.T) {
+func TestNoCopyOnDisk(t *testing.T) { //nolint:paralleltest // the child limits its whole process
 	const child = "SEEDLING_READ_WITHOUT_DISK"
 	if os.Getenv(child) == "" {
 		t.Parallel()

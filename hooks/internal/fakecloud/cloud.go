@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -183,9 +184,7 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			x.fault = *f
 		}
 	}
-	for k, v := range x.fault.Header {
-		w.Header()[k] = v
-	}
+	maps.Copy(w.Header(), x.fault.Header)
 	if x.fault.RetryAfter != "" {
 		w.Header().Set("Retry-After", x.fault.RetryAfter)
 	}

@@ -28,8 +28,10 @@ func (microsoft) allowed(r *http.Request) (int, string) {
 	if length == "0" {
 		length = ""
 	}
-	lines := []string{r.Method, h.Get("Content-Encoding"), h.Get("Content-Language"), length, h.Get("Content-MD5"), h.Get("Content-Type"),
-		h.Get("Date"), h.Get("If-Modified-Since"), h.Get("If-Match"), h.Get("If-None-Match"), h.Get("If-Unmodified-Since"), h.Get("Range")}
+	lines := []string{
+		r.Method, h.Get("Content-Encoding"), h.Get("Content-Language"), length, h.Get("Content-MD5"), h.Get("Content-Type"),
+		h.Get("Date"), h.Get("If-Modified-Since"), h.Get("If-Match"), h.Get("If-None-Match"), h.Get("If-Unmodified-Since"), h.Get("Range"),
+	}
 	var names []string
 	for k := range h {
 		if k = strings.ToLower(k); strings.HasPrefix(k, "x-ms-") {
@@ -48,10 +50,10 @@ func (microsoft) allowed(r *http.Request) (int, string) {
 		names = append(names, k)
 	}
 	slices.Sort(names)
-	for _, k := range names {
-		resource += "\n" + strings.ToLower(k) + ":" + strings.Join(q[k], ",")
-	}
 	lines = append(lines, resource)
+	for _, k := range names {
+		lines = append(lines, strings.ToLower(k)+":"+strings.Join(q[k], ","))
+	}
 	key, _ := base64.StdEncoding.DecodeString(MicrosoftKey) // ours
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(strings.Join(lines, "\n")))
