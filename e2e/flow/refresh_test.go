@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -137,7 +138,13 @@ func TestFailingImportLeavesTheOldSeed(t *testing.T) {
 		t.Errorf("there were %d snapshots, and are %d", len(backups), len(after))
 	}
 
-	if _, err := world.Refresh(ctx, world.dump); err != nil {
+	good, err := upload(ctx, 9)
+	must(t, err)
+	taken, err := world.Refresh(ctx, good)
+	if err != nil {
 		t.Fatalf("the next good refresh: %v", err)
+	}
+	if now := query(ctx, t, platform.Seed, marker); fmt.Sprint(now) == fmt.Sprint(before) || slices.ContainsFunc(backups, func(b velerov1.Backup) bool { return b.Name == taken.Name }) {
+		t.Errorf("the next good refresh changed nothing: import %v, snapshot %s", now, taken.Name)
 	}
 }

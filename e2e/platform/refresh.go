@@ -12,6 +12,7 @@ import (
 	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	synccommon "github.com/argoproj/gitops-engine/pkg/sync/common"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -69,8 +70,12 @@ func (p *Platform) RequestDump(ctx context.Context, r Refresh) (revision string,
 }
 
 // CommitRequest is [Platform.RequestDump] with the request as given, right or
-// wrong.
+// wrong. A failed sync that Argo CD tries again is let end first: it would go
+// on with its own commit.
 func (p *Platform) CommitRequest(ctx context.Context, r Refresh, want snapshot.Request) (revision string, err error) {
+	if err := p.waitIdle(ctx, seedData); err != nil {
+		return "", fmt.Errorf("refresh the seed: %w", err)
+	}
 	if r.Policy == nil {
 		r.Policy = shop.Policy
 	}
@@ -221,6 +226,25 @@ func (p *Platform) WaitSynced(ctx context.Context, application, revision string)
 			return errors.New("its sync has not started")
 		}
 		return p.operation(&app)
+	})
+}
+
+// waitIdle waits until Argo CD neither syncs an Application nor is about to try
+// again. There need not be such an Application.
+func (p *Platform) waitIdle(ctx context.Context, application string) error {
+	return p.Wait(ctx, "wait for the sync before to end", func(ctx context.Context) error {
+		app, err := p.Application(ctx, application)
+		switch {
+		case apierrors.IsNotFound(err):
+			return nil
+		case err != nil:
+			return err
+		case app.Operation != nil:
+			return errors.New("a sync is asked for")
+		case app.Status.OperationState != nil && !app.Status.OperationState.Phase.Completed():
+			return fmt.Errorf("a sync is %s: %s", app.Status.OperationState.Phase, app.Status.OperationState.Message)
+		}
+		return nil
 	})
 }
 
