@@ -1,6 +1,9 @@
 package mask
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // What the policy's on_missing_parent may say.
 const (
@@ -128,14 +131,11 @@ func (t *tableState) nullable(fk ForeignKey, mode string) []string {
 }
 
 func quoteNames(names []string) string {
-	out := ""
+	out := make([]string, len(names))
 	for i, n := range names {
-		if i > 0 {
-			out += ", "
-		}
-		out += QuoteIdent(n)
+		out[i] = QuoteIdent(n)
 	}
-	return out
+	return strings.Join(out, ", ")
 }
 
 // missing is what happens to rows that reference a dropped one.

@@ -188,7 +188,7 @@ type traits struct {
 }
 
 // guessable says that whoever knows how frequent a value is can find its mask.
-func (t *traits) guessable() bool { return !t.keep && !t.null && !t.told && t.entity == "" }
+func (tr *traits) guessable() bool { return !tr.keep && !tr.null && !tr.told && tr.entity == "" }
 
 // maskerList is the registry in the order of the documentation.
 var maskerList = slices.Concat(basicMaskers, personMaskers, textMaskers, placeMaskers, networkMaskers, numberMaskers, dateMaskers, moneyMaskers, nestedMaskers, compositeMaskers, xmlMaskers, rebuildMaskers)
