@@ -673,7 +673,10 @@ func (w *jsonWalk) str(start, end int, escaped bool, tf transform, clean bool) e
 	w.out = append(w.out, w.in[w.from:start]...)
 	w.from = end + 1
 	value := w.in[start+1 : end]
-	if escaped {
+	switch {
+	case escaped && w.s.own && len(value) > largeRow:
+		value = appendJSONText(value[:0], value) // never longer than what it reads
+	case escaped:
 		buf := w.s.buf()
 		defer w.s.release()
 		*buf = appendJSONText(slices.Grow(*buf, len(value)), value)

@@ -27,6 +27,9 @@ type scratch struct {
 	// byte that needs escaping all the same.
 	escaped bool
 
+	// own says that the row is large, and that its memory may be worked in.
+	own bool
+
 	json   jsonWalk
 	bounds boundNoise // of the range that is being masked
 }

@@ -81,27 +81,11 @@ func (e *RowError) Error() string {
 // drops, or whose table is loaded without rows, appends nothing. After an
 // error dst is as it was. Errors are *RowError and never hold a value.
 func (w *Worker) Append(dst, row []byte) ([]byte, error) {
-	w.stats.Rows++
-	w.stats.BytesIn += int64(len(row)) + 1
+	if ok, err := w.admit(row); !ok {
+		return dst, err
+	}
 	l := w.layout
-	if !l.table.Rows {
-		w.stats.Dropped++
-		return dst, nil
-	}
-	if err := w.split(row); err != nil {
-		return dst, w.rowError(-1, err)
-	}
-	for i := range l.filters {
-		f := &l.filters[i]
-		ok, err := f.passes(w.scratch, w.field(row, f.column))
-		if err != nil {
-			return dst, w.rowError(f.column, err)
-		}
-		if !ok {
-			w.stats.Dropped++
-			return dst, nil
-		}
-	}
+	w.scratch.own = false
 	start, copied := len(dst), 0
 	for _, i := range l.masked {
 		begin, end := 0, w.ends[i]
@@ -136,6 +120,87 @@ func (w *Worker) Append(dst, row []byte) ([]byte, error) {
 	return dst, nil
 }
 
+// Pieces is Append for rows of many megabytes. The masked row is the slices
+// that it appends to pieces, one after another; what stays is not copied but
+// lies in row, and the rest is appended to buf, whose new length it returns.
+// Pieces works inside row, which must not be read otherwise afterwards.
+func (w *Worker) Pieces(pieces [][]byte, buf, row []byte) (list [][]byte, rest []byte, err error) {
+	if ok, err := w.admit(row); !ok {
+		return pieces, buf, err
+	}
+	l := w.layout
+	w.scratch.own = true
+	first, copied := len(pieces), 0
+	for _, i := range l.masked {
+		begin, end := 0, w.ends[i]
+		if i > 0 {
+			begin = w.ends[i-1] + 1
+		}
+		field := row[begin:end]
+		if !w.plain && copytext.IsNull(field) {
+			continue
+		}
+		c := &l.columns[i]
+		pieces = append(pieces, row[copied:begin])
+		copied = end
+		if c.null {
+			pieces = append(pieces, []byte(copytext.Null))
+			continue
+		}
+		if c.entity >= 0 {
+			w.setEntity(row, c.entity)
+		}
+		dst := buf[len(buf):]
+		_, overwrites := c.tf.(*blob)
+		if overwrites = overwrites && !l.isEntity(c); overwrites {
+			dst = field[:0:len(field)] // random bytes take as much room
+		}
+		out, err := w.mask(dst, c, field, w.plain)
+		if err != nil {
+			return pieces[:first], buf, w.rowError(i, err)
+		}
+		pieces = append(pieces, out)
+		if !overwrites && len(out) <= cap(buf)-len(buf) {
+			buf = buf[:len(buf)+len(out)]
+		}
+	}
+	pieces = append(pieces, row[copied:], newline)
+	for _, p := range pieces[first:] {
+		w.stats.BytesOut += int64(len(p))
+	}
+	w.scratch.shrink()
+	return pieces, buf, nil
+}
+
+var newline = []byte{'\n'}
+
+// admit counts a row, finds its fields and says whether the filters let it
+// pass.
+func (w *Worker) admit(row []byte) (bool, error) {
+	w.stats.Rows++
+	w.stats.BytesIn += int64(len(row)) + 1
+	l := w.layout
+	if !l.table.Rows {
+		w.stats.Dropped++
+		return false, nil
+	}
+	if err := w.split(row); err != nil {
+		return false, w.rowError(-1, err)
+	}
+	for i := range l.filters {
+		f := &l.filters[i]
+		ok, err := f.passes(w.scratch, w.field(row, f.column))
+		if err != nil {
+			return false, w.rowError(f.column, err)
+		}
+		if !ok {
+			w.stats.Dropped++
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
 // AppendField masks one field, as written in a COPY row, of the column at
 // position column of the layout, and appends it, as written, to dst. Rules
 // that read another column of the row (option by) need Append, and are an
@@ -150,6 +215,7 @@ func (w *Worker) AppendField(dst []byte, column int, field []byte) ([]byte, erro
 	case c.entity >= 0:
 		return dst, w.rowError(column, reason("the rule reads another column of the row"))
 	}
+	w.scratch.own = false
 	out, err := w.mask(dst, c, field, false)
 	if err != nil {
 		return dst, w.rowError(column, err)
@@ -163,15 +229,18 @@ func (w *Worker) mask(dst []byte, c *boundColumn, field []byte, plain bool) ([]b
 	s := w.scratch
 	s.used = 0
 	value, clean := field, c.clean
-	if plain || copytext.Plain(field) {
+	switch {
+	case plain || copytext.Plain(field):
 		clean = clean || c.shaped
-	} else {
+	case s.own && len(field) > largeRow && !w.layout.isEntity(c):
+		value = copytext.Unescape(field[:0], field) // never longer than what it reads
+	default:
 		buf := s.buf()
 		*buf = copytext.Unescape(slices.Grow(*buf, len(field)), field)
 		value = *buf
 	}
 	start := len(dst)
-	if len(value) > largeRow { // once, not by doubling
+	if len(value) > largeRow && cap(dst)-start < len(value) { // once, not by doubling
 		dst = slices.Grow(dst, len(value)+len(value)/8)
 	}
 	s.escaped = false
@@ -183,6 +252,11 @@ func (w *Worker) mask(dst []byte, c *boundColumn, field []byte, plain bool) ([]b
 		return out, err
 	}
 	return copytext.EscapeTail(out, start), nil
+}
+
+// isEntity reports whether the rule of another column reads c.
+func (l *Layout) isEntity(c *boundColumn) bool {
+	return slices.ContainsFunc(l.columns, func(o boundColumn) bool { return o.entity >= 0 && &l.columns[o.entity] == c })
 }
 
 func (w *Worker) setEntity(row []byte, column int) {

@@ -318,8 +318,8 @@ func (r *run) shadow(ctx context.Context, name string) (c mask.Catalog, err erro
 	return c, err
 }
 
-// schemaError marks what the server refuses about the schema itself as a
-// matter for a person: the same statement will be refused again.
+// schemaError marks what the server refuses about the schema, or about rows, as
+// a matter for a person: the same statement or row will be refused again.
 func schemaError(err error) error {
 	switch c := code(err); {
 	case c == "", strings.HasPrefix(c, "57"), strings.HasPrefix(c, "53"), strings.HasPrefix(c, "58"), strings.HasPrefix(c, "40"), strings.HasPrefix(c, "08"), strings.HasPrefix(c, "XX"), c == "55006":

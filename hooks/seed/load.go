@@ -113,49 +113,6 @@ func newLoad(e *dump.Entry, plan *mask.Plan, progress Progress) (*tableLoad, err
 	return l, nil
 }
 
-// Sizes of the pieces that rows travel in. A piece grows to hold one row.
-const (
-	blockSize = 256 << 10
-	// bigRow is the size above which a row needs the one token for big rows,
-	// which bounds memory whatever the number of sessions.
-	bigRow = 4 << 20
-)
-
-// block is some whole rows of a table, as the dump has them.
-type block struct {
-	data  []byte // rows, each with its newline
-	first int64  // number of the rows before it
-	big   bool   // holds the token for big rows
-}
-
-// pool recycles blocks of the usual size.
-type pool struct {
-	p     sync.Pool
-	token chan struct{}
-}
-
-func newPool() *pool {
-	return &pool{p: sync.Pool{New: func() any { return &block{data: make([]byte, 0, blockSize)} }}, token: make(chan struct{}, 1)}
-}
-
-func (p *pool) get() *block {
-	b := p.p.Get().(*block)
-	b.data, b.first, b.big = b.data[:0], 0, false
-	return b
-}
-
-func (p *pool) put(b *block) {
-	if b.big {
-		b.big = false
-		b.data = nil
-		<-p.token
-		return
-	}
-	if cap(b.data) == blockSize {
-		p.p.Put(b)
-	}
-}
-
 // errAborted is all that the server is told when a load fails on our side:
 // pgx sends the text of a reader's error, and the server logs it.
 var errAborted = errors.New("the import stopped")
@@ -179,9 +136,12 @@ func stream(ctx context.Context, r io.Reader, table string, p *pool, out chan<- 
 	}
 	for {
 		var err error
-		for len(b.data) < cap(b.data) && err == nil {
+		// In steps also where a big row has room for more: what follows the row
+		// belongs into the next block.
+		old := len(b.data)
+		for to := min(cap(b.data), old+blockSize); len(b.data) < to && err == nil; {
 			var n int
-			n, err = r.Read(b.data[len(b.data):cap(b.data)])
+			n, err = r.Read(b.data[len(b.data):to])
 			b.data = b.data[:len(b.data)+n]
 		}
 		if i := endMark(b.data); i >= 0 {
@@ -200,43 +160,24 @@ func stream(ctx context.Context, r io.Reader, table string, p *pool, out chan<- 
 		if err != nil {
 			return err
 		}
-		end := bytes.LastIndexByte(b.data, '\n') + 1
-		if end == 0 {
-			if err := p.grow(ctx, b); err != nil {
-				return err
+		// What was there before the last step has no newline.
+		end := bytes.LastIndexByte(b.data[old:], '\n')
+		if end < 0 {
+			if len(b.data) == cap(b.data) {
+				if err := p.grow(ctx, b, table); err != nil {
+					return err
+				}
 			}
 			continue
 		}
+		end += old + 1
 		next := p.get()
-		if tail := b.data[end:]; len(tail) > 0 {
-			for cap(next.data) <= len(tail) {
-				// The tail of a big block is the begin of a row that may be big.
-				next.data = make([]byte, 0, cap(next.data)*2)
-			}
-			next.data = append(next.data, tail...)
-		}
+		next.data = append(next.data, b.data[end:]...)
 		b.data = b.data[:end]
 		if err := send(next); err != nil {
 			return err
 		}
 	}
-}
-
-// grow makes room for a row that is longer than its block.
-func (p *pool) grow(ctx context.Context, b *block) error {
-	size := cap(b.data) * 2
-	if size > bigRow && !b.big {
-		select {
-		case p.token <- struct{}{}:
-			b.big = true
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	grown := make([]byte, len(b.data), size)
-	copy(grown, b.data)
-	b.data = grown
-	return nil
 }
 
 // endMark returns where the line \. begins that ends a table's rows, if only
@@ -277,6 +218,10 @@ func trailing(rest []byte, r io.Reader, err error, table string) error {
 
 // feed is what pgx reads a COPY from: blocks, masked on the way.
 type feed struct {
+	// mu is held by Read: when a connection fails, pgx returns while its
+	// goroutine may still read.
+	mu     sync.Mutex
+	ended  bool
 	ctx    context.Context
 	load   *tableLoad
 	blocks <-chan *block
@@ -285,7 +230,8 @@ type feed struct {
 	buf    []byte // masked and not yet sent
 	at     int
 	last   mask.Stats
-	big    *block // whose masked rows are in buf: its memory counts until they are sent
+	big    *block   // whose masked rows are not yet sent: what they are made of
+	pieces [][]byte // follows buf
 	// lines of this COPY and the table's rows they stand for, to name the
 	// row that the server refuses
 	lines   []place
@@ -299,7 +245,17 @@ type feed struct {
 type place struct{ line, row int64 }
 
 func (f *feed) Read(p []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ended {
+		return 0, errAborted
+	}
 	for f.at == len(f.buf) {
+		if len(f.pieces) > 0 {
+			f.buf, f.at, f.pieces = f.pieces[0], 0, f.pieces[1:]
+			continue
+		}
+		f.done()
 		var b *block
 		var ok bool
 		select {
@@ -311,31 +267,48 @@ func (f *feed) Read(p []byte) (int, error) {
 		if !ok {
 			return 0, io.EOF
 		}
-		err := f.mask(b)
-		if b.big && err == nil {
-			b.data, f.big = nil, b
-		} else {
-			f.pool.put(b)
+		if b.big {
+			f.big = b
 		}
-		if err != nil {
-			f.failed = err
+		if f.failed = f.mask(b); f.failed != nil {
 			return 0, errAborted
+		}
+		if !b.big {
+			f.pool.put(b)
 		}
 	}
 	n := copy(p, f.buf[f.at:])
 	f.at += n
-	if f.at == len(f.buf) && f.big != nil {
-		f.buf, f.at = nil, 0
-		f.pool.put(f.big)
-		f.big = nil
-	}
 	return n, nil
 }
 
-// mask fills buf with the masked rows of a block.
+// done gives back a big row that was sent.
+func (f *feed) done() {
+	if f.big != nil {
+		f.buf, f.at, f.pieces = nil, 0, nil
+		f.pool.put(f.big)
+		f.big = nil
+	}
+}
+
+// end makes sure that nothing reads any more, and gives back what was not sent.
+func (f *feed) end() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ended = true
+	f.done()
+}
+
+// mask fills buf, or of a big row pieces, with the masked rows of a block.
 func (f *feed) mask(b *block) error {
 	f.buf, f.at = f.buf[:0], 0
-	if need := len(b.data) + len(b.data)/4; cap(f.buf) < need {
+	var room []byte
+	if b.big {
+		var err error
+		if room, err = f.pool.masked(); err != nil {
+			return err
+		}
+	} else if need := len(b.data) + len(b.data)/4; cap(f.buf) < need {
 		f.buf = make([]byte, 0, max(need, blockSize*3/2))
 	}
 	f.lines = append(f.lines, place{f.sent, b.first})
@@ -355,7 +328,12 @@ func (f *feed) mask(b *block) error {
 			// The server would stop reading there, and drop the rest.
 			return hook.Misconfiguredf("row %d is the end mark, and rows follow it: the dump is damaged", b.first+n)
 		}
-		if f.buf, err = f.worker.Append(f.buf, line); err != nil {
+		if b.big {
+			f.pieces, room, err = f.worker.Pieces(f.pieces, room, line)
+		} else {
+			f.buf, err = f.worker.Append(f.buf, line)
+		}
+		if err != nil {
 			if re, ok := errors.AsType[*mask.RowError](err); ok {
 				re.Row = b.first + n
 			}
@@ -404,12 +382,9 @@ func (f *feed) row(line int64) int64 {
 
 // copyIn runs one COPY of the table's rows over a session.
 func (l *tableLoad) copyIn(ctx context.Context, conn *pgx.Conn, blocks <-chan *block, p *pool) error {
-	f := &feed{ctx: ctx, load: l, blocks: blocks, pool: p, worker: l.layout.NewWorker(), counted: l.progress.Rows}
-	defer func() {
-		if f.big != nil {
-			p.put(f.big)
-		}
-	}()
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	f := &feed{ctx: reading, load: l, blocks: blocks, pool: p, worker: l.layout.NewWorker(), counted: l.progress.Rows}
 	sql := l.copySQL
 	if l.fresh {
 		if err := execSQL(ctx, conn, "BEGIN"); err != nil {
@@ -421,16 +396,21 @@ func (l *tableLoad) copyIn(ctx context.Context, conn *pgx.Conn, blocks <-chan *b
 		sql += " WITH (FREEZE)"
 	}
 	_, err := conn.PgConn().CopyFrom(ctx, f, sql)
+	stop()
+	f.end()
 	if f.failed != nil {
+		if _, ok := errors.AsType[*mask.RowError](f.failed); ok {
+			f.failed = hook.Misconfigured(f.failed) // the same row will be there again
+		}
 		return fmt.Errorf("load %s: %w", l.name, f.failed)
 	}
 	if err != nil {
 		err = interrupted(ctx, redact(err))
 		var se *ServerError
 		if errors.As(err, &se) && se.Line > 0 {
-			return fmt.Errorf("load %s, row %d: %w", l.name, f.row(se.Line), err)
+			return schemaError(fmt.Errorf("load %s, row %d: %w", l.name, f.row(se.Line), err))
 		}
-		return fmt.Errorf("load %s: %w", l.name, err)
+		return schemaError(fmt.Errorf("load %s: %w", l.name, err))
 	}
 	if l.fresh {
 		if err := execSQL(ctx, conn, "COMMIT"); err != nil {

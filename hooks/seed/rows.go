@@ -39,6 +39,7 @@ func (r *run) rows(ctx context.Context, database string) error {
 		return errors.Join(errs...)
 	}
 	p := newPool()
+	defer p.close()
 	share := &sharing{}
 	var jobs []*job
 	byTable := map[int]*job{} // dump id of the table: its load
@@ -199,7 +200,7 @@ func (r *run) indexJobs(loads map[int]*job, size map[int]int64) []*job {
 				// The locks above should keep our own statements apart; where they
 				// do not, the one that the server chose to stop goes again.
 				if code(err) != "40P01" || attempt == 5 || len(s.statements) > 1 {
-					return err
+					return schemaError(err)
 				}
 			}
 		}

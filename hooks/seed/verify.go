@@ -77,7 +77,8 @@ func (e *LeakError) Error() string {
 func Verify(ctx context.Context, o Options) (*VerifyReport, error) {
 	r := newRun(o)
 	defer func() { r.report.Finished = time.Now().UTC() }()
-	v := &verification{run: r, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, out: &VerifyReport{Report: r.report}, originals: newOriginals()}
+	v := &verification{run: r, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, out: &VerifyReport{Report: r.report}, originals: newOriginals(), pool: newPool()}
+	defer v.pool.close()
 	if err := v.do(ctx); err != nil {
 		return v.out, interrupted(ctx, sourceError(err))
 	}
@@ -90,6 +91,7 @@ type verification struct {
 	out       *VerifyReport
 	originals *originals
 	groups    []*group
+	pool      *pool
 }
 
 // group is a table of the seed with the entries of the dump that fill it.
@@ -320,7 +322,7 @@ func (v *verification) digestEntry(ctx context.Context, g *group, l *tableLoad, 
 		secret = append(secret, textual(g.table.Columns[i]) && l.plan.Columns[j].Masker != "keep")
 	}
 	blocks := make(chan *block, 2)
-	p := newPool()
+	p := v.pool
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	read := make(chan error, 1)

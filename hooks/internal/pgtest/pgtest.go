@@ -50,20 +50,24 @@ func Run(ctx context.Context, args ...string) (*Server, error) { return RunMount
 
 // RunMounted is Run with a folder of the host (from:to) in the container.
 func RunMounted(ctx context.Context, bind string, args ...string) (*Server, error) {
+	return start(ctx, args, testcontainers.WithHostConfigModifier(func(c *container.HostConfig) {
+		if bind != "" {
+			c.Binds = append(c.Binds, bind)
+		}
+		c.ShmSize = 1 << 30 // parallel index builds
+	}))
+}
+
+// start runs the image; its server has the arguments.
+func start(ctx context.Context, args []string, more ...testcontainers.ContainerCustomizer) (*Server, error) {
 	if err := build(ctx); err != nil {
 		return nil, err
 	}
-	c, err := testcontainers.Run(ctx, Image,
+	c, err := testcontainers.Run(ctx, Image, append([]testcontainers.ContainerCustomizer{
 		testcontainers.WithCmd(append([]string{"standalone", "-c", "fsync=off"}, args...)...),
 		testcontainers.WithEnv(map[string]string{"POSTGRES_PASSWORD": password, "POSTGRES_BACKUP_PASSWORD": password}),
 		testcontainers.WithExposedPorts(port),
-		testcontainers.WithHostConfigModifier(func(c *container.HostConfig) {
-			if bind != "" {
-				c.Binds = append(c.Binds, bind)
-			}
-			c.ShmSize = 1 << 30 // parallel index builds
-		}),
-	)
+	}, more...)...)
 	s := &Server{container: c}
 	if err == nil {
 		err = s.ready(ctx)
@@ -123,6 +127,24 @@ func (s *Server) Stop() error {
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	s, err := Run(t.Context(), args...)
+	return s.of(t, err)
+}
+
+// StartSmall is Start with a disk of some megabytes for the server's data. A
+// server that ends is started again, on the same data: see Await.
+func StartSmall(t testing.TB, megabytes int, args ...string) *Server {
+	t.Helper()
+	s, err := start(t.Context(), args,
+		testcontainers.WithEntrypoint("sh", "-c", `while :; do seed-postgres "$@"; sleep 0.1; done`, "again"),
+		testcontainers.WithHostConfigModifier(func(c *container.HostConfig) {
+			c.Tmpfs = map[string]string{filepath.Dir(DataDir): fmt.Sprintf("size=%dm,uid=999,gid=999,mode=0750", megabytes)}
+		}))
+	return s.of(t, err)
+}
+
+// of makes a server that was just started a test's own.
+func (s *Server) of(t testing.TB, err error) *Server {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,6 +158,17 @@ func Start(t testing.TB, args ...string) *Server {
 	})
 	return s
 }
+
+// Await waits until the server answers again.
+func (s *Server) Await(t testing.TB) {
+	t.Helper()
+	if err := s.ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Address is where the server listens: host and port.
+func (s *Server) Address() string { return s.address }
 
 var source struct {
 	sync.Mutex
