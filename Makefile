@@ -53,6 +53,16 @@ test-e2e: ## Run the tests on a real cluster, which they start; evidence of fail
 	@go run ./e2e/cmd/cluster prepare
 	go test -vet=off -timeout 40m -count=1 ./e2e/...
 
+.PHONY: soak-import
+soak-import: ## Let 200 imports fail at random points; SOAK=400 for more, SOAK==17 for run 17 alone
+	@.ci/ensure-host test
+	SEED_IMPORT_SOAK=$(or $(SOAK),200) go test -vet=off -count=1 -timeout 10h -v -run '^TestSoak$$' ./hooks/cmd/seed-import
+
+.PHONY: bench-import
+bench-import: ## Measure seed-import against pg_restore and masking in place; ARGS='-size 1 -rounds 3' for less
+	@.ci/ensure-host test
+	go run ./hooks/bench/import $(ARGS)
+
 .PHONY: lint
 lint: ## Run the linters, and build each module without the workspace
 	@.ci/ensure-host test
