@@ -67,7 +67,7 @@ bench-import: ## Measure seed-import against pg_restore and masking in place; AR
 lint: ## Run the linters, and build each module without the workspace
 	@.ci/ensure-host test
 	shellcheck $(scripts)
-	lint/golangci-lint run $(modules:%=./%/...)
+	lint/golangci-lint run --allow-parallel-runners $(modules:%=./%/...)
 	lint/manifests
 	@for module in $(modules); do echo "GOWORK=off go -C $$module build ./..."; GOWORK=off go -C $$module build -mod=readonly ./...; done
 
