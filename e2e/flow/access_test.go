@@ -93,14 +93,14 @@ func TestLabelNeedsWriteAccess(t *testing.T) {
 	t.Parallel()
 	ctx := begin(t, 10*time.Minute)
 	const former = "fern"
-	must(t, world.SetAccess(former, true))
+	must(t, world.SetAccess(ctx, former, true))
 	pr, err := world.OpenPullRequest(ctx, "labelneedswriteaccess", t.Name(), nil)
 	must(t, err)
 	t.Cleanup(func() { _ = pr.Close(context.WithoutCancel(ctx)) })
 	// While it is closed the plugin does not ask about the label.
 	must(t, pr.Close(ctx))
 	must(t, pr.LabelAs(ctx, former, platform.LabelPreview))
-	must(t, world.SetAccess(former, false))
+	must(t, world.SetAccess(ctx, former, false))
 	must(t, pr.Reopen(ctx))
 	heldBack(ctx, t, pr, "somebody without write access")
 
@@ -116,7 +116,7 @@ func TestLabelNeedsWriteAccess(t *testing.T) {
 func TestPushForReviewGetsNoData(t *testing.T) {
 	t.Parallel()
 	ctx := begin(t, 10*time.Minute)
-	pr, err := world.PushForReview(ctx, platform.Reader, "no-data", t.Name())
+	pr, err := world.PushForReview(ctx, platform.Reader, t.Name())
 	must(t, err)
 	t.Cleanup(func() { _ = pr.Close(context.WithoutCancel(ctx)) })
 	must(t, pr.Label(ctx, platform.LabelPreview))

@@ -2,33 +2,39 @@ package platform
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"code.gitea.io/sdk/gitea"
 )
 
 // SetAccess makes a user, unless there is one, and lets them write to the shop
 // or only read it from now on.
-func (p *Platform) SetAccess(user string, write bool) error {
-	if err := p.forge.user(user); err != nil {
+func (p *Platform) SetAccess(ctx context.Context, user string, write bool) error {
+	f, err := newForge(ctx, p.forge.endpoint) // p's own ended with the installation
+	if err != nil {
+		return err
+	}
+	if err := f.user(user); err != nil {
 		return err
 	}
 	mode := gitea.AccessModeRead
 	if write {
 		mode = gitea.AccessModeWrite
 	}
-	return p.forge.allow(ShopRepository, user, mode)
+	return f.allow(ShopRepository, user, mode)
 }
 
 // PushForReview opens a pull request as somebody who may only read: a push to
-// refs/for/main (AGit), for which Gitea asks for no right to write. The topic
-// tells it from the user's others; the commit's message is its title.
-func (p *Platform) PushForReview(ctx context.Context, user, topic, title string) (*PullRequest, error) {
+// refs/for/main (AGit), for which Gitea asks for no right to write. The commit's
+// message is its title.
+func (p *Platform) PushForReview(ctx context.Context, user, title string) (*PullRequest, error) {
 	fail := func(err error) (*PullRequest, error) {
 		return nil, fmt.Errorf("push for review as %s: %w", user, err)
 	}
@@ -63,17 +69,21 @@ func (p *Platform) PushForReview(ctx context.Context, user, topic, title string)
 	for _, args := range [][]string{
 		{"add", "CHANGES.md"},
 		{"commit", "--quiet", "--message", title},
-		{"push", "--quiet", "origin", "HEAD:refs/for/main/" + topic},
+		{"push", "--quiet", "origin", "HEAD:refs/for/main/" + strings.ToLower(rand.Text())}, // a topic, which tells it from the user's others
 	} {
 		if err := git(args...); err != nil {
 			return fail(err)
 		}
 	}
-	open, _, err := p.forge.admin.ListRepoPullRequests(Organisation, ShopRepository, gitea.ListPullRequestsOptions{State: gitea.StateOpen})
+	admin, err := p.forge.as(ctx, p.forge.endpoint.User)
 	if err != nil {
 		return fail(err)
 	}
-	for _, o := range open {
+	open, _, err := admin.ListRepoPullRequests(Organisation, ShopRepository, gitea.ListPullRequestsOptions{State: gitea.StateOpen})
+	if err != nil {
+		return fail(err)
+	}
+	for _, o := range open { // the newest first
 		if o.Title == title && o.Poster != nil && o.Poster.UserName == user {
 			return &PullRequest{Number: o.Index, URL: o.HTMLURL, platform: p}, nil
 		}
