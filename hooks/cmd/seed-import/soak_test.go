@@ -69,7 +69,7 @@ type soak struct {
 
 // TestSoak lets imports fail in every way at random points. SEED_IMPORT_SOAK
 // is how many runs, or the seed of one run as =N (see `make soak-import`).
-func TestSoak(t *testing.T) {
+func TestSoak(t *testing.T) { //nolint:tparallel // its runs share a seed, and follow one another
 	t.Parallel()
 	first, runs := 0, len(faults())
 	if v := os.Getenv("SEED_IMPORT_SOAK"); v != "" {
