@@ -1,8 +1,26 @@
 // Command import measures seed-import against pg_restore and against masking
-// in place, on one generated database: see `make bench-import`.
+// in place, on generated archives: `make bench-import`.
 //
-// Everything runs in one container, over TCP to the same server with the same
-// settings, in interleaved rounds. Its last lines are FIGURE lines: medians.
+// An even archive has several tables of about the same size; in a skewed one a
+// log is most of it. Fourteen columns are masked, JSON among them. -size is the
+// GB of COPY text, 3 if not given; archives are kept in $SEEDLING_CACHE (or the
+// user's cache folder) and made once per size.
+//
+// Client and server run in one container, over TCP, on the same cores. All
+// sides have the same server and session settings (synchronous_commit off,
+// which seed-import sets itself), an empty database and a checkpoint before
+// each measurement, and are measured in interleaved rounds. VACUUM and ANALYZE
+// are outside on both sides: pg_restore does neither, and seed-import's report
+// says what they took. The CPU seconds that are printed are of client and server
+// together, with seed-import's VACUUM; they tell more than the clock where other
+// work shares the machine.
+//
+// It ends with lines `FIGURE name value unit` of medians: for the even archive
+// import_masked_vs_pg_restore (ratio to the best -j), import_masked_rate (MB of
+// COPY text a second), import_peak_memory (of seed-import, MB),
+// import_unmasked_vs_pg_restore and import_masked_vs_update_in_place (ratio to
+// pg_restore -j2, UPDATE and VACUUM FULL, measured once); for the skewed one the
+// same with _skewed.
 package main
 
 import (
@@ -214,7 +232,7 @@ func (b *bench) shape(ctx context.Context, shape, suffix string, size float64, r
 		if err := b.reset(ctx); err != nil {
 			return nil, err
 		}
-		s, err := b.timed(ctx, "PGOPTIONS='-c synchronous_commit=off' pg_restore -d app -j 2 --no-owner /bench/"+archive+" && psql -X -q -v ON_ERROR_STOP=1 -d app -c '"+updateInPlace+"' && vacuumdb -q --full -j 2 app")
+		s, err := b.timed(ctx, "PGOPTIONS='-c synchronous_commit=off' pg_restore -d app -j 2 --no-owner /bench/"+archive+" && psql -X -q -v ON_ERROR_STOP=1 -d app -c '"+updateInPlace+"' && vacuumdb -q --full app")
 		if err != nil {
 			return nil, err
 		}

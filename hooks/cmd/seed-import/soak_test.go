@@ -273,7 +273,11 @@ func (k *soak) killed(t *testing.T, r *rand.Rand, next int) outcome {
 	k.while(r, c)
 	if r.IntN(4) == 0 {
 		_ = c.Process.Signal(syscall.SIGTERM)
-		return failing(t, c.outcome(t))
+		got := c.outcome(t)
+		if got.code < 0 && got.stderr == "" {
+			return got // it had not begun to listen for signals
+		}
+		return failing(t, got)
 	}
 	_ = c.Process.Kill()
 	return c.outcome(t)
