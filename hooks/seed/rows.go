@@ -101,6 +101,11 @@ func (r *run) rows(ctx context.Context, database string) error {
 		if err == nil {
 			err = execSQL(ctx, conn, fmt.Sprintf("SET maintenance_work_mem = '%dkB'", r.target.memory>>10))
 		}
+		if err == nil && r.Jobs > 1 {
+			// The sessions are the parallelism. Workers beside them cost more than
+			// they bring.
+			err = execSQL(ctx, conn, "SET max_parallel_maintenance_workers = 0")
+		}
 		return conn, err
 	}
 	if err := runJobs(ctx, jobs, r.Jobs, open, share); err != nil {
