@@ -58,7 +58,7 @@ type DifferError struct{ Tables []string }
 
 func (e *DifferError) Error() string {
 	return "the seed's rows are not what the dump gives under this policy and key, in " + strings.Join(e.Tables, ", ") +
-		": somebody wrote to the seed, or the import was not of this program; import again"
+		": somebody wrote to the seed, or the import was not of this program; drop the seed's database, since what its marker names is not loaded twice, and import again"
 }
 
 // LeakError says that kept columns hold what was masked elsewhere.
