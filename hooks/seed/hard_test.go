@@ -221,8 +221,9 @@ func TestForeign(t *testing.T) {
 		GRANT USAGE ON FOREIGN SERVER far TO public; CREATE VIEW over AS SELECT * FROM far_away;
 		CREATE MATERIALIZED VIEW mv AS SELECT 1 AS n FROM far_away WITH NO DATA;
 		CREATE SUBSCRIPTION sub CONNECTION 'host=PLANTEDHOST dbname=x' PUBLICATION p WITH (connect = false, slot_name = NONE);
-		CREATE TABLE t (id int); INSERT INTO t VALUES (1); ANALYZE; COMMENT ON TABLE t IS 'PLANTEDCOMMENT'`)
-	file := src.Dump(t, db, "-Fc --enable-row-security")
+		CREATE TABLE t (id int); INSERT INTO t VALUES (1); ANALYZE; COMMENT ON TABLE t IS 'PLANTEDCOMMENT';
+		DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET app.tenant = %L', current_database(), 'PLANTEDSETTING'); END $$`)
+	file := src.Dump(t, db, "-Fc --create --enable-row-security")
 	src.Exec(t, db, "DROP SUBSCRIPTION sub")
 	s := pgtest.Start(t)
 	policy := `
@@ -238,6 +239,7 @@ tables:
 		"SELECT count(*) FROM pg_foreign_server":                  "0",
 		"SELECT count(*) FROM pg_user_mapping":                    "0",
 		"SELECT count(*) FROM pg_subscription":                    "0",
+		"SELECT count(*) FROM pg_db_role_setting":                 "0",
 		"SELECT count(*) FROM t":                                  "1",
 	} {
 		if got := s.Strings(t, "app", query); len(got) != 1 || got[0] != want {
@@ -249,7 +251,7 @@ tables:
 		t.Errorf("PLANTED stands in %s", out)
 	}
 	left := strings.Join(report.LeftOut, "\n")
-	for _, want := range []string{"foreign server", "user mapping", "subscription", "comment", "foreign table public.far_away"} {
+	for _, want := range []string{"foreign server", "user mapping", "subscription", "comment", "settings of the database", "foreign table public.far_away"} {
 		if !strings.Contains(left, want) {
 			t.Errorf("the report does not say that it left out: %s\n%s", want, left)
 		}

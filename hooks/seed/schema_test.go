@@ -90,6 +90,8 @@ func TestSchema(t *testing.T) {
 		},
 		{"policy", dump.Entry{Kind: "POLICY", Tag: "t p", Create: `CREATE POLICY p ON t FOR SELECT TO reporting, PUBLIC USING ((a TO b));`}, []string{`CREATE POLICY p ON t FOR SELECT TO "app", PUBLIC USING ((a TO b))`}, ""},
 		{"server", dump.Entry{Kind: "SERVER", Tag: "far", Create: "CREATE SERVER far FOREIGN DATA WRAPPER x OPTIONS (host 'prod')"}, nil, ""},
+		{"statistics", dump.Entry{Kind: "STATISTICS DATA", Schema: "public", Tag: "t", Create: "SELECT * FROM pg_catalog.pg_restore_attribute_stats('most_common_vals', '{raw}')"}, nil, ""},
+		{"security label", dump.Entry{Kind: "SECURITY LABEL", Schema: "public", Tag: "TABLE t", Create: "SECURITY LABEL FOR dummy ON TABLE public.t IS 'secret'"}, nil, ""},
 		{"latin", dump.Entry{Kind: "ENCODING", Tag: "ENCODING", Create: "SET client_encoding = 'LATIN1';\n"}, nil, "UTF-8"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -50,6 +50,7 @@ func (r *run) swap(ctx context.Context, scratch string) (old string, err error) 
 		return fail(err)
 	}
 	defer func() { _ = helper.Close(context.WithoutCancel(ctx)) }()
+	t.log.Info("swap: the sessions of the old database end now", "database", r.Database)
 	for attempt := 1; ; attempt++ {
 		err := func() error {
 			if err := execSQL(ctx, t.conn, begin); err != nil {
