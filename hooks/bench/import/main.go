@@ -66,6 +66,9 @@ func run(ctx context.Context, env hook.Env) error {
 	if err := hook.ParseFlags(set, env); err != nil {
 		return err
 	}
+	if *rounds < 1 || *size <= 0 || *jobs < 1 {
+		return hook.Misconfiguredf("--rounds, --size and --jobs must be above 0: a figure needs something to measure")
+	}
 	cache := env.Getenv("SEEDLING_CACHE")
 	if cache == "" {
 		home, err := os.UserCacheDir()
