@@ -15,18 +15,31 @@ const defaultMinDistinct = 20
 // maxMinDistinct is the most that a sample could tell.
 const maxMinDistinct = 200
 
-// Census counts the distinct originals of masked columns in a sample. Equal
-// originals have equal masks, so that in a column with few of them the most
-// frequent mask gives the most frequent original away. It holds hashes under a
-// key of its own, never a value, and is safe for concurrent use.
+// maxPlaces is how many places inside the values of one column are counted.
+const maxPlaces = 200
+
+// Census counts the distinct originals of masked columns in a sample, and
+// those of each place inside JSON documents and other values that hold values.
+// Equal originals have equal masks, so that where there are few of them the
+// most frequent mask gives the most frequent original away. It holds hashes
+// under a key of its own, never a value, and is safe for concurrent use.
 type Census struct {
 	mu      sync.Mutex
 	seed    maphash.Seed
 	least   int
-	columns map[ColumnName]*tally
+	tallies map[place]*tally
+	places  map[ColumnName]int // inside values, of each column
+	scratch *scratch
 }
 
-// tally is the count of one column.
+// place is what is counted apart: a column, or a place inside its values.
+type place struct {
+	column ColumnName
+	where  string // "" for the column itself
+	path   uint64
+}
+
+// tally is the count of one place.
 type tally struct {
 	masker   string
 	values   int
@@ -35,7 +48,7 @@ type tally struct {
 
 // NewCensus starts a census of the plan's tables.
 func (p *Plan) NewCensus() *Census {
-	return &Census{seed: maphash.MakeSeed(), least: p.minDistinct, columns: map[ColumnName]*tally{}}
+	return &Census{seed: maphash.MakeSeed(), least: p.minDistinct, tallies: map[place]*tally{}, places: map[ColumnName]int{}, scratch: newScratch()}
 }
 
 // Add counts rows of a table, lines of COPY text. Partitions and inheritance
@@ -44,56 +57,117 @@ func (c *Census) Add(l *Layout, rows []byte) {
 	if c.least == 0 || !l.table.Rows {
 		return
 	}
-	tallies := make([]*tally, len(l.columns))
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, i := range l.masked {
-		b := &l.columns[i]
-		if !b.guessable {
-			continue
-		}
-		name := ColumnName{l.table.root.Schema, l.table.root.Name, b.name}
-		if c.columns[name] == nil {
-			c.columns[name] = &tally{masker: b.masker, distinct: map[uint64]struct{}{}}
-		}
-		tallies[i] = c.columns[name]
-	}
 	var fields [][]byte
+	var plain []byte
 	for line, rest, ok := copytext.CutLine(rows); ok; line, rest, ok = copytext.CutLine(rest) {
 		var err error
-		if fields, err = copytext.Split(fields[:0], line); err != nil || len(fields) != len(tallies) {
+		if fields, err = copytext.Split(fields[:0], line); err != nil || len(fields) != len(l.columns) {
 			continue
 		}
-		for i, t := range tallies {
-			if t == nil || copytext.IsNull(fields[i]) {
+		for _, i := range l.masked {
+			b := &l.columns[i]
+			if copytext.IsNull(fields[i]) {
 				continue
 			}
-			t.values++
-			if len(t.distinct) < c.least {
-				t.distinct[maphash.Bytes(c.seed, fields[i])] = struct{}{}
+			name := ColumnName{l.table.root.Schema, l.table.root.Name, b.name}
+			if n := nested(b.tf); n != nil {
+				plain = copytext.Unescape(plain[:0], fields[i])
+				c.look(name, inner{}, n, plain)
+			} else if b.guessable {
+				c.count(place{column: name}, b.masker, fields[i])
 			}
 		}
 	}
 }
 
-// Warnings returns a sentence for each column with fewer distinct originals
-// than the policy's min_distinct. A column whose values hardly come twice is
-// not named: its sample is small, and tells nothing.
+// look counts what is inside a value at a place of a column.
+func (c *Census) look(column ColumnName, outer inner, n nest, value []byte) {
+	n.look(c, value, func(at inner, tf transform, v []byte) {
+		if outer.where != "" {
+			at.where = outer.where + " " + at.where
+		}
+		if n := nested(tf); n != nil {
+			c.look(column, at, n, v)
+		} else if at.guessable {
+			c.count(place{column, at.where, at.path}, at.masker, v)
+		}
+	})
+}
+
+// step is the hash of the way that leads one step on from another.
+func (c *Census) step(path uint64, name []byte) uint64 {
+	if !plainName(name) {
+		name = nil // it may be data, and come once
+	}
+	return maphash.Comparable(c.seed, struct {
+		path uint64
+		name string
+	}{path, string(name)})
+}
+
+func (c *Census) count(p place, masker string, value []byte) {
+	t := c.tallies[p]
+	if t == nil {
+		if p.where != "" {
+			if c.places[p.column] == maxPlaces {
+				return
+			}
+			c.places[p.column]++
+		}
+		t = &tally{masker: masker, distinct: map[uint64]struct{}{}}
+		c.tallies[p] = t
+	}
+	t.values++
+	if len(t.distinct) < c.least {
+		t.distinct[maphash.Bytes(c.seed, value)] = struct{}{}
+	}
+}
+
+// Warnings returns a sentence for each column, and each place inside values
+// that the policy knows, with fewer distinct originals than the policy's
+// min_distinct. Names that only the documents know are not in it. A place
+// whose values hardly come twice is not counted: its sample is small, and
+// tells nothing.
 func (c *Census) Warnings() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var out []string
-	for name, t := range c.columns {
+	type finding struct {
+		*tally
+		places int
+	}
+	few := map[place]finding{}
+	for p, t := range c.tallies {
 		n := len(t.distinct)
 		if n == 0 || n >= c.least || t.values < 2*n {
 			continue
 		}
-		originals := fmt.Sprintf("%d distinct values", n)
-		if n == 1 {
+		p.path = 0
+		f := few[p]
+		if f.places++; f.tally == nil || n < len(f.distinct) || n == len(f.distinct) && t.values > f.values {
+			f.tally = t
+		}
+		few[p] = f
+	}
+	var out []string
+	for p, f := range few {
+		name, what := p.column.String(), "rows"
+		if p.where != "" {
+			name += " " + p.where
+			what = "values"
+		}
+		originals := fmt.Sprintf("%d distinct values", len(f.distinct))
+		if len(f.distinct) == 1 {
 			originals = "1 value"
 		}
-		out = append(out, fmt.Sprintf("%s: the sample's %d rows hold %s, fewer than min_distinct (%d): masker %s gives equal values equal masks, so that their frequency tells which is which; mask it with null, constant, or choice with `by`",
-			name, t.values, originals, c.least, t.masker))
+		also := ""
+		if f.places > 1 {
+			what += " of one place"
+			also = fmt.Sprintf(", like %d more", f.places-1)
+		}
+		out = append(out, fmt.Sprintf("%s: the sample's %d %s hold %s, fewer than min_distinct (%d)%s: masker %s gives equal values equal masks, so that their frequency tells which is which; mask it with null, constant, or choice with `by`",
+			name, f.values, what, originals, c.least, also, f.masker))
 	}
 	slices.Sort(out)
 	return out

@@ -18,7 +18,10 @@ var compositeMaskers = []*masker{
 	},
 }
 
-type composite struct{ attributes []transform }
+type composite struct {
+	attributes []transform
+	at         []inner
+}
 
 const notComposite = reason("the value is not a row of the composite type's attributes")
 
@@ -129,6 +132,7 @@ func buildComposite(t *target, r *rule) (transform, traits, error) {
 			return nil, tr, fmt.Errorf("attribute %s: %w", QuoteIdent(a.Name), err)
 		}
 		m.attributes = append(m.attributes, tf)
+		m.at = append(m.at, inner{where: "attribute " + QuoteIdent(a.Name), masker: of.name, guessable: at.guessable()})
 		if at.keep {
 			tr.kept = append(tr.kept, "attribute "+QuoteIdent(a.Name))
 		}

@@ -57,6 +57,10 @@ type jsonLeaf struct {
 	drawer   drawer
 	str, num transform
 	clean    bool // str needs no escaping
+
+	where, masker string // of the rule
+	// Equal values have equal masks: strings and what is drawn, numbers.
+	guessable, guessableNumber bool
 }
 
 // buildJSON builds masker json.
@@ -73,6 +77,7 @@ func buildJSON(t *target, r *rule) (transform, traits, error) {
 			errs = append(errs, fmt.Errorf("at %s: %w", where, err))
 			return nil
 		}
+		l.where, l.masker = where, r.name
 		switch {
 		case l.keep:
 			tr.kept = append(tr.kept, where)
@@ -87,7 +92,7 @@ func buildJSON(t *target, r *rule) (transform, traits, error) {
 		m.root.leaf = &jsonLeaf{stop: true}
 	} else {
 		sub := t.at("json unlisted", kindText)
-		m.root.leaf = &jsonLeaf{str: newShape(sub), num: &digits{sub.keyed("digits"), sub.stream("digits")}}
+		m.root.leaf = &jsonLeaf{str: newShape(sub), num: &digits{sub.keyed("digits"), sub.stream("digits")}, masker: "json", guessable: true, guessableNumber: true}
 	}
 	paths := r.rules("paths")
 	for _, path := range sortedKeys(paths) {
@@ -151,6 +156,8 @@ func newLeaf(t *target, r *rule) (*jsonLeaf, traits, error) {
 		var tr traits
 		var err error
 		l.drawer, tr, err = t.drawer(r)
+		l.guessable = tr.guessable() && len(l.literals) > 1
+		l.guessableNumber = l.guessable
 		return l, tr, err
 	}
 	l := &jsonLeaf{}
@@ -163,11 +170,11 @@ func newLeaf(t *target, r *rule) (*jsonLeaf, traits, error) {
 		if err != nil {
 			return nil, tr, err
 		}
-		l.str, l.clean, tr = tf, st.clean, st
+		l.str, l.clean, l.guessable, tr = tf, st.clean, st.guessable(), st
 	case !r.accepts(kindNumeric):
 		return nil, tr, fmt.Errorf("masker %s does not work inside JSON", r.name)
 	default:
-		l.str = newShape(&text)
+		l.str, l.guessable = newShape(&text), true
 	}
 	if r.accepts(kindNumeric) {
 		tf, nt, err := number.buildRule(r)
@@ -177,9 +184,9 @@ func newLeaf(t *target, r *rule) (*jsonLeaf, traits, error) {
 		if err = tr.addEntity(nt); err != nil {
 			return nil, tr, err
 		}
-		l.num = tf
+		l.num, l.guessableNumber = tf, nt.guessable()
 	} else {
-		l.num = &digits{number.keyed("digits"), number.stream("digits")}
+		l.num, l.guessableNumber = &digits{number.keyed("digits"), number.stream("digits")}, true
 	}
 	return l, tr, nil
 }

@@ -67,6 +67,7 @@ var nestedMaskers = []*masker{
 
 type array struct {
 	of transform
+	at inner
 }
 
 const notArray = reason("the value is not an array")
@@ -199,7 +200,7 @@ func buildArray(t *target, r *rule) (transform, traits, error) {
 	for _, k := range et.kept {
 		tr.kept = append(tr.kept, "[*] "+k)
 	}
-	tf, err = t.lenient(&array{tf}, r)
+	tf, err = t.lenient(&array{tf, inner{where: "[*]", masker: of.name, guessable: et.guessable()}}, r)
 	return tf, tr, err
 }
 
@@ -207,6 +208,7 @@ type hstore struct {
 	keys     map[string]transform
 	unlisted transform // nil: stop
 	names    *shape    // for keys that do not look like names
+	at       map[string]inner
 }
 
 const (
@@ -282,7 +284,7 @@ func (m *hstore) mask(s *scratch, dst, value []byte) ([]byte, error) {
 }
 
 func buildHstore(t *target, r *rule) (transform, traits, error) {
-	m := &hstore{keys: map[string]transform{}, names: newShape(t.at("hstore names", kindText))}
+	m := &hstore{keys: map[string]transform{}, names: newShape(t.at("hstore names", kindText)), at: map[string]inner{}}
 	if r.text("unlisted") == "mask" {
 		m.unlisted = newShape(t.at("hstore unlisted", kindText))
 	}
@@ -297,6 +299,7 @@ func buildHstore(t *target, r *rule) (transform, traits, error) {
 			return nil, tr, fmt.Errorf("key %q: %w", name, err)
 		}
 		m.keys[name] = tf
+		m.at[name] = inner{where: name, masker: keys[name].name, guessable: kt.guessable()}
 		switch {
 		case kt.keep:
 			tr.kept = append(tr.kept, name)

@@ -25,6 +25,7 @@ var xmlMaskers = []*masker{
 type xmlMask struct {
 	elements, attributes map[string]transform
 	text                 transform
+	at                   map[string]inner // by "<element" and "@attribute"
 }
 
 const (
@@ -264,7 +265,7 @@ func resolveXML(dst, text []byte, literal bool) ([]byte, error) {
 }
 
 func buildXML(t *target, r *rule) (transform, traits, error) {
-	m := &xmlMask{elements: map[string]transform{}, attributes: map[string]transform{}, text: newShape(t.at("xml", kindText))}
+	m := &xmlMask{elements: map[string]transform{}, attributes: map[string]transform{}, text: newShape(t.at("xml", kindText)), at: map[string]inner{}}
 	var tr traits
 	for _, part := range []struct {
 		option, sign string
@@ -280,6 +281,7 @@ func buildXML(t *target, r *rule) (transform, traits, error) {
 				return nil, tr, fmt.Errorf("%s %q: %w", part.option, name, err)
 			}
 			part.into[name] = tf
+			m.at[part.sign+name] = inner{where: part.sign + name, masker: rules[name].name, guessable: kt.guessable()}
 			if kt.keep {
 				tr.kept = append(tr.kept, part.sign+name)
 			}

@@ -51,7 +51,7 @@ CREATE POLICY everybody ON users USING (true);
 COMMENT ON TABLE users IS 'people of PLANTEDCOMMENT';
 INSERT INTO users (email, first_name, last_name, phone, born, prefs, notes, created_at)
 	SELECT 'Planted' || g || '@corp.example', 'PLANTEDFIRST' || g, 'PLANTEDLAST' || g, '+30 210 55' || 10000 + g, date '1970-01-01' + g,
-	jsonb_build_object('contact', jsonb_build_object('email', 'planted' || g || '@corp.example'), 'theme', 'dark'),
+	jsonb_build_object('contact', jsonb_build_object('email', 'planted' || g || '@corp.example'), 'theme', 'dark', 'tier', 't' || g % 3),
 	E'PLANTEDNOTE\there ' || repeat('long text of a note ', 200), '2024-01-01'::timestamptz + g * interval '1 hour' FROM generate_series(1, 3000) g;
 INSERT INTO orders (user_id, user_email, status, total) SELECT 1 + g % 3000, 'Planted' || 1 + g % 3000 || '@corp.example',
 	(ARRAY['new','paid','sent'])[1 + g % 3]::status, g % 100 FROM generate_series(1, 9000) g;
