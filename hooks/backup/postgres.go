@@ -28,7 +28,9 @@ func lockKey(name string) int64 {
 
 // Postgres is a seed's Postgres, over one connection that holds the locks. The
 // role needs: to connect to both databases, to read seedling.volume and
-// seedling.marker, and pg_checkpoint.
+// seedling.marker, and pg_checkpoint. Only a superuser may set event_triggers:
+// ALTER ROLE ... SET event_triggers = off keeps those of the dump out of its
+// sessions (seed-postgres has done so).
 type Postgres struct {
 	config   *pgx.ConnConfig // of the maintenance database
 	database string

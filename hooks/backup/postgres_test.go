@@ -59,6 +59,10 @@ func TestPostgres(t *testing.T) {
 	server.Exec(t, "app", "REVOKE SELECT ON seedling.marker FROM seed_backup")
 	refused(t, "permission denied")
 	server.Exec(t, "app", "GRANT SELECT ON seedling.marker TO seed_backup")
+	// Event triggers of the dump are for its users: this one would end the session.
+	server.Exec(t, "app", `CREATE FUNCTION only_app() RETURNS event_trigger LANGUAGE plpgsql AS
+		$$BEGIN IF session_user = 'seed_backup' THEN RAISE 'only the application logs in here'; END IF; END$$;
+		CREATE EVENT TRIGGER only_app ON login EXECUTE FUNCTION only_app(); ALTER EVENT TRIGGER only_app ENABLE ALWAYS`)
 
 	p := dial(t)
 	want := contents

@@ -8,7 +8,8 @@
 // heap, WAL, temporary files or logs, is masked already. The last step renames
 // the scratch database into place in one transaction, so that whatever fails
 // before it, or kills it, leaves the old seed answering with its old data, and
-// the next run removes what was left.
+// the next run removes what was left. Event triggers of the dump are in the
+// seed for its users; from PostgreSQL 17 on they fire in no session of ours.
 //
 // Errors name the step, the object and the server's SQLSTATE. They never hold
 // a value of a row: a server's message quotes its input, so it is not wrapped.

@@ -81,7 +81,7 @@ type target struct {
 // dial connects to the maintenance database and waits, bounded, for a server
 // that does not answer yet.
 func dial(ctx context.Context, config *pgx.ConnConfig, database string, wait time.Duration, log *slog.Logger) (*target, error) {
-	t := &target{config: config, database: database, log: log}
+	t := &target{config: config.Copy(), database: database, log: log}
 	w := hook.Wait{Status: hook.NewStatus(log), Every: time.Second, Timeout: max(wait, time.Millisecond)}
 	err := w.Until(ctx, func(ctx context.Context) (string, error) {
 		conn, err := t.connect(ctx, maintenance)
@@ -173,6 +173,11 @@ func (t *target) check(ctx context.Context) ([]string, error) {
 		return nil, hook.Misconfiguredf("the target runs Postgres %s: 13 or newer is needed", t.versionIs)
 	case encoding != "UTF8":
 		return nil, hook.Misconfiguredf("the target's encoding is %s: initialise the seed with --encoding=UTF8", encoding)
+	}
+	if t.version >= 170000 {
+		// Those of the dump are for its users: here they would run as superuser,
+		// at the login already. The maintenance database has none of them.
+		t.config.RuntimeParams["event_triggers"] = "off"
 	}
 	err = t.conn.QueryRow(ctx, `SELECT current_setting('shared_preload_libraries') || ',' || current_setting('session_preload_libraries'),
 		current_setting('wal_level'), (SELECT setting::bigint * 1024 FROM pg_settings WHERE name = 'maintenance_work_mem')`).Scan(&preload, &wal, &memory)
