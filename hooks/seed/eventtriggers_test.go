@@ -47,7 +47,7 @@ func TestEventTriggers(t *testing.T) {
 		defer func() { _ = conn.Close(t.Context()) }()
 		for query, want := range map[string][]string{
 			"SELECT evtname || ' ' || evtevent || ' ' || evtenabled::text FROM pg_event_trigger ORDER BY 1": {"always login A", "changes ddl_command_end O", "idle sql_drop D", "logins login O"},
-			"SELECT DISTINCT at || ' in ' || who FROM fired ORDER BY 1":                               nil,
+			"SELECT DISTINCT at || ' in ' || who FROM fired ORDER BY 1":                                     nil,
 		} {
 			rows, err := conn.Query(t.Context(), query)
 			if err != nil {
