@@ -67,7 +67,8 @@ func shapes(t testing.TB) map[string][]byte {
 	t.Helper()
 	out := map[string][]byte{}
 	for name, file := range map[string]string{
-		"custom": "17/custom.dump", "custom 1.14": "13/custom.dump", "custom to a pipe": "15/pipe.dump", "plain": "18/plain.sql",
+		"custom": "17/custom.dump", "custom 1.14": "13/custom.dump", "custom 1.15": "16/custom.dump",
+		"custom to a pipe": "15/pipe.dump", "plain": "18/plain.sql",
 	} {
 		b, err := os.ReadFile(filepath.Join("testdata/versions", file))
 		if err != nil {

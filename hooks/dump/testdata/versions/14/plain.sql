@@ -2,10 +2,10 @@
 -- PostgreSQL database dump
 --
 
-\restrict bGugcfKTgIJFqr0XSHafpEldW1v8lNAKB9cwcpoJqMcezgqQprMALy8I3tcgiEI
+\restrict VxTdIxeasZDtv2t6gCBZNjTEXQ1UKllfWkyRAQYjWP7iZvG0W0LUaw1i6A1wk27
 
--- Dumped from database version 14.23
--- Dumped by pg_dump version 15.20 (Debian 15.20-0+deb12u1)
+-- Dumped from database version 14.24 (Ubuntu 14.24-0ubuntu0.22.04.1)
+-- Dumped by pg_dump version 14.24 (Ubuntu 14.24-0ubuntu0.22.04.1)
 
 SET statement_timeout = 0;
 SET lock_timeout = 0;
@@ -26,15 +26,6 @@ CREATE SCHEMA crm;
 
 
 ALTER SCHEMA crm OWNER TO postgres;
-
---
--- Name: public; Type: SCHEMA; Schema: -; Owner: postgres
---
-
--- *not* creating schema, since initdb creates it
-
-
-ALTER SCHEMA public OWNER TO postgres;
 
 --
 -- Name: positive; Type: DOMAIN; Schema: public; Owner: postgres
@@ -588,14 +579,6 @@ CREATE POLICY all_of_them ON public.orders USING (true);
 ALTER TABLE public.orders ENABLE ROW LEVEL SECURITY;
 
 --
--- Name: SCHEMA public; Type: ACL; Schema: -; Owner: postgres
---
-
-REVOKE USAGE ON SCHEMA public FROM PUBLIC;
-GRANT ALL ON SCHEMA public TO PUBLIC;
-
-
---
 -- Name: TABLE users; Type: ACL; Schema: public; Owner: postgres
 --
 
@@ -613,5 +596,5 @@ REFRESH MATERIALIZED VIEW public.totals;
 -- PostgreSQL database dump complete
 --
 
-\unrestrict bGugcfKTgIJFqr0XSHafpEldW1v8lNAKB9cwcpoJqMcezgqQprMALy8I3tcgiEI
+\unrestrict VxTdIxeasZDtv2t6gCBZNjTEXQ1UKllfWkyRAQYjWP7iZvG0W0LUaw1i6A1wk27
 

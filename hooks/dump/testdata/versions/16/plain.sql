@@ -2,15 +2,14 @@
 -- PostgreSQL database dump
 --
 
-\restrict krdrUZgdsRS6zrOXoXms8nHAZWpqeou4RzzTLRZcQvrla2iAxKxLYy92Ih87URd
+\restrict PobeGZQTAPYZiPZPoHrwSd4XDpm1afd80PfeafxXxyWmmmrrfdvOOVdmARu1Awy
 
--- Dumped from database version 16.14
--- Dumped by pg_dump version 17.12 (Debian 17.12-0+deb13u1)
+-- Dumped from database version 16.15 (Ubuntu 16.15-0ubuntu0.24.04.1)
+-- Dumped by pg_dump version 16.15 (Ubuntu 16.15-0ubuntu0.24.04.1)
 
 SET statement_timeout = 0;
 SET lock_timeout = 0;
 SET idle_in_transaction_session_timeout = 0;
-SET transaction_timeout = 0;
 SET client_encoding = 'UTF8';
 SET standard_conforming_strings = on;
 SELECT pg_catalog.set_config('search_path', '', false);
@@ -236,6 +235,24 @@ ALTER TABLE ONLY public.events ATTACH PARTITION public.events_2024 FOR VALUES FR
 
 ALTER TABLE ONLY public.orders ALTER COLUMN id SET DEFAULT nextval('public.orders_id_seq'::regclass);
 
+
+--
+-- Name: 7001; Type: BLOB; Schema: -; Owner: postgres
+--
+
+SELECT pg_catalog.lo_create('7001');
+
+
+ALTER LARGE OBJECT 7001 OWNER TO postgres;
+
+--
+-- Name: 7002; Type: BLOB; Schema: -; Owner: postgres
+--
+
+SELECT pg_catalog.lo_create('7002');
+
+
+ALTER LARGE OBJECT 7002 OWNER TO postgres;
 
 --
 -- Data for Name: Odd; name; Type: TABLE DATA; Schema: crm; Owner: postgres
@@ -464,17 +481,7 @@ SELECT pg_catalog.setval('public.users_id_seq', 50, true);
 
 
 --
--- Name: 7001..7002; Type: BLOB METADATA; Schema: -; Owner: postgres
---
-
-SELECT pg_catalog.lo_create('7001');
-SELECT pg_catalog.lo_create('7002');
-
-ALTER LARGE OBJECT 7001 OWNER TO postgres;
-ALTER LARGE OBJECT 7002 OWNER TO postgres;
-
---
--- Data for Name: 7001..7002; Type: BLOBS; Schema: -; Owner: postgres
+-- Data for Name: BLOBS; Type: BLOBS; Schema: -; Owner: -
 --
 
 BEGIN;
@@ -589,5 +596,5 @@ REFRESH MATERIALIZED VIEW public.totals;
 -- PostgreSQL database dump complete
 --
 
-\unrestrict krdrUZgdsRS6zrOXoXms8nHAZWpqeou4RzzTLRZcQvrla2iAxKxLYy92Ih87URd
+\unrestrict PobeGZQTAPYZiPZPoHrwSd4XDpm1afd80PfeafxXxyWmmmrrfdvOOVdmARu1Awy
 
