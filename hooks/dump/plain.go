@@ -215,7 +215,7 @@ var setting = regexp.MustCompile(`^SET (?:SESSION )?([a-z_]+) *(?:=|TO) *(.*?);\
 func onlyDatabase(entries []*Entry) bool {
 	for _, e := range entries {
 		switch {
-		case strings.HasPrefix(e.Kind, "DATABASE"), e.Kind == "ENCODING", e.Kind == "STDSTRINGS", e.Kind == "COMMENT", e.Kind == "ACL":
+		case strings.HasPrefix(e.Kind, "DATABASE"), e.Kind == "ENCODING", e.Kind == "STDSTRINGS", e.Kind == "COMMENT", e.Kind == "SECURITY LABEL", e.Kind == "ACL":
 		default:
 			return false
 		}
