@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/seedling-dev/seedling/hooks/copybinary"
 	"github.com/seedling-dev/seedling/hooks/copytext"
 	"github.com/seedling-dev/seedling/hooks/dump"
 	"github.com/seedling-dev/seedling/hooks/hook"
@@ -26,6 +27,7 @@ type tableLoad struct {
 	target  mask.Name // that the dump's COPY names
 	plan    *mask.TablePlan
 	layout  *mask.Layout
+	columns []string
 	copySQL string
 	// fresh: the one session that loads the table truncates it in the same
 	// transaction, so that its rows are written frozen, and without WAL where
@@ -33,8 +35,10 @@ type tableLoad struct {
 	fresh    bool
 	truncate string
 	bare     bool // the table has no columns
-	splits   bool // other sessions may help
-	job      *job
+	// types, if set, are how the columns are sent in COPY's binary format
+	types  []copybinary.Type
+	splits bool // other sessions may help
+	job    *job
 
 	rows, dropped, in, out atomic.Int64
 	progress               Progress
@@ -100,6 +104,7 @@ func newLoad(e *dump.Entry, plan *mask.Plan, progress Progress) (*tableLoad, err
 	if l.layout, err = tp.Bind(columns); err != nil {
 		return nil, fmt.Errorf("table %s: %w", e.Name(), err)
 	}
+	l.columns = columns
 	into := quote(tp.LoadInto.Schema, tp.LoadInto.Name)
 	list := make([]string, 0, len(columns))
 	for _, c := range columns {
@@ -216,7 +221,10 @@ func trailing(rest []byte, r io.Reader, err error, table string) error {
 	}
 }
 
-// feed is what pgx reads a COPY from: blocks, masked on the way.
+// feed is what pgx reads a COPY from: blocks, masked on the way. Where the
+// table's types allow it the rows are sent in COPY's binary format, until one
+// comes that has to be sent as text: there the COPY ends, and another begins
+// that is text to its end.
 type feed struct {
 	// mu is held by Read: when a connection fails, pgx returns while its
 	// goroutine may still read.
@@ -232,6 +240,16 @@ type feed struct {
 	last   mask.Stats
 	big    *block   // whose masked rows are not yet sent: what they are made of
 	pieces [][]byte // follows buf
+	// binary, if set, encodes what masked holds
+	binary *copybinary.Encoder
+	masked []byte
+	over   bool // this COPY is at its end once buf is sent
+	// rest, or the big row in held, is what the next COPY begins with, as text:
+	// so many lines, from that row on
+	rest      []byte
+	restLines int64
+	restRow   int64
+	held      *block
 	// lines of this COPY and the table's rows they stand for, to name the
 	// row that the server refuses
 	lines   []place
@@ -256,18 +274,28 @@ func (f *feed) Read(p []byte) (int, error) {
 			continue
 		}
 		f.done()
-		var b *block
-		var ok bool
-		select {
-		case b, ok = <-f.blocks:
-		case <-f.ctx.Done():
-			f.failed = context.Cause(f.ctx)
-			return 0, errAborted
-		}
-		if !ok {
+		if f.over {
 			return 0, io.EOF
 		}
-		if b.big {
+		b, err := f.next()
+		if err != nil {
+			f.failed = err
+			return 0, errAborted
+		}
+		switch {
+		case b == nil:
+			f.over = true
+			if f.binary != nil {
+				f.buf, f.at = append(f.buf[:0], copybinary.Trailer...), 0
+			}
+			continue
+		case b.big && f.binary != nil:
+			// Its fields would have to be measured before they are masked.
+			f.held = b
+			f.buf, f.at = f.buf[:0], 0
+			f.endBinary()
+			continue
+		case b.big:
 			f.big = b
 		}
 		if f.failed = f.mask(b); f.failed != nil {
@@ -280,6 +308,20 @@ func (f *feed) Read(p []byte) (int, error) {
 	n := copy(p, f.buf[f.at:])
 	f.at += n
 	return n, nil
+}
+
+// next returns the next block, nil after the last.
+func (f *feed) next() (*block, error) {
+	if b := f.held; b != nil {
+		f.held = nil
+		return b, nil
+	}
+	select {
+	case b := <-f.blocks:
+		return b, nil
+	case <-f.ctx.Done():
+		return nil, context.Cause(f.ctx)
+	}
 }
 
 // done gives back a big row that was sent.
@@ -297,19 +339,48 @@ func (f *feed) end() {
 	defer f.mu.Unlock()
 	f.ended = true
 	f.done()
+	if f.held != nil {
+		f.pool.put(f.held)
+		f.held = nil
+	}
+}
+
+// begin prepares the feed for its first COPY, and for the next, if there is
+// more to send.
+func (f *feed) begin(first bool) (more bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case first && f.load.types != nil:
+		f.binary = copybinary.NewEncoder(f.load.types)
+		f.buf = append(f.buf, copybinary.Header...)
+	case first:
+	case f.rest == nil && f.held == nil:
+		return false
+	default:
+		f.buf, f.at, f.over = append(f.buf[:0], f.rest...), 0, false
+		f.sent, f.lines = f.restLines, []place{{0, f.restRow}}
+		f.rest = nil
+	}
+	return true
 }
 
 // mask fills buf, or of a big row pieces, with the masked rows of a block.
 func (f *feed) mask(b *block) error {
 	f.buf, f.at = f.buf[:0], 0
+	into := &f.buf
+	if f.binary != nil {
+		f.masked = f.masked[:0]
+		into = &f.masked
+	}
 	var room []byte
 	if b.big {
 		var err error
 		if room, err = f.pool.masked(); err != nil {
 			return err
 		}
-	} else if need := len(b.data) + len(b.data)/4; cap(f.buf) < need {
-		f.buf = make([]byte, 0, max(need, blockSize*3/2))
+	} else if need := len(b.data) + len(b.data)/4; cap(*into) < need {
+		*into = make([]byte, 0, max(need, blockSize*3/2))
 	}
 	f.lines = append(f.lines, place{f.sent, b.first})
 	if f.load.bare {
@@ -331,7 +402,7 @@ func (f *feed) mask(b *block) error {
 		if b.big {
 			f.pieces, room, err = f.worker.Pieces(f.pieces, room, line)
 		} else {
-			f.buf, err = f.worker.Append(f.buf, line)
+			*into, err = f.worker.Append(*into, line)
 		}
 		if err != nil {
 			if re, ok := errors.AsType[*mask.RowError](err); ok {
@@ -342,14 +413,55 @@ func (f *feed) mask(b *block) error {
 		rest = tail
 	}
 	s := f.worker.Stats()
-	f.sent += n - (s.Dropped - f.last.Dropped)
+	dropped := s.Dropped - f.last.Dropped
+	if f.binary != nil {
+		f.encode(b, n, dropped)
+	} else {
+		f.sent += n - dropped
+	}
 	f.load.rows.Add(s.Rows - f.last.Rows)
 	f.counted(s.Rows - f.last.Rows)
-	f.load.dropped.Add(s.Dropped - f.last.Dropped)
+	f.load.dropped.Add(dropped)
 	f.load.in.Add(s.BytesIn - f.last.BytesIn)
 	f.load.out.Add(s.BytesOut - f.last.BytesOut)
 	f.last = s
 	return nil
+}
+
+// encode fills buf with the masked rows of a block of n, some of them dropped.
+func (f *feed) encode(b *block, n, dropped int64) {
+	if need := len(f.masked) + len(f.masked)/2; cap(f.buf) < need {
+		f.buf = make([]byte, 0, max(need, blockSize*2))
+	}
+	rest := f.masked
+	var encoded int64
+	for {
+		line, tail, ok := copytext.CutLine(rest)
+		if !ok {
+			break
+		}
+		var err error
+		if f.buf, err = f.binary.Append(f.buf, line); err != nil {
+			break // there is only copybinary.ErrText
+		}
+		encoded++
+		rest = tail
+	}
+	f.sent += encoded
+	if len(rest) == 0 {
+		return
+	}
+	f.rest, f.restLines, f.restRow = rest, n-dropped-encoded, b.first
+	if dropped == 0 {
+		f.restRow += encoded
+	}
+	f.endBinary()
+}
+
+// endBinary ends the COPY in binary format behind what buf holds.
+func (f *feed) endBinary() {
+	f.buf = append(f.buf, copybinary.Trailer...)
+	f.binary, f.over = nil, true
 }
 
 // count passes the rows of a table without columns: they are empty lines.
@@ -380,12 +492,12 @@ func (f *feed) row(line int64) int64 {
 	return line
 }
 
-// copyIn runs one COPY of the table's rows over a session.
+// copyIn runs one COPY of the table's rows over a session, or two: one in
+// binary format, and one for the rows from the first that has to be text.
 func (l *tableLoad) copyIn(ctx context.Context, conn *pgx.Conn, blocks <-chan *block, p *pool) error {
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
 	f := &feed{ctx: reading, load: l, blocks: blocks, pool: p, worker: l.layout.NewWorker(), counted: l.progress.Rows}
-	sql := l.copySQL
 	if l.fresh {
 		if err := execSQL(ctx, conn, "BEGIN"); err != nil {
 			return err
@@ -393,9 +505,11 @@ func (l *tableLoad) copyIn(ctx context.Context, conn *pgx.Conn, blocks <-chan *b
 		if err := execSQL(ctx, conn, l.truncate); err != nil {
 			return fmt.Errorf("load %s: %w", l.name, err)
 		}
-		sql += " WITH (FREEZE)"
 	}
-	_, err := conn.PgConn().CopyFrom(ctx, f, sql)
+	var err error
+	for first := true; err == nil && f.begin(first); first = false {
+		_, err = conn.PgConn().CopyFrom(ctx, f, l.copyStatement(first && l.types != nil))
+	}
 	stop()
 	f.end()
 	if f.failed != nil {
@@ -418,6 +532,20 @@ func (l *tableLoad) copyIn(ctx context.Context, conn *pgx.Conn, blocks <-chan *b
 		}
 	}
 	return nil
+}
+
+func (l *tableLoad) copyStatement(binary bool) string {
+	var options []string
+	if binary {
+		options = append(options, "FORMAT binary")
+	}
+	if l.fresh {
+		options = append(options, "FREEZE")
+	}
+	if len(options) == 0 {
+		return l.copySQL
+	}
+	return l.copySQL + " WITH (" + strings.Join(options, ", ") + ")"
 }
 
 // run loads the table over one session; helpers, if offered, take blocks too.

@@ -38,6 +38,9 @@ func (r *run) rows(ctx context.Context, database string) error {
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
+	if err := r.binary(ctx, database, loads); err != nil {
+		return err
+	}
 	p := newPool()
 	defer p.close()
 	share := &sharing{}
