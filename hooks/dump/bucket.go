@@ -9,9 +9,11 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"gocloud.dev/blob"
 	"golang.org/x/oauth2"
@@ -27,13 +29,21 @@ type store struct {
 	// pin makes a read fail with status 412 when the object is another one
 	// than when it was opened.
 	pin func(as func(any) bool, version string)
+	// loose is the version without the part that takes a right of its own to
+	// read, or the version itself; nil where there is no such right.
+	loose func(version string) string
+	// dated says that an object has one time of change, the same when it is
+	// opened and when it is read.
+	dated bool
 }
 
 // stores are the kinds by the scheme of their URLs.
 var stores = map[string]store{
-	"s3":     {openS3, s3Version, pinS3},
-	"gs":     {openGCS, gcsVersion, pinGCS},
-	"azblob": {openAzure, azureVersion, pinAzure},
+	"s3": {open: openS3, version: s3Version, pin: pinS3, loose: looseS3, dated: true},
+	// Opening tells when the metadata changed, reading when the content did;
+	// the generation is enough.
+	"gs":     {open: openGCS, version: gcsVersion, pin: pinGCS},
+	"azblob": {open: openAzure, version: azureVersion, pin: pinAzure, dated: true},
 }
 
 // bucket is a place in an object store. Objects are asked for by name, never
@@ -65,22 +75,35 @@ type blobObject struct {
 	bytes  int64
 	etag   string
 	mod    time.Time
+	// loose says that reads are bound to what loose leaves of the version.
+	loose atomic.Bool
 }
 
 func (o *blobObject) read(ctx context.Context, off, n int64) (io.ReadCloser, error) {
+	// Without it the clients of Azure ask for gzip, and the transport unpacks
+	// what a blob's Content-Encoding calls gzip, whatever the range is.
+	ctx = policy.WithHTTPHeader(ctx, http.Header{"Accept-Encoding": {"identity"}})
+	version, kind := o.etag, o.bucket.store
+	if o.loose.Load() {
+		version = kind.loose(version)
+	}
 	r, err := o.bucket.b.NewRangeReader(ctx, o.key, off, n, &blob.ReaderOptions{
 		BeforeRead: func(as func(any) bool) error {
-			o.bucket.store.pin(as, o.etag)
+			kind.pin(as, version)
 			return nil
 		},
 	})
+	if a, ok := answerOf(err); ok && a.code == http.StatusForbidden && kind.loose != nil && kind.loose(version) != version {
+		o.loose.Store(true)
+		return o.read(ctx, off, n)
+	}
 	if err != nil {
 		if err = blobError(err); errors.Is(err, errNotFound) {
 			return nil, errGone
 		}
 		return nil, err
 	}
-	if r.Size() != o.bytes || !r.ModTime().Truncate(time.Second).Equal(o.mod.Truncate(time.Second)) {
+	if r.Size() != o.bytes || kind.dated && !r.ModTime().Truncate(time.Second).Equal(o.mod.Truncate(time.Second)) {
 		r.Close()
 		return nil, errChanged
 	}
@@ -104,6 +127,7 @@ func (b *blobBody) Read(p []byte) (int, error) {
 var (
 	errChanged = unusable("the object changed while it was being read: write dumps under a new name each time")
 	errGone    = unusable("the object was deleted while it was being read: keep dumps until they are imported")
+	errArchive = unusable("the object lies in an archive tier, from which its store reads nothing: restore it to a tier that is online first")
 )
 
 func (o *blobObject) size() int64         { return o.bytes }
@@ -117,11 +141,15 @@ type answer struct {
 	code   int
 	name   string // the store's own word for it, "" when it gives none
 	header http.Header
+	host   string // that was asked, where it is known
 }
 
 func answerOf(err error) (a answer, ok bool) {
 	if e, ok := errors.AsType[*awshttp.ResponseError](err); ok && e.Response != nil {
 		a.code, a.header = e.HTTPStatusCode(), e.Response.Header
+		if e.Response.Request != nil {
+			a.host = e.Response.Request.URL.Host
+		}
 		var named interface{ ErrorCode() string }
 		if errors.As(err, &named) {
 			a.name = named.ErrorCode()
@@ -155,6 +183,22 @@ func (a answer) word() string {
 	return cmpOr(a.name, http.StatusText(a.code))
 }
 
+// skewed is the error for a refusal that may come from a clock: the stores
+// take signatures of 15 minutes around their own time. It is none when the
+// clocks agree. S3's client learns the time from a refusal, so that another
+// attempt may do; for others the clock may be set meanwhile.
+func (a answer) skewed() error {
+	if there, err := http.ParseTime(a.header.Get("Date")); err == nil {
+		if off := time.Since(there).Round(time.Minute).Abs(); off >= maxSkew {
+			return fmt.Errorf("the store refused the request with %s, and the clock here is %s from the store's: set the clock", a, off)
+		}
+	}
+	return nil
+}
+
+// maxSkew leaves room below the 15 minutes of the stores.
+const maxSkew = 10 * time.Minute
+
 func (a answer) String() string { return fmt.Sprintf("status %d (%s)", a.code, a.word()) }
 
 // blobError tells what another attempt will not cure from what it may, in
@@ -175,6 +219,9 @@ func blobError(err error) error {
 			}
 		}
 		if code != http.StatusTooManyRequests && code < 500 {
+			if err := (answer{code: code, name: name, header: e.Response.Header}).skewed(); err != nil {
+				return err
+			}
 			return unusable("the identity of the credentials was refused a token with status %d (%s): the key may be revoked or of another project", code, answer{code: code, name: name}.word())
 		}
 		return &busyError{code: code, after: retryAfter(e.Response.Header)}
@@ -190,7 +237,7 @@ func blobError(err error) error {
 		}
 		return err
 	}
-	if region := a.header.Get("X-Amz-Bucket-Region"); region != "" && (a.code == 301 || a.code == 307 || a.code == 400) {
+	if region := a.header.Get("X-Amz-Bucket-Region"); region != "" && (a.code == 301 || a.code == 307 || a.code == 400) && !strings.Contains(a.host, "."+region+".") {
 		return unusable("the bucket is in another region than was asked: put region=%s into the dump's URL", region)
 	}
 	switch {
@@ -198,13 +245,27 @@ func blobError(err error) error {
 		return unusable("the bucket does not exist")
 	case a.code == http.StatusNotFound:
 		return &unusableError{errNotFound}
+	case a.name == "InvalidObjectState" || a.name == "BlobArchived" || a.name == "BlobBeingRehydrated":
+		return errArchive
+	case a.name == "ExpiredToken" || a.name == "InvalidToken":
+		return unusable("the store refused the request with %s: put a fresh session token into file AWS_SESSION_TOKEN of the credentials", a)
+	case a.code == http.StatusBadRequest && a.name == badHead:
+		return unusable("the store refused the request with %s: put a fresh session token into file AWS_SESSION_TOKEN of the credentials, if they have one; an object encrypted with a key of the customer's (SSE-C) cannot be read", a)
 	case a.code == http.StatusUnauthorized || a.code == http.StatusForbidden:
-		return unusable("the store refused the request with %s: the credentials are wrong, or may not read this object", a)
+		if err := a.skewed(); err != nil {
+			return err
+		}
+		return unusable("the store refused the request with %s: the credentials are wrong, or may not read this object, or have expired, or its name is wrong", a)
 	case a.code == http.StatusPreconditionFailed || a.code == http.StatusRequestedRangeNotSatisfiable:
 		return errChanged
-	case a.code == http.StatusRequestTimeout || a.code == http.StatusTooManyRequests || a.code >= 500:
+	case a.code == http.StatusRequestTimeout || a.code == http.StatusTooManyRequests || a.code >= 500 || a.name == "RequestTimeout":
 		return &busyError{code: a.code, after: retryAfter(a.header)}
 	default:
 		return unusable("the store refused the request with %s", a)
 	}
 }
+
+// badHead is what S3's client calls a status 400 without a body. The answer to
+// a HEAD does not tell what is wrong; of what we send a session token can be,
+// of what we leave out the key of an object.
+const badHead = "BadRequest"

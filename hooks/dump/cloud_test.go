@@ -16,6 +16,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -32,21 +33,37 @@ var kinds = []struct {
 	credentials map[string]string
 	// pinned is the header that binds a read to the version that was opened.
 	pinned string
+	// busy are the words for a fault that passes: of metadata, of content.
+	busy [2][]string
+	// short is the word for a range that lies behind the end.
+	short string
 }{
 	{"s3", func(name string) string {
 		return "s3://" + fakecloud.Bucket + "/" + name + "?region=" + fakecloud.AmazonRegion
 	}, map[string]string{
 		"AWS_ACCESS_KEY_ID": fakecloud.AmazonKeyID, "AWS_SECRET_ACCESS_KEY": fakecloud.AmazonSecret,
-	}, "If-Match"},
+	}, "If-Match", [2][]string{{"SlowDown", "InternalError"}, {"SlowDown", "InternalError", "RequestTimeout", "502"}}, "InvalidRange"},
 	{"gs", func(name string) string { return "gs://" + fakecloud.Bucket + "/" + name }, map[string]string{
 		"GOOGLE_APPLICATION_CREDENTIALS": fakecloud.GoogleKey(),
-	}, "X-Goog-If-Generation-Match"},
+	}, "X-Goog-If-Generation-Match", [2][]string{{"backendError", "rateLimitExceeded"}, {"ServiceUnavailable", "InternalError", "502"}}, "InvalidRange"},
 	{"azblob", func(name string) string { return "azblob://" + fakecloud.Bucket + "/" + name }, map[string]string{
 		"AZURE_STORAGE_ACCOUNT": fakecloud.MicrosoftAccount, "AZURE_STORAGE_KEY": fakecloud.MicrosoftKey,
-	}, "If-Match"},
+	}, "If-Match", [2][]string{{"ServerBusy", "OperationTimedOut"}, {"ServerBusy", "InternalError", "502"}}, "InvalidRange"},
 	{"https", func(name string) string { return "https://" + fakecloud.Host + "/" + name }, map[string]string{
 		"AUTHORIZATION": fakecloud.WebAuthorization,
-	}, "If-Match"},
+	}, "If-Match", [2][]string{{}, {"503", "429", "502"}}, "416"},
+}
+
+// busy is the n-th fault of a kind that passes.
+func busy(words [2][]string, r *fakecloud.Request, n int64) *fakecloud.Fault {
+	list := words[0]
+	switch {
+	case r.Path == "/token":
+		list = []string{"internal_failure"}
+	case r.Data:
+		list = words[1]
+	}
+	return &fakecloud.Fault{Code: list[n%int64(len(list))], RetryAfter: "0"}
 }
 
 // credentials writes a directory of them.
@@ -174,33 +191,38 @@ func TestStores(t *testing.T) {
 				}
 				defer d.Close()
 				c.Forget()
-				c.Fault = func(*fakecloud.Request) *fakecloud.Fault { return &fakecloud.Fault{CutAfter: 1000} }
+				var n atomic.Int64
+				c.Fault = func(r *fakecloud.Request) *fakecloud.Fault {
+					if n := n.Add(1); n%4 == 0 {
+						return busy(kind.busy, r, n/4)
+					}
+					return &fakecloud.Fault{CutAfter: 1000}
+				}
 				sum := sha256.Sum256(whole)
 				if err := d.Check(t.Context(), hex.EncodeToString(sum[:]), nil); err != nil {
 					t.Fatal(err)
 				}
 				// Each request goes on where the last one ended.
-				next := int64(0)
-				requests := c.Requests()
-				for _, r := range requests {
+				next, answered := int64(0), 0
+				for _, r := range c.Requests() {
 					if r.Begin != next {
 						t.Errorf("a request begins at byte %d, the last one ended at %d", r.Begin, next)
 					}
 					next = r.Begin + r.Sent
+					if r.Sent > 0 {
+						answered++
+					}
 				}
-				if len(requests) != (len(whole)+999)/1000 {
-					t.Errorf("%d requests for %d bytes", len(requests), len(whole))
+				if answered != (len(whole)+999)/1000 {
+					t.Errorf("%d requests for %d bytes", answered, len(whole))
 				}
 			})
 			t.Run("busy", func(t *testing.T) {
 				c, o := setup(t)
 				var n atomic.Int64
-				c.Fault = func(*fakecloud.Request) *fakecloud.Fault {
-					switch n.Add(1) % 4 {
-					case 1:
-						return &fakecloud.Fault{Status: 503, Code: "SlowDown", RetryAfter: "0"}
-					case 2:
-						return &fakecloud.Fault{Status: 429, Code: "TooManyRequests"}
+				c.Fault = func(r *fakecloud.Request) *fakecloud.Fault {
+					if n := n.Add(1); n%4 < 2 {
+						return busy(kind.busy, r, n/2)
 					}
 					return nil
 				}
@@ -214,7 +236,7 @@ func TestStores(t *testing.T) {
 			})
 			t.Run("away", func(t *testing.T) {
 				c, o := setup(t)
-				away := func(*fakecloud.Request) *fakecloud.Fault { return &fakecloud.Fault{Status: 503, Code: "ServerBusy"} }
+				away := func(r *fakecloud.Request) *fakecloud.Fault { return busy(kind.busy, r, 0) }
 				c.Fault = away
 				_, err := dump.Open(t.Context(), url, o)
 				if err == nil || errors.Is(err, dump.ErrUnusable) || !strings.Contains(err.Error(), "4 attempts: the server answered with status 503") {
@@ -239,9 +261,11 @@ func TestStores(t *testing.T) {
 				}
 			})
 			t.Run("replaced", func(t *testing.T) {
+				other := read(t, "17/custom.dump")
+				other[len(other)-1] ^= 1
 				for what, change := range map[string]func(c *fakecloud.Cloud){
 					// Of the same size and second: only the version tells.
-					"changed while it was being read":     func(c *fakecloud.Cloud) { c.Put("a/shop.dump", read(t, "17/custom.dump")) },
+					"changed while it was being read":     func(c *fakecloud.Cloud) { c.Put("a/shop.dump", other) },
 					"was deleted while it was being read": func(c *fakecloud.Cloud) { c.Delete("a/shop.dump") },
 				} {
 					t.Run(what, func(t *testing.T) {
@@ -262,6 +286,71 @@ func TestStores(t *testing.T) {
 					})
 				}
 			})
+			t.Run("shorter", func(t *testing.T) {
+				c, o := setup(t)
+				d, err := dump.Open(t.Context(), url, o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer d.Close()
+				c.Fault = func(*fakecloud.Request) *fakecloud.Fault { return &fakecloud.Fault{Code: kind.short} }
+				sentence(t, d.Check(t.Context(), "", nil), "changed while it was being read")
+				c.Fault = nil
+				c.Put("a/shop.dump", nil)
+				_, err = dump.Open(t.Context(), url, o)
+				sentence(t, err, "empty")
+			})
+			t.Run("stored compressed", func(t *testing.T) {
+				// As by gsutil cp -Z: all that a store or a client unpacks on
+				// the way makes ranges of something else.
+				c, o := setup(t)
+				c.Put("a/shop.dump", zip(t, read(t, "17/custom.dump"))).Encoding = "gzip"
+				d, err := dump.Open(t.Context(), url, o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer d.Close()
+				if !d.Sequential() {
+					t.Error("what is stored compressed comes decompressed")
+				}
+				c.Fault = func(*fakecloud.Request) *fakecloud.Fault { return &fakecloud.Fault{CutAfter: 3000} }
+				got, err := contents(t.Context(), d)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(local, got); diff != "" {
+					t.Error(diff)
+				}
+			})
+			t.Run("other metadata", func(t *testing.T) {
+				// Changed once the object was there, before the dump is opened.
+				c, o := setup(t)
+				c.Put("a/shop.dump", read(t, "17/custom.dump")).Metageneration = 3
+				got, err := all(t.Context(), url, o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(local, got); diff != "" {
+					t.Error(diff)
+				}
+			})
+			t.Run("other clock", func(t *testing.T) {
+				c, o := setup(t)
+				for _, c.Skew = range []time.Duration{time.Hour, -time.Hour} {
+					_, err := all(t.Context(), url, o)
+					discreet(t, err)
+					switch kind.name {
+					case "s3", "https": // S3's client takes the store's time
+						if err != nil {
+							t.Error(err)
+						}
+					default:
+						if err == nil || errors.Is(err, dump.ErrUnusable) || !strings.Contains(err.Error(), "the clock here is 1h0m0s from the store's: set the clock") {
+							t.Errorf("error %v", err)
+						}
+					}
+				}
+			})
 			t.Run("refused", func(t *testing.T) {
 				c, o := setup(t)
 				_, err := dump.Open(t.Context(), kind.url("a/absent.dump"), o)
@@ -277,7 +366,7 @@ func TestStores(t *testing.T) {
 				case "gs":
 					c.Fault = func(r *fakecloud.Request) *fakecloud.Fault {
 						if r.Host == "storage.googleapis.com" {
-							return &fakecloud.Fault{Status: 403, Code: "forbidden"}
+							return &fakecloud.Fault{Code: "forbidden"}
 						}
 						return nil
 					}
@@ -297,8 +386,20 @@ func TestStores(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer d.Close()
-				c.Fault = func(*fakecloud.Request) *fakecloud.Fault { return &fakecloud.Fault{Status: 403, Code: "AccessDenied"} }
-				sentence(t, d.Check(t.Context(), "", nil), "refused the request with status 403")
+				for _, code := range map[string][]string{
+					"s3":     {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"},
+					"gs":     {"AccessDenied", "AuthenticationRequired"},
+					"azblob": {"AuthenticationFailed", "InvalidAuthenticationInfo"},
+					"https":  {"403", "401"},
+				}[kind.name] {
+					c.Fault = func(*fakecloud.Request) *fakecloud.Fault { return &fakecloud.Fault{Code: code} }
+					err = d.Check(t.Context(), "", nil)
+					sentence(t, err, "refused the request with status 40")
+					if kind.name != "https" {
+						sentence(t, err, "("+code+"): the credentials are wrong")
+					}
+					sentence(t, err, "have expired")
+				}
 			})
 		})
 	}
@@ -322,6 +423,105 @@ func TestS3Errors(t *testing.T) {
 	sentence(t, err, "both files AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
 	_, err = dump.Open(t.Context(), "s3://"+fakecloud.Bucket+"/shop.dump?use_path_style=maybe", o)
 	sentence(t, err, "neither true nor false")
+
+	// A session token that has expired, which a HEAD does not tell.
+	temporary := maps.Clone(kinds[0].credentials)
+	temporary["AWS_SESSION_TOKEN"] = "session-4711"
+	o.Credentials = credentials(t, temporary)
+	d, err := dump.Open(t.Context(), kinds[0].url("shop.dump"), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	for _, code := range []string{"ExpiredToken", "InvalidToken"} {
+		c.Fault = func(*fakecloud.Request) *fakecloud.Fault {
+			return &fakecloud.Fault{Code: code, Header: http.Header{"X-Amz-Bucket-Region": {fakecloud.AmazonRegion}}}
+		}
+		_, err = dump.Open(t.Context(), kinds[0].url("shop.dump"), o)
+		sentence(t, err, "status 400 (BadRequest): put a fresh session token into file AWS_SESSION_TOKEN")
+		sentence(t, d.Check(t.Context(), "", nil), "status 400 ("+code+"): put a fresh session token into file AWS_SESSION_TOKEN")
+	}
+	c.Fault = nil
+	c.NoListRight = true
+	_, err = dump.Open(t.Context(), kinds[0].url("absent.dump"), o)
+	sentence(t, err, "or its name is wrong")
+}
+
+// TestVersionsOfBucket: an S3 bucket that keeps versions.
+func TestVersionsOfBucket(t *testing.T) {
+	t.Parallel()
+	whole := read(t, "17/custom.dump")
+	other := bytes.Clone(whole)
+	other[len(other)-1] ^= 1
+	put := func(c *fakecloud.Cloud) { c.Put("shop.dump", other) }
+	for name, test := range map[string]struct {
+		noRight bool
+		change  func(c *fakecloud.Cloud)
+		fails   string // "" is read to its end
+	}{
+		"replaced":           {false, put, ""},
+		"deleted":            {false, func(c *fakecloud.Cloud) { c.Delete("shop.dump") }, ""},
+		"purged":             {false, func(c *fakecloud.Cloud) { c.Purge("shop.dump") }, "was deleted while it was being read"},
+		"no right":           {true, func(*fakecloud.Cloud) {}, ""},
+		"no right, replaced": {true, put, "changed while it was being read"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := fakecloud.Start(t)
+			c.Versions, c.NoVersionRight = true, test.noRight
+			c.Put("shop.dump", whole)
+			o := dump.Through(dump.Options{Credentials: credentials(t, kinds[0].credentials)}, c.Transport, attempts)
+			d, err := dump.Open(t.Context(), kinds[0].url("shop.dump"), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.Close()
+			test.change(c)
+			c.Forget()
+			c.Fault = func(*fakecloud.Request) *fakecloud.Fault { return &fakecloud.Fault{CutAfter: 5000} }
+			sum := sha256.Sum256(whole)
+			err = d.Check(t.Context(), hex.EncodeToString(sum[:]), nil)
+			if test.fails != "" {
+				sentence(t, err, test.fails)
+			} else if err != nil {
+				t.Error(err)
+			}
+			for _, r := range c.Requests() {
+				if r.Header.Get("If-Match") == "" || r.Query.Has("versionId") == test.noRight {
+					t.Errorf("a read asks for version %q, If-Match %q", r.Query.Get("versionId"), r.Header.Get("If-Match"))
+				}
+			}
+		})
+	}
+}
+
+// TestArchiveTiers: S3 and Azure keep what lies there from being read.
+func TestArchiveTiers(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []int{0, 2} {
+		c := fakecloud.Start(t)
+		o := dump.Through(dump.Options{Credentials: credentials(t, kinds[kind].credentials)}, c.Transport, attempts)
+		c.Put("shop.dump", read(t, "17/custom.dump")).Archived = true
+		_, err := dump.Open(t.Context(), kinds[kind].url("shop.dump"), o)
+		sentence(t, err, "the object lies in an archive tier, from which its store reads nothing: restore it")
+		if n := len(c.Requests()); n != 2 {
+			t.Errorf("%s: %d requests", kinds[kind].name, n)
+		}
+	}
+}
+
+// zip compresses with gzip.
+func zip(t *testing.T, b []byte) []byte {
+	t.Helper()
+	var z bytes.Buffer
+	w := gzip.NewWriter(&z)
+	if _, err := w.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return z.Bytes()
 }
 
 // TestGCSErrors: what only Google has.
@@ -329,12 +529,12 @@ func TestGCSErrors(t *testing.T) {
 	t.Parallel()
 	c := fakecloud.Start(t)
 	url := kinds[1].url("shop.dump")
-	c.Put("shop.dump", read(t, "17/custom.dump"))
+	shop := c.Put("shop.dump", read(t, "17/custom.dump"))
 	o := dump.Through(dump.Options{Credentials: credentials(t, kinds[1].credentials)}, c.Transport, attempts)
 
 	c.Fault = func(r *fakecloud.Request) *fakecloud.Fault {
 		if r.Path == "/token" {
-			return &fakecloud.Fault{Status: 400, Code: "invalid_grant"}
+			return &fakecloud.Fault{Code: "invalid_grant"}
 		}
 		return nil
 	}
@@ -344,7 +544,7 @@ func TestGCSErrors(t *testing.T) {
 	var tokens atomic.Int64
 	c.Fault = func(r *fakecloud.Request) *fakecloud.Fault {
 		if r.Path == "/token" && tokens.Add(1) < 3 {
-			return &fakecloud.Fault{Status: 503, Code: "backend_error"}
+			return &fakecloud.Fault{Code: "internal_failure"}
 		}
 		return nil
 	}
@@ -357,28 +557,21 @@ func TestGCSErrors(t *testing.T) {
 		t.Errorf("error %v, %s", err, diff)
 	}
 
-	// gsutil cp -Z: stored compressed, and by default sent decompressed.
 	c.Fault = nil
-	var z bytes.Buffer
-	w := gzip.NewWriter(&z)
-	if _, err := w.Write(read(t, "17/custom.dump")); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	c.Put("shop.dump", z.Bytes()).Encoding = "gzip"
+	c.NoListRight = true
+	_, err = dump.Open(t.Context(), kinds[1].url("absent.dump"), o)
+	sentence(t, err, "status 403 (forbidden): the credentials are wrong")
+
+	// A change of metadata leaves the generation: the dump is the same.
 	d, err := dump.Open(t.Context(), url, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	if !d.Sequential() {
-		t.Error("what is stored compressed comes decompressed")
-	}
-	got, err = contents(t.Context(), d)
-	if err != nil || len(got) != len(want) {
-		t.Errorf("error %v, %d tables", err, len(got))
+	shop.Metageneration++
+	sum := sha256.Sum256(shop.Content)
+	if err := d.Check(t.Context(), hex.EncodeToString(sum[:]), nil); err != nil {
+		t.Error(err)
 	}
 
 	o.Credentials = credentials(t, map[string]string{"GOOGLE_APPLICATION_CREDENTIALS": `{"type": "authorized_user"}`})
@@ -428,6 +621,22 @@ func TestWebServers(t *testing.T) {
 		"no validators": {func(*fakecloud.Request) *fakecloud.Fault {
 			return &fakecloud.Fault{Header: http.Header{"Etag": {}, "Last-Modified": {}}}
 		}, "neither ETag nor Last-Modified"},
+		"several ranges": {func(*fakecloud.Request) *fakecloud.Fault {
+			return &fakecloud.Fault{Do: func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "multipart/byteranges; boundary=x")
+				w.WriteHeader(http.StatusPartialContent)
+			}}
+		}, "which bytes of how many"},
+		"other etag": {func(r *fakecloud.Request) *fakecloud.Fault { // and If-Match ignored
+			if r.Begin == 0 {
+				return &fakecloud.Fault{CutAfter: 5000}
+			}
+			return &fakecloud.Fault{Do: func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("ETag", `"2"`)
+				w.Header().Set("Content-Range", fmt.Sprintf("bytes 5000-5000/%d", len(read(t, "17/custom.dump"))))
+				w.WriteHeader(http.StatusPartialContent)
+			}}
+		}, "the object changed"},
 		"weak etag": {func(*fakecloud.Request) *fakecloud.Fault { return header("Etag", `W/"1"`) }, ""},
 		"no etag": {func(r *fakecloud.Request) *fakecloud.Fault {
 			day := "Fri, 02 Jan 2026 03:04:05 GMT"
@@ -436,7 +645,7 @@ func TestWebServers(t *testing.T) {
 			}
 			return &fakecloud.Fault{CutAfter: 5000, Header: http.Header{"Etag": {}, "Last-Modified": {day}}}
 		}, "the object changed"},
-		"teapot": {func(*fakecloud.Request) *fakecloud.Fault { return &fakecloud.Fault{Status: 418} }, "status 418"},
+		"teapot": {func(*fakecloud.Request) *fakecloud.Fault { return &fakecloud.Fault{Code: "418"} }, "status 418"},
 		"to http": {func(*fakecloud.Request) *fakecloud.Fault {
 			return &fakecloud.Fault{Do: http.RedirectHandler("http://elsewhere.example.net/x", http.StatusFound).ServeHTTP}
 		}, "unencrypted"},

@@ -50,6 +50,11 @@ func TestNoCopyOnDisk(t *testing.T) { //nolint:paralleltest // the child limits 
 		t.Fatal("this process can write to files")
 	}
 	c := fakecloud.Start(t)
+	key, err := os.ReadFile(filepath.Join(dir, "credentials/gs/GOOGLE_APPLICATION_CREDENTIALS"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Trust(string(key))
 	for name := range shapes(t) {
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {

@@ -20,9 +20,14 @@
 // double, and gives up after twelve attempts in a row without a byte in
 // between, about forty seconds. Each request is bound to the version that was
 // opened: the ETag (If-Match) on S3, Azure and web servers, the version id
-// where an S3 bucket keeps versions, the generation on Google's. An object that
-// was replaced or deleted in between is an error. So is a web server that does
-// not do ranges, or that says nothing by which a change could be noticed.
+// where an S3 bucket keeps versions and the identity has s3:GetObjectVersion,
+// the generation on Google's. An object that was replaced or deleted in between
+// is an error, except for a version that is kept. So is a web server that does
+// not do ranges, or that says nothing by which a change could be noticed. What
+// is stored compressed is read as it is stored, whatever Content-Encoding says.
+//
+// The right to read objects is enough. To an identity that may not list, S3 and
+// Google refuse a name that is not there with the status of a missing right.
 // Credentials go to the host they are for, also when it redirects; errors name
 // a status and the store's word for it, and quote neither URLs nor answers.
 //

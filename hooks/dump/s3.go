@@ -22,8 +22,8 @@ func openS3(ctx context.Context, u *url.URL, creds secrets, o Options) (*blob.Bu
 	q := u.Query()
 	q.Del("versionId")
 	opts := []func(*s3.Options){func(s *s3.Options) {
-		// The second attempt is for a clock that is off, which the client
-		// learns from the first; all others are ours.
+		// The second attempt is for a clock that is off, where the store says
+		// so in a body, as it does not of a HEAD; all others are ours.
 		s.Retryer = retry.NewStandard(func(r *retry.StandardOptions) {
 			r.MaxAttempts = 2
 			r.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return o.patience.first, nil })
@@ -79,6 +79,16 @@ func s3Version(attrs *blob.Attributes) string {
 
 // versionMark stands between version id and ETag, in neither of which it occurs.
 const versionMark = "\x00"
+
+// looseS3 leaves the ETag. A version by its id takes s3:GetObjectVersion, which
+// an identity that may read objects need not have; what it loses is that a
+// dump replaced while it is read can still be read to its end.
+func looseS3(version string) string {
+	if _, etag, kept := strings.Cut(version, versionMark); kept {
+		return etag
+	}
+	return version
+}
 
 func pinS3(as func(any) bool, version string) {
 	var in *s3.GetObjectInput

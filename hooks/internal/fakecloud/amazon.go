@@ -3,6 +3,7 @@ package fakecloud
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,10 +21,33 @@ const (
 // amazon is S3 with addresses of the virtual-hosted style.
 type amazon struct{}
 
+// amazonWords are codes of "Error responses", section "List of error codes",
+// with the messages S3 gives them.
+var amazonWords = words{
+	"AccessDenied":          {403, "Access Denied"},
+	"ExpiredToken":          {400, "The provided token has expired."},
+	"InternalError":         {500, "We encountered an internal error. Please try again."},
+	"InvalidAccessKeyId":    {403, "The AWS Access Key Id you provided does not exist in our records."},
+	"InvalidObjectState":    {403, "The operation is not valid for the object's storage class"},
+	"InvalidRange":          {416, "The requested range is not satisfiable"},
+	"InvalidToken":          {400, "The provided token is malformed or otherwise not valid."},
+	"NoSuchBucket":          {404, "The specified bucket does not exist"},
+	"NoSuchKey":             {404, "The specified key does not exist."},
+	"NoSuchVersion":         {404, "The specified version does not exist."},
+	"PermanentRedirect":     {301, "The bucket you are attempting to access must be addressed using the specified endpoint. Please send all future requests to this endpoint."},
+	"PreconditionFailed":    {412, "At least one of the pre-conditions you specified did not hold"},
+	"RequestTimeTooSkewed":  {403, "The difference between the request time and the current time is too large."},
+	"RequestTimeout":        {400, "Your socket connection to the server was not read from or written to within the timeout period."},
+	"SignatureDoesNotMatch": {403, "The request signature we calculated does not match the signature you provided. Check your key and signing method."},
+	"SlowDown":              {503, "Please reduce your request rate."},
+}
+
+func (amazon) words(*http.Request) words { return amazonWords }
+
 func (amazon) data(r *http.Request) bool { return r.Method == http.MethodGet }
 
 // allowed computes the signature again over the headers that were signed.
-func (amazon) allowed(r *http.Request) (int, string) {
+func (amazon) allowed(r *http.Request, now time.Time) string {
 	given := r.Header.Get("Authorization")
 	_, rest, _ := strings.Cut(given, "Credential=")
 	scope, _, _ := strings.Cut(rest, ",")
@@ -32,14 +56,17 @@ func (amazon) allowed(r *http.Request) (int, string) {
 	signed, _, _ := strings.Cut(rest, ",")
 	at, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
 	if len(parts) != 5 || err != nil {
-		return http.StatusForbidden, "AccessDenied"
+		return "AccessDenied"
 	}
 	if parts[0] != AmazonKeyID {
-		return http.StatusForbidden, "InvalidAccessKeyId"
+		return "InvalidAccessKeyId"
+	}
+	if now.Sub(at).Abs() > maxSkew {
+		return "RequestTimeTooSkewed"
 	}
 	again, err := http.NewRequestWithContext(r.Context(), r.Method, "https://"+r.Host+r.URL.RequestURI(), nil)
 	if err != nil {
-		return http.StatusBadRequest, "InvalidURI"
+		return "AccessDenied"
 	}
 	for name := range strings.SplitSeq(signed, ";") {
 		if v := r.Header.Values(name); v != nil && name != "host" {
@@ -49,49 +76,97 @@ func (amazon) allowed(r *http.Request) (int, string) {
 	err = v4.NewSigner().SignHTTP(r.Context(), aws.Credentials{AccessKeyID: AmazonKeyID, SecretAccessKey: AmazonSecret}, again,
 		r.Header.Get("X-Amz-Content-Sha256"), parts[3], parts[2], at, func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
 	if err != nil || again.Header.Get("Authorization") != given {
-		return http.StatusForbidden, "SignatureDoesNotMatch"
+		return "SignatureDoesNotMatch"
 	}
-	return 0, ""
+	return ""
 }
 
-func (amazon) refuse(w http.ResponseWriter, r *http.Request, status int, code string) {
-	w.Header().Set("Content-Type", "application/xml")
+func (amazon) refuse(w http.ResponseWriter, r *http.Request, status int, code, message string) {
+	h := w.Header()
+	h.Set("Server", "AmazonS3")
+	h.Set("X-Amz-Request-Id", "4442587FB7D0A2F9")
+	h.Set("Content-Type", "application/xml")
+	detail := ""
+	switch code {
+	case "ExpiredToken", "InvalidToken":
+		detail = "<Token-0>" + r.Header.Get("X-Amz-Security-Token") + "</Token-0>"
+	case "SignatureDoesNotMatch", "InvalidAccessKeyId":
+		_, signature, _ := strings.Cut(r.Header.Get("Authorization"), "Signature=")
+		detail = "<AWSAccessKeyId>" + AmazonKeyID + "</AWSAccessKeyId><StringToSign>AWS4-HMAC-SHA256\n" + r.Header.Get("X-Amz-Date") + "</StringToSign><SignatureProvided>" + signature + "</SignatureProvided>"
+	case "RequestTimeTooSkewed":
+		detail = "<RequestTime>" + r.Header.Get("X-Amz-Date") + "</RequestTime><MaxAllowedSkewMilliseconds>900000</MaxAllowedSkewMilliseconds>"
+	case "NoSuchKey", "NoSuchVersion":
+		detail = "<Key>" + strings.TrimPrefix(r.URL.Path, "/") + "</Key>"
+	case "PreconditionFailed":
+		detail = "<Condition>If-Match</Condition>"
+	case "InvalidRange":
+		detail = "<RangeRequested>" + r.Header.Get("Range") + "</RangeRequested>"
+	case "PermanentRedirect":
+		// With the region, and without a Location.
+		h.Set("X-Amz-Bucket-Region", AmazonRegion)
+		detail = "<Endpoint>" + Bucket + ".s3." + AmazonRegion + ".amazonaws.com</Endpoint><Bucket>" + Bucket + "</Bucket>"
+	}
 	w.WriteHeader(status)
 	if r.Method == http.MethodHead {
-		return // S3 gives the status alone
+		return // "it's not possible to retrieve the exact exception"
 	}
-	fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?>
-<Error><Code>%s</Code><Message>The request was refused.</Message><AWSAccessKeyId>%s</AWSAccessKeyId><SignatureProvided>%s</SignatureProvided><RequestId>4442587FB7D0A2F9</RequestId></Error>`,
-		code, AmazonKeyID, r.Header.Get("Authorization"))
+	fmt.Fprintf(w, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>%s</Code><Message>%s</Message>%s<RequestId>4442587FB7D0A2F9</RequestId><HostId>YdLPHh+mF4R8</HostId></Error>", code, message, detail)
 }
 
-func (h amazon) serve(w http.ResponseWriter, r *http.Request, c *Cloud, x *exchange) {
+func (amazon) serve(w http.ResponseWriter, r *http.Request, c *Cloud, x *exchange) {
 	bucket, rest, _ := strings.Cut(r.Host, ".")
-	if bucket != Bucket {
-		h.refuse(w, r, http.StatusNotFound, "NoSuchBucket")
+	id := r.URL.Query().Get("versionId")
+	switch {
+	case bucket != Bucket:
+		x.refuse(w, r, "NoSuchBucket")
+		return
+	case rest != "s3."+AmazonRegion+".amazonaws.com":
+		x.refuse(w, r, "PermanentRedirect")
+		return
+	case r.URL.Path == "/":
+		x.refuse(w, r, "AccessDenied")
+		return
+	case id != "" && c.NoVersionRight:
+		x.refuse(w, r, "AccessDenied") // s3:GetObjectVersion is missing
 		return
 	}
-	if rest != "s3."+AmazonRegion+".amazonaws.com" {
-		// "permanently redirected": with the region, and without a Location.
-		w.Header().Set("X-Amz-Bucket-Region", AmazonRegion)
-		h.refuse(w, r, http.StatusMovedPermanently, "PermanentRedirect")
+	o := c.object(strings.TrimPrefix(r.URL.Path, "/"), id)
+	switch match := r.Header.Get("If-Match"); {
+	case o == nil && c.NoListRight:
+		x.refuse(w, r, "AccessDenied") // s3:ListBucket is missing
+		return
+	case o == nil && id != "":
+		x.refuse(w, r, "NoSuchVersion")
+		return
+	case o == nil:
+		x.refuse(w, r, "NoSuchKey")
+		return
+	case match != "" && match != o.md5():
+		x.refuse(w, r, "PreconditionFailed")
+		return
+	case o.Archived && r.Method == http.MethodGet:
+		x.refuse(w, r, "InvalidObjectState")
 		return
 	}
-	if r.URL.Path == "/" {
-		h.refuse(w, r, http.StatusForbidden, "AccessDenied")
-		return
+	h := w.Header()
+	h.Set("ETag", o.md5())
+	h.Set("Last-Modified", o.Modified.Format(http.TimeFormat))
+	h.Set("Accept-Ranges", "bytes")
+	h.Set("Content-Type", "binary/octet-stream")
+	h.Set("Server", "AmazonS3")
+	h.Set("X-Amz-Request-Id", "4442587FB7D0A2F9")
+	h.Set("X-Amz-Server-Side-Encryption", "AES256")
+	if c.Versions {
+		h.Set("X-Amz-Version-Id", o.version())
 	}
-	o := c.object(strings.TrimPrefix(r.URL.Path, "/"))
-	if o == nil {
-		h.refuse(w, r, http.StatusNotFound, "NoSuchKey")
-		return
+	if o.Archived {
+		h.Set("X-Amz-Storage-Class", "GLACIER")
 	}
-	if match := r.Header.Get("If-Match"); match != "" && match != o.etag() {
-		h.refuse(w, r, http.StatusPreconditionFailed, "PreconditionFailed")
-		return
+	if o.Encoding != "" {
+		h.Set("Content-Encoding", o.Encoding)
 	}
-	w.Header().Set("ETag", o.etag())
-	w.Header().Set("Last-Modified", o.Modified.Format(http.TimeFormat))
-	w.Header().Set("Accept-Ranges", "bytes")
 	x.send(w, r, o.Content)
 }
+
+// version is the object's id in a bucket that keeps versions.
+func (o *Object) version() string { return "v" + strconv.FormatInt(o.Generation, 36) }

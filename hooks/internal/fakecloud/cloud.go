@@ -2,7 +2,8 @@ package fakecloud
 
 import (
 	"context"
-	"crypto/sha256"
+	"crypto/md5" //nolint:gosec // what stores give as ETag
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,10 +30,15 @@ const Host = "files.example.net"
 // WebAuthorization is what the web server wants in Authorization.
 const WebAuthorization = "Bearer web-secret-4711"
 
+// maxSkew is how far a client's clock may be from the stores'.
+const maxSkew = 15 * time.Minute
+
 // Fault is what happens to one request instead of, or within, its answer.
 type Fault struct {
-	Status     int    // answered at once, in the store's words
-	Code       string // the store's name for it
+	// Code is the store's word for an error, which is answered at once in the
+	// store's own shape; or a status in decimal, which a proxy in front of it
+	// or the web server answers.
+	Code       string
 	RetryAfter string
 	CutAfter   int              // the connection is cut after so many bytes of the body; 0 is never
 	Header     http.Header      // set over the answer's own
@@ -42,6 +49,7 @@ type Fault struct {
 // Request is what was asked.
 type Request struct {
 	Method, Host, Path string
+	Query              url.Values
 	Header             http.Header
 	// Data says that content was asked for, not metadata or a token.
 	Data bool
@@ -53,25 +61,47 @@ type Request struct {
 type Object struct {
 	Content    []byte
 	Encoding   string // Content-Encoding
+	Archived   bool   // by S3 or Azure in a tier that is not online
 	Generation int64
-	Modified   time.Time
+	Modified   time.Time // the content
+	// Metageneration counts changes of the metadata, from 1.
+	Metageneration int64
 }
 
-func (o *Object) etag() string {
-	sum := sha256.Sum256(fmt.Append(slices.Clip(o.Content), o.Generation))
-	return fmt.Sprintf(`"%x"`, sum[:16])
+// updated is when content or metadata changed last.
+func (o *Object) updated() time.Time {
+	return o.Modified.Add(time.Duration(o.Metageneration-1) * 11 * time.Second)
+}
+
+// md5 is the ETag of S3 (of what was not uploaded in parts) and of Google's
+// XML API: the same bytes have the same one.
+func (o *Object) md5() string {
+	return fmt.Sprintf(`"%x"`, md5.Sum(o.Content)) //nolint:gosec // see above
 }
 
 // Cloud is all of the stores at once, with the same objects.
 type Cloud struct {
-	// Transport reaches the cloud under the real names of its hosts.
+	// Transport reaches the cloud under the real names of its hosts. Like those
+	// of the clients themselves it asks for gzip where nobody asks for another
+	// encoding, and unpacks it.
 	Transport http.RoundTripper
 	// Fault is asked before each request, if it is set. It is changed only
 	// while nothing is asked.
 	Fault func(r *Request) *Fault
+	// Skew is how far the stores' clocks are ahead of ours.
+	Skew time.Duration
+	// Versions says that S3's bucket keeps them.
+	Versions bool
+	// NoVersionRight says that S3's identity has no s3:GetObjectVersion.
+	NoVersionRight bool
+	// NoListRight says that the identity may not list, at S3 and Google: then
+	// they do not tell what is not there from what it may not read.
+	NoListRight bool
 
+	t        testing.TB
+	trusted  *rsa.PublicKey
 	mu       sync.Mutex
-	objects  map[string]*Object
+	objects  map[string][]*Object // all versions; nil says that it was deleted
 	requests []*Request
 	last     int64
 }
@@ -79,7 +109,8 @@ type Cloud struct {
 // Start runs a cloud for one test.
 func Start(t testing.TB) *Cloud {
 	t.Helper()
-	c := &Cloud{objects: map[string]*Object{}}
+	c := &Cloud{t: t, objects: map[string][]*Object{}}
+	c.Trust(GoogleKey())
 	server := httptest.NewUnstartedServer(c)
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // cut connections are on purpose
 	server.StartTLS()
@@ -90,8 +121,7 @@ func Start(t testing.TB) *Cloud {
 			return (&net.Dialer{}).DialContext(ctx, network, server.Listener.Addr().String())
 		},
 		// The test server's certificate is for this name alone.
-		TLSClientConfig:    &tls.Config{RootCAs: roots, ServerName: "example.com", MinVersion: tls.VersionTLS12},
-		DisableCompression: true,
+		TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: "example.com", MinVersion: tls.VersionTLS12},
 	}
 	c.Transport = transport
 	t.Cleanup(func() {
@@ -106,23 +136,39 @@ func (c *Cloud) Put(name string, content []byte) *Object {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.last++
-	o := &Object{Content: content, Generation: 1700000000000000 + c.last, Modified: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	c.objects[name] = o
+	o := &Object{Content: content, Generation: 1700000000000000 + c.last, Metageneration: 1, Modified: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	c.objects[name] = append(c.objects[name], o)
 	return o
 }
 
-// Delete removes an object.
+// Delete removes an object. A bucket that keeps versions still has them.
 func (c *Cloud) Delete(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.objects[name] = append(c.objects[name], nil)
+}
+
+// Purge removes an object and all versions of it.
+func (c *Cloud) Purge(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.objects, name)
 }
 
-func (c *Cloud) object(name string) *Object {
+// object finds the newest version of an object, or the one with an id; nil
+// when there is none.
+func (c *Cloud) object(name, id string) *Object {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.objects[name]
+	for i, o := range slices.Backward(c.objects[name]) {
+		if id == "" && i == len(c.objects[name])-1 || o != nil && id == o.version() {
+			return o
+		}
+	}
+	return nil
 }
+
+func (c *Cloud) now() time.Time { return time.Now().Add(c.Skew) }
 
 // Requests returns what was asked so far.
 func (c *Cloud) Requests() []*Request {
@@ -138,21 +184,31 @@ func (c *Cloud) Forget() {
 	c.requests = nil
 }
 
+// words are a store's words for errors.
+type words map[string]struct {
+	status  int
+	message string
+}
+
 // answers is one host's way to say things.
 type answers interface {
+	// words are the errors that a request can be answered with.
+	words(r *http.Request) words
 	// data reports whether a request asks for content.
 	data(r *http.Request) bool
-	// allowed checks the signature; why is the store's name for what is wrong.
-	allowed(r *http.Request) (status int, why string)
+	// allowed checks the signature; the store's word for what is wrong.
+	allowed(r *http.Request, now time.Time) string
 	// serve answers a request that is allowed.
 	serve(w http.ResponseWriter, r *http.Request, c *Cloud, x *exchange)
 	// refuse writes an error.
-	refuse(w http.ResponseWriter, r *http.Request, status int, code string)
+	refuse(w http.ResponseWriter, r *http.Request, status int, code, message string)
 }
 
 // exchange is one request on its way.
 type exchange struct {
 	*Request
+	t     testing.TB
+	host  answers
 	fault Fault
 }
 
@@ -160,9 +216,7 @@ type exchange struct {
 func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var host answers
 	switch name := r.Host; {
-	case name == "oauth2.googleapis.com":
-		host = google{}
-	case name == "storage.googleapis.com":
+	case name == googleTokens || name == "storage.googleapis.com":
 		host = google{}
 	case strings.HasSuffix(name, ".blob.core.windows.net"):
 		host = microsoft{}
@@ -171,7 +225,10 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		host = web{}
 	}
-	x := &exchange{Request: &Request{Method: r.Method, Host: r.Host, Path: r.URL.Path, Header: r.Header.Clone(), Data: host.data(r)}}
+	x := &exchange{
+		Request: &Request{Method: r.Method, Host: r.Host, Path: r.URL.Path, Query: r.URL.Query(), Header: r.Header.Clone(), Data: host.data(r)},
+		t:       c.t, host: host,
+	}
 	if span := rangeOf(r); span != "" {
 		first, _, _ := strings.Cut(strings.TrimPrefix(span, "bytes="), "-")
 		x.Begin, _ = strconv.ParseInt(first, 10, 64) // checked where it is served
@@ -184,6 +241,7 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			x.fault = *f
 		}
 	}
+	w.Header().Set("Date", c.now().UTC().Format(http.TimeFormat))
 	maps.Copy(w.Header(), x.fault.Header)
 	if x.fault.RetryAfter != "" {
 		w.Header().Set("Retry-After", x.fault.RetryAfter)
@@ -191,15 +249,29 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case x.fault.Do != nil:
 		x.fault.Do(w, r)
-	case x.fault.Status != 0:
-		host.refuse(w, r, x.fault.Status, x.fault.Code)
+	case x.fault.Code != "":
+		x.refuse(w, r, x.fault.Code)
 	default:
-		if status, why := host.allowed(r); status != 0 {
-			host.refuse(w, r, status, why)
+		if why := host.allowed(r, c.now()); why != "" {
+			x.refuse(w, r, why)
 			return
 		}
 		host.serve(w, r, c, x)
 	}
+}
+
+// refuse answers with an error that the host's documentation knows.
+func (x *exchange) refuse(w http.ResponseWriter, r *http.Request, code string) {
+	if word, ok := x.host.words(r)[code]; ok {
+		x.host.refuse(w, r, word.status, code, word.message)
+		return
+	}
+	status, err := strconv.Atoi(code)
+	if err != nil {
+		x.t.Errorf("%s %s has no error %s", r.Host, r.URL.Path, code)
+		status = http.StatusTeapot
+	}
+	web{}.refuse(w, r, status, "", "")
 }
 
 func rangeOf(r *http.Request) string {
@@ -209,7 +281,7 @@ func rangeOf(r *http.Request) string {
 	return r.Header.Get("Range")
 }
 
-// send answers with a range of an object, as RFC 9110 has it.
+// send answers with a range of an object.
 func (x *exchange) send(w http.ResponseWriter, r *http.Request, content []byte) {
 	span := rangeOf(r)
 	if span == "" || x.fault.Whole {
@@ -220,8 +292,12 @@ func (x *exchange) send(w http.ResponseWriter, r *http.Request, content []byte) 
 	}
 	var first, last int
 	if n, err := fmt.Sscanf(span, "bytes=%d-%d", &first, &last); n != 2 || err != nil || first > last || first >= len(content) {
-		w.Header().Set("Content-Range", fmt.Sprintf("bytes */%d", len(content)))
-		w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
+		code := "InvalidRange"
+		if x.host.words(r) == nil {
+			code = "416"
+			w.Header().Set("Content-Range", fmt.Sprintf("bytes */%d", len(content)))
+		}
+		x.refuse(w, r, code)
 		return
 	}
 	last = min(last, len(content)-1)

@@ -2,12 +2,14 @@ package fakecloud
 
 import (
 	"crypto/hmac"
+	"crypto/md5" //nolint:gosec // what the store gives as Content-MD5
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 )
 
 // MicrosoftAccount may read the container with [MicrosoftKey].
@@ -19,10 +21,30 @@ var MicrosoftKey = base64.StdEncoding.EncodeToString([]byte("microsoft-secret-47
 // microsoft is Azure Blob Storage.
 type microsoft struct{}
 
+// microsoftWords are codes of "Common REST API error codes" and "Azure Blob
+// Storage error codes", with their messages; of the archive tier those of
+// Microsoft's emulator, Azurite (StorageErrorFactory.ts).
+var microsoftWords = words{
+	"AuthenticationFailed":            {403, "Server failed to authenticate the request. Make sure the value of the Authorization header is formed correctly including the signature."},
+	"AuthorizationPermissionMismatch": {403, "This request is not authorized to perform this operation using this permission."},
+	"BlobArchived":                    {409, "This operation is not permitted on an archived blob."},
+	"BlobBeingRehydrated":             {409, "This operation is not permitted because the blob is being rehydrated."},
+	"BlobNotFound":                    {404, "The specified blob does not exist."},
+	"ConditionNotMet":                 {412, "The condition specified using HTTP conditional header(s) is not met."},
+	"ContainerNotFound":               {404, "The specified container does not exist."},
+	"InternalError":                   {500, "The server encountered an internal error. Please retry the request."},
+	"InvalidAuthenticationInfo":       {401, "Server failed to authenticate the request. Please refer to the information in the www-authenticate header."},
+	"InvalidRange":                    {416, "The range specified is invalid for the current size of the resource."},
+	"OperationTimedOut":               {500, "The operation could not be completed within the permitted time."},
+	"ServerBusy":                      {503, "Egress is over the account limit."},
+}
+
+func (microsoft) words(*http.Request) words { return microsoftWords }
+
 func (microsoft) data(r *http.Request) bool { return r.Method == http.MethodGet }
 
 // allowed computes the signature again.
-func (microsoft) allowed(r *http.Request) (int, string) {
+func (microsoft) allowed(r *http.Request, now time.Time) string {
 	h := r.Header
 	length := h.Get("Content-Length")
 	if length == "0" {
@@ -57,48 +79,95 @@ func (microsoft) allowed(r *http.Request) (int, string) {
 	key, _ := base64.StdEncoding.DecodeString(MicrosoftKey) // ours
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(strings.Join(lines, "\n")))
-	if account != MicrosoftAccount || h.Get("Authorization") != "SharedKey "+account+":"+base64.StdEncoding.EncodeToString(mac.Sum(nil)) {
-		return http.StatusForbidden, "AuthenticationFailed"
+	at, err := http.ParseTime(h.Get("X-Ms-Date"))
+	if err != nil || now.Sub(at).Abs() > maxSkew {
+		return "AuthenticationFailed"
 	}
-	return 0, ""
+	if account != MicrosoftAccount || h.Get("Authorization") != "SharedKey "+account+":"+base64.StdEncoding.EncodeToString(mac.Sum(nil)) {
+		return "AuthenticationFailed"
+	}
+	return ""
 }
 
-func (microsoft) refuse(w http.ResponseWriter, r *http.Request, status int, code string) {
-	w.Header().Set("X-Ms-Error-Code", code)
-	w.Header().Set("X-Ms-Request-Id", "7b2b1f0e-001e-0000-0000-000000000000")
-	w.Header().Set("Content-Type", "application/xml")
-	w.WriteHeader(status)
+func (microsoft) refuse(w http.ResponseWriter, r *http.Request, status int, code, message string) {
+	h := w.Header()
+	h.Set("Server", "Windows-Azure-Blob/1.0 Microsoft-HTTPAPI/2.0")
+	h.Set("X-Ms-Error-Code", code)
+	h.Set("X-Ms-Request-Id", "7b2b1f0e-001e-0000-0000-000000000000")
+	h.Set("X-Ms-Version", r.Header.Get("X-Ms-Version"))
+	detail := ""
+	switch {
+	case status == http.StatusUnauthorized:
+		h.Set("WWW-Authenticate", "Bearer authorization_uri=https://login.microsoftonline.com/tenant/oauth2/authorize resource_id=https://storage.azure.com")
+		detail = "<AuthenticationErrorDetail>Lifetime validation failed. The token is expired.</AuthenticationErrorDetail>"
+	case code == "AuthenticationFailed":
+		detail = "<AuthenticationErrorDetail>The MAC signature found in the HTTP request '" + r.Header.Get("Authorization") + "' is not the same as any computed signature.</AuthenticationErrorDetail>"
+	}
 	if r.Method == http.MethodHead {
+		w.WriteHeader(status)
 		return
 	}
-	fmt.Fprintf(w, "\ufeff<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>%s</Code><Message>The request was refused.\nRequestId:7b2b1f0e</Message>"+
-		"<AuthenticationErrorDetail>The MAC signature found in the HTTP request '%s' is not the same as any computed signature.</AuthenticationErrorDetail></Error>",
-		code, r.Header.Get("Authorization"))
+	h.Set("Content-Type", "application/xml")
+	w.WriteHeader(status)
+	fmt.Fprintf(w, "\ufeff<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>%s</Code><Message>%s\nRequestId:7b2b1f0e-001e-0000-0000-000000000000\nTime:2026-01-02T03:04:05.0391739Z</Message>%s</Error>", code, message, detail)
 }
 
-func (h microsoft) serve(w http.ResponseWriter, r *http.Request, c *Cloud, x *exchange) {
+func (microsoft) serve(w http.ResponseWriter, r *http.Request, c *Cloud, x *exchange) {
 	container, name, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	switch {
 	case container != Bucket:
-		h.refuse(w, r, http.StatusNotFound, "ContainerNotFound")
+		x.refuse(w, r, "ContainerNotFound")
 		return
 	case name == "":
-		h.refuse(w, r, http.StatusForbidden, "AuthorizationPermissionMismatch")
+		x.refuse(w, r, "AuthorizationPermissionMismatch")
 		return
 	}
-	o := c.object(name)
-	if o == nil {
-		h.refuse(w, r, http.StatusNotFound, "BlobNotFound")
+	o := c.object(name, "")
+	// A change of metadata changes the ETag too.
+	etag := ""
+	if o != nil {
+		etag = fmt.Sprintf(`"0x%X"`, 0x8DC277000000000+16*o.Generation+o.Metageneration)
+	}
+	switch match := r.Header.Get("If-Match"); {
+	case o == nil:
+		x.refuse(w, r, "BlobNotFound")
+		return
+	case match != "" && match != etag:
+		x.refuse(w, r, "ConditionNotMet")
+		return
+	case o.Archived && r.Method == http.MethodGet:
+		x.refuse(w, r, "BlobArchived")
 		return
 	}
-	if match := r.Header.Get("If-Match"); match != "" && match != o.etag() {
-		h.refuse(w, r, http.StatusPreconditionFailed, "ConditionNotMet")
-		return
+	h := w.Header()
+	h.Set("ETag", etag)
+	h.Set("Last-Modified", o.updated().Format(http.TimeFormat))
+	h.Set("Accept-Ranges", "bytes")
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("Content-Disposition", "")
+	h.Set("Server", "Windows-Azure-Blob/1.0 Microsoft-HTTPAPI/2.0")
+	h.Set("X-Ms-Creation-Time", o.Modified.Format(http.TimeFormat))
+	h.Set("X-Ms-Request-Id", "7b2b1f0e-001e-0000-0000-000000000000")
+	h.Set("X-Ms-Version", r.Header.Get("X-Ms-Version"))
+	h.Set("X-Ms-Blob-Type", "BlockBlob")
+	h.Set("X-Ms-Lease-State", "available")
+	h.Set("X-Ms-Lease-Status", "unlocked")
+	h.Set("X-Ms-Server-Encrypted", "true")
+	sum := md5.Sum(o.Content) //nolint:gosec // see above
+	whole := "Content-MD5"
+	if rangeOf(r) != "" {
+		whole = "X-Ms-Blob-Content-Md5" // of the blob, not of the range
 	}
-	w.Header().Set("ETag", o.etag())
-	w.Header().Set("Last-Modified", o.Modified.Format(http.TimeFormat))
-	w.Header().Set("X-Ms-Creation-Time", o.Modified.Format(http.TimeFormat))
-	w.Header().Set("X-Ms-Version", r.Header.Get("X-Ms-Version"))
-	w.Header().Set("X-Ms-Blob-Type", "BlockBlob")
+	h.Set(whole, base64.StdEncoding.EncodeToString(sum[:]))
+	if r.Method == http.MethodHead {
+		tier := "Hot"
+		if o.Archived {
+			tier = "Archive"
+		}
+		h.Set("X-Ms-Access-Tier", tier)
+	}
+	if o.Encoding != "" {
+		h.Set("Content-Encoding", o.Encoding)
+	}
 	x.send(w, r, o.Content)
 }
