@@ -105,6 +105,7 @@ type Dump struct {
 	ends        map[int]int64 // custom: where an entry's block ends
 	members     map[string]member
 	directoryOf []string
+	window      chan struct{} // held while a large window of zstd is in use
 }
 
 // Open opens the dump at a path or URL and reads its table of contents.
@@ -112,7 +113,7 @@ func Open(ctx context.Context, raw string, o Options) (*Dump, error) {
 	if o.patience == (patience{}) {
 		o.patience = steady
 	}
-	d := &Dump{Name: Redact(raw), patience: o.patience}
+	d := &Dump{Name: Redact(raw), patience: o.patience, window: make(chan struct{}, 1)}
 	if err := d.open(ctx, raw, o); err != nil {
 		if d.at != nil {
 			d.at.close()

@@ -3,8 +3,10 @@ package dump
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"io"
+	"sync"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zlib"
@@ -42,6 +44,47 @@ func (c codec) decoder(r io.Reader, stream bool) (io.ReadCloser, error) {
 	default:
 		return io.NopCloser(r), nil
 	}
+}
+
+// largeWindow is the history that a zstd stream may look back on, in bytes, above
+// which only one stream of a dump is read at a time. pg_dump goes beyond it with
+// -Z zstd:long only, whose 128 MB would otherwise be held for each session.
+const largeWindow = 8 << 20
+
+// entryDecoder is decoder for the data of one entry, of which several are read
+// at once. It waits for a large window to be free, and fails only with the
+// context's error there; closing the reader frees it.
+func (d *Dump) entryDecoder(ctx context.Context, c codec, r io.Reader, stream bool) (io.ReadCloser, error) {
+	if c != codecZstd {
+		return c.decoder(r, stream)
+	}
+	br := bufio.NewReaderSize(r, 1<<16)
+	head, _ := br.Peek(zstd.HeaderMaxSize) // what is wrong with it is the decoder's to say
+	var h zstd.Header
+	if h.Decode(head) != nil || h.WindowSize <= largeWindow {
+		return c.decoder(br, stream)
+	}
+	select {
+	case d.window <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	z, err := c.decoder(br, stream)
+	if err != nil {
+		<-d.window
+		return nil, err
+	}
+	return &windowed{ReadCloser: z, free: sync.OnceFunc(func() { <-d.window })}, nil
+}
+
+type windowed struct {
+	io.ReadCloser
+	free func()
+}
+
+func (w *windowed) Close() error {
+	defer w.free()
+	return w.ReadCloser.Close()
 }
 
 // newZlib is lenient in one place only: pg_dump may write no bytes at all for

@@ -277,7 +277,7 @@ func (d *Dump) customData(ctx context.Context, e *Entry) (io.ReadCloser, error) 
 	if err != nil {
 		return nil, err
 	}
-	z, err := d.codec.decoder(c, true)
+	z, err := d.entryDecoder(ctx, d.codec, c, true)
 	if err != nil {
 		body.Close()
 		return nil, streamError(body, err)
@@ -462,7 +462,7 @@ func (d *Dump) customLargeObjects(ctx context.Context, e *Entry, each func(oid u
 			return unusable("the archive is damaged: a large object has the number %d", oid)
 		}
 		c.left, c.done = 0, false
-		z, err := d.codec.decoder(c, true)
+		z, err := d.entryDecoder(ctx, d.codec, c, true)
 		if err != nil {
 			return streamError(src, err)
 		}

@@ -114,7 +114,7 @@ func (d *Dump) directoryData(ctx context.Context, name string) (io.ReadCloser, e
 
 func (m member) open(ctx context.Context, d *Dump) (*dataReader, error) {
 	src := d.reader(ctx, m.obj, m.offset, m.size)
-	z, err := m.codec.decoder(src, false)
+	z, err := d.entryDecoder(ctx, m.codec, src, false)
 	if err != nil {
 		src.Close()
 		return nil, streamError(src, err)

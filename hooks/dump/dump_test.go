@@ -306,3 +306,52 @@ func TestRefused(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestLongWindows reads two tables of an archive whose streams look back on 128
+// MB each: the second waits for the first to be closed, or its context to end.
+func TestLongWindows(t *testing.T) {
+	t.Parallel()
+	s := pgtest.Source(t)
+	db := s.Database(t, "CREATE TABLE a AS SELECT g, md5(g::text) FROM generate_series(1, 1000) g; CREATE TABLE b AS TABLE a")
+	d, err := dump.Open(t.Context(), s.Dump(t, db, "-Fc -Z zstd:long"), dump.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	var tables []*dump.Entry
+	for _, e := range d.Entries {
+		if e.HasData {
+			tables = append(tables, e)
+		}
+	}
+	if len(tables) != 2 {
+		t.Fatalf("%d tables", len(tables))
+	}
+	first, err := d.Data(t.Context(), tables[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := d.Data(ctx, tables[1]); !errors.Is(err, context.Canceled) {
+		t.Errorf("a second window was opened: %v", err)
+	}
+	opened := make(chan error, 1)
+	go func() {
+		second, err := d.Data(t.Context(), tables[1])
+		if err == nil {
+			var n int64
+			if n, err = io.Copy(io.Discard, second); err == nil && n < 30000 {
+				err = fmt.Errorf("only %d bytes", n)
+			}
+			err = errors.Join(err, second.Close())
+		}
+		opened <- err
+	}()
+	if err := first.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-opened; err != nil {
+		t.Error(err)
+	}
+}

@@ -29,9 +29,9 @@ ALTER TABLE orders ADD FOREIGN KEY (user_id) REFERENCES users; ALTER TABLE order
 // rows are the counts per GB in an even and in a skewed archive, where the log
 // is most of it.
 func counts(shape string, gb float64) map[string]int {
-	n := map[string]float64{"users": 290e3, "orders": 1160e3, "order_items": 2320e3, "events": 1160e3, "audit_log": 580e3}
+	n := map[string]float64{"users": 370e3, "orders": 1480e3, "order_items": 2960e3, "events": 1480e3, "audit_log": 740e3}
 	if shape == "skewed" {
-		n = map[string]float64{"users": 60e3, "orders": 240e3, "order_items": 480e3, "events": 240e3, "audit_log": 1900e3}
+		n = map[string]float64{"users": 65e3, "orders": 260e3, "order_items": 520e3, "events": 260e3, "audit_log": 2110e3}
 	}
 	out := map[string]int{}
 	for k, v := range n {
