@@ -222,6 +222,9 @@ func TestAppendLeaves(t *testing.T) {
 			t.Errorf("%q: got %q, %v", row, got, err)
 		}
 	}
+	if _, err := copybinary.NewEncoder([]copybinary.Type{copybinary.Name}).Append(nil, bytes.Repeat([]byte("x"), 64)); !errors.Is(err, copybinary.ErrText) {
+		t.Errorf("a long name: %v", err)
+	}
 	if got, err := copybinary.NewEncoder(nil).Append(nil, nil); err != nil || !bytes.Equal(got, []byte{0, 0}) {
 		t.Errorf("no columns: got %x, %v", got, err)
 	}

@@ -15,7 +15,8 @@ type Type uint8
 // The types, by the receive function that reads what they are converted to.
 const (
 	none        Type = iota
-	Text             // textrecv, varcharrecv, bpcharrecv, namerecv, json_recv, enum_recv: the text itself
+	Text             // textrecv, varcharrecv, bpcharrecv, json_recv, enum_recv: the text itself
+	Name             // namerecv: the text itself, of less than 64 bytes
 	JSONB            // jsonb_recv: a version, then text
 	Bool             // boolrecv
 	Int2             // int2recv
@@ -36,8 +37,8 @@ const (
 )
 
 var byReceive = map[string]Type{
-	"textrecv": Text, "varcharrecv": Text, "bpcharrecv": Text, "namerecv": Text, "json_recv": Text, "enum_recv": Text,
-	"jsonb_recv": JSONB, "boolrecv": Bool, "int2recv": Int2, "int4recv": Int4, "int8recv": Int8, "oidrecv": OID,
+	"textrecv": Text, "varcharrecv": Text, "bpcharrecv": Text, "json_recv": Text, "enum_recv": Text,
+	"namerecv": Name, "jsonb_recv": JSONB, "boolrecv": Bool, "int2recv": Int2, "int4recv": Int4, "int8recv": Int8, "oidrecv": OID,
 	"float4recv": Float4, "float8recv": Float8, "numeric_recv": Numeric,
 	"date_recv": Date, "time_recv": Time, "timestamp_recv": Timestamp, "timestamptz_recv": Timestamptz,
 	"uuid_recv": UUID, "bytearecv": Bytea, "inet_recv": Inet, "cidr_recv": CIDR,
@@ -68,6 +69,9 @@ func (t Type) append(dst, text []byte) ([]byte, bool) {
 	switch t {
 	case Text:
 		return append(dst, text...), true
+	case Name:
+		// Of a longer one the server takes the begin, if it is text.
+		return append(dst, text...), len(text) < 64
 	case JSONB:
 		return append(append(dst, 1), text...), true
 	case Int8:
