@@ -234,13 +234,13 @@ tables:
 `
 	report := mustImport(t, options(t, s, file, policy), seed.Imported)
 	for query, want := range map[string]string{
-		"SELECT relkind FROM pg_class WHERE relname = 'far_away'": "r",
-		"SELECT count(*) FROM over":                               "0",
-		"SELECT count(*) FROM pg_foreign_server":                  "0",
-		"SELECT count(*) FROM pg_user_mapping":                    "0",
-		"SELECT count(*) FROM pg_subscription":                    "0",
-		"SELECT count(*) FROM pg_db_role_setting":                 "0",
-		"SELECT count(*) FROM t":                                  "1",
+		"SELECT relkind FROM pg_class WHERE relname = 'far_away'":        "r",
+		"SELECT count(*) FROM over":                                      "0",
+		"SELECT count(*) FROM pg_foreign_server":                         "0",
+		"SELECT count(*) FROM pg_user_mapping":                           "0",
+		"SELECT count(*) FROM pg_subscription":                           "0",
+		"SELECT count(*) FROM pg_db_role_setting WHERE setdatabase <> 0": "0",
+		"SELECT count(*) FROM t":                                         "1",
 	} {
 		if got := s.Strings(t, "app", query); len(got) != 1 || got[0] != want {
 			t.Errorf("%s: %v, want %s", query, got, want)
