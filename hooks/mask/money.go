@@ -40,6 +40,9 @@ func (m *moneyNoise) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	decimals := 0
 	digits := 0
 	for i, c := range value {
+		if c < ' ' || c == '\\' {
+			return dst, notMoney // in no currency's sign, and COPY would have to escape it
+		}
 		if !isDigit(c) {
 			continue
 		}
