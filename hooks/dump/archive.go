@@ -407,7 +407,10 @@ func (d *Dump) parse(p *parser) error {
 		return unusable("the archive has format version %d.%d-%d, this program reads 1.%d to 1.%d (pg_dump 9.0 to %d): dump with pg_dump %d or older, or use a newer seed-import", major, minor, rev, oldest, newest, newestClient, newestClient)
 	}
 	p.intSize, p.offSize = int(p.byte()), int(p.byte())
-	if p.err == nil && (p.intSize < 2 || p.intSize > 8 || p.offSize < 4 || p.offSize > 8) {
+	if p.err != nil {
+		return p.err
+	}
+	if p.intSize < 2 || p.intSize > 8 || p.offSize < 4 || p.offSize > 8 {
 		return unusable("the header is damaged: integers of %d bytes, offsets of %d", p.intSize, p.offSize)
 	}
 	d.intSize, d.offSize = p.intSize, p.offSize
