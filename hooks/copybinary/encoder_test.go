@@ -43,7 +43,7 @@ var columns = []struct {
 	{types: []string{"numeric", "numeric(60,9)"}, values: "round((random()::numeric * 10::numeric ^ (g % 40) - 5 * 10::numeric ^ (g % 39)), g % 23)", odd: "0, 0.00, -0.001, 1.0, 10000, 9999, 10000.0001, 0.00010000, 'NaN'"},
 	{types: []string{"numeric"}, values: "round(random()::numeric / 10::numeric ^ (g % 90), g % 120)", odd: "'Infinity', '-Infinity', 1e1000, 1e-1000"},
 	{types: []string{"date"}, values: "date '4711-01-01 BC' + (random() * 2147000000)::int", odd: "'infinity', '-infinity', '0001-12-31 BC', '0001-01-01', '2024-02-29', '1900-03-01', '0044-03-15 BC', '1600-02-29', '12024-02-29', '4713-12-01 BC', '5874897-12-31'", left: "^4713|^5874897|^4712.*BC"},
-	{types: []string{"date", "timestamp", "timestamptz"}, values: "date '1582-01-01' + (random() * 200000)::int", odd: "'infinity', '-infinity'", left: "timestamp"},
+	{types: []string{"date"}, values: "date '1582-01-01' + (random() * 200000)::int", odd: "'infinity', '-infinity'"},
 	{types: []string{"time", "time(3)"}, values: "time '00:00' + random() * interval '1 day'", odd: "'00:00', '23:59:59.999999'"},
 	{types: []string{"time"}, values: "time '23:00'", odd: "'24:00'", left: "^24"},
 	{types: []string{"timestamp", "timestamp(0)", "timestamp(3)"}, values: "timestamp '4711-01-01 BC' + random() * interval '298985 years'", odd: "'infinity', '-infinity', '0044-03-15 12:00 BC', '2024-02-29 00:00:00.000001', '2000-01-01', '1999-12-31 23:59:59.999999', '0001-12-31 23:59:59 BC', '294276-12-31 23:59:59.999999'", left: "^294276"},
@@ -56,7 +56,7 @@ var columns = []struct {
 }
 
 // TestServerReadsTheSame loads what the server itself writes, and texts that
-// lie touched to it, once as text and once in binary format, where Append takes
+// lie altered to it, once as text and once in binary format, where Append takes
 // it. Both must be accepted, and be the same to the bit. What the server
 // writes must be taken, but for what is listed.
 func TestServerReadsTheSame(t *testing.T) {
@@ -91,7 +91,7 @@ func TestServerReadsTheSame(t *testing.T) {
 			for _, name := range c.types {
 				encoder := copybinary.NewEncoder([]copybinary.Type{copybinary.Int4, typeOf(t, conn, name)})
 				text, bin := []byte{}, []byte(copybinary.Header)
-				id, touched := 0, 0
+				id, altered := 0, 0
 				add := func(value []byte) (taken bool) {
 					row := append(fmt.Appendf(nil, "%d\t", id), value...)
 					next, err := encoder.Append(bin, row)
@@ -113,20 +113,19 @@ func TestServerReadsTheSame(t *testing.T) {
 						continue
 					}
 					field := copytext.Escape(nil, []byte(*v.text))
-					sameType := name == first || c.left != "timestamp"
-					if !add(field) && !v.left && sameType {
+					if !add(field) && !v.left {
 						t.Fatalf("%s: %q was left, which the server wrote", name, *v.text)
 					}
 					if exact(name) {
 						for range 3 {
 							if add(near(random, field)) {
-								touched++
+								altered++
 							}
 						}
 					}
 				}
 				same(t, conn, name, text, append(bin, copybinary.Trailer...))
-				t.Logf("%s: %d texts, of them %d near ones", name, id, touched)
+				t.Logf("%s: %d texts, of them %d altered ones", name, id, altered)
 			}
 		}
 	}

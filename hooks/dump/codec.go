@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime/debug"
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
@@ -84,7 +85,10 @@ type windowed struct {
 
 func (w *windowed) Close() error {
 	defer w.free()
-	return w.ReadCloser.Close()
+	err := w.ReadCloser.Close()
+	w.ReadCloser = io.NopCloser(bytes.NewReader(nil))
+	debug.FreeOSMemory() // the next one takes as much
+	return err
 }
 
 // newZlib is lenient in one place only: pg_dump may write no bytes at all for
