@@ -15,6 +15,9 @@
 // together, with seed-import's VACUUM; they tell more than the clock where other
 // work shares the machine.
 //
+// -cores measures on more cores than there are, emulated by slower ones (see
+// cores); the names of its figures end in _N_emulated_cores.
+//
 // It ends with lines `FIGURE name value unit` of medians: for the even archive
 // import_masked_vs_pg_restore (ratio to the best -j), import_masked_rate (MB of
 // COPY text a second), import_peak_memory (of seed-import, MB),
@@ -49,6 +52,7 @@ type bench struct {
 	dir    string // on the host, mounted at /bench
 	server *pgtest.Server
 	jobs   int
+	cores  int     // to emulate; 0: those there are
 	cpu    float64 // seconds of the last timed command
 }
 
@@ -57,7 +61,8 @@ func run(ctx context.Context, env hook.Env) error {
 	size := set.Float64("size", 3, "`GB` of COPY text")
 	rounds := set.Int("rounds", 5, "interleaved `rounds`")
 	wal := set.String("wal-level", "minimal", "the server's wal_level: minimal, as seeds have it, or replica")
-	jobs := set.Int("jobs", 2, "seed-import's `sessions`")
+	cores := set.Int("cores", 0, "emulate so many `cores`, more than this machine has, by slower ones; needs root and cgroup v1")
+	jobs := set.Int("jobs", 0, "seed-import's `sessions`; 0: -cores, or 2")
 	shapes := set.String("shapes", "even,skewed", "which archives: even, skewed")
 	peers := set.String("peers", "1,2,4", "pg_restore's `-j`, separated by commas")
 	inPlace := set.Bool("in-place", true, "measure pg_restore, UPDATE in place and VACUUM FULL, too")
@@ -66,8 +71,11 @@ func run(ctx context.Context, env hook.Env) error {
 	if err := hook.ParseFlags(set, env); err != nil {
 		return err
 	}
-	if *rounds < 1 || *size <= 0 || *jobs < 1 {
-		return hook.Misconfiguredf("--rounds, --size and --jobs must be above 0: a figure needs something to measure")
+	if *rounds < 1 || *size <= 0 || *jobs < 0 || *cores < 0 {
+		return hook.Misconfiguredf("--rounds and --size must be above 0, --jobs and --cores not below: a figure needs something to measure")
+	}
+	if *jobs == 0 {
+		*jobs = max(*cores, 2)
 	}
 	cache := env.Getenv("SEEDLING_CACHE")
 	if cache == "" {
@@ -87,7 +95,7 @@ func run(ctx context.Context, env hook.Env) error {
 	if err := os.Chmod(dir, 0o777); err != nil {
 		return err
 	}
-	b := &bench{env: env, dir: dir, jobs: *jobs}
+	b := &bench{env: env, dir: dir, jobs: *jobs, cores: *cores}
 	if err := b.build(ctx); err != nil {
 		return err
 	}
@@ -97,23 +105,48 @@ func run(ctx context.Context, env hook.Env) error {
 		return err
 	}
 	defer func() { _ = b.server.Stop() }()
-	var figures []string
-	for shape := range strings.SplitSeq(*shapes, ",") {
-		suffix := ""
-		if shape != "even" {
-			suffix = "_" + shape
-		}
-		lines, err := b.shape(ctx, shape, suffix, *size, *rounds, strings.Split(*peers, ","), *inPlace, *keep, *profile)
+	held := func() error { return nil }
+	if b.cores > 0 {
+		holding, end := context.WithCancel(ctx)
+		wait, err := emulateCores(holding, b.server.ID(), b.cores)
 		if err != nil {
+			end()
 			return err
 		}
-		figures = append(figures, lines...)
+		held = func() error { end(); return wait() }
+		if err := b.showCores(ctx); err != nil {
+			return errors.Join(err, held())
+		}
+	}
+	figures, err := b.shapes(ctx, *shapes, *size, *rounds, strings.Split(*peers, ","), *inPlace, *keep, *profile)
+	if err = errors.Join(err, held()); err != nil {
+		return err
 	}
 	fmt.Fprintln(env.Stdout)
 	for _, f := range figures {
 		fmt.Fprintln(env.Stdout, f)
 	}
 	return nil
+}
+
+// shapes measures several archives, and returns their figures.
+func (b *bench) shapes(ctx context.Context, shapes string, size float64, rounds int, peers []string, inPlace, keep bool, profile string) ([]string, error) {
+	var figures []string
+	for shape := range strings.SplitSeq(shapes, ",") {
+		suffix := ""
+		if shape != "even" {
+			suffix = "_" + shape
+		}
+		if b.cores > 0 {
+			suffix += fmt.Sprintf("_%d_emulated_cores", b.cores)
+		}
+		lines, err := b.shape(ctx, shape, suffix, size, rounds, peers, inPlace, keep, profile)
+		if err != nil {
+			return nil, err
+		}
+		figures = append(figures, lines...)
+	}
+	return figures, nil
 }
 
 // build makes the static binary that the image holds.
@@ -275,6 +308,9 @@ func (b *bench) seedImport(ctx context.Context, archive, policy, profile string)
 	variables := "SEED_TARGET='host=127.0.0.1 user=postgres password=test-password sslmode=disable'"
 	if profile != "" {
 		variables += " SEED_IMPORT_PROFILE=/bench/" + policy + ".pprof"
+	}
+	if b.cores > 0 {
+		variables += fmt.Sprintf(" GOMAXPROCS=%d", b.cores)
 	}
 	_, err = b.timed(ctx, fmt.Sprintf("%s /bench/seed-import --dump /bench/%s --policy /bench/%s.yaml --key-file /bench/key --jobs %d --report /bench/report.json >/bench/log 2>&1 & pid=$!; peak=0; while kill -0 $pid 2>/dev/null; do p=$(grep VmHWM /proc/$pid/status 2>/dev/null | tr -dc 0-9); [ -n \"$p\" ] && peak=$p; sleep 0.3; done; echo $peak >/bench/peak; wait $pid || { tail -5 /bench/log >&2; exit 1; }", variables, archive, policy, b.jobs))
 	if err != nil {

@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -15,6 +17,7 @@ import (
 
 func main() {
 	noCores()
+	boundHeap()
 	os.Exit(hook.Main("seed-import", run))
 }
 
@@ -24,6 +27,16 @@ func noCores() {
 	const setDumpable = 4 // PR_SET_DUMPABLE
 	_ = syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{})
 	_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, setDumpable, 0, 0)
+}
+
+// boundHeap lets the collector run before the heap is twice what lives: the 128
+// MB that a stream of -Z zstd:long looks back on would be doubled. Whoever sets
+// GOMEMLIMIT knows better.
+func boundHeap() {
+	const most = 150 << 20 // bytes
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		debug.SetMemoryLimit(most)
+	}
 }
 
 // verb is one of the command's subcommands.
