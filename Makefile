@@ -58,6 +58,16 @@ soak-import: ## Let 200 imports fail at random points; SOAK=400 for more, SOAK==
 	@.ci/ensure-host test
 	SEED_IMPORT_SOAK=$(or $(SOAK),200) go test -vet=off -count=1 -timeout 10h -v -run '^TestSoak$$' ./hooks/cmd/seed-import
 
+.PHONY: fuzz
+fuzz: ## Search every fuzz target for new inputs, a minute each; FUZZ=1h for longer
+	@.ci/ensure-host test
+	@for package in $$(grep -rl '^func Fuzz' --include='*_test.go' $(unit) | xargs -n1 dirname | sort -u); do \
+		for target in $$(go test -vet=off -list '^Fuzz' ./$$package | grep '^Fuzz'); do \
+			echo "$$package $$target"; \
+			go test -vet=off -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(FUZZ),60s) -fuzzminimizetime 20x ./$$package; \
+		done; \
+	done
+
 .PHONY: bench-import
 bench-import: ## Measure seed-import against pg_restore and masking in place; ARGS='-size 1 -rounds 3' for less
 	@.ci/ensure-host test

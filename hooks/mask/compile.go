@@ -643,7 +643,7 @@ func (x *compiler) build() {
 			c.tf, c.traits, c.built = tf, tr, true
 			c.plan.tf, c.plan.traits = tf, tr
 			c.plan.Unique = tr.injective
-			if len(t.parents) > 0 {
+			if t.inherits(c) {
 				continue // its parent speaks for it
 			}
 			if tr.keep {

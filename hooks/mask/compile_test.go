@@ -82,6 +82,14 @@ func (t Table) partition(parent string) Table {
 	return t
 }
 
+// child makes the table an inheritance child.
+func (t Table) child(parents ...string) Table {
+	for _, p := range parents {
+		t.Parents = append(t.Parents, Name{"public", p})
+	}
+	return t
+}
+
 func (t Table) partitioned(strategy string, key ...string) Table {
 	t.Partitioned, t.PartitionStrategy, t.PartitionKey = true, strategy, key
 	return t
@@ -105,6 +113,7 @@ func TestUncovered(t *testing.T) {
 		table("events", "id int8", "at timestamptz", "note text").partitioned("range", "at"),
 		table("events_1", "id int8", "at timestamptz", "note text").partition("events"),
 		table("logs", "line text"),
+		table("notices", "line text", "level int4", "Email text").child("logs_kept"), table("logs_kept", "line text"),
 	}
 	p, err := ParsePolicy([]byte("version: 1\ntables: {public.logs: {rows: none}}\n"))
 	if err != nil {
@@ -134,11 +143,18 @@ tables:
       id: keep
       at: keep
       note: text
+  public.notices:
+    columns:
+      level: keep
+      Email: email
+  public.logs_kept:
+    columns:
+      line: text   # decide: text
 `
 	if diff := cmp.Diff(want, uncovered.Fragment()); diff != "" {
 		t.Error(diff)
 	}
-	if got := uncovered.Error(); got != `the policy does not cover 10 columns: public.users.id, public.users.email, public.users."firstName", public.users.is_admin, public.users.data, public.users."odd.thing", public.orders.id, public.events.id, public.events.at, public.events.note; nor the dump's large objects. Add a rule for each; nothing was loaded` {
+	if got := uncovered.Error(); got != `the policy does not cover 13 columns: public.users.id, public.users.email, public.users."firstName", public.users.is_admin, public.users.data, public.users."odd.thing", public.orders.id, public.events.id, public.events.at, public.events.note, public.notices.level, public.notices."Email", public.logs_kept.line; nor the dump's large objects. Add a rule for each; nothing was loaded` {
 		t.Error(got)
 	}
 	// The fragment, pasted, covers everything.
@@ -153,9 +169,40 @@ tables:
 	if plan.Table("public", "logs").Rows || plan.LargeObjects() || plan.Table("public", "nope") != nil {
 		t.Error("logs carries rows, or large objects are kept")
 	}
-	wantKept := []string{"public.events.at", "public.events.id", "public.orders.id", "public.orders.user_id", "public.users.id", "public.users.is_admin"}
+	wantKept := []string{"public.events.at", "public.events.id", "public.notices.level", "public.orders.id", "public.orders.user_id", "public.users.id", "public.users.is_admin"}
 	if diff := cmp.Diff(wantKept, plan.Kept()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestHostileNames: whoever may create tables in production writes no rules
+// into the fragment that is pasted.
+func TestHostileNames(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"x\n  public.users: {columns: {email: keep}}\n#", "x'\r\n", "x: {", "x # y", "\u2028x", "null", "ключ\x7f", `"`} {
+		hostile := table(name, "id int8!", "email text")
+		hostile.Columns = append(hostile.Columns, Column{Name: name, Type: "public.\"" + name + "\"", BaseType: "text"})
+		c := Catalog{Tables: []Table{hostile, table("users", "email text"), table("other", "id int8", "up int8").references(name, "up=id")}}
+		_, err := Compile(&Policy{}, testKey(t), c)
+		var uncovered *UncoveredError
+		if !errors.As(err, &uncovered) {
+			t.Fatalf("error %v", err)
+		}
+		for _, text := range []string{uncovered.Fragment(), strings.Replace(string(Draft(c, nil)), "version: 1\n", "", 1)} {
+			p, err := ParsePolicy([]byte("version: 1\n" + text))
+			if err != nil {
+				t.Errorf("%v\n%s", err, text)
+				continue
+			}
+			plan, err := Compile(p, testKey(t), c)
+			if err != nil {
+				t.Errorf("%v\n%s", err, text)
+				continue
+			}
+			if got := plan.Table("public", "users").Columns[0].Masker; got != "email" {
+				t.Errorf("users.email has %s:\n%s", got, text)
+			}
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package mask
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -45,23 +46,23 @@ func newDrafter(c Catalog, samples map[ColumnName]*Sample) *drafter {
 func (d *drafter) write(b *strings.Builder, wanted func(*columnState) bool) {
 	b.WriteString("tables:\n")
 	for _, t := range d.order {
-		if !t.plan.Rows || len(t.parents) > 0 {
+		if !t.plan.Rows {
 			continue
 		}
 		name := yamlKey(quoteName(t.Schema) + "." + quoteName(t.Name))
 		var rules, notes strings.Builder
 		for _, c := range t.columns {
-			if c.Generated || !wanted(c) {
+			if c.Generated || !wanted(c) || t.inherits(c) {
 				continue
 			}
 			if len(c.follows) > 0 && !d.leads(c) {
-				fmt.Fprintf(&notes, "      # %s %s\n", quoteName(c.Name), c.because[0])
+				fmt.Fprintf(&notes, "      # %s\n", comment(quoteName(c.Name)+" "+c.because[0]))
 				continue
 			}
 			p := d.choose(c)
 			mark := ""
 			if !p.sure {
-				mark = "   # decide: " + c.Type
+				mark = "   # decide: " + comment(c.Type)
 				if p.why != "" && p.why != c.Type {
 					mark += ", " + p.why
 				}
@@ -75,6 +76,11 @@ func (d *drafter) write(b *strings.Builder, wanted func(*columnState) bool) {
 			fmt.Fprintf(b, "  # %s needs no entry:\n%s", name, notes.String())
 		}
 	}
+}
+
+// inherits reports whether the column is one of a parent's, whose rule it has.
+func (t *tableState) inherits(c *columnState) bool {
+	return slices.ContainsFunc(t.parents, func(p *tableState) bool { return p.byName[c.Name] != nil })
 }
 
 // leads reports whether a column in a cycle of foreign keys is the one that

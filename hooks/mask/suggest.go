@@ -3,6 +3,7 @@ package mask
 import (
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -231,5 +232,22 @@ func yamlKey(s string) string {
 			return s
 		}
 	}
+	if strings.ContainsFunc(s, unprintable) {
+		return strconv.Quote(s) // whose escapes are YAML's, too
+	}
 	return "'" + strings.ReplaceAll(s, "'", "''") + "'"
 }
+
+// comment makes of a text, names of the dump in it, what cannot end a comment
+// in YAML.
+func comment(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unprintable(r) {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// unprintable characters may end a line.
+func unprintable(r rune) bool { return !strconv.IsPrint(r) }

@@ -128,7 +128,7 @@ func (r *run) samples(ctx context.Context, c mask.Catalog) (map[mask.ColumnName]
 		if err != nil {
 			return nil, err
 		}
-		if _, ok := byName[name]; !ok || !e.HasData {
+		if _, ok := byName[name]; !ok || !e.HasData || len(columns) == 0 {
 			continue
 		}
 		names := []mask.Name{name}

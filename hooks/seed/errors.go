@@ -71,7 +71,7 @@ var conditions = map[string]string{
 	"53100": "the disk is full",
 	"53200": "the server is out of memory",
 	"53300": "the server has too many connections",
-	"54000": "a limit of the server is exceeded",
+	"54000": "a value is longer than an index takes, or another limit of the server is exceeded (masks compress less well than what they stand for: hash is a short one)",
 	"55006": "the object is in use",
 	"57014": "the statement was cancelled",
 	"57P01": "the server shut down or ended the session",

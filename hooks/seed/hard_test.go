@@ -1,6 +1,7 @@
 package seed_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seedling-dev/seedling/hooks/internal/pgtest"
+	"github.com/seedling-dev/seedling/hooks/mask"
 	"github.com/seedling-dev/seedling/hooks/seed"
 )
 
@@ -97,7 +99,9 @@ CREATE TABLE hashed (id int PRIMARY KEY, v text) PARTITION BY HASH (id);
 CREATE TABLE hashed_0 PARTITION OF hashed FOR VALUES WITH (MODULUS 2, REMAINDER 0); CREATE TABLE hashed_1 PARTITION OF hashed FOR VALUES WITH (MODULUS 2, REMAINDER 1);
 INSERT INTO hashed SELECT g, 'v' FROM generate_series(1, 100) g;
 CREATE TABLE refs (id int, at date, FOREIGN KEY (id, at) REFERENCES parts, hid int REFERENCES hashed); INSERT INTO refs SELECT id, at, 1 FROM parts LIMIT 10;
-CREATE TABLE parent (id int, v text); CREATE TABLE child (extra text) INHERITS (parent); INSERT INTO parent VALUES (1, 'p'); INSERT INTO child VALUES (2, 'c', 'e');
+CREATE TABLE parent (id int, v text); CREATE TABLE child (extra text, n int) INHERITS (parent); INSERT INTO parent VALUES (1, 'p'); INSERT INTO child VALUES (2, 'c', 'e', 3);
+CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler; CREATE TABLE other_heap (a int) USING heap2; INSERT INTO other_heap VALUES (1);
+CREATE TABLE parted_heap (a int) PARTITION BY LIST (a) USING heap2; CREATE TABLE parted_heap_1 PARTITION OF parted_heap FOR VALUES IN (1);
 
 CREATE VIEW grouped AS SELECT id, v, count(*) FROM clustered GROUP BY id;
 CREATE VIEW checked WITH (security_invoker = true) AS SELECT * FROM no_rows WHERE id > 0 WITH CASCADED CHECK OPTION;
@@ -156,6 +160,28 @@ func TestHardSchema(t *testing.T) {
 	}
 }
 
+// TestDraftOfHardSchema: a draft covers every column of the hard schema, and
+// plans as it is.
+func TestDraftOfHardSchema(t *testing.T) {
+	t.Parallel()
+	src := pgtest.Source(t)
+	sql := hard()
+	file := src.Dump(t, src.Database(t, sql[:strings.LastIndex(sql, "COMMENT ON DATABASE")]), "-Fc --no-owner")
+	s := pgtest.Start(t)
+	o := options(t, s, file, everythingKept)
+	draft, err := seed.Draft(t.Context(), o, true, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Policy, err = mask.ParsePolicy(draft); err != nil {
+		t.Fatalf("%v\n%s", err, draft)
+	}
+	if _, err := seed.Plan(t.Context(), o, true); err != nil {
+		t.Errorf("plan under the draft: %v\n%s", err, draft)
+	}
+	nothingLeft(t, s)
+}
+
 // TestFormats imports one database through every format, with the same masks.
 func TestFormats(t *testing.T) { //nolint:tparallel // its subtests share a server, and look at what is left on it
 	t.Parallel()
@@ -194,6 +220,21 @@ func TestFormats(t *testing.T) { //nolint:tparallel // its subtests share a serv
 		mustImport(t, options(t, s, src.Dump(t, db, "-Fd -j 2"), shopPolicy), seed.Imported)
 		if diff := cmp.Diff(want, sums()); diff != "" {
 			t.Error(diff)
+		}
+	})
+	t.Run("accepted literals", func(t *testing.T) {
+		db := src.Database(t, "CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$ SELECT 'boss@corp-holding.com' $$; CREATE TABLE t (v text DEFAULT 'boss@corp-holding.com')")
+		var digests []string
+		for _, command := range []string{"pg_dump -Fc DB", "pg_dump DB"} {
+			err := refused(t, options(t, s, src.Pipe(t, command, db), shopPolicy), "an e-mail address")
+			var found *seed.LiteralsError
+			if !errors.As(err, &found) {
+				t.Fatal(err)
+			}
+			digests = append(digests, found.Fragment())
+		}
+		if diff := cmp.Diff(digests[0], digests[1]); diff != "" {
+			t.Errorf("what one format's digest accepts, the other's does not: %s", diff)
 		}
 	})
 	t.Run("dumpall", func(t *testing.T) {

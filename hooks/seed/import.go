@@ -489,7 +489,7 @@ func (r *run) checkLedger(ctx context.Context) error {
 	}
 	var tightened []string
 	for _, k := range kept {
-		if !slices.Contains(r.report.Kept, k) && r.exists(k) {
+		if !covers(r.report.Kept, k) && r.exists(k) {
 			tightened = append(tightened, k)
 		}
 	}
@@ -497,6 +497,12 @@ func (r *run) checkLedger(ctx context.Context) error {
 		return nil
 	}
 	return hook.Misconfigured(&TightenedError{Columns: tightened, Volume: r.target.volume})
+}
+
+// covers reports whether a keep-set has a ledger's line, or all of the value
+// that the line is a part of.
+func covers(set []string, kept string) bool {
+	return slices.ContainsFunc(set, func(s string) bool { return kept == s || strings.HasPrefix(kept, s+" ") })
 }
 
 // keptObjects stands in a keep-set for the large objects.

@@ -429,6 +429,11 @@ func TestTightened(t *testing.T) {
 	mustImport(t, options(t, s, file, loose), seed.Imported)
 	_ = refused(t, options(t, s, file, shopPolicy), "public.users.phone")
 	mustImport(t, options(t, s, file, loose), seed.Unchanged)
+
+	// What keeps a part of a value may be loosened to all of it.
+	s = pgtest.Start(t)
+	mustImport(t, options(t, s, file, shopPolicy), seed.Imported)
+	mustImport(t, options(t, s, file, strings.Replace(shopPolicy, "born: year_only", "born: keep", 1)), seed.Imported)
 }
 
 // TestTwoAtOnce lets one import wait for the other's lock and give up, or run

@@ -49,8 +49,8 @@ func (r *run) createObjects(ctx context.Context, conn *pgx.Conn) error {
 		for _, id := range ids {
 			fmt.Fprintf(&b, "ALTER LARGE OBJECT %d OWNER TO %s;", id, owner)
 		}
-		if err := execSQL(ctx, conn, b.String()); err != nil {
-			return fmt.Errorf("give large objects their owner: %w", err)
+		if _, err := conn.PgConn().Exec(ctx, b.String()).ReadAll(); err != nil {
+			return fmt.Errorf("give large objects their owner: %w", redact(err))
 		}
 	}
 	return nil

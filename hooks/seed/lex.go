@@ -70,7 +70,9 @@ type errLex struct{ reason string }
 func (e *errLex) Error() string { return e.reason }
 
 // lex splits SQL text into tokens, by the rules of PostgreSQL with
-// standard_conforming_strings on.
+// standard_conforming_strings on. It refuses what pg_dump does not write and
+// reads in more than one way: identifiers with Unicode escapes, and literals in
+// several parts, of which the first says what a backslash is in the others.
 func lex(s string) ([]token, error) {
 	var out []token
 	for i := 0; i < len(s); {
@@ -81,7 +83,7 @@ func lex(s string) ([]token, error) {
 			i++
 			continue
 		case c == '-' && strings.HasPrefix(s[i:], "--"):
-			n := strings.IndexByte(s[i:], '\n')
+			n := strings.IndexAny(s[i:], "\r\n")
 			if n < 0 {
 				n = len(s) - i
 			}
@@ -108,6 +110,9 @@ func lex(s string) ([]token, error) {
 			}
 			continue
 		case c == '\'':
+			if n := len(out); n > 0 && out[n-1].kind == literal {
+				return nil, &errLex{"a literal is continued after white space"}
+			}
 			n := endLiteral(s, i+1, false)
 			if n < 0 {
 				return nil, &errLex{"a literal has no end"}

@@ -91,7 +91,7 @@ func findings(e *dump.Entry) ([]Finding, error) {
 		seen := map[string]bool{}
 		for _, t := range tokens {
 			v, ok := t.value()
-			if !ok || t.kind == number {
+			if !ok || t.kind == number || e.Kind == "TYPE" && scopeLike.MatchString(v) {
 				continue
 			}
 			if reason := suspicious(v); reason != "" && !seen[reason] {
@@ -113,9 +113,15 @@ func findings(e *dump.Entry) ([]Finding, error) {
 		}
 		return out, nil
 	}
+	// The digest is the same whatever the dump's format: plain dumps have the
+	// owner's statement among the others.
 	var all []token
+	var text strings.Builder
 	for _, st := range list {
 		all = append(all, st.tokens...)
+		if ownerOf(st) == 0 {
+			text.WriteString(st.text + ";\n")
+		}
 	}
 	name := e.Name()
 	kind := strings.ToLower(e.Kind)
@@ -129,7 +135,7 @@ func findings(e *dump.Entry) ([]Finding, error) {
 	case "COMMENT":
 		name = e.Tag
 	}
-	add(kind+" "+name, e.Create, all)
+	add(kind+" "+name, text.String(), all)
 	return out, nil
 }
 
@@ -220,8 +226,10 @@ var (
 	secretLike = regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY|\bAKIA[0-9A-Z]{16}\b|\beyJ[A-Za-z0-9_-]{10,}\.|\bgh[pousr]_[A-Za-z0-9]{30,}|\bxox[abprs]-[A-Za-z0-9-]{10,}|\b[rs]k_live_[A-Za-z0-9]{10,}|\bAIza[A-Za-z0-9_-]{30,}|\bglpat-[A-Za-z0-9_-]{15,}`)
 	withLogin  = regexp.MustCompile(`[a-z][a-z0-9+]*://[^/\s:@']+:[^@\s/']+@`)
 	passwordIs = regexp.MustCompile(`(?i)\b(?:password|passwd|pwd|secret|api_?key|token)\s*[=:]\s*['"]?[^\s'"%;,){}]{6,}`)
-	hashLike   = regexp.MustCompile(`(?:^|[^0-9A-Za-z])((?:[0-9a-f]{32,}|[0-9A-F]{32,}))(?:$|[^0-9A-Za-z])`)
-	crypted    = regexp.MustCompile(`\$(?:2[aby]|argon2[a-z]*|5|6|scrypt|pbkdf2[a-z0-9-]*)\$`)
+	// scopeLike is how labels of an enum name permissions: api_key:create.
+	scopeLike = regexp.MustCompile(`^[a-z_.]+(?::(?:[a-z_.]+|\*))+$`)
+	hashLike  = regexp.MustCompile(`(?:^|[^0-9A-Za-z])((?:[0-9a-f]{32,}|[0-9A-F]{32,}))(?:$|[^0-9A-Za-z])`)
+	crypted   = regexp.MustCompile(`\$(?:2[aby]|argon2[a-z]*|5|6|scrypt|pbkdf2[a-z0-9-]*)\$`)
 )
 
 // suspicious says why a text looks personal or secret, "" when it does not.

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -219,7 +221,11 @@ func (s *schema) step(e *dump.Entry, k kind, r *roleMap) (step, error) {
 		}
 		out.statements = append(out.statements, text)
 	}
-	if e.AccessMethod != "" && e.AccessMethod != "heap" && len(out.statements) > 0 {
+	switch {
+	case e.AccessMethod == "" || len(out.statements) == 0:
+	case e.RelKind == 'p': // has no rows: it is what partitions to come shall have
+		out.statements = append(out.statements, "ALTER TABLE "+quote(e.Schema, e.Tag)+" SET ACCESS METHOD "+quote(e.AccessMethod))
+	case e.AccessMethod != "heap":
 		out.statements = append([]string{"SET default_table_access_method = " + quote(e.AccessMethod)}, append(out.statements, "SET default_table_access_method = heap")...)
 	}
 	if k.owner != "" && e.Owner != "" && e.Drop != "" {
@@ -403,13 +409,13 @@ func (e *UnmappedError) Fragment() string {
 }
 
 func yamlText(s string) string {
-	for _, c := range s {
-		if c != '_' && (c < 'a' || c > 'z') && (c < '0' || c > '9') {
-			return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
-		}
+	if plainYAML.MatchString(s) && !slices.Contains([]string{"null", "true", "false", "yes", "no", "on", "off", "y", "n"}, s) {
+		return s
 	}
-	return s
+	return strconv.Quote(s) // whose escapes are YAML's, too
 }
+
+var plainYAML = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
 
 func (r *roleMap) err() error {
 	if len(r.missing) == 0 {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seedling-dev/seedling/hooks/dump"
+	"github.com/seedling-dev/seedling/hooks/internal/pgtest"
 	"github.com/seedling-dev/seedling/hooks/mask"
 )
 
@@ -21,6 +22,7 @@ func TestSplit(t *testing.T) {
 		{"SELECT 1; SELECT 2", []string{"SELECT 1", "SELECT 2"}},
 		{"-- nothing; here\n/* nor; /* nested */ here; */ SELECT ';', \";\", $$;$$, $a$;$$;$a$;", []string{"SELECT ';', \";\", $$;$$, $a$;$$;$a$"}},
 		{`SELECT E'it\'s; one', 'it''s; one', U&'\0061;'`, []string{`SELECT E'it\'s; one', 'it''s; one', U&'\0061;'`}},
+		{"SELECT 1 -- one\r, 2; SELECT 3", []string{"SELECT 1 -- one\r, 2", "SELECT 3"}},
 		{`SELECT 'back\'; SELECT 2`, []string{`SELECT 'back\'`, "SELECT 2"}},
 		{"CREATE FUNCTION f() BEGIN ATOMIC SELECT 1; SELECT CASE WHEN true THEN 1 END; END; SELECT 2", []string{"CREATE FUNCTION f() BEGIN ATOMIC SELECT 1; SELECT CASE WHEN true THEN 1 END; END", "SELECT 2"}},
 		{"CREATE RULE r AS ON INSERT TO t DO ALSO (INSERT INTO a VALUES (1); INSERT INTO b VALUES (2)); SELECT 2", []string{"CREATE RULE r AS ON INSERT TO t DO ALSO (INSERT INTO a VALUES (1); INSERT INTO b VALUES (2))", "SELECT 2"}},
@@ -37,10 +39,24 @@ func TestSplit(t *testing.T) {
 			t.Errorf("%s: %s", test.sql, diff)
 		}
 	}
-	for _, sql := range []string{"SELECT 'open", "SELECT $$open", `SELECT "open`, "/* open"} {
+	for _, sql := range []string{"SELECT 'open", "SELECT $$open", `SELECT "open`, "/* open", "SELECT E'one'\n'\\'; DROP TABLE t; --'", `SELECT U&"\0061"`} {
 		if _, err := split(sql); err == nil {
 			t.Errorf("%s: no error", sql)
 		}
+	}
+}
+
+// TestOneStatement: whatever the lexer makes of a dump's statement, the server
+// runs one of it or none.
+func TestOneStatement(t *testing.T) {
+	t.Parallel()
+	src := pgtest.Source(t)
+	conn := src.Connect(t, src.Database(t, "CREATE TABLE t (a int)"))
+	if err := execSQL(t.Context(), conn, "ALTER TABLE t ADD b int; DROP TABLE t"); code(err) != "42601" {
+		t.Errorf("two statements: %v", err)
+	}
+	if err := execSQL(t.Context(), conn, "ALTER TABLE t ADD b int"); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -134,7 +150,9 @@ func TestLiterals(t *testing.T) {
 		CONSTRAINT staff CHECK ((email <> 'boss@corp-holding.com'::text)), ok text DEFAULT 'user@example.com', pattern text CHECK (x ~ '^[^@]+@[^@]+$'))`}
 	view := dump.Entry{ID: 2, Kind: "VIEW", Schema: "public", Tag: "v", Create: `CREATE VIEW public.v AS SELECT 'AKIAABCDEFGHIJKLMNOP' AS k`}
 	function := dump.Entry{ID: 3, Kind: "FUNCTION", Schema: "public", Tag: "f()", Create: "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ BEGIN PERFORM dblink('host=prod password=hunter22'); END $$"}
-	d := &dump.Dump{Entries: []*dump.Entry{&table, &view, &function}}
+	scopes := dump.Entry{ID: 4, Kind: "TYPE", Schema: "public", Tag: "scope", Create: "CREATE TYPE scope AS ENUM ('api_key:create', 'token:*')"}
+	label := dump.Entry{ID: 5, Kind: "TYPE", Schema: "public", Tag: "label", Create: "CREATE TYPE label AS ENUM ('password=hunter22')"}
+	d := &dump.Dump{Entries: []*dump.Entry{&table, &view, &function, &scopes, &label}}
 	_, err := checkLiterals(d, &mask.Policy{})
 	var found *LiteralsError
 	if !errors.As(err, &found) {
@@ -148,7 +166,7 @@ func TestLiterals(t *testing.T) {
 	}
 	want := []string{
 		"default public.users.country: a telephone number", "check public.users.staff: an e-mail address",
-		"view public.v: a secret key or token", "function public.f(): a password or token",
+		"view public.v: a secret key or token", "function public.f(): a password or token", "type public.label: a password or token",
 	}
 	if diff := cmp.Diff(want, objects); diff != "" {
 		t.Error(diff)

@@ -27,14 +27,14 @@ func (r *run) swap(ctx context.Context, scratch string) (old string, err error) 
 	if err := t.carryOver(ctx, r.Database, scratch, r.Owner, exists); err != nil {
 		return fail(err)
 	}
-	begin := "BEGIN; SET LOCAL synchronous_commit = on"
+	begin := []string{"BEGIN", "SET LOCAL synchronous_commit = on"}
 	finish := []string{
 		"ALTER DATABASE " + quote(scratch) + " RENAME TO " + quote(r.Database),
 		"COMMENT ON DATABASE " + quote(r.Database) + " IS " + literalText("seedling: import "+r.id),
 		"COMMIT",
 	}
 	if !exists {
-		for _, sql := range append([]string{begin}, finish...) {
+		for _, sql := range slices.Concat(begin, finish) {
 			if err := execSQL(ctx, t.conn, sql); err != nil {
 				_ = execSQL(context.WithoutCancel(ctx), t.conn, "ROLLBACK")
 				return fail(err)
@@ -53,8 +53,10 @@ func (r *run) swap(ctx context.Context, scratch string) (old string, err error) 
 	t.log.Info("swap: the sessions of the old database end now", "database", r.Database)
 	for attempt := 1; ; attempt++ {
 		err := func() error {
-			if err := execSQL(ctx, t.conn, begin); err != nil {
-				return err
+			for _, sql := range begin {
+				if err := execSQL(ctx, t.conn, sql); err != nil {
+					return err
+				}
 			}
 			stop, stopped := context.WithCancel(ctx)
 			ended := make(chan struct{})

@@ -336,10 +336,10 @@ func execStep(ctx context.Context, conn *pgx.Conn, s step) error {
 	return nil
 }
 
-// execSQL runs one statement through the simple protocol, which sends no
-// parameters and leaves nothing prepared.
+// execSQL runs one statement. The protocol for prepared ones takes no second,
+// which a dump might hide from the lexer, and leaves nothing prepared.
 func execSQL(ctx context.Context, conn *pgx.Conn, sql string) error {
-	if _, err := conn.PgConn().Exec(ctx, sql).ReadAll(); err != nil {
+	if err := conn.PgConn().ExecParams(ctx, sql, nil, nil, nil, nil).Read().Err; err != nil {
 		return interrupted(ctx, redact(err))
 	}
 	return nil

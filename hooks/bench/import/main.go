@@ -144,6 +144,9 @@ func (b *bench) shapes(ctx context.Context, shapes string, size float64, rounds 
 		if err != nil {
 			return nil, err
 		}
+		for _, line := range lines {
+			fmt.Fprintln(b.env.Stdout, "  "+line) // the last ones come after all of them
+		}
 		figures = append(figures, lines...)
 	}
 	return figures, nil
