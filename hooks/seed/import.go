@@ -289,6 +289,9 @@ func (r *run) shadow(ctx context.Context, name string) (c mask.Catalog, err erro
 		return c, err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if err := r.checkExtensions(ctx, conn); err != nil {
+		return c, err
+	}
 	for _, list := range [][]step{r.schema.pre, r.schema.post, r.schema.grants, r.schema.last} {
 		for _, s := range list {
 			if s.entry.Kind == "MATERIALIZED VIEW DATA" || s.aboutLargeObjects() {
@@ -316,6 +319,29 @@ func (r *run) shadow(ctx context.Context, name string) (c mask.Catalog, err erro
 	c, err = readCatalog(ctx, conn, withData, r.schema.foreign)
 	c.LargeObjects = len(r.schema.largeObjects) > 0
 	return c, err
+}
+
+// checkExtensions names all extensions that the server lacks at once.
+func (r *run) checkExtensions(ctx context.Context, conn *pgx.Conn) error {
+	var want []string
+	for _, s := range r.schema.pre {
+		if s.entry.Kind == "EXTENSION" {
+			want = append(want, s.entry.Tag)
+		}
+	}
+	rows, err := conn.Query(ctx, "SELECT name FROM unnest($1::text[]) name WHERE name NOT IN (SELECT name::text FROM pg_catalog.pg_available_extensions) ORDER BY 1", want)
+	if err != nil {
+		return redact(err)
+	}
+	missing, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return redact(err)
+	}
+	if len(missing) > 0 {
+		return hook.Misconfiguredf("the dump needs extensions that the seed's image does not have: %s. Build one that has them, for the seed and its previews "+
+			"(manifests/seed-postgres/README.md says how), or leave them out of the dump with pg_dump --exclude-extension", strings.Join(missing, ", "))
+	}
+	return nil
 }
 
 // schemaError marks what the server refuses about the schema, or about rows, as

@@ -64,7 +64,10 @@ func (r *run) rows(ctx context.Context, database string) error {
 		}
 		own := mask.Name{Schema: l.entry.Schema, Name: l.entry.Tag}
 		l.splits = r.Jobs > 2 && total > 64<<20 && l.entry.Bytes > total/int64(r.Jobs) || r.dump.Sequential()
-		l.fresh = !l.splits && l.target == own && l.plan.LoadInto == own && r.ordinary[own]
+		// An extension has put rows of its own into its tables, and references
+		// between them.
+		id, created := tables[l.entry.Name()]
+		l.fresh = created && !l.splits && l.target == own && l.plan.LoadInto == own && r.ordinary[own]
 		j := &job{cost: 2*l.entry.Bytes + 1}
 		j.run = func(ctx context.Context, conn *pgx.Conn) error {
 			if l.splits {
@@ -72,9 +75,14 @@ func (r *run) rows(ctx context.Context, database string) error {
 			}
 			return l.run(ctx, conn, r.dump, p, nil)
 		}
-		if id, ok := tables[l.entry.Name()]; ok {
+		if created {
 			byTable[id] = j
 			size[id] = l.entry.Bytes
+		}
+		for _, dep := range l.entry.Deps {
+			if other := byEntry[dep]; other != nil && !r.dump.Sequential() {
+				before(other.job, j)
+			}
 		}
 		byEntry[l.entry.ID] = l
 		jobs = append(jobs, j)

@@ -423,8 +423,12 @@ func (v *verification) readSeed(ctx context.Context) error {
 				if g.table.Partitioned {
 					only = ""
 				}
+				own, err := dumped(ctx, conn, g.name)
+				if err != nil {
+					return fmt.Errorf("read %s of the seed: %w", g.name, err)
+				}
 				w := &rowWriter{digester: v.digester(g, at, true), progress: v.Progress}
-				_, err = conn.PgConn().CopyTo(ctx, w, "COPY (SELECT "+strings.Join(list, ", ")+" FROM "+only+quote(g.name.Schema, g.name.Name)+") TO STDOUT")
+				_, err = conn.PgConn().CopyTo(ctx, w, "COPY (SELECT "+strings.Join(list, ", ")+" FROM "+only+quote(g.name.Schema, g.name.Name)+" "+own+") TO STDOUT")
 				if err == nil && len(w.part) > 0 {
 					err = errors.New("a row has no end")
 				}
@@ -437,6 +441,15 @@ func (v *verification) readSeed(ctx context.Context) error {
 		})
 	}
 	return work.Wait()
+}
+
+// dumped is the condition on the rows that pg_dump takes of an extension's
+// table: the others are the extension's own. It is empty for other tables.
+func dumped(ctx context.Context, conn *pgx.Conn, table mask.Name) (string, error) {
+	var where string
+	err := conn.QueryRow(ctx, `SELECT coalesce(max(e.extcondition[i]), '') FROM pg_catalog.pg_extension e, pg_catalog.generate_subscripts(e.extconfig, 1) i
+		WHERE e.extconfig[i] = $1::regclass`, quote(table.Schema, table.Name)).Scan(&where)
+	return where, redact(err)
 }
 
 // positions says where in a row's fields each of some columns stands.
