@@ -54,6 +54,7 @@ func (r *run) rows(ctx context.Context, database string) error {
 	}
 	size := map[int]int64{}
 	byEntry := map[int]*tableLoad{}
+	var members *job // the last one of an extension's tables
 	for _, l := range loads {
 		if !l.plan.Rows {
 			continue
@@ -79,10 +80,13 @@ func (r *run) rows(ctx context.Context, database string) error {
 			byTable[id] = j
 			size[id] = l.entry.Bytes
 		}
-		for _, dep := range l.entry.Deps {
-			if other := byEntry[dep]; other != nil && !r.dump.Sequential() {
-				before(other.job, j)
+		if !created {
+			// Archives do not say what their foreign keys want, but have them in
+			// such an order.
+			if members != nil && !r.dump.Sequential() {
+				before(members, j)
 			}
+			members = j
 		}
 		byEntry[l.entry.ID] = l
 		jobs = append(jobs, j)
