@@ -181,6 +181,10 @@ func (d *Dump) openPlain(s *streamed, toc hash.Hash) error {
 				d.Entries = append(d.Entries, &Entry{ID: -2, Kind: "STDSTRINGS", Tag: "STDSTRINGS", Section: PreData, Create: "SET standard_conforming_strings = '" + value + "';"})
 			}
 		case strings.HasPrefix(statement, "SELECT pg_catalog.set_config('search_path', '', false);"):
+		case cur == preamble && cleaning.MatchString(statement):
+			// Of --clean: there is nothing to drop.
+		case cur == preamble && strings.HasPrefix(statement, "SET SESSION AUTHORIZATION"):
+			return unusable("it was made with pg_dump --use-set-session-authorization: dump without that option")
 		case cur == preamble:
 			return unusable("the statement at byte %d belongs to no entry: pg_dump writes a comment `-- Name: ...; Type: ...` before each", begin)
 		default:
@@ -209,6 +213,9 @@ func (d *Dump) numberSpecial() {
 }
 
 var setting = regexp.MustCompile(`^SET (?:SESSION )?([a-z_]+) *(?:=|TO) *(.*?);\s*$`)
+
+// cleaning matches what pg_dump --clean writes before its first entry.
+var cleaning = regexp.MustCompile(`^(?:DROP |ALTER [^;]* DROP |CREATE OR REPLACE VIEW |SELECT pg_catalog\.lo_unlink\()`)
 
 // onlyDatabase says that nothing but the database's own entries came so far,
 // which is where pg_dump --create writes \connect.

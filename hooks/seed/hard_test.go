@@ -237,6 +237,27 @@ func TestFormats(t *testing.T) { //nolint:tparallel // its subtests share a serv
 			t.Errorf("what one format's digest accepts, the other's does not: %s", diff)
 		}
 	})
+	for _, command := range []string{"pg_dump --clean --if-exists DB", "pg_dump --create --clean DB", "pg_dump -Fc --quote-all-identifiers DB", "pg_dump -Fc --schema=public --schema=crm --extension=citext DB"} {
+		t.Run(command, func(t *testing.T) {
+			policy := shopPolicy
+			if strings.Contains(command, "--schema") {
+				policy = strings.Replace(policy, "large_objects: none", "", 1)
+			}
+			mustImport(t, options(t, s, src.Pipe(t, command, db), policy), seed.Imported)
+			if diff := cmp.Diff(want, sums()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	t.Run("rows alone", func(t *testing.T) {
+		_ = refused(t, options(t, s, src.Pipe(t, "pg_dump -Fc --data-only DB", db), shopPolicy), "--data-only")
+	})
+	t.Run("excluded rows", func(t *testing.T) {
+		_ = refused(t, options(t, s, src.Pipe(t, "pg_dump -Fc --exclude-table-data=users DB", db), shopPolicy), "references public.users, of which the dump holds no rows")
+	})
+	t.Run("other sessions", func(t *testing.T) {
+		_ = refused(t, options(t, s, src.Pipe(t, "pg_dump --use-set-session-authorization DB", db), shopPolicy), "--use-set-session-authorization")
+	})
 	t.Run("dumpall", func(t *testing.T) {
 		_ = refused(t, options(t, s, src.Pipe(t, "pg_dumpall", db), shopPolicy), "pg_dumpall")
 	})

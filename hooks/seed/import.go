@@ -254,6 +254,9 @@ func (r *run) prepare(ctx context.Context) (err error) {
 	if r.plan.LargeObjects() {
 		r.report.Kept = append(r.report.Kept, keptObjects)
 	}
+	if err := r.checkExcluded(ctx, catalog); err != nil {
+		return err
+	}
 	r.report.phase("plan", start)
 	if err := r.checkRebuilds(ctx, name); err != nil {
 		return err

@@ -122,6 +122,9 @@ func readSchema(d *dump.Dump, p *mask.Policy, owner string) (*schema, error) {
 	if err := r.err(); err != nil {
 		errs = append(errs, err)
 	}
+	if len(s.data) > 0 && len(s.pre) == 0 {
+		return nil, hook.Misconfiguredf("it holds rows and no tables (pg_dump --data-only): dump with the schema")
+	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
@@ -201,6 +204,11 @@ func (s *schema) step(e *dump.Entry, k kind, r *roleMap) (step, error) {
 			edits, err = r.grant(st, e)
 		case "POLICY":
 			edits, err = r.policy(st, e)
+		case "SCHEMA":
+			// Of pg_dump --schema; every database has this one.
+			if t := st.tokens; e.Tag == "public" && len(t) == 3 {
+				edits = []edit{{t[2].start, t[2].start, "IF NOT EXISTS "}}
+			}
 		case "VIEW", "MATERIALIZED VIEW", "FUNCTION", "PROCEDURE":
 		}
 		if err != nil {
