@@ -290,7 +290,7 @@ func (x *compiler) rules() {
 	for _, t := range x.order {
 		for _, c := range t.columns {
 			for _, p := range t.parents {
-				if pc := p.byName[c.Name]; pc != nil {
+				if pc := p.byName[c.Name]; pc != nil && p.plan.Rows {
 					c.follows = append(c.follows, pc)
 					kind := "child of "
 					if t.PartitionOf {
@@ -403,7 +403,7 @@ func (x *compiler) ownRule(c *columnState) {
 	}
 	best, rival := mostSpecific(found)
 	if rival != nil {
-		if c.table.plan.Rows && !c.Generated && len(c.table.parents) == 0 {
+		if c.table.plan.Rows && !c.Generated && !c.table.inherits(c) {
 			x.fail("%s: the rules in line %d (%s of %s) and line %d (%s of %s) both match and neither is more specific: write a rule for the column itself",
 				c.name, best.column.rule.line, best.column.column, best.table, rival.column.rule.line, rival.column.column, rival.table)
 		}

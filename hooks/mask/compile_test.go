@@ -175,6 +175,40 @@ tables:
 	}
 }
 
+// TestChildrenOfForeignTables: a parent without rows gives its children no rule,
+// and speaks for none of their columns.
+func TestChildrenOfForeignTables(t *testing.T) {
+	t.Parallel()
+	far := table("far", "id int8", "email text")
+	far.Foreign = true
+	tables := []Table{far, table("near", "id int8", "email text").child("far")}
+	_, err := tryCompile(t, "tables: {}\n", tables...)
+	var uncovered *UncoveredError
+	if !errors.As(err, &uncovered) {
+		t.Fatalf("error %v", err)
+	}
+	plan, err := tryCompile(t, uncovered.Fragment(), tables...)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, uncovered.Fragment())
+	}
+	if diff := cmp.Diff([]string{"public.near.id"}, plan.Kept()); diff != "" {
+		t.Error(diff)
+	}
+	if got := plan.Table("public", "near").Columns[1].Masker; got != "email" {
+		t.Errorf("near.email has %q", got)
+	}
+}
+
+// TestChildrenAddColumns: what an inheritance child adds is judged as its own.
+func TestChildrenAddColumns(t *testing.T) {
+	t.Parallel()
+	tables := []Table{table("far", "id int8"), table("near", "id int8", "extra text").child("far")}
+	_, err := tryCompile(t, "tables: {public.far: {columns: {id: keep}}, 'public.*': {columns: {extra: text}}, '*.near': {columns: {extra: hash}}}\n", tables...)
+	if err == nil || !strings.Contains(err.Error(), "both match and neither is more specific") {
+		t.Errorf("two rules for near.extra: %v", err)
+	}
+}
+
 // TestHostileNames: whoever may create tables in production writes no rules
 // into the fragment that is pasted.
 func TestHostileNames(t *testing.T) {

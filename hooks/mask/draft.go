@@ -79,8 +79,9 @@ func (d *drafter) write(b *strings.Builder, wanted func(*columnState) bool) {
 }
 
 // inherits reports whether the column is one of a parent's, whose rule it has.
+// A parent without rows, such as a foreign table, has none to give.
 func (t *tableState) inherits(c *columnState) bool {
-	return slices.ContainsFunc(t.parents, func(p *tableState) bool { return p.byName[c.Name] != nil })
+	return slices.ContainsFunc(t.parents, func(p *tableState) bool { return p.plan.Rows && p.byName[c.Name] != nil })
 }
 
 // leads reports whether a column in a cycle of foreign keys is the one that
