@@ -62,7 +62,8 @@ soak-import: ## Let 200 imports fail at random points; SOAK=400 for more, SOAK==
 fuzz: ## Search every fuzz target for new inputs, a minute each; FUZZ=1h for longer
 	@.ci/ensure-host test
 	@for package in $$(grep -rl '^func Fuzz' --include='*_test.go' $(unit) | xargs -n1 dirname | sort -u); do \
-		for target in $$(go test -vet=off -list '^Fuzz' ./$$package | grep '^Fuzz'); do \
+		targets=$$(go test -vet=off -list '^Fuzz' ./$$package | grep '^Fuzz'); \
+		for target in $$targets; do \
 			echo "$$package $$target"; \
 			go test -vet=off -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(FUZZ),60s) -fuzzminimizetime 20x ./$$package; \
 		done; \

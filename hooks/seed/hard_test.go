@@ -182,6 +182,18 @@ func TestDraftOfHardSchema(t *testing.T) {
 	nothingLeft(t, s)
 }
 
+// family has a foreign key that the inheritance child of its table does not.
+const family = `CREATE TABLE parent (id int PRIMARY KEY); INSERT INTO parent VALUES (1);
+	CREATE TABLE base (id int, up int NOT NULL REFERENCES parent); CREATE TABLE heir () INHERITS (base);
+	INSERT INTO base VALUES (1, 1); INSERT INTO heir VALUES (2, 7);`
+
+const familyPolicy = `
+version: 1
+tables:
+  public.parent: {columns: {id: keep}}
+  public.base: {columns: {id: keep, up: keep}}
+`
+
 // TestFormats imports one database through every format, with the same masks.
 func TestFormats(t *testing.T) { //nolint:tparallel // its subtests share a server, and look at what is left on it
 	t.Parallel()
@@ -254,6 +266,15 @@ func TestFormats(t *testing.T) { //nolint:tparallel // its subtests share a serv
 	})
 	t.Run("excluded rows", func(t *testing.T) {
 		_ = refused(t, options(t, s, src.Pipe(t, "pg_dump -Fc --exclude-table-data=users DB", db), shopPolicy), "references public.users, of which the dump holds no rows")
+		// Where the rows cannot be looked at first, it is a warning.
+		report, err := seed.Plan(t.Context(), options(t, s, src.Pipe(t, "pg_dump --exclude-table-data=parent DB | gzip", src.Database(t, family)), familyPolicy), true)
+		if err != nil || !strings.Contains(strings.Join(report.Warnings, "\n"), "references public.parent, of which the dump holds no rows") {
+			t.Errorf("error %v, warnings %v", err, report.Warnings)
+		}
+		// A foreign key is not inherited.
+		if _, err := seed.Plan(t.Context(), options(t, s, src.Pipe(t, "pg_dump -Fc --exclude-table-data=parent DB", src.Database(t, family+"DELETE FROM ONLY base")), familyPolicy), true); err != nil {
+			t.Error(err)
+		}
 	})
 	t.Run("other sessions", func(t *testing.T) {
 		_ = refused(t, options(t, s, src.Pipe(t, "pg_dump --use-set-session-authorization DB", db), shopPolicy), "--use-set-session-authorization")
