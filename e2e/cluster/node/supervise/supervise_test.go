@@ -69,7 +69,8 @@ func TestOrder(t *testing.T) {
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	s, logs := launch(t, Process{Name: "brief", Argv: []string{"sh", "-c", "echo hello"}})
-	eventually(t, s, "brief", func(s State) bool { return s.Starts >= 2 })
+	// The second run was started, and has ended: what it wrote is there.
+	eventually(t, s, "brief", func(s State) bool { return s.Starts >= 2 && !s.Running })
 	said, err := os.ReadFile(filepath.Join(logs, "brief.log"))
 	if err != nil || strings.Count(string(said), "hello") < 2 {
 		t.Errorf("the log keeps %q (%v), want both runs", said, err)
