@@ -382,7 +382,7 @@ func mountBtrfs(t *testing.T) string {
 	command(t, "mount", "-o", "loop", image, dir)
 	t.Cleanup(func() {
 		// The kernel may still be clearing away deleted subvolumes.
-		for range 50 {
+		for range 600 {
 			if err := unix.Unmount(dir, 0); err == nil {
 				return
 			}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -179,6 +181,9 @@ func TestDeletedVolumeIsNeverAnEmptyPreview(t *testing.T) {
 	t.Parallel()
 	ctx := begin(t, 15*time.Minute)
 	pr, v := preview(ctx, t, "")
+	if _, err := world.Query(ctx, v.Namespace, "select from public.nothing"); !withoutSeed(err) {
+		t.Fatalf("a table that is not there gives %v", err)
+	}
 	before := namespaceUID(ctx, t, v.Namespace)
 	claim := &corev1.PersistentVolumeClaim{}
 	claim.Namespace, claim.Name = v.Namespace, snapshot.SeedPVC
@@ -194,7 +199,7 @@ func TestDeletedVolumeIsNeverAnEmptyPreview(t *testing.T) {
 		}
 		rows, err := world.Query(ctx, v.Namespace, "select count(*) from public.users")
 		switch {
-		case err != nil && strings.Contains(err.Error(), "does not exist"):
+		case withoutSeed(err):
 			return platform.Final(fmt.Errorf("a Postgres without the seed's tables answers; the Application is %s: %w", app.Status.Health.Status, err))
 		case err != nil:
 			return err
@@ -214,6 +219,13 @@ func TestDeletedVolumeIsNeverAnEmptyPreview(t *testing.T) {
 	if _, err := world.WaitPreview(ctx, pr, ""); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// withoutSeed says that a server answered which has no such table, schema, database
+// or role. That there is no pod is an answer of the cluster's.
+func withoutSeed(err error) bool {
+	answer, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && slices.Contains([]string{"42P01", "3F000", "3D000", "28000"}, answer.Code)
 }
 
 // The next preview uses a newer snapshot; one that runs keeps its data.
