@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -105,7 +106,10 @@ type Dump struct {
 	ends        map[int]int64 // custom: where an entry's block ends
 	members     map[string]member
 	directoryOf []string
-	window      chan struct{} // held while a large window of zstd is in use
+	windows     int64         // Options.Windows
+	large       chan struct{} // held while a large window of zstd is in use
+	widest      atomic.Int64  // bytes that large windows took at most
+	ordinary    atomic.Int64  // the largest of the others
 }
 
 // Open opens the dump at a path or URL and reads its table of contents.
@@ -113,7 +117,7 @@ func Open(ctx context.Context, raw string, o Options) (*Dump, error) {
 	if o.patience == (patience{}) {
 		o.patience = steady
 	}
-	d := &Dump{Name: Redact(raw), patience: o.patience, window: make(chan struct{}, 1)}
+	d := &Dump{Name: Redact(raw), patience: o.patience, windows: o.Windows, large: make(chan struct{}, 1)}
 	if err := d.open(ctx, raw, o); err != nil {
 		if d.at != nil {
 			d.at.close()
@@ -208,7 +212,44 @@ func (d *Dump) open(ctx context.Context, raw string, o Options) error {
 		fmt.Fprintln(id, extra)
 	}
 	d.ID = hex.EncodeToString(id.Sum(nil))
-	return nil
+	return d.tryWindow(ctx)
+}
+
+// tryWindow opens the data of the largest table, so that windows for which there
+// is no memory are known at once. pg_dump compresses all of them alike.
+func (d *Dump) tryWindow(ctx context.Context) error {
+	if d.Sequential() || d.Format == Plain {
+		return nil
+	}
+	var largest *Entry
+	for _, e := range d.Entries {
+		if e.HasData && e.Kind == "TABLE DATA" && d.codecOf(e) == codecZstd && (largest == nil || e.Bytes > largest.Bytes) {
+			largest = e
+		}
+	}
+	if largest == nil {
+		return nil
+	}
+	r, err := d.Data(ctx, largest)
+	if err == nil {
+		return r.Close()
+	}
+	if we, ok := errors.AsType[*WindowError](err); ok {
+		return we
+	}
+	return nil // whoever reads the table says what is wrong with it
+}
+
+// codecOf is how the data of an entry is compressed.
+func (d *Dump) codecOf(e *Entry) codec {
+	m := d.members[e.file] // of a directory
+	switch {
+	case d.Format == Custom:
+		return d.codec
+	case d.Format == Tar:
+		m, _ = d.member(e.file)
+	}
+	return m.codec
 }
 
 func loopback(host string) bool {

@@ -10,6 +10,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // Kinds of data blocks in a custom archive.
@@ -308,6 +310,9 @@ func streamError(src *resuming, err error) error {
 func badStream(err error) error {
 	if err == nil || errors.Is(err, ErrUnusable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
+	}
+	if errors.Is(err, zstd.ErrWindowSizeExceeded) {
+		return unusable("a frame of its zstd streams has a larger window than the one before: compress the dump again as one frame")
 	}
 	return unusable("the compressed data is damaged: %w", err)
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/seedling-dev/seedling/hooks/dump"
 	"github.com/seedling-dev/seedling/hooks/internal/pgtest"
@@ -307,13 +308,105 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestWindows refuses streams of zstd that look back on more than is allowed, and
+// reads them where it is.
+func TestWindows(t *testing.T) {
+	t.Parallel()
+	s := pgtest.Source(t)
+	db := s.Database(t, "CREATE TABLE a AS SELECT g, md5(g::text) FROM generate_series(1, 1000) g")
+	for name, test := range map[string]struct {
+		command string
+		outer   int   // MB, of the window in which the file is compressed again
+		need    int64 // MB
+	}{
+		"custom":                {"pg_dump -Fc -Z zstd:long DB", 0, 128},
+		"custom, ordinary":      {"pg_dump -Fc -Z zstd DB", 0, 0},
+		"custom, level 19":      {"pg_dump -Fc -Z zstd:19 DB", 0, 0},
+		"custom, level 20":      {"pg_dump -Fc -Z zstd:20 DB", 0, 32},
+		"tar of a directory":    {"pg_dump -Fd -Z zstd:long -f d DB && tar c d && rm -r d", 0, 128},
+		"that in gzip":          {"pg_dump -Fd -Z zstd:long -f e DB && tar cz e && rm -r e", 0, 128},
+		"plain":                 {"pg_dump -Z zstd:long DB", 0, 128},
+		"as a whole":            {"pg_dump -Fc -Z none DB", 128, 128},
+		"as a whole, even more": {"pg_dump -Fc -Z none DB", 256, 256},
+		"both":                  {"pg_dump -Fc -Z zstd:long DB", 64, 192},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file := s.Pipe(t, test.command, db)
+			if test.outer > 0 {
+				inner, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var b bytes.Buffer
+				z, err := zstd.NewWriter(&b, zstd.WithWindowSize(test.outer<<20))
+				if err != nil {
+					t.Fatal(err)
+				}
+				// In two: the size of what is written at once would be its window.
+				_, err = z.Write(inner[:1])
+				err = errors.Join(err, z.Flush())
+				_, werr := z.Write(inner[1:])
+				if err := errors.Join(err, werr, z.Close(), os.WriteFile(file, b.Bytes(), 0o600)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			read := func(windows int64) error {
+				d, err := dump.Open(t.Context(), file, dump.Options{Windows: windows})
+				if err != nil {
+					return err
+				}
+				defer d.Close()
+				got, err := contents(t.Context(), d)
+				if err == nil && (len(got) != 1 || d.Window(0) < test.need<<20 || d.Window(0) > windows) {
+					t.Errorf("with %d bytes: %d tables, windows took %d bytes", windows, len(got), d.Window(0))
+				}
+				return err
+			}
+			need := test.need << 20
+			if err := read(need); err != nil {
+				t.Errorf("with what it needs: %v", err)
+			}
+			if err := read(2 * need); err != nil { // for speed
+				t.Errorf("with twice as much: %v", err)
+			}
+			if need == 0 {
+				return
+			}
+			var we *dump.WindowError
+			if err := read(need - 1); !errors.As(err, &we) || we.Need != need || !errors.Is(err, dump.ErrUnusable) {
+				t.Errorf("with a byte less: %v", err)
+			}
+		})
+	}
+	t.Run("absurd", func(t *testing.T) {
+		t.Parallel()
+		file := filepath.Join(t.TempDir(), "dump")
+		if err := os.WriteFile(file, []byte("\x28\xb5\x2f\xfd\xe0\xff\xff\xff\xff\xff\xff\xff\xff and more"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var we *dump.WindowError
+		if _, err := dump.Open(t.Context(), file, dump.Options{Windows: 1 << 30}); !errors.As(err, &we) {
+			t.Errorf("a window of more bytes than there are: %v", err)
+		}
+	})
+	t.Run("directory", func(t *testing.T) {
+		t.Parallel()
+		file := s.Dump(t, db, "-Fd -Z zstd:long")
+		var we *dump.WindowError
+		if _, err := dump.Open(t.Context(), file, dump.Options{}); !errors.As(err, &we) || we.Size != 128<<20 || we.Need != 128<<20 {
+			t.Errorf("without memory: %v", err)
+		}
+	})
+}
+
 // TestLongWindows reads two tables of an archive whose streams look back on 128
 // MB each: the second waits for the first to be closed, or its context to end.
 func TestLongWindows(t *testing.T) {
 	t.Parallel()
 	s := pgtest.Source(t)
 	db := s.Database(t, "CREATE TABLE a AS SELECT g, md5(g::text) FROM generate_series(1, 1000) g; CREATE TABLE b AS TABLE a")
-	d, err := dump.Open(t.Context(), s.Dump(t, db, "-Fc -Z zstd:long"), dump.Options{})
+	d, err := dump.Open(t.Context(), s.Dump(t, db, "-Fc -Z zstd:long"), dump.Options{Windows: 128 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}

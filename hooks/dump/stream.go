@@ -30,19 +30,20 @@ func outer(magic []byte) codec {
 type streamed struct {
 	*dataReader
 	*bufio.Reader
+	window int64 // bytes of memory that its window takes
 }
 
 func (s *streamed) Read(p []byte) (int, error) { return s.Reader.Read(p) }
 
 func (d *Dump) stream(ctx context.Context) (*streamed, error) {
 	src := d.reader(ctx, d.obj, 0, d.obj.size())
-	z, err := d.outer.decoder(src, false)
+	z, window, err := d.decoder(d.outer, src, false, 0)
 	if err != nil {
 		src.Close()
 		return nil, streamError(src, err)
 	}
 	r := &dataReader{z: z, src: src, finish: func() error { return nil }}
-	return &streamed{r, bufio.NewReaderSize(r, 1<<18)}, nil
+	return &streamed{r, bufio.NewReaderSize(r, 1<<18), window}, nil
 }
 
 // openStream reads the table of contents of a file that is compressed as a
@@ -162,7 +163,7 @@ func (d *Dump) walkCustom(s *streamed, each func(*Entry, uint32, io.Reader) erro
 	seen := map[int]bool{}
 	one := func(e *Entry, object uint32) error {
 		c.left, c.done = 0, false
-		z, err := d.codec.decoder(c, true)
+		z, _, err := d.decoder(d.codec, c, true, s.window)
 		if err != nil {
 			return streamError(s.src, err)
 		}
@@ -287,7 +288,7 @@ func (d *Dump) walkTar(s *streamed, each func(*Entry, uint32, io.Reader) error) 
 				return unusable("the tar holds %s twice", name)
 			}
 			seen[e.ID] = true
-			z, err := codec.decoder(content, false)
+			z, _, err := d.decoder(codec, content, false, s.window)
 			if err != nil {
 				return streamError(s.src, err)
 			}

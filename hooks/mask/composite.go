@@ -34,7 +34,7 @@ func (m *composite) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	defer s.release()
 	defer s.release()
 	dst = append(dst, '(')
-	pos := 1
+	pos, done := 1, 0
 	for i, tf := range m.attributes {
 		if i > 0 {
 			if pos >= len(value) || value[pos] != ',' {
@@ -51,6 +51,10 @@ func (m *composite) mask(s *scratch, dst, value []byte) ([]byte, error) {
 		if null {
 			continue
 		}
+		if err := s.inside(*elem); err != nil {
+			return dst[:start], err
+		}
+		done = s.passed(value, done, pos)
 		out, err := tf.mask(s, (*mask)[:0], *elem)
 		*mask = out
 		switch {

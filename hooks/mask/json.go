@@ -19,6 +19,8 @@ type jsonMask struct {
 	root  *jsonNode
 	keys  map[string]*jsonLeaf
 	names *shape // for member names that do not look like names
+	// copies is of the strings' masks: see copies.
+	copies int64
 }
 
 // jsonNode is a place that the policy's paths lead to or past.
@@ -78,6 +80,9 @@ func buildJSON(t *target, r *rule) (transform, traits, error) {
 			return nil
 		}
 		l.where, l.masker = where, r.name
+		if l.str != nil {
+			m.copies = max(m.copies, copies(l.str))
+		}
 		switch {
 		case l.keep:
 			tr.kept = append(tr.kept, where)
@@ -375,6 +380,7 @@ type jsonWalk struct {
 	in    []byte
 	pos   int
 	from  int // start of what is not copied yet
+	done  int // of what is not forgotten yet
 	out   []byte
 	depth int
 }
@@ -393,9 +399,21 @@ func (m *jsonMask) mask(s *scratch, dst, value []byte) ([]byte, error) {
 		w.in, w.out = nil, nil
 		return dst, err
 	}
-	out := append(w.out, value[w.from:]...)
+	w.copy(len(value))
+	out := w.out
 	w.in, w.out = nil, nil
 	return out, nil
+}
+
+// copy writes what stays before a place.
+func (w *jsonWalk) copy(to int) {
+	for w.s.own && to-w.from > passedStep {
+		w.out = append(w.out, w.in[w.from:w.from+passedStep]...)
+		w.from += passedStep
+		w.done = w.s.passed(w.in, w.done, w.from)
+	}
+	w.out = append(w.out, w.in[w.from:to]...)
+	w.done = w.s.passed(w.in, w.done, to)
 }
 
 func (w *jsonWalk) space() {
@@ -455,7 +473,7 @@ func (w *jsonWalk) value(node *jsonNode, leaf *jsonLeaf, own bool) error {
 		if leaf.num == nil {
 			return w.replace(start, leaf)
 		}
-		w.out = append(w.out, w.in[w.from:start]...)
+		w.copy(start)
 		w.from = w.pos
 		out, err := leaf.num.mask(w.s, w.out, w.in[start:w.pos])
 		if err == errNull { //nolint:errorlint // a sentinel of this package, never wrapped
@@ -473,7 +491,8 @@ func (w *jsonWalk) value(node *jsonNode, leaf *jsonLeaf, own bool) error {
 			return w.replace(start, leaf)
 		}
 		if c == 't' { // one value for all says nothing
-			w.out = append(append(w.out, w.in[w.from:start]...), "false"...)
+			w.copy(start)
+			w.out = append(w.out, "false"...)
 			w.from = w.pos
 		}
 		return nil
@@ -660,7 +679,7 @@ func unlisted(node *jsonNode) error {
 // replace writes a leaf's literal, or null, in place of what was read since
 // start.
 func (w *jsonWalk) replace(start int, leaf *jsonLeaf) error {
-	w.out = append(w.out, w.in[w.from:start]...)
+	w.copy(start)
 	w.from = w.pos
 	w.s.escaped = true
 	switch len(leaf.literals) {
@@ -677,11 +696,12 @@ func (w *jsonWalk) replace(start int, leaf *jsonLeaf) error {
 
 // str writes the mask of the string between the quotes at start and end.
 func (w *jsonWalk) str(start, end int, escaped bool, tf transform, clean bool) error {
-	w.out = append(w.out, w.in[w.from:start]...)
+	w.copy(start)
 	w.from = end + 1
 	value := w.in[start+1 : end]
+	own := w.s.own && len(value) > largeRow
 	switch {
-	case escaped && w.s.own && len(value) > largeRow:
+	case escaped && own:
 		value = appendJSONText(value[:0], value) // never longer than what it reads
 	case escaped:
 		buf := w.s.buf()
@@ -689,15 +709,23 @@ func (w *jsonWalk) str(start, end int, escaped bool, tf transform, clean bool) e
 		*buf = appendJSONText(slices.Grow(*buf, len(value)), value)
 		value = *buf
 	}
-	if clean {
+	if clean || own {
 		at := len(w.out)
 		out, err := tf.mask(w.s, append(w.out, '"'), value)
 		if err == errNull { //nolint:errorlint // a sentinel of this package, never wrapped
 			w.out = append(w.out[:at], "null"...)
 			return nil
 		}
+		if err != nil {
+			return err
+		}
+		if !clean { // where it stands, as it is large
+			length := len(out)
+			out = escapeJSONTail(out, at+1)
+			w.s.escaped = w.s.escaped || len(out) != length
+		}
 		w.out = append(out, '"')
-		return err
+		return nil
 	}
 	buf := w.s.buf()
 	defer w.s.release()
@@ -803,6 +831,39 @@ func appendJSONText(dst, s []byte) []byte {
 func hex4(b []byte) rune {
 	return rune(hexValue(b[0]))<<12 | rune(hexValue(b[1]))<<8 | rune(hexValue(b[2]))<<4 | rune(hexValue(b[3]))
 }
+
+// escapeJSONTail writes JSON's escapes into what dst holds from start on.
+func escapeJSONTail(dst []byte, start int) []byte {
+	more := 0
+	for _, c := range dst[start:] {
+		if e := jsonEscapes[c]; e != "" {
+			more += len(e) - 1
+		}
+	}
+	from := len(dst) - 1
+	dst = slices.Grow(dst, more)[:len(dst)+more]
+	// From the end, so that nothing is overwritten before it has moved.
+	for to := len(dst); to > from+1; from-- {
+		if e := jsonEscapes[dst[from]]; e != "" {
+			to -= len(e)
+			copy(dst[to:], e)
+			continue
+		}
+		to--
+		dst[to] = dst[from]
+	}
+	return dst
+}
+
+// jsonEscapes are the sequences of the bytes that JSON's strings do not hold.
+var jsonEscapes = func() (e [256]string) {
+	for c := range e {
+		if s := appendJSONString(nil, []byte{byte(c)}); len(s) > 1 {
+			e[c] = string(s)
+		}
+	}
+	return e
+}()
 
 // appendJSONString appends s with JSON's escapes, without the quotes.
 func appendJSONString(dst, s []byte) []byte {

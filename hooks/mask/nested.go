@@ -88,7 +88,7 @@ func (m *array) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	elem, mask := s.buf(), s.buf()
 	defer s.release()
 	defer s.release()
-	for pos < len(value) {
+	for done := 0; pos < len(value); {
 		switch c := value[pos]; c {
 		case '{', '}', ',':
 			dst = append(dst, c)
@@ -101,6 +101,10 @@ func (m *array) mask(s *scratch, dst, value []byte) ([]byte, error) {
 		if pos < 0 {
 			return dst[:start], notArray
 		}
+		if err := s.inside(*elem); err != nil {
+			return dst[:start], err
+		}
+		done = s.passed(value, done, pos)
 		if !quoted && isNullWord(*elem) {
 			dst = append(dst, "NULL"...)
 			continue
@@ -223,7 +227,7 @@ func (m *hstore) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	defer s.release()
 	defer s.release()
 	pos := 0
-	for pos < len(value) {
+	for done := 0; pos < len(value); {
 		if value[pos] != '"' {
 			return dst[:start], notHstore
 		}
@@ -255,6 +259,10 @@ func (m *hstore) mask(s *scratch, dst, value []byte) ([]byte, error) {
 			if pos < 0 {
 				return dst[:start], notHstore
 			}
+			if err := s.inside(*elem); err != nil {
+				return dst[:start], err
+			}
+			done = s.passed(value, done, pos)
 			if !listed {
 				tf = m.unlisted
 				if tf == nil {
@@ -334,4 +342,15 @@ func (m *blob) mask(s *scratch, dst, value []byte) ([]byte, error) {
 		dst = append(dst, hexDigits[b>>4], hexDigits[b&15])
 	}
 	return dst, nil
+}
+
+// overwrite is mask of the value whose bytes are raw, in their place.
+func (m *blob) overwrite(s *scratch, raw []byte) {
+	if len(raw) == 0 {
+		return
+	}
+	st := newStream(s, m.stream, m.prf.sumHex(s, `\x`, raw))
+	for i := range raw {
+		raw[i] = st.byte()
+	}
 }

@@ -2,9 +2,38 @@ package mask
 
 import (
 	"bytes"
+	"encoding/hex"
+	"errors"
 	"strings"
 	"testing"
+
+	"github.com/seedling-dev/seedling/hooks/copytext"
 )
+
+// packed is a row as it is packed while it comes.
+func packed(row string) ([]byte, []copytext.Span) {
+	var p copytext.Packer
+	var out []byte
+	for len(row) > 0 {
+		n := min(100_000, len(row))
+		out = p.Pack(append(out, row[:n]...))
+		row = row[n:]
+	}
+	return out, p.Spans
+}
+
+// joined is what pieces are written as.
+func joined(pieces []Piece) []byte {
+	var out []byte
+	for _, p := range pieces {
+		if p.Hex {
+			out = hex.AppendEncode(out, p.Bytes)
+		} else {
+			out = append(out, p.Bytes...)
+		}
+	}
+	return out
+}
 
 // TestPieces: a large row in pieces is the row that Append gives.
 func TestPieces(t *testing.T) {
@@ -35,12 +64,21 @@ func TestPieces(t *testing.T) {
 			t.Error("Append wrote into the row that it read")
 		}
 		w := masks.NewWorker()
-		for _, buf := range [][]byte{nil, make([]byte, 3, 16<<20)} {
-			pieces, rest, err := w.Pieces([][]byte{before}, buf, []byte(row))
+		for i, buf := range [][]byte{nil, make([]byte, 3, 16<<20), nil} {
+			in, spans := []byte(row), []copytext.Span(nil)
+			if i == 2 {
+				if in, spans = packed(row); len(spans) == 0 && len(row) > 1<<20 {
+					t.Error("nothing was packed")
+				}
+			}
+			if need := w.Need(in, spans); need < int64(len(in)) {
+				t.Errorf("a row of %d bytes needs %d", len(in), need)
+			}
+			pieces, rest, err := w.Pieces([]Piece{{Bytes: before}}, buf, in, spans, 1<<30, func(part []byte) { clear(part) })
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := bytes.Join(pieces, nil); !bytes.Equal(got, append(bytes.Clone(before), want...)) {
+			if got := joined(pieces); !bytes.Equal(got, append(bytes.Clone(before), want...)) {
 				t.Errorf("%d bytes in pieces are not the %d bytes of Append and the %d before", len(got), len(want), len(before))
 			}
 			if cap(buf) == 0 {
@@ -52,15 +90,15 @@ func TestPieces(t *testing.T) {
 			// What lies in the buffer fills it, piece behind piece.
 			end := len(buf)
 			for _, p := range pieces {
-				if len(p) > 0 && end < len(rest) && &p[0] == &rest[end] {
-					end += len(p)
+				if len(p.Bytes) > 0 && end < len(rest) && &p.Bytes[0] == &rest[end] {
+					end += len(p.Bytes)
 				}
 			}
 			if end != len(rest) {
 				t.Errorf("pieces take %d bytes of the buffer, and %d are said to", end, len(rest))
 			}
 		}
-		if a, b := w.Stats().BytesOut, int64(2*len(want)); a != b {
+		if a, b := w.Stats().BytesOut, int64(3*len(want)); a != b {
 			t.Errorf("%d bytes counted, %d written", a, b)
 		}
 		read = []byte(row)
@@ -69,12 +107,106 @@ func TestPieces(t *testing.T) {
 		}
 	}
 	for _, row := range []string{"too few", strings.Join([]string{"a", "b", `\\x00`, "{}", "e", "f", "2024-01-01", "2024-01-02", "no date", `\\x00`}, "\t")} {
-		pieces, rest, err := masks.NewWorker().Pieces([][]byte{before}, make([]byte, 3, 1<<20), []byte(row))
+		pieces, rest, err := masks.NewWorker().Pieces([]Piece{{Bytes: before}}, make([]byte, 3, 1<<20), []byte(row), nil, 1<<30, func(part []byte) { clear(part) })
 		if err == nil {
 			t.Errorf("a row that cannot be read passes: %q", row)
 		}
-		if len(pieces) != 1 || &pieces[0][0] != &before[0] || len(rest) < 3 {
+		if len(pieces) != 1 || &pieces[0].Bytes[0] != &before[0] || len(rest) < 3 {
 			t.Errorf("after an error there are %d pieces and %d bytes", len(pieces), len(rest))
+		}
+	}
+}
+
+// TestPiecesOfLargeValues: masks of large values are those of Append, also where
+// what they have read is taken from them while they work.
+func TestPiecesOfLargeValues(t *testing.T) {
+	t.Parallel()
+	many := func(n int, piece string) string { return strings.Repeat(piece, n) }
+	for name, test := range map[string]struct{ column, rule, value string }{
+		"bytea":                  {"bytea", "bytea", `\x` + many(300_000, "000a095c2e")},
+		"bytea, hashed":          {"bytea", "hash", `\x` + many(300_000, "000a095c2e")},
+		"text like bytea":        {"text", "text", `\x` + many(300_000, "000a095c2e") + " and more"},
+		"text":                   {"text", "text", many(400_000, "Ann Émile\t12\\n \"x\" ")},
+		"text, ASCII":            {"text", "text", many(400_000, "a plain text, ")},
+		"document of one string": {"jsonb", "json", `{"k": "` + many(300_000, `Zoë \"q\" \\ \n\u0001 12`) + `"}`},
+		"string without escapes": {"jsonb", "json", `"` + many(300_000, `Zoë 12 plain`) + `"`},
+		"hash of a string":       {"jsonb", "{mask: json, paths: {$.k: hash}}", `{"k": "` + many(300_000, `a \"q\" `) + `", "l": [1]}`},
+		"document of many":       {"jsonb", "{mask: json, paths: {\"$[*].k\": keep}}", "[" + many(100_000, `{"k": "kept", "m": "a \"b\"", "n": 12.5, "o": true, "p": null}, `) + `{}]`},
+		"document kept":          {"jsonb", "{mask: json, paths: {$.k: keep}}", `{"a": 1, "k": {"x": "` + many(500_000, `kept `) + `", "y": [` + many(500_000, "1, ") + `2]}, "b": "c"}`},
+		"member names":           {"json", "json", "{" + many(100_000, `"ann@corp.test 12345 \n": "b", `) + `"x": 1}`},
+		"literals":               {"json", "{mask: json, paths: {\"$[*]\": {mask: choice, values: [a, b]}}}", "[" + many(200_000, `"red \"1\"", `) + `"blue"]`},
+		"array":                  {"text[]", "{mask: array, of: text}", "{" + many(200_000, `"a \"b\"",NULL,plain,`) + "x}"},
+		"array of one":           {"text[]", "{mask: array, of: text}", `{"` + many(200_000, `a \"b\" \\ 12 `) + `",x}`},
+		"array of documents":     {"jsonb[]", "{mask: array, of: json}", `{"{\"k\": \"` + many(200_000, `a \\\"b\\\" `) + `\"}",` + many(100_000, `"{\"a\": 1}",`) + "NULL}"},
+		"hstore":                 {"hstore", "{mask: hstore, keys: {k: keep}}", many(100_000, `"k"=>"kept", "l"=>"a \"b\"", "ann@corp.test"=>NULL, `) + `"m"=>"` + many(300_000, `long `) + `"`},
+		"composite":              {"pair", "{mask: composite, attributes: {a: keep, b: text}}", `(1,"` + many(300_000, `a ""q"" \\ `) + `")`},
+		"xml":                    {"xml", "xml", "<a>" + many(100_000, `<b c="d &amp; e">Ann &lt; Bob</b><!-- gone -->`) + "<long>" + many(300_000, "a &amp; b ") + "</long></a>"},
+		"multirange":             {"int8range", "{mask: number_noise, percent: 10}", "{" + many(200_000, "[1,3),") + "[5,7)}"},
+		"regex":                  {"text", `{mask: regex, pattern: "[0-9]+", with: text, anchored: false}`, many(200_000, `a 12 b\n `)},
+		"regex, or text":         {"text", `{mask: regex, pattern: "[a-z ]+", with: text, malformed: text}`, many(200_000, `not a 12 match `)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			plan, err := tryCompile(t, "tables: {public.t: {columns: {a: keep, v: "+test.rule+", z: keep}}}", table("t", "a text", "v "+test.column, "z text"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			masks := plan.Table("public", "t")
+			row := append(copytext.Escape([]byte("a\t"), []byte(test.value)), "\tz"...)
+			want, err := masks.NewWorker().Append(nil, row)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in, spans := packed(string(row))
+			if got, _, err := masks.NewWorker().Pieces(nil, nil, in, spans, 1<<30, func(part []byte) { clear(part) }); err != nil || !bytes.Equal(joined(got), want) {
+				t.Errorf("the pieces of the packed row are not what Append gives (error %v)", err)
+			}
+			inside := map[string]bool{"array of one": true, "array of documents": true, "hstore": true, "composite": true, "xml": true}[name]
+			_, _, err = masks.NewWorker().Pieces(nil, nil, bytes.Clone(row), nil, 1<<20, func(part []byte) { clear(part) })
+			if re, ok := errors.AsType[*RowError](err); inside != (ok && re.Needs > 1<<20) || !inside && err != nil {
+				t.Errorf("with little room: %v", err)
+			}
+			forgotten := 0
+			forget := func(part []byte) {
+				clear(part)
+				forgotten += len(part)
+			}
+			pieces, _, err := masks.NewWorker().Pieces(nil, make([]byte, 0, 2*len(row)), row, nil, 1<<30, forget)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(joined(pieces), want) {
+				t.Error("the pieces are not what Append gives")
+			}
+			if forgotten < len(test.value) && test.rule != "bytea" {
+				t.Errorf("%d bytes of %d were forgotten", forgotten, len(test.value))
+			}
+		})
+	}
+}
+
+// TestRegexOfLargeValues: a large value is masked match by match, as a small one.
+func TestRegexOfLargeValues(t *testing.T) {
+	t.Parallel()
+	for _, rule := range []string{
+		`{mask: regex, pattern: "[0-9]*", with: text, anchored: false}`,
+		`{mask: regex, pattern: "(?m)^|\\b|x*", replace: "-", anchored: false}`,
+		`{mask: regex, pattern: "(a)(b)?|é", replace: "${2}${1}$$", anchored: false}`,
+	} {
+		plan, err := tryCompile(t, "tables: {public.t: {columns: {v: "+rule+"}}}", table("t", "v text"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		tf := plan.Table("public", "t").NewWorker().layout.columns[0].tf
+		for _, value := range []string{"12a3 ab é\nxx1b", "ab", "é", "\n\n1", strings.Repeat("ab1 ", 100)} {
+			want, err := tf.mask(newScratch(), []byte("before"), []byte(value))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := tf.(*regex).maskLarge(newScratch(), []byte("before"), []byte(value))
+			if err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s of %q: %q, want %q (error %v)", rule, value, got, want, err)
+			}
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"math/bits"
 )
 
@@ -64,8 +65,32 @@ func double(v [2]uint64) [2]uint64 {
 }
 
 // sum returns the CMAC of value.
-func (p *prf) sum(s *scratch, value []byte) tag {
+func (p *prf) sum(s *scratch, value []byte) tag { return p.sumFrom(s, 0, 0, value) }
+
+// sumHex is sum of a start and the lower-case hexadecimal digits of raw, which is
+// not empty.
+func (p *prf) sumHex(s *scratch, start string, raw []byte) tag {
+	const part = 4096
 	var hi, lo uint64
+	text := append(make([]byte, 0, 2*part+32), start...)
+	b := &s.block
+	for len(raw) > part {
+		text = hex.AppendEncode(text, raw[:part])
+		raw = raw[part:]
+		rest := text
+		for ; len(rest) >= 16; rest = rest[16:] { // never the last ones
+			binary.BigEndian.PutUint64(b[:8], hi^binary.BigEndian.Uint64(rest))
+			binary.BigEndian.PutUint64(b[8:], lo^binary.BigEndian.Uint64(rest[8:]))
+			p.block.Encrypt(b[:], b[:])
+			hi, lo = binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
+		}
+		text = append(text[:0], rest...)
+	}
+	return p.sumFrom(s, hi, lo, hex.AppendEncode(text, raw))
+}
+
+// sumFrom is sum of what comes after whole blocks that left hi and lo.
+func (p *prf) sumFrom(s *scratch, hi, lo uint64, value []byte) tag {
 	b := &s.block
 	for len(value) > 16 {
 		binary.BigEndian.PutUint64(b[:8], hi^binary.BigEndian.Uint64(value))

@@ -2,6 +2,7 @@ package mask
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"unicode"
 	"unicode/utf8"
@@ -27,14 +28,48 @@ type scratch struct {
 	// byte that needs escaping all the same.
 	escaped bool
 
-	// own says that the row is large, and that its memory may be worked in.
-	own bool
+	// own says that the row is large, and that the value's memory in it may be
+	// worked in. forget is told then of parts that nothing reads any more, and
+	// room is how many bytes there are for copies of what the value holds.
+	own    bool
+	forget func([]byte)
+	room   int64
 
 	json   jsonWalk
 	bounds boundNoise // of the range that is being masked
 }
 
 func newScratch() *scratch { return &scratch{chacha: rand.NewChaCha8([32]byte{})} }
+
+// tooLarge is why a value cannot be masked in the memory there is: so many bytes
+// are missing for a copy of what it holds, and its mask.
+type tooLarge int64
+
+func (e tooLarge) Error() string {
+	return fmt.Sprintf("a value inside takes %d MB of memory, which there is not", e>>20)
+}
+
+// inside fails when there is no room for a value inside of a large one, and its
+// mask.
+func (s *scratch) inside(value []byte) error {
+	if need := 2 * int64(len(value)); s.own && need > s.room {
+		return tooLarge(need)
+	}
+	return nil
+}
+
+// passedStep is how many bytes of a large value are worth to be forgotten.
+const passedStep = 1 << 20
+
+// passed is told by transforms that they will not read value before pos again, and
+// returns how much of it is forgotten, done at the last call.
+func (s *scratch) passed(value []byte, done, pos int) int {
+	if !s.own || pos-done < passedStep {
+		return done
+	}
+	s.forget(value[done:pos])
+	return pos
+}
 
 // buf lends an empty buffer until release.
 func (s *scratch) buf() *[]byte {
@@ -121,6 +156,14 @@ func (e equality) canonical(buf *[]byte, value []byte) []byte {
 type keyed struct {
 	prf *prf
 	eq  equality
+}
+
+// copies is how often tag has a large value in memory, beside itself.
+func (k *keyed) copies() int64 {
+	if k.eq.fold {
+		return 1
+	}
+	return 0
 }
 
 func (k *keyed) tag(s *scratch, value []byte) tag {

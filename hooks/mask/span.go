@@ -217,7 +217,7 @@ func (m *ranges) mask(s *scratch, dst, value []byte) ([]byte, error) {
 		return dst, err
 	}
 	start := len(dst)
-	for at := 0; at < len(value); {
+	for at, done := 0, 0; at < len(value); done = s.passed(value, done, at) {
 		from, to := nextBound(value, at)
 		dst = append(dst, value[at:from]...)
 		if from < to {

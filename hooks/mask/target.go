@@ -120,8 +120,10 @@ func (t *target) lenient(tf transform, r *rule) (transform, error) {
 type fallback struct{ first, second transform }
 
 func (f *fallback) mask(s *scratch, dst, value []byte) ([]byte, error) {
-	used := s.used
+	used, own := s.used, s.own
+	s.own = false // the second reads the value too
 	out, err := f.first.mask(s, dst, value)
+	s.own = own
 	if _, refused := err.(reason); !refused { //nolint:errorlint // reasons are never wrapped on this path
 		return out, err
 	}

@@ -56,7 +56,13 @@ func (m *shape) mask(s *scratch, dst, value []byte) ([]byte, error) {
 		return dst, nil
 	}
 	st := newStream(s, m.stream, m.tag(s, value))
-	return appendShape(dst, value, &st), nil
+	if !s.own {
+		return appendShape(dst, value, &st), nil
+	}
+	for rest, done := value, 0; len(rest) > 0; done = s.passed(value, done, len(value)-len(rest)) {
+		dst, rest = appendShapeUntil(dst, rest, max(0, len(rest)-passedStep), &st)
+	}
+	return dst, nil
 }
 
 // What shape does to each ASCII byte, as masks, so that the loop has no
@@ -98,8 +104,15 @@ func shapeByte(c, random byte, at int) byte {
 // appendShape appends value with letters and digits replaced. A character
 // beyond ASCII becomes a letter, of its case if it has one, or a space.
 func appendShape(dst, value []byte, st *stream) []byte {
+	dst, _ = appendShapeUntil(dst, value, 0, st)
+	return dst
+}
+
+// appendShapeUntil is appendShape until so many bytes of value are left, or
+// somewhat fewer, which it returns.
+func appendShapeUntil(dst, value []byte, left int, st *stream) (masked, rest []byte) {
 	dst = slices.Grow(dst, len(value)+8)
-	for len(value) > 0 {
+	for len(value) > left {
 		w := st.next()
 		if len(value) >= 8 {
 			v := binary.LittleEndian.Uint64(value)
@@ -142,7 +155,7 @@ func appendShape(dst, value []byte, st *stream) []byte {
 			w >>= 8
 		}
 	}
-	return dst
+	return dst, value
 }
 
 // regex is masker regex. It allocates: the standard library's matcher does.
@@ -158,6 +171,9 @@ func (m *regex) mask(s *scratch, dst, value []byte) ([]byte, error) {
 		return dst, nil
 	}
 	start := len(dst)
+	if len(value) > largeRow && !m.anchored {
+		return m.maskLarge(s, dst, value)
+	}
 	var matches [][]int
 	if !m.anchored {
 		matches = m.re.FindAllSubmatchIndex(value, -1)
@@ -180,6 +196,29 @@ func (m *regex) mask(s *scratch, dst, value []byte) ([]byte, error) {
 		from = loc[1]
 	}
 	return append(dst, value[from:]...), nil
+}
+
+// maskLarge is mask without a list of all matches, which may take many times the
+// value.
+func (m *regex) maskLarge(s *scratch, dst, value []byte) ([]byte, error) {
+	if m.with == nil {
+		return append(dst, m.re.ReplaceAll(value, m.replace)...), nil
+	}
+	var failed error
+	var masked []byte
+	own := s.own
+	defer func() { s.own = own }()
+	s.own = false // the pattern may look back on a match
+	out := m.re.ReplaceAllFunc(value, func(match []byte) []byte {
+		if failed == nil {
+			masked, failed = m.with.mask(s, masked[:0], match)
+		}
+		return masked
+	})
+	if failed != nil {
+		return dst, failed
+	}
+	return append(dst, out...), nil
 }
 
 func buildRegex(t *target, r *rule) (transform, traits, error) {

@@ -46,6 +46,8 @@ type Worker struct {
 	scratch *scratch
 	ends    []int // where the fields end, up to the last that matters
 	plain   bool  // the row holds no backslash
+	packed  []copytext.Span
+	whole   []byte // a field that is packed, as it is written
 	stats   Stats
 }
 
@@ -67,6 +69,8 @@ type RowError struct {
 	// Row counts the rows that this worker was given, from 1.
 	Row    int64
 	Reason string
+	// Needs is how many bytes of memory more than Need Pieces had to have.
+	Needs int64
 }
 
 func (e *RowError) Error() string {
@@ -81,6 +85,7 @@ func (e *RowError) Error() string {
 // drops, or whose table is loaded without rows, appends nothing. After an
 // error dst is as it was. Errors are *RowError and never hold a value.
 func (w *Worker) Append(dst, row []byte) ([]byte, error) {
+	w.packed = nil
 	if ok, err := w.admit(row); !ok {
 		return dst, err
 	}
@@ -120,56 +125,182 @@ func (w *Worker) Append(dst, row []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// Pieces is Append for rows of many megabytes. The masked row is the slices
-// that it appends to pieces, one after another; what stays is not copied but
-// lies in row, and the rest is appended to buf, whose new length it returns.
-// Pieces works inside row, which must not be read otherwise afterwards.
-func (w *Worker) Pieces(pieces [][]byte, buf, row []byte) (list [][]byte, rest []byte, err error) {
+// Piece is a part of a masked row: bytes of it as they are written, or, with Hex,
+// bytes that are written as two hexadecimal digits each.
+type Piece struct {
+	Bytes []byte
+	Hex   bool
+}
+
+// Pieces is Append for rows of many megabytes, which may be packed. The masked row
+// is the pieces that it appends to pieces, one after another; what stays is not
+// copied but lies in row, and the rest is appended to buf, whose new length it
+// returns. Pieces works inside row, which must not be read otherwise afterwards;
+// forget is told of parts of it that nothing reads any more, as soon as that is so.
+// A value inside of another for which room, bytes beside [Worker.Need], does not do
+// is an error with [RowError.Needs].
+func (w *Worker) Pieces(pieces []Piece, buf, row []byte, packed []copytext.Span, room int64, forget func([]byte)) (list []Piece, rest []byte, err error) {
+	w.packed = packed
+	defer func() { w.packed, w.whole = nil, nil }()
 	if ok, err := w.admit(row); !ok {
 		return pieces, buf, err
 	}
 	l := w.layout
-	w.scratch.own = true
+	w.scratch.forget, w.scratch.room = forget, room
 	first, copied := len(pieces), 0
 	for _, i := range l.masked {
-		begin, end := 0, w.ends[i]
-		if i > 0 {
-			begin = w.ends[i-1] + 1
-		}
-		field := row[begin:end]
-		if !w.plain && copytext.IsNull(field) {
+		begin, end := w.bounds(i)
+		if copytext.IsNull(row[begin:end]) {
 			continue
 		}
 		c := &l.columns[i]
-		pieces = append(pieces, row[copied:begin])
+		pieces = w.keep(pieces, row, copied, begin)
 		copied = end
 		if c.null {
-			pieces = append(pieces, []byte(copytext.Null))
+			pieces = append(pieces, Piece{Bytes: []byte(copytext.Null)})
 			continue
 		}
 		if c.entity >= 0 {
 			w.setEntity(row, c.entity)
 		}
+		w.scratch.own = !l.isEntity(c)
+		tf, isBlob := c.tf.(*blob)
+		if raw, ok := w.bytea(row, begin, end); ok && isBlob && w.scratch.own {
+			tf.overwrite(w.scratch, raw)
+			pieces = append(pieces, Piece{Bytes: row[begin : end-len(raw)]}, Piece{Bytes: raw, Hex: true})
+			continue
+		}
+		field := w.written(row, begin, end)
 		dst := buf[len(buf):]
-		_, overwrites := c.tf.(*blob)
-		if overwrites = overwrites && !l.isEntity(c); overwrites {
+		overwrites := isBlob && w.scratch.own
+		if overwrites {
 			dst = field[:0:len(field)] // random bytes take as much room
 		}
 		out, err := w.mask(dst, c, field, w.plain)
 		if err != nil {
 			return pieces[:first], buf, w.rowError(i, err)
 		}
-		pieces = append(pieces, out)
-		if !overwrites && len(out) <= cap(buf)-len(buf) {
+		pieces = append(pieces, Piece{Bytes: out})
+		if overwrites {
+			w.whole = nil // it is one of the pieces
+			continue
+		}
+		if len(out) <= cap(buf)-len(buf) {
 			buf = buf[:len(buf)+len(out)]
 		}
+		if w.scratch.own {
+			forget(row[begin:end])
+		}
 	}
-	pieces = append(pieces, row[copied:], newline)
+	pieces = append(w.keep(pieces, row, copied, len(row)), Piece{Bytes: newline})
 	for _, p := range pieces[first:] {
-		w.stats.BytesOut += int64(len(p))
+		w.stats.BytesOut += int64(len(p.Bytes))
+		if p.Hex {
+			w.stats.BytesOut += int64(len(p.Bytes))
+		}
 	}
 	w.scratch.shrink()
 	return pieces, buf, nil
+}
+
+// keep appends a part of the row that stays.
+func (w *Worker) keep(pieces []Piece, row []byte, begin, end int) []Piece {
+	for _, s := range w.packed {
+		if s.Start < begin || s.End > end {
+			continue
+		}
+		pieces = append(pieces, Piece{Bytes: row[begin:s.Start]}, Piece{Bytes: row[s.Start:s.End], Hex: true})
+		begin = s.End
+	}
+	return append(pieces, Piece{Bytes: row[begin:end]})
+}
+
+// bytea returns the bytes of a field that is all packed.
+func (w *Worker) bytea(row []byte, begin, end int) (raw []byte, ok bool) {
+	for _, s := range w.packed {
+		if s.Start >= begin && s.End <= end {
+			return row[s.Start:s.End], s.End == end && string(row[begin:s.Start]) == `\\x`
+		}
+	}
+	return nil, false
+}
+
+// written returns a field as it is written, until the next call.
+func (w *Worker) written(row []byte, begin, end int) []byte {
+	if !w.isPacked(begin, end) {
+		return row[begin:end]
+	}
+	w.whole = copytext.Expand(slices.Grow(w.whole[:0], 2*(end-begin)), row, w.packed, begin, end)
+	return w.whole
+}
+
+func (w *Worker) isPacked(begin, end int) bool {
+	return slices.ContainsFunc(w.packed, func(s copytext.Span) bool { return s.Start >= begin && s.End <= end })
+}
+
+// Need is how many bytes of memory Pieces takes for a row, the row itself
+// included: about, and rather too many than too few. It is 0 for a row that Pieces
+// will not take.
+func (w *Worker) Need(row []byte, packed []copytext.Span) int64 {
+	w.packed = packed
+	defer func() { w.packed = nil }()
+	l := w.layout
+	if !l.table.Rows || w.split(row) != nil {
+		return 0
+	}
+	need := int64(len(row))
+	for _, i := range l.masked {
+		c := &l.columns[i]
+		begin, end := w.bounds(i)
+		size := int64(end - begin)
+		if c.null || size <= largeRow {
+			continue
+		}
+		if w.isPacked(begin, end) {
+			_, isBlob := c.tf.(*blob)
+			if _, ok := w.bytea(row, begin, end); ok && isBlob && !l.isEntity(c) {
+				continue
+			}
+			size *= 2
+			need += size // as it is written
+		}
+		need += copies(c.tf) * size
+		if l.isEntity(c) {
+			need += size // it may not be worked in
+		}
+	}
+	return need
+}
+
+// copies is how often a large value is in memory while it is masked, beside the
+// row.
+func copies(tf transform) int64 {
+	switch tf := tf.(type) {
+	case constant, *blob:
+		return 0 // it is short, or written over the value
+	case *hash:
+		return tf.copies()
+	case *words:
+		return tf.copies()
+	case *email:
+		return tf.copies()
+	case *choice:
+		return tf.copies()
+	case *shape: // forgets what it has masked
+		return tf.copies()
+	case *jsonMask: // does, too
+		return tf.copies
+	case *xmlMask, *array, *hstore, *composite:
+		return 0 // but for values inside, which are measured when they come
+	case *regex:
+		return 3 // what grows by doubling, and the mask
+	case *bounded:
+		return copies(tf.transform)
+	case *fallback:
+		return max(1, copies(tf.first)) // nothing is forgotten before the second
+	default:
+		return 1
+	}
 }
 
 var newline = []byte{'\n'}
@@ -179,6 +310,9 @@ var newline = []byte{'\n'}
 func (w *Worker) admit(row []byte) (bool, error) {
 	w.stats.Rows++
 	w.stats.BytesIn += int64(len(row)) + 1
+	for _, s := range w.packed {
+		w.stats.BytesIn += int64(s.End - s.Start)
+	}
 	l := w.layout
 	if !l.table.Rows {
 		w.stats.Dropped++
@@ -232,8 +366,9 @@ func (w *Worker) mask(dst []byte, c *boundColumn, field []byte, plain bool) ([]b
 	switch {
 	case plain || copytext.Plain(field):
 		clean = clean || c.shaped
-	case s.own && len(field) > largeRow && !w.layout.isEntity(c):
+	case s.own && len(field) > largeRow:
 		value = copytext.Unescape(field[:0], field) // never longer than what it reads
+		s.forget(field[len(value):])
 	default:
 		buf := s.buf()
 		*buf = copytext.Unescape(slices.Grow(*buf, len(field)), field)
@@ -271,11 +406,20 @@ func (w *Worker) setEntity(row []byte, column int) {
 	s.entity = s.entityBuf
 }
 
-func (w *Worker) field(row []byte, i int) []byte {
-	if i == 0 {
-		return row[:w.ends[0]]
+// bounds are where a field begins and ends.
+func (w *Worker) bounds(i int) (begin, end int) {
+	if i > 0 {
+		begin = w.ends[i-1] + 1
 	}
-	return row[w.ends[i-1]+1 : w.ends[i]]
+	return begin, w.ends[i]
+}
+
+func (w *Worker) field(row []byte, i int) []byte {
+	begin, end := w.bounds(i)
+	if !w.isPacked(begin, end) {
+		return row[begin:end]
+	}
+	return copytext.Expand(nil, row, w.packed, begin, end)
 }
 
 const (
@@ -289,7 +433,7 @@ const (
 func (w *Worker) split(row []byte) error {
 	l := w.layout
 	n := len(l.columns)
-	if w.plain = bytes.IndexByte(row, '\\') < 0; !w.plain {
+	if w.plain = len(w.packed) == 0 && bytes.IndexByte(row, '\\') < 0; !w.plain {
 		return w.splitEscaped(row)
 	}
 	// Eight bytes at a time: a byte of m is 0x80 where row has a tab.
@@ -339,14 +483,14 @@ func (w *Worker) splitEscaped(row []byte) error {
 	n := len(w.layout.columns)
 	pos := 0
 	for i := range n {
-		end, err := copytext.FieldEnd(row[pos:])
+		end, err := copytext.PackedFieldEnd(row, w.packed, pos)
 		if err != nil {
 			return err
 		}
 		if i < len(w.ends) {
-			w.ends[i] = pos + end
+			w.ends[i] = end
 		}
-		pos += end
+		pos = end
 		if pos == len(row) {
 			if i < n-1 {
 				return tooFewFields
@@ -360,6 +504,9 @@ func (w *Worker) splitEscaped(row []byte) error {
 
 func (w *Worker) rowError(column int, err error) error {
 	e := &RowError{Table: Name{w.layout.table.Schema, w.layout.table.Name}, Row: w.stats.Rows, Reason: err.Error()}
+	if missing, ok := err.(tooLarge); ok { //nolint:errorlint // never wrapped
+		e.Needs = int64(missing)
+	}
 	if column >= 0 {
 		e.Column, e.Masker = w.layout.columns[column].name, w.layout.columns[column].masker
 	}

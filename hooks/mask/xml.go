@@ -43,7 +43,9 @@ func (m *xmlMask) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	// the text from an element's start to the next tag.
 	rule := m.text
 	var err error
+	whole, done := value, 0
 	for len(value) > 0 {
+		done = s.passed(whole, done, len(whole)-len(value))
 		switch {
 		case value[0] != '<':
 			n := bytes.IndexByte(value, '<')
@@ -195,6 +197,10 @@ func (m *xmlMask) append(s *scratch, dst, text []byte, r transform, plain, maske
 	if *plain, err = resolveXML((*plain)[:0], text, literal); err != nil {
 		return dst, err
 	}
+	if err := s.inside(*plain); err != nil {
+		return dst, err
+	}
+	s.passed(text, 0, len(text))
 	out, err := r.mask(s, (*masked)[:0], *plain)
 	*masked = out
 	if err == errNull { //nolint:errorlint // a sentinel of this package, never wrapped

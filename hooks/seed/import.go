@@ -34,7 +34,13 @@ type Options struct {
 	Database string          // the seed's
 	Owner    string          // the application's role
 	Jobs     int             // sessions that load
-	Wait     time.Duration   // for a server that does not answer yet
+	// Memory is how many bytes the program may take; LeastMemory if less.
+	// Verify takes some 200 MB more, and long rows several times.
+	Memory int64
+	// Heap, if set, is told how many of these bytes Go's heap may take, which
+	// changes with the rows that lie beside it.
+	Heap func(most int64)
+	Wait time.Duration // for a server that does not answer yet
 
 	Log      *slog.Logger
 	Progress Progress
@@ -97,7 +103,12 @@ func newRun(o Options) *run {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Heap == nil {
+		o.Heap = func(int64) {}
+	}
 	o.Jobs = max(1, o.Jobs)
+	o.Memory = max(o.Memory, LeastMemory)
+	o.DumpOptions.Windows = o.Memory - restMemory
 	id := uuid.NewString()
 	var b [6]byte
 	_, _ = rand.Read(b[:]) // never fails
@@ -570,7 +581,7 @@ func (e *TightenedError) Error() string {
 
 // writeLedger records what is about to be kept, before the first row.
 func (r *run) writeLedger(ctx context.Context) error {
-	kept, err := json.Marshal(r.report.Kept)
+	kept, err := json.Marshal(nonNil(r.report.Kept))
 	if err != nil {
 		return fmt.Errorf("write the ledger: %w", err)
 	}

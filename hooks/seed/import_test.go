@@ -436,6 +436,21 @@ func TestTightened(t *testing.T) {
 	mustImport(t, options(t, s, file, strings.Replace(shopPolicy, "born: year_only", "born: keep", 1)), seed.Imported)
 }
 
+// TestNothingKept imports twice under policies that keep nothing, onto a volume
+// whose ledger says so in either way.
+func TestNothingKept(t *testing.T) {
+	t.Parallel()
+	src := pgtest.Source(t)
+	file := src.Dump(t, src.Database(t, "CREATE TABLE notes AS SELECT 'a note of ' || g AS note FROM generate_series(1, 10) g"), "-Fc")
+	s := pgtest.Start(t)
+	const policy = "version: 1\ntables: {public.notes: {columns: {note: text}}}\n"
+	mustImport(t, options(t, s, file, policy), seed.Imported)
+	s.Exec(t, "postgres", "INSERT INTO seedling.ledger SELECT volume_id, import_id, 'null' FROM seedling.ledger")
+	mustImport(t, options(t, s, file, strings.Replace(policy, "text", "hash", 1)), seed.Imported)
+	mustImport(t, options(t, s, file, strings.Replace(policy, "text", "keep", 1)), seed.Imported)
+	_ = refused(t, options(t, s, file, policy), "public.notes.note")
+}
+
 // TestTwoAtOnce lets one import wait for the other's lock and give up, or run
 // after it.
 func TestTwoAtOnce(t *testing.T) {

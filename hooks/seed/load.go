@@ -3,6 +3,7 @@ package seed
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -129,7 +130,7 @@ func stream(ctx context.Context, r io.Reader, table string, p *pool, out chan<- 
 	var row int64
 	send := func(next *block) error {
 		b.first = row
-		row += int64(bytes.Count(b.data, []byte{'\n'}))
+		row += b.rows()
 		select {
 		case out <- b:
 			b = next
@@ -144,12 +145,31 @@ func stream(ctx context.Context, r io.Reader, table string, p *pool, out chan<- 
 		// In steps also where a big row has room for more: what follows the row
 		// belongs into the next block.
 		old := len(b.data)
+		if b.big && p.fits(row+1, int64(old)) != nil {
+			return fmt.Errorf("load %s: %w", table, tooLong(r, b, row+1, p))
+		}
 		for to := min(cap(b.data), old+blockSize); len(b.data) < to && err == nil; {
 			var n int
 			n, err = r.Read(b.data[len(b.data):to])
 			b.data = b.data[:len(b.data)+n]
 		}
-		if i := endMark(b.data); i >= 0 {
+		if len(b.packed()) > 0 {
+			// The row ends with the first newline of what came, and goes alone.
+			end := bytes.IndexByte(b.data[old:], '\n')
+			if end >= 0 {
+				end += old
+				next := p.get()
+				next.data = append(next.data, b.data[end+1:]...)
+				b.data = b.data[:end]
+				b.pack()
+				b.data = append(b.data, '\n')
+				if err := send(next); err != nil {
+					return err
+				}
+				old = 0
+			}
+		}
+		if i := endMark(b.data); i >= 0 && len(b.packed()) == 0 {
 			rest := b.data[i+3:]
 			if err := trailing(rest, r, err, table); err != nil {
 				return err
@@ -165,9 +185,17 @@ func stream(ctx context.Context, r io.Reader, table string, p *pool, out chan<- 
 		if err != nil {
 			return err
 		}
+		for size := hugeRow; size <= len(b.data); size *= 2 {
+			if old < size {
+				p.beside(2 * int64(size)) // until it is longer
+			}
+		}
 		// What was there before the last step has no newline.
 		end := bytes.LastIndexByte(b.data[old:], '\n')
 		if end < 0 {
+			if b.big && p.packs {
+				b.pack()
+			}
 			if len(b.data) == cap(b.data) {
 				if err := p.grow(ctx, b, table); err != nil {
 					return err
@@ -181,6 +209,22 @@ func stream(ctx context.Context, r io.Reader, table string, p *pool, out chan<- 
 		b.data = b.data[:end]
 		if err := send(next); err != nil {
 			return err
+		}
+	}
+}
+
+// tooLong reads the rest of a row for which there is no memory, to say how long it
+// is.
+func tooLong(r io.Reader, b *block, row int64, p *pool) error {
+	size := int64(len(b.data))
+	for part := b.data[:blockSize]; ; {
+		n, err := r.Read(part)
+		i := bytes.IndexByte(part[:n], '\n')
+		if i >= 0 {
+			n = i
+		}
+		if size += int64(n); i >= 0 || err != nil {
+			return p.fits(row, size)
 		}
 	}
 }
@@ -238,8 +282,9 @@ type feed struct {
 	buf    []byte // masked and not yet sent
 	at     int
 	last   mask.Stats
-	big    *block   // whose masked rows are not yet sent: what they are made of
-	pieces [][]byte // follows buf
+	big    *block       // whose masked rows are not yet sent: what they are made of
+	pieces []mask.Piece // follow buf
+	digits []byte       // of a part of a piece
 	// binary, if set, encodes what masked holds
 	binary *copybinary.Encoder
 	masked []byte
@@ -270,7 +315,7 @@ func (f *feed) Read(p []byte) (int, error) {
 	}
 	for f.at == len(f.buf) {
 		if len(f.pieces) > 0 {
-			f.buf, f.at, f.pieces = f.pieces[0], 0, f.pieces[1:]
+			f.buf, f.at = f.piece(), 0
 			continue
 		}
 		f.done()
@@ -308,6 +353,23 @@ func (f *feed) Read(p []byte) (int, error) {
 	n := copy(p, f.buf[f.at:])
 	f.at += n
 	return n, nil
+}
+
+// piece takes the next of the pieces, or some of it.
+func (f *feed) piece() []byte {
+	p := &f.pieces[0]
+	if p.Hex && len(p.Bytes) > blockSize {
+		f.digits = hex.AppendEncode(f.digits[:0], p.Bytes[:blockSize])
+		p.Bytes = p.Bytes[blockSize:]
+		return f.digits
+	}
+	last := p.Bytes
+	if p.Hex {
+		f.digits = hex.AppendEncode(f.digits[:0], last)
+		last = f.digits
+	}
+	f.pieces = f.pieces[1:]
+	return last
 }
 
 // next returns the next block, nil after the last.
@@ -390,7 +452,7 @@ func (f *feed) mask(b *block) error {
 	var n int64
 	var err error
 	for {
-		line, tail, ok := copytext.CutLine(rest)
+		line, tail, ok := b.cut(rest)
 		if !ok {
 			break
 		}
@@ -399,10 +461,18 @@ func (f *feed) mask(b *block) error {
 			// The server would stop reading there, and drop the rest.
 			return hook.Misconfiguredf("row %d is the end mark, and rows follow it: the dump is damaged", b.first+n)
 		}
-		if b.big {
-			f.pieces, room, err = f.worker.Pieces(f.pieces, room, line)
-		} else {
+		switch {
+		case !b.big:
 			*into, err = f.worker.Append(*into, line)
+		default:
+			need := f.worker.Need(line, b.packed())
+			if err = f.pool.fits(b.first+n, need); err != nil {
+				break
+			}
+			f.pieces, room, err = f.worker.Pieces(f.pieces, room, line, b.packed(), f.pool.most()-need, f.pool.in.forget)
+			if re, ok := errors.AsType[*mask.RowError](err); ok && re.Needs > 0 {
+				err = f.pool.fits(b.first+n, need+re.Needs)
+			}
 		}
 		if err != nil {
 			if re, ok := errors.AsType[*mask.RowError](err); ok {
@@ -612,7 +682,13 @@ func (m *metered) Read(p []byte) (int, error) {
 
 // sourceError gives errors of the dump the exit code they ask for.
 func sourceError(err error) error {
-	if errors.Is(err, dump.ErrUnusable) {
+	var we *dump.WindowError
+	switch {
+	case hook.ExitCode(err) == hook.ExitMisconfigured:
+		return err // it was here before
+	case errors.As(err, &we):
+		return hook.Misconfiguredf("%w: give --memory %dMB or more, and the pod as much, or compress it with a smaller window", err, (restMemory+we.Need)>>20)
+	case errors.Is(err, dump.ErrUnusable):
 		return hook.Misconfigured(err)
 	}
 	return err

@@ -103,7 +103,9 @@ const createLedger = `CREATE TABLE IF NOT EXISTS seedling.ledger (
 
 // ledger lists, sorted, what any import has put onto this volume as it was.
 func (t *target) ledger(ctx context.Context) ([]string, error) {
-	rows, err := t.conn.Query(ctx, `SELECT DISTINCT k FROM seedling.ledger, jsonb_array_elements_text(kept) k WHERE volume_id = $1::uuid ORDER BY 1`, t.volume)
+	// Where nothing was kept it may say null.
+	rows, err := t.conn.Query(ctx, `SELECT DISTINCT k FROM seedling.ledger, jsonb_array_elements_text(CASE jsonb_typeof(kept) WHEN 'array' THEN kept ELSE '[]' END) k
+		WHERE volume_id = $1::uuid ORDER BY 1`, t.volume)
 	var kept []string
 	if err == nil {
 		kept, err = pgx.CollectRows(rows, pgx.RowTo[string])

@@ -46,8 +46,12 @@ func (o *originals) add(text []byte, document bool, passed []byte) {
 		}
 	})
 	if len(list) > 0 && len(passed) > 0 {
-		o.candidates(passed, func(_ int, h uint64) {
-			list = slices.DeleteFunc(list, func(l uint64) bool { return l == h })
+		var stay []uint64 // sorted: a large document has very many of both
+		o.candidates(passed, func(_ int, h uint64) { stay = append(stay, h) })
+		slices.Sort(stay)
+		list = slices.DeleteFunc(list, func(h uint64) bool {
+			_, found := slices.BinarySearch(stay, h)
+			return found
 		})
 	}
 	if whole := words(text, 4); !document && (len(whole) == 2 || len(whole) == 3) && len(text) >= 7 {

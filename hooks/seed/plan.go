@@ -239,7 +239,7 @@ func (r *run) sampleTable(ctx context.Context, conn *pgx.Conn, l *tableLoad, cen
 	blocks := make(chan *block, 1)
 	blocks <- b
 	close(blocks)
-	return used, l.copyIn(ctx, conn, blocks, newPool())
+	return used, l.copyIn(ctx, conn, blocks, r.pool())
 }
 
 // Print writes the plan as tables.

@@ -41,7 +41,8 @@ func (r *run) rows(ctx context.Context, database string) error {
 	if err := r.binary(ctx, database, loads); err != nil {
 		return err
 	}
-	p := newPool()
+	p := r.pool()
+	p.packs = true
 	defer p.close()
 	share := &sharing{}
 	var jobs []*job

@@ -77,8 +77,7 @@ func (e *LeakError) Error() string {
 func Verify(ctx context.Context, o Options) (*VerifyReport, error) {
 	r := newRun(o)
 	defer func() { r.report.Finished = time.Now().UTC() }()
-	v := &verification{run: r, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, out: &VerifyReport{Report: r.report}, originals: newOriginals(), pool: newPool()}
-	defer v.pool.close()
+	v := &verification{run: r, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, out: &VerifyReport{Report: r.report}, originals: newOriginals()}
 	if err := v.do(ctx); err != nil {
 		return v.out, interrupted(ctx, sourceError(err))
 	}
@@ -161,6 +160,10 @@ func (v *verification) do(ctx context.Context) error {
 		return err
 	}
 	defer v.run.dump.Close()
+	v.pool = v.run.pool()
+	v.pool.memory += verifyMemory
+	v.pool.beside(0)
+	defer v.pool.close()
 	same, err := v.unchanged(ctx, true)
 	if err != nil {
 		return err

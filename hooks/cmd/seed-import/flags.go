@@ -3,9 +3,11 @@ package main
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,6 +25,7 @@ type flags struct {
 	policy, policyDigest, keyFile, keyID        string
 	targetFile, database, owner, report         string
 	jobs                                        int
+	memory                                      string
 	wait                                        time.Duration
 }
 
@@ -50,6 +53,7 @@ func (f *flags) aboutTarget() {
 	f.set.StringVar(&f.database, "database", "app", "the seed's `database`")
 	f.set.StringVar(&f.owner, "owner", "app", "the application's `role`, which owns what the dump's unmapped roles own")
 	f.set.IntVar(&f.jobs, "jobs", max(2, runtime.NumCPU()), "how many sessions load at once")
+	f.set.StringVar(&f.memory, "memory", "256MB", "how much memory to take at most: a `size` in MB or GB; what needs more is refused")
 	f.set.DurationVar(&f.wait, "wait", 5*time.Minute, "how long to wait for a Postgres that does not answer yet")
 	f.set.StringVar(&f.report, "report", "", "a `file` for the report in JSON")
 }
@@ -105,6 +109,9 @@ func (f *flags) options(env hook.Env) (o seed.Options, err error) {
 		if f.jobs < 1 || f.jobs > 64 {
 			add(errors.New("--jobs must be between 1 and 64"))
 		}
+		o.Memory, err = parseMemory(f.memory)
+		add(err)
+		o.Heap = limitHeap
 		target, err := seed.ReadTarget(f.targetFile, env.Getenv)
 		add(err)
 		password, perr := hook.Password(env.Getenv)
@@ -118,6 +125,28 @@ func (f *flags) options(env hook.Env) (o seed.Options, err error) {
 		return o, hook.Misconfigured(errors.Join(errs...))
 	}
 	return o, nil
+}
+
+var memorySize = regexp.MustCompile(`^([1-9][0-9]{0,5})(MB|Mi|GB|Gi)$`)
+
+// parseMemory reads a size as Postgres or Kubernetes write it, and returns bytes.
+// Both mean powers of two.
+func parseMemory(size string) (int64, error) {
+	m := memorySize.FindStringSubmatch(size)
+	if m == nil {
+		return 0, errors.New("--memory is not a size: give MB or GB, as in 256MB (which is 256Mi)")
+	}
+	n, err := strconv.ParseInt(m[1], 10, 64)
+	if err != nil {
+		return 0, err
+	}
+	if n <<= 20; m[2][0] == 'G' {
+		n <<= 10
+	}
+	if n < seed.LeastMemory {
+		return 0, fmt.Errorf("--memory %s is too little: an import takes up to %dMB", size, seed.LeastMemory>>20)
+	}
+	return n, nil
 }
 
 func (f *flags) dumpURL() (string, error) {

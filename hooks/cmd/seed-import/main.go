@@ -17,7 +17,9 @@ import (
 
 func main() {
 	noCores()
-	boundHeap()
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // who sets GOMEMLIMIT knows better
+		limitHeap = func(most int64) { debug.SetMemoryLimit(most) }
+	}
 	os.Exit(hook.Main("seed-import", run))
 }
 
@@ -29,15 +31,8 @@ func noCores() {
 	_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, setDumpable, 0, 0)
 }
 
-// boundHeap lets the collector run before the heap is twice what lives: the 128
-// MB that a stream of -Z zstd:long looks back on would be doubled. Whoever sets
-// GOMEMLIMIT knows better.
-func boundHeap() {
-	const most = 150 << 20 // bytes
-	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
-		debug.SetMemoryLimit(most)
-	}
-}
+// limitHeap is seed.Options.Heap of this process, whose heap is the import's alone.
+var limitHeap func(most int64)
 
 // verb is one of the command's subcommands.
 type verb struct {

@@ -136,6 +136,8 @@ func TestBadInput(t *testing.T) {
 		{"unknown verb", nowhere, []string{"explode"}, 2, `"explode" is no subcommand`},
 		{"argument", nowhere, f.args("left", "over"), 2, `"left" is no flag`},
 		{"jobs", nowhere, f.args("--jobs", "0"), 2, "--jobs"},
+		{"memory", nowhere, f.args("--memory", "1 TB"), 2, "--memory is not a size"},
+		{"little memory", nowhere, f.args("--memory", "128Mi"), 2, "--memory 128Mi is too little"},
 		{"maintenance database", nowhere, f.args("--database", "postgres"), 2, "--database"},
 		{"no target", "", f.args(), 2, "SEED_TARGET"},
 		{"bad target", "postgres://%zz:secretpassword@", f.args(), 2, "read the target"},

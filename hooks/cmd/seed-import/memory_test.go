@@ -1,12 +1,17 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/seedling-dev/seedling/hooks/internal/pgtest"
 )
@@ -14,16 +19,17 @@ import (
 var highWater = regexp.MustCompile(`VmHWM:\s+([0-9]+) kB`)
 
 // TestMemory imports values of 50 MB, of every type that can be as long, from
-// five tables at once: text, bytea (whose hexadecimal digits are 100 MB), a
+// six tables at once: text, bytea (whose hexadecimal digits are 100 MB), a
 // document of one string and one of many, kept and masked. The rows before them
-// fill the window of -Z zstd:long, which looks back on 128 MB: so much more is
-// granted there.
+// fill the windows of zstd: 8 MB each, and 128 MB with -Z zstd:long, for which
+// there must be more memory, and is twice as much where that is faster.
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	src := pgtest.Source(t)
 	db := src.Database(t, `
 		CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY, v bytea, w text); CREATE TABLE c (id int PRIMARY KEY, v jsonb);
 		CREATE TABLE d (id int PRIMARY KEY, v jsonb, w bytea); CREATE TABLE e (id int PRIMARY KEY, v text);
+		CREATE TABLE f (v bytea, id int PRIMARY KEY, w text); ALTER TABLE f ALTER v SET STORAGE EXTERNAL;
 		ALTER TABLE a ALTER v SET STORAGE EXTERNAL; ALTER TABLE b ALTER v SET STORAGE EXTERNAL; ALTER TABLE e ALTER v SET STORAGE EXTERNAL;
 		INSERT INTO a SELECT -g, repeat('x', 900000) FROM generate_series(1, 90) g;
 		INSERT INTO c SELECT -g, to_jsonb(repeat('x', 900000)) FROM generate_series(1, 90) g;
@@ -31,19 +37,21 @@ func TestMemory(t *testing.T) {
 		INSERT INTO b SELECT g, decode(repeat('00ff10ab', 13000000), 'hex'), 'short' FROM generate_series(1, 1) g;
 		INSERT INTO c SELECT g, jsonb_build_object('k', repeat('PLANTED "text" ', 3000000)) FROM generate_series(1, 1) g;
 		INSERT INTO d SELECT g, (SELECT jsonb_agg(jsonb_build_object('mail', 'PLANTED' || n || '@corp.test', 'n', n)) FROM generate_series(1, 100000) n), decode(repeat('ab', 900000), 'hex') FROM generate_series(1, 3) g;
+		INSERT INTO f SELECT decode(repeat('0a5c2e0a', 4000), 'hex'), -g, 'short' FROM generate_series(1, 4000) g;
+		INSERT INTO f SELECT decode(repeat('0a5c2e0a', 13000000), 'hex'), g, E'\\.\n' FROM generate_series(1, 1) g;
 		INSERT INTO e SELECT g, repeat('x', 1000 + g * 37 % 900000) FROM generate_series(1, 200) g;`)
 	for _, c := range []struct {
 		compression string
-		most        int // MB
-	}{{"lz4", 256}, {"zstd:long", 256 + 128}} {
-		t.Run(c.compression, func(t *testing.T) {
+		memory      int // MB
+	}{{"lz4", 256}, {"zstd:19", 256}, {"zstd:long", 256}, {"zstd:long", 384}} {
+		t.Run(fmt.Sprintf("%s in %d MB", c.compression, c.memory), func(t *testing.T) {
 			t.Parallel()
-			memory(t, src, db, c.compression, c.most)
+			memory(t, src, db, c.compression, c.memory)
 		})
 	}
 }
 
-// memory imports a dump of the database, and fails if that takes so many MB.
+// memory imports a dump of the database in so many MB, and fails if it takes more.
 func memory(t *testing.T, src *pgtest.Server, db, compression string, most int) {
 	t.Helper()
 	f := newFiles(t, src.Dump(t, db, "-Fc -Z "+compression))
@@ -55,9 +63,34 @@ tables:
   public.c: {columns: {id: keep, v: json}}
   public.d: {columns: {id: keep, v: {mask: json, paths: {"$[*].mail": email, "$[*].n": keep}}, w: keep}}
   public.e: {columns: {id: keep, v: keep}}
+  public.f: {columns: {id: keep, v: keep, w: keep}}
 `)
 	s := pgtest.Start(t)
-	c, stderr := process(t, s.DSN("postgres"), f.args("--jobs", "4")...)
+	args := f.args("--jobs", "4", "--memory", fmt.Sprintf("%dMB", most))
+	within(t, s, most, args...)
+	if compression == "zstd:long" && most == 256 {
+		if got := command(t, s.DSN("postgres"), append([]string{"verify"}, args...)...); got.code != 0 {
+			t.Errorf("verify: %s", got.stderr)
+		}
+	}
+	for query, want := range map[string]string{
+		"SELECT count(*) || ' ' || min(length(v)) FROM a WHERE id > 0 AND v NOT LIKE '%PLANTED%'":                     "1 52440000",
+		"SELECT count(*) || ' ' || min(length(v)) FROM b WHERE v <> decode(repeat('00ff10ab', 13000000), 'hex')":      "1 52000000",
+		"SELECT count(*) FROM c WHERE length(v->>'k') > 40000000 AND v::text NOT LIKE '%PLANTED%'":                    "1",
+		"SELECT count(*) FROM d WHERE jsonb_array_length(v) = 100000 AND w = decode(repeat('ab', 900000), 'hex')":     "3",
+		"SELECT count(*) FROM f WHERE id > 0 AND v = decode(repeat('0a5c2e0a', 13000000), 'hex') AND w = E'\\\\.\\n'": "1",
+		"SELECT sum(length(v)) FROM e": src.Strings(t, db, "SELECT sum(length(v)) FROM e")[0],
+	} {
+		if got := s.Strings(t, "app", query); len(got) != 1 || got[0] != want {
+			t.Errorf("%s: %v, want %s", query, got, want)
+		}
+	}
+}
+
+// within runs the command, which must succeed and take less than so many MB.
+func within(t *testing.T, s *pgtest.Server, most int, args ...string) {
+	t.Helper()
+	c, stderr := process(t, s.DSN("postgres"), args...)
 	peak := 0
 	done := make(chan error, 1)
 	go func() { done <- c.Wait() }()
@@ -83,15 +116,77 @@ tables:
 	if peak == 0 || peak >= most<<10 {
 		t.Errorf("the command took %d MB, %d or more", peak>>10, most)
 	}
-	for query, want := range map[string]string{
-		"SELECT count(*) || ' ' || min(length(v)) FROM a WHERE id > 0 AND v NOT LIKE '%PLANTED%'":                 "1 52440000",
-		"SELECT count(*) || ' ' || min(length(v)) FROM b WHERE v <> decode(repeat('00ff10ab', 13000000), 'hex')":  "1 52000000",
-		"SELECT count(*) FROM c WHERE length(v->>'k') > 40000000 AND v::text NOT LIKE '%PLANTED%'":                "1",
-		"SELECT count(*) FROM d WHERE jsonb_array_length(v) = 100000 AND w = decode(repeat('ab', 900000), 'hex')": "3",
-		"SELECT sum(length(v)) FROM e": src.Strings(t, db, "SELECT sum(length(v)) FROM e")[0],
-	} {
-		if got := s.Strings(t, "app", query); len(got) != 1 || got[0] != want {
-			t.Errorf("%s: %v, want %s", query, got, want)
+}
+
+// TestTooMuch refuses what takes more memory than --memory gives: windows of zstd
+// before anything happens, a row when it comes. It says how much would do, and so
+// much does.
+func TestTooMuch(t *testing.T) {
+	t.Parallel()
+	src := pgtest.Source(t)
+	db := src.Database(t, "CREATE TABLE people AS SELECT 7 AS id, 'ann@corp.test' AS email, 'PLANTED' AS note")
+	s := pgtest.Start(t)
+	refused := func(t *testing.T, sentence string, args ...string) string {
+		t.Helper()
+		got := command(t, s.DSN("postgres"), args...)
+		if got.code != 2 || !strings.Contains(got.last(), sentence) || strings.Contains(got.stderr, "PLANTED") {
+			t.Fatalf("exit code %d, want 2 and %q: %s", got.code, sentence, got.stderr)
 		}
+		if left := s.Strings(t, "postgres", "SELECT datname FROM pg_database WHERE datname LIKE 'seedling%'"); len(left) > 0 {
+			t.Errorf("it leaves %v", left)
+		}
+		return got.last()
 	}
+	f := newFiles(t, windowed(t, src.Dump(t, db, "-Fc -Z none"), 256<<20))
+	const windows = "window of 256 MB, as by pg_dump -Z zstd:long and by levels of 20 and more, which takes more memory than is allowed: give --memory 384MB or more, and the pod as much, or compress it with a smaller window"
+	refused(t, windows, f.args()...)
+	refused(t, windows, append([]string{"plan"}, f.args()...)...)
+	refused(t, windows, "draft-policy", "--dump", f.dump)
+	if got := command(t, s.DSN("postgres"), f.args("--memory", "384MB")...); got.code != 0 {
+		t.Fatalf("with 384 MB: %s", got.stderr)
+	}
+	refused(t, windows, append([]string{"verify"}, f.args()...)...)
+	if got := command(t, s.DSN("postgres"), append([]string{"verify"}, f.args("--memory", "384MB")...)...); got.code != 0 {
+		t.Fatalf("verify with 384 MB: %s", got.stderr)
+	}
+
+	f = newFiles(t, src.Dump(t, src.Database(t, `CREATE TABLE people (id int, email text, note text);
+		INSERT INTO people VALUES (1, 'ann@corp.test', 'short'), (2, 'bob@corp.test', repeat(E'PLANTED \n', 25000000))`), "-Fc"))
+	said := refused(t, "load public.people: row 2 and its mask take 238 MB of memory or more, and --memory leaves 192 MB for one row: give --memory 303MB or more, and the pod as much", f.args()...)
+	if got := s.Strings(t, "app", "SELECT id::text FROM people"); len(got) != 1 || got[0] != "7" {
+		t.Errorf("the old seed holds %v", got)
+	}
+	g := newFiles(t, src.Dump(t, src.Database(t, "CREATE TABLE lists (l text[]); INSERT INTO lists VALUES ('{a,b}'), (ARRAY[repeat('PLANTED ', 10000000), 'c'])"), "-Fc"))
+	g.write(t, g.policy, "version: 1\ntables:\n  public.lists: {columns: {l: {mask: array, of: text}}}\n")
+	refused(t, "load public.lists: row 2 and its mask take 228 MB of memory or more, and --memory leaves 192 MB for one row: give --memory 293MB or more", g.args()...)
+	enough, err := strconv.Atoi(regexp.MustCompile(`--memory ([0-9]+)MB`).FindStringSubmatch(said)[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	within(t, s, enough, f.args("--memory", fmt.Sprintf("%dMB", enough))...)
+	if got := s.Strings(t, "app", "SELECT max(length(note))::text FROM people"); got[0] != "225000000" {
+		t.Errorf("the new seed holds notes of %v", got)
+	}
+}
+
+// windowed is a file compressed by zstd with a window of so many bytes.
+func windowed(t *testing.T, file string, window int) string {
+	t.Helper()
+	in, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	z, err := zstd.NewWriter(&out, zstd.WithWindowSize(window))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// In two: the size of what is written at once would be its window.
+	_, first := z.Write(in[:1])
+	flushed := z.Flush()
+	_, second := z.Write(in[1:])
+	if err := errors.Join(first, flushed, second, z.Close(), os.WriteFile(file, out.Bytes(), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
