@@ -293,7 +293,7 @@ func copies(tf transform) int64 {
 	case *xmlMask, *array, *hstore, *composite:
 		return 0 // but for values inside, which are measured when they come
 	case *regex:
-		return 3 // what grows by doubling, and the mask
+		return 5 // what the standard library grows, and the mask
 	case *bounded:
 		return copies(tf.transform)
 	case *fallback:

@@ -190,3 +190,32 @@ func windowed(t *testing.T, file string, window int) string {
 	}
 	return file
 }
+
+// TestMemoryInside imports values of 50 MB that hold others: very many behind a full
+// window of zstd:long, or one. Masker regex takes more than there is, and is refused.
+func TestMemoryInside(t *testing.T) {
+	t.Parallel()
+	src := pgtest.Source(t)
+	const fill = "; ALTER TABLE x ALTER w SET STORAGE EXTERNAL; INSERT INTO x SELECT NULL, repeat('x', 900000) FROM generate_series(1, 160) g; INSERT INTO x "
+	for name, test := range map[string]struct{ sql, rule, compression string }{
+		"many in JSON":     {"CREATE TABLE x (v jsonb, w text)" + fill + "SELECT jsonb_agg(jsonb_build_object('mail', 'PLANTED' || n, 'n', n)) FROM generate_series(1, 1250000) n", "json", "zstd:long"},
+		"many in an array": {"CREATE TABLE x (v text[], w text)" + fill + "SELECT array_agg('PLANTED \"' || n) FROM generate_series(1, 2600000) n", "{mask: array, of: text}", "zstd:long"},
+		"one in an array":  {"CREATE TABLE x (v text[], w text); INSERT INTO x SELECT ARRAY[repeat('PLANTED ', 6250000), 'c']", "{mask: array, of: text}", "gzip"},
+		"one in XML":       {"CREATE TABLE x (v xml, w text); INSERT INTO x SELECT ('<a>' || repeat('PLANTED ', 6250000) || '</a>')::xml", "xml", "gzip"},
+		"regex":            {"CREATE TABLE x (v text, w text); INSERT INTO x SELECT repeat('PLANTED 12 ', 4540000)", `{mask: regex, pattern: "[0-9]+", with: text, anchored: false}`, "gzip"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFiles(t, src.Dump(t, src.Database(t, test.sql), "-Fc -Z "+test.compression))
+			f.write(t, f.policy, "version: 1\ntables:\n  public.x: {columns: {w: keep, v: "+test.rule+"}}\n")
+			s := pgtest.Start(t)
+			if name == "regex" {
+				if got := command(t, s.DSN("postgres"), f.args()...); got.code != 2 || !strings.Contains(got.last(), "give --memory ") {
+					t.Errorf("exit code %d: %s", got.code, got.last())
+				}
+				return
+			}
+			within(t, s, 256, f.args("--jobs", "4")...)
+		})
+	}
+}
