@@ -14,12 +14,15 @@ type Span struct{ Start, End int }
 // many. Nothing is lost: [Expand] gives the row back as it was. A Packer is for one
 // row; its zero value is ready.
 type Packer struct {
+	// Columns, if not nil, says of each column whether its values are packed.
+	Columns []bool
 	// Spans are what is packed so far, in order.
-	Spans []Span
-	open  bool // the last span goes on with the next digits
-	other bool // the last value of the row is none to pack
-	value int  // where that begins
-	seen  int  // up to here it was looked for
+	Spans  []Span
+	open   bool // the last span goes on with the next digits
+	other  bool // the last value of the row is none to pack
+	value  int  // where that begins
+	column int  // whose it is
+	seen   int  // up to here it was looked for
 }
 
 var byteaStart = []byte(`\\x`)
@@ -33,7 +36,11 @@ func (p *Packer) Pack(row []byte) []byte {
 		return p.extend(row)
 	}
 	if i := bytes.LastIndexByte(row[p.seen:], '\t'); i >= 0 {
+		p.column += bytes.Count(row[p.seen:], []byte{'\t'})
 		p.value, p.other = p.seen+i+1, false
+	}
+	if p.Columns != nil && (p.column >= len(p.Columns) || !p.Columns[p.column]) {
+		p.other = true
 	}
 	p.seen = len(row)
 	if p.other || len(row) < p.value+len(byteaStart)+2 {

@@ -111,7 +111,7 @@ func (x *compiler) index(c Catalog) {
 			col := &t.Columns[j]
 			cs := &columnState{Column: col, table: s, name: ColumnName{t.Schema, t.Name, col.Name}, plan: &s.plan.Columns[j]}
 			cs.group = cs
-			cs.plan.Name = col.Name
+			cs.plan.Name, cs.plan.bytea = col.Name, col.kind() == kindBytea
 			s.columns = append(s.columns, cs)
 			s.byName[col.Name] = cs
 		}

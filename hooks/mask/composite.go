@@ -44,25 +44,30 @@ func (m *composite) mask(s *scratch, dst, value []byte) ([]byte, error) {
 			pos++
 		}
 		var null bool
-		*elem, pos, null = rowAttribute((*elem)[:0], value, pos)
+		e := s.place(elem, value, pos)
+		e, pos, null = rowAttribute(e, value, pos)
 		if pos < 0 {
 			return dst[:start], notComposite
 		}
+		s.keep(elem, e)
 		if null {
 			continue
 		}
-		if err := s.inside(*elem); err != nil {
+		var err error
+		if s.lies(e) {
+			at := len(dst)
+			if dst, err = s.large(tf, dst, e); err == nil && needsQuotes(dst[at:], rowSigns) {
+				dst = quoteTail(dst, at)
+			}
+		} else if *mask, err = tf.mask(s, (*mask)[:0], e); err == nil {
+			dst = appendElement(dst, *mask, rowSigns)
+		}
+		if err != nil && err != errNull { //nolint:errorlint // a sentinel of this package, never wrapped
 			return dst[:start], err
 		}
 		done = s.passed(value, done, pos)
-		out, err := tf.mask(s, (*mask)[:0], *elem)
-		*mask = out
-		switch {
-		case err == errNull: //nolint:errorlint // a sentinel of this package, never wrapped
-		case err != nil:
+		if err := s.grown(len(dst)-start, done, pos, len(value)); err != nil {
 			return dst[:start], err
-		default:
-			dst = appendRowAttribute(dst, out)
 		}
 	}
 	if pos != len(value)-1 {
@@ -96,20 +101,6 @@ func rowAttribute(dst, b []byte, pos int) (attribute []byte, next int, null bool
 		pos++
 	}
 	return dst, -1, false
-}
-
-func appendRowAttribute(dst, v []byte) []byte {
-	quote := len(v) == 0
-	for _, c := range v {
-		if c == '"' || c == '\\' || c == '(' || c == ')' || c == ',' || c <= ' ' {
-			quote = true
-			break
-		}
-	}
-	if !quote {
-		return append(dst, v...)
-	}
-	return appendQuoted(dst, v)
 }
 
 func buildComposite(t *target, r *rule) (transform, traits, error) {

@@ -19,8 +19,6 @@ type jsonMask struct {
 	root  *jsonNode
 	keys  map[string]*jsonLeaf
 	names *shape // for member names that do not look like names
-	// copies is of the strings' masks: see copies.
-	copies int64
 }
 
 // jsonNode is a place that the policy's paths lead to or past.
@@ -80,9 +78,6 @@ func buildJSON(t *target, r *rule) (transform, traits, error) {
 			return nil
 		}
 		l.where, l.masker = where, r.name
-		if l.str != nil {
-			m.copies = max(m.copies, copies(l.str))
-		}
 		switch {
 		case l.keep:
 			tr.kept = append(tr.kept, where)
@@ -382,12 +377,13 @@ type jsonWalk struct {
 	from  int // start of what is not copied yet
 	done  int // of what is not forgotten yet
 	out   []byte
+	start int // where the mask begins in it
 	depth int
 }
 
 func (m *jsonMask) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	w := &s.json
-	*w = jsonWalk{s: s, m: m, in: value, out: dst}
+	*w = jsonWalk{s: s, m: m, in: value, out: dst, start: len(dst)}
 	w.space()
 	err := w.value(m.root, m.root.leaf, true)
 	if err == nil {
@@ -577,6 +573,10 @@ func (w *jsonWalk) container(open byte, node *jsonNode, leaf *jsonLeaf) error {
 		if err := w.value(child, childLeaf, own); err != nil {
 			return err
 		}
+		w.done = w.s.passed(w.in, w.done, w.from)
+		if err := w.s.grown(len(w.out)-w.start, w.done, w.from+1, len(w.in)); err != nil {
+			return err
+		}
 		w.space()
 		if w.pos >= len(w.in) {
 			return notJSON
@@ -607,7 +607,7 @@ func (w *jsonWalk) member(node *jsonNode, leaf *jsonLeaf) (child *jsonNode, rule
 	}
 	w.pos = end + 1
 	name := w.in[start+1 : end]
-	if escaped {
+	if escaped && len(name) <= largeRow { // what is longer is no name of the policy's
 		buf := w.s.buf()
 		defer w.s.release()
 		*buf = appendJSONText(*buf, name)
@@ -699,7 +699,7 @@ func (w *jsonWalk) str(start, end int, escaped bool, tf transform, clean bool) e
 	w.copy(start)
 	w.from = end + 1
 	value := w.in[start+1 : end]
-	own := w.s.own && len(value) > largeRow
+	own := w.s.lies(value)
 	switch {
 	case escaped && own:
 		value = appendJSONText(value[:0], value) // never longer than what it reads
@@ -711,7 +711,12 @@ func (w *jsonWalk) str(start, end int, escaped bool, tf transform, clean bool) e
 	}
 	if clean || own {
 		at := len(w.out)
-		out, err := tf.mask(w.s, append(w.out, '"'), value)
+		out, err := append(w.out, '"'), error(nil)
+		if own {
+			out, err = w.s.large(tf, out, value)
+		} else {
+			out, err = tf.mask(w.s, out, value)
+		}
 		if err == errNull { //nolint:errorlint // a sentinel of this package, never wrapped
 			w.out = append(w.out[:at], "null"...)
 			return nil
@@ -721,7 +726,7 @@ func (w *jsonWalk) str(start, end int, escaped bool, tf transform, clean bool) e
 		}
 		if !clean { // where it stands, as it is large
 			length := len(out)
-			out = escapeJSONTail(out, at+1)
+			out = escapeTail(out, at+1, &jsonEscapes)
 			w.s.escaped = w.s.escaped || len(out) != length
 		}
 		w.out = append(out, '"')
@@ -832,11 +837,12 @@ func hex4(b []byte) rune {
 	return rune(hexValue(b[0]))<<12 | rune(hexValue(b[1]))<<8 | rune(hexValue(b[2]))<<4 | rune(hexValue(b[3]))
 }
 
-// escapeJSONTail writes JSON's escapes into what dst holds from start on.
-func escapeJSONTail(dst []byte, start int) []byte {
+// escapeTail writes the sequences for bytes that have one into what dst holds from
+// start on.
+func escapeTail(dst []byte, start int, escapes *[256]string) []byte {
 	more := 0
 	for _, c := range dst[start:] {
-		if e := jsonEscapes[c]; e != "" {
+		if e := escapes[c]; e != "" {
 			more += len(e) - 1
 		}
 	}
@@ -844,13 +850,25 @@ func escapeJSONTail(dst []byte, start int) []byte {
 	dst = slices.Grow(dst, more)[:len(dst)+more]
 	// From the end, so that nothing is overwritten before it has moved.
 	for to := len(dst); to > from+1; from-- {
-		if e := jsonEscapes[dst[from]]; e != "" {
+		if e := escapes[dst[from]]; e != "" {
 			to -= len(e)
 			copy(dst[to:], e)
 			continue
 		}
 		to--
 		dst[to] = dst[from]
+	}
+	return dst
+}
+
+// appendEscaped appends v with the sequences for bytes that have one.
+func appendEscaped(dst, v []byte, escapes *[256]string) []byte {
+	for _, c := range v {
+		if e := escapes[c]; e != "" {
+			dst = append(dst, e...)
+		} else {
+			dst = append(dst, c)
+		}
 	}
 	return dst
 }

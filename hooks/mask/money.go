@@ -114,8 +114,11 @@ type card struct {
 const notCard = reason("the value is not a card number: up to 19 digits, spaces, dashes and stars")
 
 func (m *card) mask(s *scratch, dst, value []byte) ([]byte, error) {
-	if len(value) == 0 {
+	switch {
+	case len(value) == 0:
 		return dst, nil
+	case len(value) > largeRow:
+		return dst, notCard
 	}
 	buf := s.buf()
 	defer s.release()
@@ -197,8 +200,11 @@ type iban struct {
 const notIBAN = reason("the value is not an IBAN")
 
 func (m *iban) mask(s *scratch, dst, value []byte) ([]byte, error) {
-	if len(value) == 0 {
+	switch {
+	case len(value) == 0:
 		return dst, nil
+	case len(value) > largeRow:
+		return dst, notIBAN
 	}
 	buf := s.buf()
 	defer s.release()

@@ -96,28 +96,34 @@ func (m *array) mask(s *scratch, dst, value []byte) ([]byte, error) {
 			continue
 		}
 		var quoted bool
-		*elem = (*elem)[:0]
-		*elem, pos, quoted = arrayElement(*elem, value, pos)
+		e := s.place(elem, value, pos)
+		e, pos, quoted = arrayElement(e, value, pos)
 		if pos < 0 {
 			return dst[:start], notArray
 		}
-		if err := s.inside(*elem); err != nil {
-			return dst[:start], err
-		}
-		done = s.passed(value, done, pos)
-		if !quoted && isNullWord(*elem) {
+		s.keep(elem, e)
+		if !quoted && isNullWord(e) {
 			dst = append(dst, "NULL"...)
 			continue
 		}
-		out, err := m.of.mask(s, (*mask)[:0], *elem)
-		*mask = out
+		var err error
+		if s.lies(e) {
+			at := len(dst)
+			if dst, err = s.large(m.of, dst, e); err == nil && needsQuotes(dst[at:], arraySigns) {
+				dst = quoteTail(dst, at)
+			}
+		} else if *mask, err = m.of.mask(s, (*mask)[:0], e); err == nil {
+			dst = appendElement(dst, *mask, arraySigns)
+		}
 		switch {
 		case err == errNull: //nolint:errorlint // a sentinel of this package, never wrapped
 			dst = append(dst, "NULL"...)
 		case err != nil:
 			return dst[:start], err
-		default:
-			dst = appendArrayElement(dst, out)
+		}
+		done = s.passed(value, done, pos)
+		if err := s.grown(len(dst)-start, done, pos, len(value)); err != nil {
+			return dst[:start], err
 		}
 	}
 	return dst, nil
@@ -163,19 +169,51 @@ func isNullWord(b []byte) bool {
 	return len(b) == 4 && b[0]|0x20 == 'n' && b[1]|0x20 == 'u' && b[2]|0x20 == 'l' && b[3]|0x20 == 'l'
 }
 
-func appendArrayElement(dst, v []byte) []byte {
-	quote := len(v) == 0 || isNullWord(v)
+// signs are the bytes for whose sake a value inside of another is quoted.
+type signs [256]bool
+
+var arraySigns, rowSigns = newSigns(`{},`), newSigns(`(),`)
+
+func newSigns(more string) *signs {
+	s := &signs{'"': true, '\\': true}
+	for c := range byte(' ' + 1) {
+		s[c] = true
+	}
+	for _, c := range []byte(more) {
+		s[c] = true
+	}
+	return s
+}
+
+func needsQuotes(v []byte, of *signs) bool {
+	if len(v) == 0 || of == arraySigns && isNullWord(v) {
+		return true
+	}
 	for _, c := range v {
-		if c == '"' || c == '\\' || c == '{' || c == '}' || c == ',' || c <= ' ' {
-			quote = true
-			break
+		if of[c] {
+			return true
 		}
 	}
-	if !quote {
-		return append(dst, v...)
-	}
-	return appendQuoted(dst, v)
+	return false
 }
+
+// appendElement writes v as an element of an array or an attribute of a row.
+func appendElement(dst, v []byte, of *signs) []byte {
+	if needsQuotes(v, of) {
+		return appendQuoted(dst, v)
+	}
+	return append(dst, v...)
+}
+
+// quoteTail is appendQuoted of what dst holds from start on.
+func quoteTail(dst []byte, start int) []byte {
+	dst = append(escapeTail(dst, start, &quoteEscapes), `""`...)
+	copy(dst[start+1:], dst[start:len(dst)-2])
+	dst[start] = '"'
+	return dst
+}
+
+var quoteEscapes = [256]string{'"': `\"`, '\\': `\\`}
 
 // appendQuoted writes v in quotes with backslashes, as arrays and hstore do.
 func appendQuoted(dst, v []byte) []byte {
@@ -231,23 +269,33 @@ func (m *hstore) mask(s *scratch, dst, value []byte) ([]byte, error) {
 		if value[pos] != '"' {
 			return dst[:start], notHstore
 		}
-		from := pos
-		*key, pos, _ = arrayElement((*key)[:0], value, pos)
+		k := s.place(key, value, pos)
+		k, pos, _ = arrayElement(k, value, pos)
 		if pos < 0 || len(value) < pos+3 || value[pos] != '=' || value[pos+1] != '>' {
 			return dst[:start], notHstore
 		}
+		s.keep(key, k)
 		pos += 2
-		tf, listed := m.keys[string(*key)]
-		if listed || plainName(*key) {
-			dst = append(dst, value[from:pos]...)
-		} else {
-			out, err := m.names.mask(s, (*mask)[:0], *key)
+		tf, listed := m.keys[string(k)]
+		switch {
+		case listed || plainName(k):
+			dst = appendQuoted(dst, k)
+		case s.lies(k):
+			at := len(dst)
+			var err error
+			if dst, err = s.large(m.names, dst, k); err != nil {
+				return dst[:start], err
+			}
+			dst = quoteTail(dst, at)
+		default:
+			out, err := m.names.mask(s, (*mask)[:0], k)
 			if err != nil {
 				return dst[:start], err
 			}
 			*mask = out
-			dst = append(appendQuoted(dst, out), "=>"...)
+			dst = appendQuoted(dst, out)
 		}
+		dst = append(dst, "=>"...)
 		if value[pos] != '"' {
 			if len(value) < pos+4 || !isNullWord(value[pos:pos+4]) {
 				return dst[:start], notHstore
@@ -255,29 +303,36 @@ func (m *hstore) mask(s *scratch, dst, value []byte) ([]byte, error) {
 			dst = append(dst, "NULL"...)
 			pos += 4
 		} else {
-			*elem, pos, _ = arrayElement((*elem)[:0], value, pos)
+			e := s.place(elem, value, pos)
+			e, pos, _ = arrayElement(e, value, pos)
 			if pos < 0 {
 				return dst[:start], notHstore
 			}
-			if err := s.inside(*elem); err != nil {
-				return dst[:start], err
-			}
-			done = s.passed(value, done, pos)
+			s.keep(elem, e)
 			if !listed {
 				tf = m.unlisted
 				if tf == nil {
 					return dst[:start], unlistedHstore
 				}
 			}
-			out, err := tf.mask(s, (*mask)[:0], *elem)
-			*mask = out
+			var err error
+			if s.lies(e) {
+				at := len(dst)
+				if dst, err = s.large(tf, dst, e); err == nil {
+					dst = quoteTail(dst, at)
+				}
+			} else if *mask, err = tf.mask(s, (*mask)[:0], e); err == nil {
+				dst = appendQuoted(dst, *mask)
+			}
 			switch {
 			case err == errNull: //nolint:errorlint // a sentinel of this package, never wrapped
 				dst = append(dst, "NULL"...)
 			case err != nil:
 				return dst[:start], err
-			default:
-				dst = appendQuoted(dst, out)
+			}
+			done = s.passed(value, done, pos)
+			if err := s.grown(len(dst)-start, done, pos, len(value)); err != nil {
+				return dst[:start], err
 			}
 		}
 		if pos < len(value) {
@@ -337,6 +392,7 @@ func (m *blob) mask(s *scratch, dst, value []byte) ([]byte, error) {
 		return dst, nil
 	}
 	st := newStream(s, m.stream, m.tag(s, value))
+	s.passed(value, 0, len(value)) // only its length counts from here on
 	for range (len(value) - 2) / 2 {
 		b := st.byte()
 		dst = append(dst, hexDigits[b>>4], hexDigits[b&15])
@@ -349,7 +405,7 @@ func (m *blob) overwrite(s *scratch, raw []byte) {
 	if len(raw) == 0 {
 		return
 	}
-	st := newStream(s, m.stream, m.prf.sumHex(s, `\x`, raw))
+	st := newStream(s, m.stream, m.tagBytea(s, raw))
 	for i := range raw {
 		raw[i] = st.byte()
 	}

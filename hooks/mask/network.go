@@ -96,6 +96,9 @@ func (m *ip) mask(s *scratch, dst, value []byte) ([]byte, error) {
 		host, suffix = value[:i], value[i:]
 	}
 	addr, ok := parseIPv4(host)
+	if !ok && len(host) > len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255") {
+		return dst, notIP
+	}
 	if !ok {
 		a, err := netip.ParseAddr(string(host))
 		if err != nil || a.Zone() != "" {
@@ -256,8 +259,11 @@ type mac struct {
 const notMAC = reason("the value is not a MAC address")
 
 func (m *mac) mask(s *scratch, dst, value []byte) ([]byte, error) {
-	if len(value) == 0 {
+	switch {
+	case len(value) == 0:
 		return dst, nil
+	case len(value) > largeRow:
+		return dst, notMAC
 	}
 	var v uint64
 	n := 0

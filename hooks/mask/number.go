@@ -92,8 +92,15 @@ func (d *decimal) power() int {
 // intDigits counts the digits before the point, without leading zeros.
 func (d *decimal) intDigits() int { return len(bytes.TrimLeft(d.whole, "0")) }
 
+// maxDecimal is from how many bytes on no number of PostgreSQL's is as long: a
+// numeric has at most 131072 digits before its point and 16383 behind it.
+const maxDecimal = 150_000
+
 // parseDecimal reads what PostgreSQL writes for numbers, and JSON's.
 func parseDecimal(b []byte) (d decimal, ok bool) {
+	if len(b) > maxDecimal {
+		return d, false
+	}
 	switch string(b) {
 	case "NaN", "Infinity", "-Infinity":
 		return decimal{special: true}, true
@@ -405,7 +412,9 @@ type digits struct {
 func (m *digits) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	st := newStream(s, m.stream, m.tag(s, value))
 	first, exponent := true, false
+	done := 0
 	for i, c := range value {
+		done = s.passed(value, done, i)
 		switch {
 		case c == 'e' || c == 'E':
 			exponent = true

@@ -296,6 +296,14 @@ var twoDigitCountries = func() (is [100]bool) {
 }()
 
 func (p *phone) mask(s *scratch, dst, value []byte) ([]byte, error) {
+	if len(value) > largeRow {
+		if p.unique {
+			return dst, notPhone
+		}
+		// It goes the way of text, as what has no digits does.
+		st := newStream(s, p.stream, p.tag(s, value))
+		return appendShape(dst, value, &st), nil
+	}
 	buf := s.buf()
 	defer s.release()
 	digits := *buf
@@ -464,10 +472,11 @@ func countryLen(d []byte) int {
 	return 3
 }
 
+const notPhone = reason("the value is not a phone number that `unique: true` can mask (1 to 18 digits and signs): clean it, or use hash")
+
 // permute writes +888 and the value with its digits permuted: distinct values
 // stay distinct, because everything but the digits stays.
 func (p *phone) permute(s *scratch, dst, value, digits []byte) ([]byte, error) {
-	const notPhone = reason("the value is not a phone number that `unique: true` can mask (1 to 18 digits and signs): clean it, or use hash")
 	n := len(digits)
 	if n == 0 || n > 18 {
 		return dst, notPhone

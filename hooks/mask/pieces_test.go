@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -117,42 +118,74 @@ func TestPieces(t *testing.T) {
 	}
 }
 
-// TestPiecesOfLargeValues: masks of large values are those of Append, also where
-// what they have read is taken from them while they work.
-func TestPiecesOfLargeValues(t *testing.T) {
-	t.Parallel()
+// largeValues are values of megabytes, with the rules that mask them.
+func largeValues() map[string]struct{ column, rule, value string } {
 	many := func(n int, piece string) string { return strings.Repeat(piece, n) }
-	for name, test := range map[string]struct{ column, rule, value string }{
+	return map[string]struct{ column, rule, value string }{
 		"bytea":                  {"bytea", "bytea", `\x` + many(300_000, "000a095c2e")},
 		"bytea, hashed":          {"bytea", "hash", `\x` + many(300_000, "000a095c2e")},
+		"bytea, chosen":          {"bytea", `{mask: choice, values: ['\x00', '\x01', '\x02']}`, `\x` + many(300_000, "000a095c2e")},
+		"bytea, constant":        {"bytea", `{mask: constant, value: '\x00'}`, `\x` + many(300_000, "000a095c2e")},
 		"text like bytea":        {"text", "text", `\x` + many(300_000, "000a095c2e") + " and more"},
 		"text":                   {"text", "text", many(400_000, "Ann Émile\t12\\n \"x\" ")},
 		"text, ASCII":            {"text", "text", many(400_000, "a plain text, ")},
+		"text, hashed":           {"text", "{mask: hash, fold: true}", many(400_000, "Ann Émile\t12\\n ")},
+		"citext":                 {"citext", "hash", "é" + many(400_000, "Ann ÉMILE\t12\\n ")},
+		"spaces at the end":      {"bpchar", "{mask: email, fold: true}", "é" + many(400_000, "Ann ÉMILE ") + many(400_000, " ")},
+		"phone":                  {"text", "phone", many(400_000, "+30 210 1234567, ")},
+		"postcode":               {"text", "postcode", many(400_000, "AB1 2CD, ")},
+		"words":                  {"text", "full_name", many(400_000, "Ann Émile ")},
+		"domain":                 {"text", "{mask: email, domain: keep}", many(400_000, "ann@corp.test ") + "@corp.test"},
+		"no address":             {"text", "{mask: ip, malformed: text}", many(400_000, "10.0.0.1 ")},
+		"no number":              {"text", "{mask: number_noise, malformed: text}", many(400_000, "12345")},
+		"no card":                {"text", "{mask: card, malformed: text}", many(400_000, "4111 1111 ")},
+		"no MAC":                 {"text", "{mask: mac, malformed: text}", "00:11:22:33:44:55" + many(400_000, ":::")},
+		"no IBAN":                {"text", "{mask: iban, malformed: text}", many(400_000, "GR16 ")},
+		"no date":                {"text", "{mask: date_shift, by: a, malformed: text}", many(400_000, "2024-01-01 ")},
 		"document of one string": {"jsonb", "json", `{"k": "` + many(300_000, `Zoë \"q\" \\ \n\u0001 12`) + `"}`},
 		"string without escapes": {"jsonb", "json", `"` + many(300_000, `Zoë 12 plain`) + `"`},
 		"hash of a string":       {"jsonb", "{mask: json, paths: {$.k: hash}}", `{"k": "` + many(300_000, `a \"q\" `) + `", "l": [1]}`},
 		"document of many":       {"jsonb", "{mask: json, paths: {\"$[*].k\": keep}}", "[" + many(100_000, `{"k": "kept", "m": "a \"b\"", "n": 12.5, "o": true, "p": null}, `) + `{}]`},
 		"document kept":          {"jsonb", "{mask: json, paths: {$.k: keep}}", `{"a": 1, "k": {"x": "` + many(500_000, `kept `) + `", "y": [` + many(500_000, "1, ") + `2]}, "b": "c"}`},
 		"member names":           {"json", "json", "{" + many(100_000, `"ann@corp.test 12345 \n": "b", `) + `"x": 1}`},
+		"a member's name":        {"json", "json", `{"` + many(300_000, `Ann \"q\" 12`) + `": "b"}`},
+		"a number":               {"json", "json", `{"n": -` + many(300_000, "1234567890") + `.5e7}`},
 		"literals":               {"json", "{mask: json, paths: {\"$[*]\": {mask: choice, values: [a, b]}}}", "[" + many(200_000, `"red \"1\"", `) + `"blue"]`},
 		"array":                  {"text[]", "{mask: array, of: text}", "{" + many(200_000, `"a \"b\"",NULL,plain,`) + "x}"},
 		"array of one":           {"text[]", "{mask: array, of: text}", `{"` + many(200_000, `a \"b\" \\ 12 `) + `",x}`},
+		"array of one word":      {"text[]", "{mask: array, of: text}", "{" + many(400_000, "Word") + ",x}"},
+		"array of one, hashed":   {"text[]", "{mask: array, of: hash}", `{"` + many(200_000, `a \"b\" \\ 12 `) + `",x}`},
+		"array of one, NULL":     {"text[]", "{mask: array, of: {mask: ip, malformed: 'null'}}", `{"` + many(200_000, `a \"b\" \\ 12 `) + `",x}`},
+		"array of bytea":         {"bytea[]", "{mask: array, of: bytea}", `{"\\x` + many(300_000, "000a095c2e") + `","\\x00"}`},
 		"array of documents":     {"jsonb[]", "{mask: array, of: json}", `{"{\"k\": \"` + many(200_000, `a \\\"b\\\" `) + `\"}",` + many(100_000, `"{\"a\": 1}",`) + "NULL}"},
+		"array of regex":         {"text[]", `{mask: array, of: {mask: regex, pattern: "[0-9]+x", with: text, anchored: false}}`, `{"` + many(200_000, `a \"b\" \\ 12 `) + `13x",x}`},
 		"hstore":                 {"hstore", "{mask: hstore, keys: {k: keep}}", many(100_000, `"k"=>"kept", "l"=>"a \"b\"", "ann@corp.test"=>NULL, `) + `"m"=>"` + many(300_000, `long `) + `"`},
+		"hstore, kept":           {"hstore", "{mask: hstore, keys: {k: keep}}", `"k"=>"` + many(300_000, `kept \"long\" `) + `", "l"=>"x"`},
+		"hstore's key":           {"hstore", "hstore", `"` + many(300_000, `long \"12\" `) + `"=>"b", "l"=>"x"`},
 		"composite":              {"pair", "{mask: composite, attributes: {a: keep, b: text}}", `(1,"` + many(300_000, `a ""q"" \\ `) + `")`},
+		"composite, one word":    {"pair", "{mask: composite, attributes: {a: keep, b: text}}", `(1,` + many(500_000, `word`) + `)`},
 		"xml":                    {"xml", "xml", "<a>" + many(100_000, `<b c="d &amp; e">Ann &lt; Bob</b><!-- gone -->`) + "<long>" + many(300_000, "a &amp; b ") + "</long></a>"},
+		"xml's attribute":        {"xml", "{mask: xml, attributes: {c: keep}}", `<a c="` + many(300_000, `d &amp; e `) + `" d="` + many(300_000, `d &amp; e `) + `"/>`},
+		"CDATA":                  {"xml", "xml", "<a><![CDATA[" + many(300_000, `d, e and more: no mark-up `) + "]]></a>"},
 		"multirange":             {"int8range", "{mask: number_noise, percent: 10}", "{" + many(200_000, "[1,3),") + "[5,7)}"},
-		"regex":                  {"text", `{mask: regex, pattern: "[0-9]+", with: text, anchored: false}`, many(200_000, `a 12 b\n `)},
+		"regex":                  {"text", `{mask: regex, pattern: "[0-9]+", with: text, anchored: false}`, many(10_000, many(50, `a b\n `)+"12")},
+		"regex, replaced":        {"text", `{mask: regex, pattern: "\\b([0-9])[0-9]*", replace: "${1}x", anchored: false}`, many(10_000, many(50, `a b\n `)+"12")},
+		"regex, all":             {"text", `{mask: regex, pattern: "(?s).+", with: text, anchored: false}`, many(400_000, "Ann Émile 12\n ")},
+		"regex, looking back":    {"text", `{mask: regex, pattern: "[a-z]+|\\b[0-9]", with: text, anchored: false}`, many(500_000, "word") + "1 2"},
+		"regex, anchored":        {"text", `{mask: regex, pattern: "(?s).+", with: text}`, many(400_000, "Ann Émile 12\n ")},
 		"regex, or text":         {"text", `{mask: regex, pattern: "[a-z ]+", with: text, malformed: text}`, many(200_000, `not a 12 match `)},
-	} {
+		"regex, and no text":     {"text", `{mask: regex, pattern: "[a-z ]+", with: text, malformed: text}`, many(200_000, `all a match `)},
+	}
+}
+
+// TestPiecesOfLargeValues: masks of large values are those of Append, also where
+// what they have read is taken from them while they work, and there is no room.
+func TestPiecesOfLargeValues(t *testing.T) {
+	t.Parallel()
+	for name, test := range largeValues() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			plan, err := tryCompile(t, "tables: {public.t: {columns: {a: keep, v: "+test.rule+", z: keep}}}", table("t", "a text", "v "+test.column, "z text"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			masks := plan.Table("public", "t")
-			row := append(copytext.Escape([]byte("a\t"), []byte(test.value)), "\tz"...)
+			masks, row := largeRowOf(t, test.column, test.rule, test.value)
 			want, err := masks.NewWorker().Append(nil, row)
 			if err != nil {
 				t.Fatal(err)
@@ -161,25 +194,90 @@ func TestPiecesOfLargeValues(t *testing.T) {
 			if got, _, err := masks.NewWorker().Pieces(nil, nil, in, spans, 1<<30, func(part []byte) { clear(part) }); err != nil || !bytes.Equal(joined(got), want) {
 				t.Errorf("the pieces of the packed row are not what Append gives (error %v)", err)
 			}
-			inside := map[string]bool{"array of one": true, "array of documents": true, "hstore": true, "composite": true, "xml": true}[name]
-			_, _, err = masks.NewWorker().Pieces(nil, nil, bytes.Clone(row), nil, 1<<20, func(part []byte) { clear(part) })
-			if re, ok := errors.AsType[*RowError](err); inside != (ok && re.Needs > 1<<20) || !inside && err != nil {
-				t.Errorf("with little room: %v", err)
-			}
 			forgotten := 0
 			forget := func(part []byte) {
 				clear(part)
 				forgotten += len(part)
 			}
-			pieces, _, err := masks.NewWorker().Pieces(nil, make([]byte, 0, 2*len(row)), row, nil, 1<<30, forget)
+			pieces, _, err := masks.NewWorker().Pieces(nil, make([]byte, 0, 2*len(row)), bytes.Clone(row), nil, 0, forget)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if !bytes.Equal(joined(pieces), want) {
 				t.Error("the pieces are not what Append gives")
 			}
-			if forgotten < len(test.value) && test.rule != "bytea" {
+			if forgotten < len(test.value) {
 				t.Errorf("%d bytes of %d were forgotten", forgotten, len(test.value))
+			}
+		})
+	}
+}
+
+// largeRowOf is a row with a large value and others around it, and its table's plan.
+func largeRowOf(t *testing.T, column, rule, value string) (*TablePlan, []byte) {
+	t.Helper()
+	plan, err := tryCompile(t, "tables: {public.t: {columns: {a: keep, v: "+rule+", z: keep}}}", table("t", "a text", "v "+column, "z text"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plan.Table("public", "t"), append(copytext.Escape([]byte("a\t"), []byte(value)), "\tz"...)
+}
+
+// TestLargeValuesAreNotCopied: masking a large value takes no memory beside it and
+// its mask, which lies where the caller says.
+func TestLargeValuesAreNotCopied(t *testing.T) { //nolint:paralleltest // it counts what the process allocates
+	for name, test := range largeValues() {
+		masks, row := largeRowOf(t, test.column, test.rule, test.value)
+		w := masks.NewWorker()
+		buf := make([]byte, 0, 2*len(row))
+		spans := []copytext.Span(nil)
+		if test.column == "bytea" {
+			row, spans = packed(string(row))
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, _, err := w.Pieces(nil, buf, row, spans, 0, func([]byte) {})
+		runtime.ReadMemStats(&after)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		const most = 1 << 20 // what single matches and small parts take
+		if took := after.TotalAlloc - before.TotalAlloc; took > most {
+			t.Errorf("%s: %d KB were allocated for a value of %d KB", name, took>>10, len(test.value)>>10)
+		}
+	}
+}
+
+// TestMasksThatGrow: a mask that takes more memory than there is, is refused before
+// it takes it, with how much would do.
+func TestMasksThatGrow(t *testing.T) {
+	t.Parallel()
+	many := func(n int, piece string) string { return strings.Repeat(piece, n) }
+	for name, test := range map[string]struct{ column, rule, value string }{
+		"document":      {"jsonb", "{mask: json, paths: {\"$[*]\": hash}}", "[" + many(500_000, `"ab", `) + `"a"]`},
+		"array":         {"text[]", "{mask: array, of: hash}", "{" + many(1_000_000, "a,") + "b}"},
+		"hstore":        {"hstore", "{mask: hstore, keys: {k: email}}", many(300_000, `"k"=>"a", `) + `"k"=>"b"`},
+		"xml":           {"xml", "{mask: xml, elements: {b: email}}", "<a>" + many(300_000, "<b>a</b>") + "</a>"},
+		"regex":         {"text", `{mask: regex, pattern: "[0-9]", replace: "a long text", anchored: false}`, many(1_000_000, "12 ")},
+		"copies":        {"text", `{mask: regex, pattern: "(?s)(.*)", replace: "${1}$1"}`, many(1_000_000, "12345")},
+		"inside":        {"text[]", `{mask: array, of: {mask: regex, pattern: "[0-9]", replace: "a long text", anchored: false}}`, "{1," + many(1_000_000, "12") + "}"},
+		"maybe as text": {"text", `{mask: regex, pattern: "(?s).*", with: {mask: regex, pattern: "[0-9 ]*", with: text}, malformed: text}`, many(1_000_000, "12345 ")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			masks, row := largeRowOf(t, test.column, test.rule, test.value)
+			want, err := masks.NewWorker().Append(nil, row)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _, err = masks.NewWorker().Pieces(nil, nil, bytes.Clone(row), nil, 1<<20, func([]byte) {})
+			re, ok := errors.AsType[*RowError](err)
+			if !ok || re.Needs <= 1<<20 || strings.Contains(err.Error(), "12") && strings.Contains(err.Error(), "12345") {
+				t.Fatalf("with a room of 1 MB: %v", err)
+			}
+			pieces, _, err := masks.NewWorker().Pieces(nil, nil, bytes.Clone(row), nil, re.Needs, func(part []byte) { clear(part) })
+			if err != nil || !bytes.Equal(joined(pieces), want) {
+				t.Errorf("with the %d KB that would do: error %v", re.Needs>>10, err)
 			}
 		})
 	}
@@ -192,6 +290,10 @@ func TestRegexOfLargeValues(t *testing.T) {
 		`{mask: regex, pattern: "[0-9]*", with: text, anchored: false}`,
 		`{mask: regex, pattern: "(?m)^|\\b|x*", replace: "-", anchored: false}`,
 		`{mask: regex, pattern: "(a)(b)?|é", replace: "${2}${1}$$", anchored: false}`,
+		`{mask: regex, pattern: "^1|\\Bb|(?m:^x)|(?P<n>[0-9]$)", replace: "<${n}>", anchored: false}`,
+		`{mask: regex, pattern: "\\A|é|(?i)AB", with: hash, anchored: false}`,
+		`{mask: regex, pattern: "(?s).*", with: text, anchored: false}`,
+		`{mask: regex, pattern: "(?s)(.).*", replace: "${1}", anchored: true}`,
 	} {
 		plan, err := tryCompile(t, "tables: {public.t: {columns: {v: "+rule+"}}}", table("t", "v text"))
 		if err != nil {

@@ -67,18 +67,32 @@ func double(v [2]uint64) [2]uint64 {
 // sum returns the CMAC of value.
 func (p *prf) sum(s *scratch, value []byte) tag { return p.sumFrom(s, 0, 0, value) }
 
-// sumHex is sum of a start and the lower-case hexadecimal digits of raw, which is
-// not empty.
+// sumHex is sum of a start and the lower-case hexadecimal digits of raw.
 func (p *prf) sumHex(s *scratch, start string, raw []byte) tag {
-	const part = 4096
+	return p.sumOf(s, []byte(start), func(dst []byte) []byte {
+		n := min(len(raw), sumPart)
+		dst = hex.AppendEncode(dst, raw[:n])
+		raw = raw[n:]
+		return dst
+	})
+}
+
+// sumPart is about how many bytes sumOf is given at once.
+const sumPart = 4096
+
+// sumOf is sum of a start and all that more appends to it, call by call, until it
+// appends nothing.
+func (p *prf) sumOf(s *scratch, start []byte, more func(dst []byte) []byte) tag {
 	var hi, lo uint64
-	text := append(make([]byte, 0, 2*part+32), start...)
+	text := append(make([]byte, 0, 3*sumPart), start...)
 	b := &s.block
-	for len(raw) > part {
-		text = hex.AppendEncode(text, raw[:part])
-		raw = raw[part:]
+	for {
+		n := len(text)
+		if text = more(text); len(text) == n {
+			return p.sumFrom(s, hi, lo, text)
+		}
 		rest := text
-		for ; len(rest) >= 16; rest = rest[16:] { // never the last ones
+		for ; len(rest) > 16; rest = rest[16:] { // never the last block
 			binary.BigEndian.PutUint64(b[:8], hi^binary.BigEndian.Uint64(rest))
 			binary.BigEndian.PutUint64(b[8:], lo^binary.BigEndian.Uint64(rest[8:]))
 			p.block.Encrypt(b[:], b[:])
@@ -86,7 +100,6 @@ func (p *prf) sumHex(s *scratch, start string, raw []byte) tag {
 		}
 		text = append(text[:0], rest...)
 	}
-	return p.sumFrom(s, hi, lo, hex.AppendEncode(text, raw))
 }
 
 // sumFrom is sum of what comes after whole blocks that left hi and lo.

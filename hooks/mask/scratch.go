@@ -29,11 +29,12 @@ type scratch struct {
 	escaped bool
 
 	// own says that the row is large, and that the value's memory in it may be
-	// worked in. forget is told then of parts that nothing reads any more, and
-	// room is how many bytes there are for copies of what the value holds.
-	own    bool
-	forget func([]byte)
-	room   int64
+	// worked in. forget is told then of parts that nothing reads any more. room is
+	// how many bytes there are for what masks take more than what is forgotten, and
+	// surplus how many of them the value around the present one has taken.
+	own           bool
+	forget        func([]byte)
+	room, surplus int64
 
 	json   jsonWalk
 	bounds boundNoise // of the range that is being masked
@@ -41,19 +42,22 @@ type scratch struct {
 
 func newScratch() *scratch { return &scratch{chacha: rand.NewChaCha8([32]byte{})} }
 
-// tooLarge is why a value cannot be masked in the memory there is: so many bytes
-// are missing for a copy of what it holds, and its mask.
+// tooLarge is why a value cannot be masked in the memory there is: beside the row it
+// takes so many bytes.
 type tooLarge int64
 
 func (e tooLarge) Error() string {
-	return fmt.Sprintf("a value inside takes %d MB of memory, which there is not", e>>20)
+	return fmt.Sprintf("the mask takes %d MB of memory beside the row, which there are not", e>>20)
 }
 
-// inside fails when there is no room for a value inside of a large one, and its
-// mask.
-func (s *scratch) inside(value []byte) error {
-	if need := 2 * int64(len(value)); s.own && need > s.room {
-		return tooLarge(need)
+// slack is how many bytes a large value may take without being asked for: what is
+// not worth to be forgotten, once for the value and once for one inside.
+const slack = 2 * passedStep
+
+// takes fails when there is no room for so many bytes beside a large row.
+func (s *scratch) takes(size int64) error {
+	if s.own && size > s.room+slack {
+		return tooLarge(size)
 	}
 	return nil
 }
@@ -69,6 +73,60 @@ func (s *scratch) passed(value []byte, done, pos int) int {
 	}
 	s.forget(value[done:pos])
 	return pos
+}
+
+// grown fails when there is no room for what the mask of a large value of so many
+// bytes has grown by: written bytes stand for those before pos, of which the ones
+// before done are forgotten.
+func (s *scratch) grown(written, done, pos, size int) error {
+	if !s.own {
+		return nil
+	}
+	s.surplus = max(0, int64(written-done))
+	if s.surplus <= s.room+slack {
+		return nil
+	}
+	return tooLarge(max(s.surplus, int64(written)*int64(size)/int64(pos)-int64(size)))
+}
+
+// large is tf.mask for a large value inside of another, which is masked where it
+// lies.
+func (s *scratch) large(tf transform, dst, value []byte) ([]byte, error) {
+	room := s.room
+	s.room, s.surplus = s.room-s.surplus, 0
+	out, err := tf.mask(s, dst, value)
+	s.room = room
+	return out, err
+}
+
+// place is where a value inside of another that begins at pos is read to: buf, or
+// where it lies, as it is never longer than what is written for it.
+func (s *scratch) place(buf *[]byte, value []byte, pos int) []byte {
+	if s.own {
+		return value[pos:pos]
+	}
+	return (*buf)[:0]
+}
+
+// keep takes a buffer back that was read to.
+func (s *scratch) keep(buf *[]byte, read []byte) {
+	if !s.own {
+		*buf = read
+	}
+}
+
+// lies reports whether a value inside of another is to be masked where it lies, its
+// mask straight into the other's: by copies of it nothing is gained.
+func (s *scratch) lies(value []byte) bool { return s.own && len(value) > largeRow }
+
+// appendPassed appends a value that stays.
+func (s *scratch) appendPassed(dst, value []byte) []byte {
+	for s.own && len(value) > passedStep {
+		dst = append(dst, value[:passedStep]...)
+		s.forget(value[:passedStep])
+		value = value[passedStep:]
+	}
+	return append(dst, value...)
 }
 
 // buf lends an empty buffer until release.
@@ -128,27 +186,32 @@ func (e equality) canonical(buf *[]byte, value []byte) []byte {
 	if !e.fold {
 		return value
 	}
-	out := *buf
+	*buf = e.appendFolded(*buf, value)
+	return *buf
+}
+
+// appendFolded appends value without the differences between upper and lower case
+// that do not count.
+func (e equality) appendFolded(dst, value []byte) []byte {
 	for i := 0; i < len(value); {
 		c := value[i]
 		if c < utf8.RuneSelf {
 			if 'A' <= c && c <= 'Z' {
 				c += 'a' - 'A'
 			}
-			out = append(out, c)
+			dst = append(dst, c)
 			i++
 			continue
 		}
 		r, n := utf8.DecodeRune(value[i:])
 		if e.ascii || r == utf8.RuneError && n == 1 {
-			out = append(out, value[i:i+n]...)
+			dst = append(dst, value[i:i+n]...)
 		} else {
-			out = utf8.AppendRune(out, unicode.ToLower(r))
+			dst = utf8.AppendRune(dst, unicode.ToLower(r))
 		}
 		i += n
 	}
-	*buf = out
-	return out
+	return dst
 }
 
 // keyed is a sub-key together with the equality of the group's columns: equal
@@ -158,23 +221,35 @@ type keyed struct {
 	eq  equality
 }
 
-// copies is how often tag has a large value in memory, beside itself.
-func (k *keyed) copies() int64 {
-	if k.eq.fold {
-		return 1
-	}
-	return 0
-}
-
 func (k *keyed) tag(s *scratch, value []byte) tag {
 	if !k.eq.fold && !k.eq.trim {
 		return k.prf.sum(s, value)
+	}
+	if k.eq.fold && len(value) > largeRow {
+		return k.largeTag(s, value)
 	}
 	buf := s.buf()
 	t := k.prf.sum(s, k.eq.canonical(buf, value))
 	s.release()
 	return t
 }
+
+// largeTag is tag without a copy of the value.
+func (k *keyed) largeTag(s *scratch, value []byte) tag {
+	rest := equality{trim: k.eq.trim}.canonical(nil, value)
+	return k.prf.sumOf(s, nil, func(dst []byte) []byte {
+		n := min(len(rest), sumPart)
+		for n < len(rest) && !utf8.RuneStart(rest[n]) {
+			n++
+		}
+		dst = k.eq.appendFolded(dst, rest[:n])
+		rest = rest[n:]
+		return dst
+	})
+}
+
+// tagBytea is tag of the bytea whose bytes are raw, as PostgreSQL writes it.
+func (k *keyed) tagBytea(s *scratch, raw []byte) tag { return k.prf.sumHex(s, `\x`, raw) }
 
 // stream is the pseudo-random stream that starts from a tag.
 type stream struct {

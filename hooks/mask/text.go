@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 	"unicode"
@@ -56,13 +57,7 @@ func (m *shape) mask(s *scratch, dst, value []byte) ([]byte, error) {
 		return dst, nil
 	}
 	st := newStream(s, m.stream, m.tag(s, value))
-	if !s.own {
-		return appendShape(dst, value, &st), nil
-	}
-	for rest, done := value, 0; len(rest) > 0; done = s.passed(value, done, len(value)-len(rest)) {
-		dst, rest = appendShapeUntil(dst, rest, max(0, len(rest)-passedStep), &st)
-	}
-	return dst, nil
+	return appendShape(dst, value, &st), nil
 }
 
 // What shape does to each ASCII byte, as masks, so that the loop has no
@@ -101,10 +96,17 @@ func shapeByte(c, random byte, at int) byte {
 	return letter&isLetterMask[c] | shapeDigit[random]&isDigitMask[c] | c&isOtherMask[c]
 }
 
-// appendShape appends value with letters and digits replaced. A character
-// beyond ASCII becomes a letter, of its case if it has one, or a space.
+// appendShape appends value, which is not read again, with letters and digits
+// replaced. A character beyond ASCII becomes a letter, of its case if it has one,
+// or a space.
 func appendShape(dst, value []byte, st *stream) []byte {
-	dst, _ = appendShapeUntil(dst, value, 0, st)
+	if !st.s.own {
+		dst, _ = appendShapeUntil(dst, value, 0, st)
+		return dst
+	}
+	for rest, done := value, 0; len(rest) > 0; done = st.s.passed(value, done, len(value)-len(rest)) {
+		dst, rest = appendShapeUntil(dst, rest, max(0, len(rest)-passedStep), st)
+	}
 	return dst
 }
 
@@ -162,25 +164,31 @@ func appendShapeUntil(dst, value []byte, left int, st *stream) (masked, rest []b
 type regex struct {
 	re       *regexp.Regexp
 	replace  []byte
+	groups   int // that replace names: copies of a match, at most
 	with     transform
 	anchored bool
+	// again finds a match behind the first character of a text, where the pattern
+	// asks for what stands before it; otherwise it is nil.
+	again *regexp.Regexp
 }
+
+const noMatch = reason("the pattern does not match the whole value: widen it, set `malformed`, or use text")
 
 func (m *regex) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	if len(value) == 0 {
 		return dst, nil
 	}
-	start := len(dst)
-	if len(value) > largeRow && !m.anchored {
+	if len(value) > largeRow {
 		return m.maskLarge(s, dst, value)
 	}
+	start := len(dst)
 	var matches [][]int
 	if !m.anchored {
 		matches = m.re.FindAllSubmatchIndex(value, -1)
 	} else if loc := m.re.FindSubmatchIndex(value); loc != nil {
 		matches = [][]int{loc}
 	} else {
-		return dst, reason("the pattern does not match the whole value: widen it, set `malformed`, or use text")
+		return dst, noMatch
 	}
 	from := 0
 	for _, loc := range matches {
@@ -198,27 +206,114 @@ func (m *regex) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	return append(dst, value[from:]...), nil
 }
 
-// maskLarge is mask without a list of all matches, which may take many times the
+// maskLarge is mask match by match: a list of all of them may take many times the
 // value.
 func (m *regex) maskLarge(s *scratch, dst, value []byte) ([]byte, error) {
-	if m.with == nil {
-		return append(dst, m.re.ReplaceAll(value, m.replace)...), nil
-	}
-	var failed error
-	var masked []byte
-	own := s.own
-	defer func() { s.own = own }()
-	s.own = false // the pattern may look back on a match
-	out := m.re.ReplaceAllFunc(value, func(match []byte) []byte {
-		if failed == nil {
-			masked, failed = m.with.mask(s, masked[:0], match)
+	start, from, done := len(dst), 0, 0
+	for at, last := 0, -1; at >= 0; {
+		loc := m.find(value, at)
+		if loc == nil {
+			break
 		}
-		return masked
-	})
-	if failed != nil {
-		return dst, failed
+		next := loc[1]
+		switch {
+		case m.anchored:
+			next = -1
+		case loc[1] == at: // an empty match: on by a character
+			_, width := utf8.DecodeRune(value[at:])
+			if next += width; width == 0 {
+				next = -1
+			}
+		}
+		at = next
+		if loc[0] == loc[1] && loc[0] == last {
+			continue // none right behind another
+		}
+		last = loc[1]
+		// What stays is copied in steps, and a character before the next match is
+		// left to look back on.
+		for ; loc[0]-from > passedStep; done = s.passed(value, done, from-utf8.UTFMax) {
+			dst = append(dst, value[from:from+passedStep]...)
+			from += passedStep
+		}
+		dst = append(dst, value[from:loc[0]]...)
+		var err error
+		if dst, err = m.maskMatch(s, dst, value, loc); err != nil {
+			return dst[:start], err
+		}
+		from = loc[1]
+		done = s.passed(value, done, from-utf8.UTFMax)
+		if err = s.grown(len(dst)-start, done, from, len(value)); err != nil {
+			return dst[:start], err
+		}
 	}
-	return append(dst, out...), nil
+	if m.anchored && from == 0 {
+		return dst, noMatch
+	}
+	return s.appendPassed(dst, value[from:]), nil
+}
+
+// maskMatch appends what is written for a match in a large value.
+func (m *regex) maskMatch(s *scratch, dst, value []byte, loc []int) ([]byte, error) {
+	match := value[loc[0]:loc[1]]
+	if m.with == nil {
+		if err := s.takes(int64(m.groups) * int64(len(match))); err != nil {
+			return dst, err
+		}
+		return m.re.Expand(dst, m.replace, value, loc), nil
+	}
+	if !s.lies(match) {
+		return m.with.mask(s, dst, match)
+	}
+	// The next match may look back on the end of this one.
+	end := match[len(match)-utf8.UTFMax:]
+	kept := [utf8.UTFMax]byte(end)
+	dst, err := s.large(m.with, dst, match)
+	copy(end, kept[:])
+	return dst, err
+}
+
+// find returns the first match that begins at a place or behind it, as
+// regexp.FindSubmatchIndex does.
+func (m *regex) find(value []byte, at int) []int {
+	re, from, skip := m.re, at, 0
+	if m.again != nil && at > 0 {
+		_, width := utf8.DecodeLastRune(value[:at])
+		re, from, skip = m.again, at-width, 2 // its first group is the pattern
+	}
+	loc := re.FindSubmatchIndex(value[from:])
+	if loc == nil {
+		return nil
+	}
+	loc = loc[skip:]
+	for i := range loc {
+		if loc[i] >= 0 {
+			loc[i] += from
+		}
+	}
+	return loc
+}
+
+// refuses reports whether the pattern is one that does not match a value.
+func (m *regex) refuses(value []byte) bool { return m.anchored && !m.re.Match(value) }
+
+// certain reports whether every value that is not refused is masked.
+func (m *regex) certain() bool {
+	switch m.with.(type) {
+	case nil, *shape, *words, *phrase, *hash, *username, *url, *street, *uuidMask, *postcode, constant, *choice:
+		return true
+	}
+	return false
+}
+
+// looksBack reports whether a regular expression asks for what stands before a
+// match.
+func looksBack(re *syntax.Regexp) bool {
+	switch re.Op {
+	case syntax.OpBeginLine, syntax.OpBeginText, syntax.OpWordBoundary, syntax.OpNoWordBoundary:
+		return true
+	}
+	return slices.ContainsFunc(re.Sub, looksBack)
 }
 
 func buildRegex(t *target, r *rule) (transform, traits, error) {
@@ -228,6 +323,11 @@ func buildRegex(t *target, r *rule) (transform, traits, error) {
 		pattern = `\A(?:` + pattern + `)\z`
 	}
 	m.re = regexp.MustCompile(pattern) // the parser has compiled it
+	if re, err := syntax.Parse(pattern, syntax.Perl); err == nil && looksBack(re) && !m.anchored {
+		// The earliest match behind a first character, which is what .*? prefers.
+		m.again = regexp.MustCompile(`\A(?s:.)(?s:.*?)(` + pattern + `)`)
+	}
+	m.groups = strings.Count(strings.ReplaceAll(string(m.replace), "$$", ""), "$")
 	tr := traits{remedy: "use hash"}
 	if !m.anchored || strings.Contains(string(m.replace), "$") {
 		tr.kept = []string{"what regex leaves"}

@@ -22,8 +22,9 @@ type Layout struct {
 type boundColumn struct {
 	name, masker string
 	tf           transform // nil: keep
-	clean        bool      // masks need no escaping
-	shaped       bool      // nor do masks of values that needed none
+	bytea        bool
+	clean        bool // masks need no escaping
+	shaped       bool // nor do masks of values that needed none
 	null         bool
 	guessable    bool // equal values have equal masks
 	entity       int  // column that tf also reads, -1: none
@@ -32,6 +33,16 @@ type boundColumn struct {
 type boundFilter struct {
 	column int
 	*filter
+}
+
+// Bytea says of each column whether it is a bytea: whose values may be packed, for
+// [Worker.Pieces].
+func (l *Layout) Bytea() []bool {
+	is := make([]bool, len(l.columns))
+	for i := range l.columns {
+		is[i] = l.columns[i].bytea
+	}
+	return is
 }
 
 // NewWorker returns a worker that masks rows of this layout.
@@ -137,8 +148,8 @@ type Piece struct {
 // copied but lies in row, and the rest is appended to buf, whose new length it
 // returns. Pieces works inside row, which must not be read otherwise afterwards;
 // forget is told of parts of it that nothing reads any more, as soon as that is so.
-// A value inside of another for which room, bytes beside [Worker.Need], does not do
-// is an error with [RowError.Needs].
+// A mask that takes more than room, bytes beside [Worker.Need], is an error with
+// [RowError.Needs].
 func (w *Worker) Pieces(pieces []Piece, buf, row []byte, packed []copytext.Span, room int64, forget func([]byte)) (list []Piece, rest []byte, err error) {
 	w.packed = packed
 	defer func() { w.packed, w.whole = nil, nil }()
@@ -146,7 +157,8 @@ func (w *Worker) Pieces(pieces []Piece, buf, row []byte, packed []copytext.Span,
 		return pieces, buf, err
 	}
 	l := w.layout
-	w.scratch.forget, w.scratch.room = forget, room
+	s := w.scratch
+	s.forget, s.room, s.surplus = forget, room, 0
 	first, copied := len(pieces), 0
 	for _, i := range l.masked {
 		begin, end := w.bounds(i)
@@ -163,32 +175,24 @@ func (w *Worker) Pieces(pieces []Piece, buf, row []byte, packed []copytext.Span,
 		if c.entity >= 0 {
 			w.setEntity(row, c.entity)
 		}
-		w.scratch.own = !l.isEntity(c)
-		tf, isBlob := c.tf.(*blob)
-		if raw, ok := w.bytea(row, begin, end); ok && isBlob && w.scratch.own {
-			tf.overwrite(w.scratch, raw)
+		s.own = !l.isEntity(c)
+		raw, isBytea := w.bytea(row, begin, end)
+		if tf, isBlob := c.tf.(*blob); isBytea && isBlob && s.own {
+			tf.overwrite(s, raw)
 			pieces = append(pieces, Piece{Bytes: row[begin : end-len(raw)]}, Piece{Bytes: raw, Hex: true})
 			continue
 		}
-		field := w.written(row, begin, end)
 		dst := buf[len(buf):]
-		overwrites := isBlob && w.scratch.own
-		if overwrites {
-			dst = field[:0:len(field)] // random bytes take as much room
-		}
-		out, err := w.mask(dst, c, field, w.plain)
-		if err != nil {
+		if tf, draws := c.tf.(byteaMasker); isBytea && draws {
+			dst = copytext.EscapeTail(tf.maskBytea(s, dst, raw), 0)
+		} else if dst, err = w.mask(dst, c, w.written(row, begin, end), w.plain); err != nil {
 			return pieces[:first], buf, w.rowError(i, err)
 		}
-		pieces = append(pieces, Piece{Bytes: out})
-		if overwrites {
-			w.whole = nil // it is one of the pieces
-			continue
+		pieces = append(pieces, Piece{Bytes: dst})
+		if len(dst) <= cap(buf)-len(buf) {
+			buf = buf[:len(buf)+len(dst)]
 		}
-		if len(out) <= cap(buf)-len(buf) {
-			buf = buf[:len(buf)+len(out)]
-		}
-		if w.scratch.own {
+		if s.own {
 			forget(row[begin:end])
 		}
 	}
@@ -199,8 +203,14 @@ func (w *Worker) Pieces(pieces []Piece, buf, row []byte, packed []copytext.Span,
 			w.stats.BytesOut += int64(len(p.Bytes))
 		}
 	}
-	w.scratch.shrink()
+	s.shrink()
 	return pieces, buf, nil
+}
+
+// byteaMasker is a transform whose mask of a bytea needs only its bytes, and is
+// short.
+type byteaMasker interface {
+	maskBytea(s *scratch, dst, raw []byte) []byte
 }
 
 // keep appends a part of the row that stays.
@@ -258,49 +268,18 @@ func (w *Worker) Need(row []byte, packed []copytext.Span) int64 {
 		}
 		if w.isPacked(begin, end) {
 			_, isBlob := c.tf.(*blob)
-			if _, ok := w.bytea(row, begin, end); ok && isBlob && !l.isEntity(c) {
+			_, draws := c.tf.(byteaMasker)
+			if _, ok := w.bytea(row, begin, end); ok && (draws || isBlob && !l.isEntity(c)) {
 				continue
 			}
 			size *= 2
 			need += size // as it is written
 		}
-		need += copies(c.tf) * size
 		if l.isEntity(c) {
-			need += size // it may not be worked in
+			need += 2 * size // it may not be worked in, and stays beside its mask
 		}
 	}
 	return need
-}
-
-// copies is how often a large value is in memory while it is masked, beside the
-// row.
-func copies(tf transform) int64 {
-	switch tf := tf.(type) {
-	case constant, *blob:
-		return 0 // it is short, or written over the value
-	case *hash:
-		return tf.copies()
-	case *words:
-		return tf.copies()
-	case *email:
-		return tf.copies()
-	case *choice:
-		return tf.copies()
-	case *shape: // forgets what it has masked
-		return tf.copies()
-	case *jsonMask: // does, too
-		return tf.copies
-	case *xmlMask, *array, *hstore, *composite:
-		return 0 // but for values inside, which are measured when they come
-	case *regex:
-		return 5 // what the standard library grows, and the mask
-	case *bounded:
-		return copies(tf.transform)
-	case *fallback:
-		return max(1, copies(tf.first)) // nothing is forgotten before the second
-	default:
-		return 1
-	}
 }
 
 var newline = []byte{'\n'}

@@ -45,7 +45,13 @@ func (m *xmlMask) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	var err error
 	whole, done := value, 0
 	for len(value) > 0 {
-		done = s.passed(whole, done, len(whole)-len(value))
+		pos := len(whole) - len(value)
+		done = s.passed(whole, done, pos)
+		if pos > 0 {
+			if err = s.grown(len(dst)-start, done, pos, len(whole)); err != nil {
+				return dst[:start], err
+			}
+		}
 		switch {
 		case value[0] != '<':
 			n := bytes.IndexByte(value, '<')
@@ -193,40 +199,29 @@ func (m *xmlMask) append(s *scratch, dst, text []byte, r transform, plain, maske
 	if len(bytes.TrimLeft(text, " \t\r\n")) == 0 {
 		return append(dst, text...), nil
 	}
-	var err error
-	if *plain, err = resolveXML((*plain)[:0], text, literal); err != nil {
-		return dst, err
-	}
-	if err := s.inside(*plain); err != nil {
-		return dst, err
-	}
-	s.passed(text, 0, len(text))
-	out, err := r.mask(s, (*masked)[:0], *plain)
-	*masked = out
-	if err == errNull { //nolint:errorlint // a sentinel of this package, never wrapped
-		return dst, nil
-	}
+	resolved, err := resolveXML(s.place(plain, text, 0), text, literal)
 	if err != nil {
 		return dst, err
 	}
-	for _, c := range out {
-		switch c {
-		case '<':
-			dst = append(dst, "&lt;"...)
-		case '>':
-			dst = append(dst, "&gt;"...)
-		case '&':
-			dst = append(dst, "&amp;"...)
-		case '"':
-			dst = append(dst, "&quot;"...)
-		case '\'':
-			dst = append(dst, "&apos;"...)
-		default:
-			dst = append(dst, c)
+	s.keep(plain, resolved)
+	at := len(dst)
+	if s.lies(resolved) {
+		if dst, err = s.large(r, dst, resolved); err == nil {
+			dst = escapeTail(dst, at, &xmlEscapes)
 		}
+	} else if *masked, err = r.mask(s, (*masked)[:0], resolved); err == nil {
+		dst = appendEscaped(dst, *masked, &xmlEscapes)
 	}
-	return dst, nil
+	s.passed(text, 0, len(text))
+	if err == errNull { //nolint:errorlint // a sentinel of this package, never wrapped
+		return dst[:at], nil
+	}
+	return dst, err
 }
+
+// xmlEscapes are the references for what does not stand in a text or an
+// attribute's value.
+var xmlEscapes = [256]string{'<': "&lt;", '>': "&gt;", '&': "&amp;", '"': "&quot;", '\'': "&apos;"}
 
 // resolveXML appends a text with its references resolved.
 func resolveXML(dst, text []byte, literal bool) ([]byte, error) {

@@ -123,8 +123,10 @@ func newLoad(e *dump.Entry, plan *mask.Plan, progress Progress) (*tableLoad, err
 // pgx sends the text of a reader's error, and the server logs it.
 var errAborted = errors.New("the import stopped")
 
-// stream cuts a table's data into blocks of whole rows.
-func stream(ctx context.Context, r io.Reader, table string, p *pool, out chan<- *block) error {
+// stream cuts a table's data into blocks of whole rows. Big rows are packed in the
+// columns that bytea names, for Worker.Pieces.
+func stream(ctx context.Context, r io.Reader, table string, bytea []bool, p *pool, out chan<- *block) error {
+	packs := slices.Contains(bytea, true)
 	b := p.get()
 	defer func() { p.put(b) }()
 	var row int64
@@ -161,7 +163,7 @@ func stream(ctx context.Context, r io.Reader, table string, p *pool, out chan<- 
 				next := p.get()
 				next.data = append(next.data, b.data[end+1:]...)
 				b.data = b.data[:end]
-				b.pack()
+				b.pack(bytea)
 				b.data = append(b.data, '\n')
 				if err := send(next); err != nil {
 					return err
@@ -193,8 +195,8 @@ func stream(ctx context.Context, r io.Reader, table string, p *pool, out chan<- 
 		// What was there before the last step has no newline.
 		end := bytes.LastIndexByte(b.data[old:], '\n')
 		if end < 0 {
-			if b.big && p.packs {
-				b.pack()
+			if b.big && packs {
+				b.pack(bytea)
 			}
 			if len(b.data) == cap(b.data) {
 				if err := p.grow(ctx, b, table); err != nil {
@@ -636,7 +638,7 @@ func (l *tableLoad) from(ctx context.Context, conn *pgx.Conn, r io.Reader, p *po
 	read := make(chan error, 1)
 	go func() {
 		defer close(blocks)
-		err := sourceError(stream(ctx, &metered{r: r, done: l.progress.Read}, l.name, p, blocks))
+		err := sourceError(stream(ctx, &metered{r: r, done: l.progress.Read}, l.name, l.layout.Bytea(), p, blocks))
 		if err != nil {
 			cancel(err)
 		}

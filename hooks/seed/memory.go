@@ -66,7 +66,6 @@ type pool struct {
 	memory  int64  // bytes that the program may take
 	heap    func(most int64)
 	window  func() int64 // bytes of it that the dump takes
-	packs   bool         // big rows are packed, for Worker.Pieces
 }
 
 // pool returns a pool for the open dump.
@@ -90,10 +89,10 @@ func (p *pool) beside(row int64) {
 	}
 }
 
-// pack packs the bytes of a big row that have come.
-func (b *block) pack() {
+// pack packs the bytes of a big row that have come, of the columns named.
+func (b *block) pack(columns []bool) {
 	if b.packer == nil {
-		b.packer = &copytext.Packer{}
+		b.packer = &copytext.Packer{Columns: columns}
 	}
 	b.data = b.packer.Pack(b.data)
 }

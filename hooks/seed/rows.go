@@ -42,7 +42,6 @@ func (r *run) rows(ctx context.Context, database string) error {
 		return err
 	}
 	p := r.pool()
-	p.packs = true
 	defer p.close()
 	share := &sharing{}
 	var jobs []*job

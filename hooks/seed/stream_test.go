@@ -51,13 +51,16 @@ func TestStream(t *testing.T) {
 				t.Parallel()
 				data := []byte(strings.Join(rows, "\n") + "\n\\.\n\n")
 				p := (&run{Options: Options{Memory: LeastMemory, Heap: func(int64) {}}, dump: &dump.Dump{}}).pool()
-				p.packs = packs
+				bytea := []bool{true, true, false}
+				if !packs {
+					bytea = nil
+				}
 				defer p.close()
 				blocks := make(chan *block)
 				done := make(chan error, 1)
 				go func() {
 					defer close(blocks)
-					done <- stream(t.Context(), &parts{data, rand.New(rand.NewPCG(1, uint64(len(data))))}, "t", p, blocks)
+					done <- stream(t.Context(), &parts{data, rand.New(rand.NewPCG(1, uint64(len(data))))}, "t", bytea, p, blocks)
 				}()
 				at, packed := 0, false
 				for b := range blocks {

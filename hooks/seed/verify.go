@@ -331,7 +331,7 @@ func (v *verification) digestEntry(ctx context.Context, g *group, l *tableLoad, 
 	read := make(chan error, 1)
 	go func() {
 		defer close(blocks)
-		err := stream(ctx, &metered{r: data, done: v.Progress.Read}, l.name, p, blocks)
+		err := stream(ctx, &metered{r: data, done: v.Progress.Read}, l.name, nil, p, blocks)
 		if err != nil {
 			cancel(err)
 		}
