@@ -205,7 +205,7 @@ func (x *compiler) rows() {
 				if col == nil {
 					continue // said already
 				}
-				f, err := newFilter(col.Column, c)
+				f, err := newFilter(col.Column, c, x.ascii)
 				if err != nil {
 					x.fail("policy line %d: the row filter of %s: %w", c.line, t.name, err)
 				}

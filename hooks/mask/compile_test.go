@@ -557,20 +557,53 @@ func TestRowFilters(t *testing.T) {
 		{"{column: state, is: not null}", "1\t\\N\t\\N\t\\N", false},
 		{"{column: flag, in: [true]}", "1\t\\N\t\\N\tt", true},
 		{"{column: flag, in: [true]}, {column: n, below: 1}", "1\t\\N\t\\N\tt", false},
+		// Equal is what the column's type takes for equal.
+		{"{column: n, in: [5, 7]}", "5.00\t\\N\t\\N\t\\N", true},
+		{"{column: n, not_in: [-0.5]}", "-0.50\t\\N\t\\N\t\\N", false},
+		{"{column: n, in: [NaN]}", "NaN\t\\N\t\\N\t\\N", true},
+		{"{column: n, not_in: [5]}", "NaN\t\\N\t\\N\t\\N", true},
+		{"{column: at, in: [2024-01-01]}", "1\t2024-01-01 02:00:00+02\t\\N\t\\N", true},
+		{"{column: at, not_in: [2024-01-01, infinity]}", "1\tinfinity\t\\N\t\\N", false},
+		{"{column: at, in: [2024-01-01]}", "1\tinfinity\t\\N\t\\N", false},
+		{"{column: flag, in: [yes]}", "1\t\\N\t\\N\tt", true},
+		{"{column: flag, not_in: [off]}", "1\t\\N\t\\N\tf", false},
+		{"{column: padded, in: [vip]}", "1\t\\N\t\\N\tf\tvip     ", true},
+		{"{column: padded, not_in: [vip]}", "1\t\\N\t\\N\tf\tvip     ", false},
+		{"{column: folded, not_in: [Vip]}", "1\t\\N\t\\N\tf\tx\tvIP", false},
+		{"{column: state, not_in: [Vip]}", "1\t\\N\tvip\tf", true},
+		{"{column: u, in: [A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11]}", "1\t\\N\t\\N\tf\tx\ty\ta0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", true},
+		{"{column: r, in: [0.50]}", "1\t\\N\t\\N\tf\tx\ty\t\\N\t0.5", true},
+		{"{column: m, not_in: [sad]}", "1\t\\N\t\\N\tf\tx\ty\t\\N\t1\tsad", false},
 	}
 	for _, tt := range tests {
 		plan, err := tryCompile(t, "tables: {public.t: {rows: {where: ["+tt.where+"]}, columns: {'*': keep, state: text}}}",
-			table("t", "n numeric", "at timestamptz", "state text", "flag bool"))
+			table("t", "n numeric", "at timestamptz", "state text", "flag bool", "padded bpchar(8)", "folded citext", "u uuid", "r float8", "m mood"))
 		if err != nil {
 			t.Fatalf("%s: %v", tt.where, err)
 		}
 		w := plan.Table("public", "t").NewWorker()
-		out, err := w.Append(nil, []byte(tt.row))
+		row := tt.row + strings.Repeat("\t\\N", 8-strings.Count(tt.row, "\t"))
+		out, err := w.Append(nil, []byte(row))
 		if err != nil {
 			t.Fatalf("%s: %v", tt.where, err)
 		}
 		if got := len(out) > 0; got != tt.want || got == (w.Stats().Dropped == 1) {
 			t.Errorf("%s on %q: %v, %+v", tt.where, tt.row, got, w.Stats())
+		}
+	}
+}
+
+// What no value of the column's type equals is a mistake, not a filter that
+// nothing passes.
+func TestRowFiltersOfOtherTypes(t *testing.T) {
+	t.Parallel()
+	for where, column := range map[string]string{
+		"in: [open, clsoed]": "a int4", "not_in: [1e3]": "a numeric", "in: [maybe]": "a bool", "in: [angry]": "a mood", "in: [2024-1-1]": "a date",
+		"not_in: [tomorrow]": "a timestamptz", "in: [x]": "a float4", "in: [1234]": "a uuid",
+	} {
+		_, err := tryCompile(t, "tables: {public.t: {rows: {where: [{column: a, "+where+"}]}, columns: {a: keep}}}", table("t", column))
+		if err == nil || !strings.Contains(err.Error(), "is not a value of its type") {
+			t.Errorf("%s on %s: %v", where, column, err)
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/seedling-dev/seedling/hooks/copytext"
 )
@@ -13,66 +15,103 @@ import (
 type filter struct {
 	column      string
 	kind        kind
+	eq          equality
 	null        *bool
-	in, notIn   []string
-	from, below *bound
+	in, notIn   []operand
+	from, below *operand
 }
 
-// bound is a limit of a filter, read once.
-type bound struct {
+// operand is a value of a filter, read once: as text, number or moment, as the
+// column's type has it.
+type operand struct {
+	text   string
 	number decimal
+	float  float64
 	moment int64
 }
 
-func newFilter(c *Column, cond condition) (*filter, error) {
+func newFilter(c *Column, cond condition, ascii bool) (*filter, error) {
 	if c.Generated {
 		return nil, fmt.Errorf("column %s is generated and not in the dump", QuoteIdent(c.Name))
 	}
 	f := &filter{column: c.Name, kind: c.kind(), null: cond.null}
-	f.in, f.notIn = f.values(cond.in), f.values(cond.notIn)
-	var err error
-	if f.from, err = f.bound(cond.from); err != nil {
-		return nil, err
+	if f.kind == kindText {
+		f.eq = equality{fold: c.BaseType == "citext", ascii: ascii, trim: c.BaseType == "bpchar"}
 	}
-	f.below, err = f.bound(cond.below)
-	return f, err
+	var errs [4]error
+	f.in, errs[0] = f.values(c, cond.in)
+	f.notIn, errs[1] = f.values(c, cond.notIn)
+	f.from, errs[2] = f.bound(c, cond.from)
+	f.below, errs[3] = f.bound(c, cond.below)
+	return f, errors.Join(errs[:]...)
 }
 
-// values are the policy's values as the dump writes them.
-func (f *filter) values(in []string) []string {
-	out := slices.Clone(in)
-	for i, v := range out {
-		if f.kind == kindBool {
-			switch v {
-			case "true":
-				out[i] = "t"
-			case "false":
-				out[i] = "f"
-			}
+// values reads what a filter lists; the result is nil only when there is none.
+func (f *filter) values(c *Column, list []string) ([]operand, error) {
+	var out []operand
+	for _, text := range list {
+		o, err := f.operand(c, text)
+		if err != nil {
+			return nil, err
 		}
+		out = append(out, o)
 	}
-	return out
+	return out, nil
 }
 
-func (f *filter) bound(text *string) (*bound, error) {
+func (f *filter) bound(c *Column, text *string) (*operand, error) {
 	if text == nil {
 		return nil, nil
 	}
-	b := &bound{}
-	var ok bool
 	switch f.kind {
-	case kindInt, kindNumeric:
-		b.number, ok = parseDecimal([]byte(*text))
-		ok = ok && !b.number.special && b.number.exponent == nil
-	case kindDate, kindTimestamp:
-		b.moment, ok = parseMoment([]byte(*text))
+	case kindInt, kindNumeric, kindDate, kindTimestamp:
 	default:
 		return nil, fmt.Errorf("column %s: from and below take numbers, dates and timestamps only", QuoteIdent(f.column))
 	}
-	if !ok {
-		return nil, fmt.Errorf("column %s: %q is not a value of its type", QuoteIdent(f.column), *text)
+	o, err := f.operand(c, *text)
+	if err == nil && (o.number.special || isInfinity([]byte(o.text))) {
+		err = f.notOf(*text)
 	}
-	return b, nil
+	return &o, err
+}
+
+func (f *filter) notOf(text string) error {
+	return fmt.Errorf("column %s: %q is not a value of its type", QuoteIdent(f.column), text)
+}
+
+// operand reads a value as the column's type does.
+func (f *filter) operand(c *Column, text string) (operand, error) {
+	o := operand{text: text}
+	ok := true
+	switch f.kind {
+	case kindText:
+		var buf []byte
+		o.text = string(f.eq.canonical(&buf, []byte(text)))
+	case kindBool:
+		var b []byte
+		var err error
+		b, err = (&target{kind: kindBool}).literal(scalar{text: text})
+		o.text, ok = string(b), err == nil
+	case kindEnum:
+		ok = slices.Contains(c.Enum, text)
+	case kindUUID:
+		o.text, ok = strings.ToLower(text), isUUID([]byte(text))
+	case kindInt, kindNumeric:
+		o.number, ok = parseDecimal([]byte(text))
+		ok = ok && o.number.exponent == nil
+	case kindFloat:
+		var err error
+		o.float, err = strconv.ParseFloat(text, 64)
+		ok = err == nil
+	case kindDate, kindTimestamp:
+		if !isInfinity([]byte(text)) {
+			o.moment, ok = parseMoment([]byte(text))
+		}
+	}
+	if !ok {
+		return o, f.notOf(text)
+	}
+	return o, nil
 }
 
 var errFilter = errors.New("the row filter cannot read the value")
@@ -93,32 +132,78 @@ func (f *filter) passes(s *scratch, field []byte) (bool, error) {
 		*buf = copytext.Unescape(*buf, field)
 		value = *buf
 	}
-	if f.in != nil && !contains(f.in, value) || f.notIn != nil && contains(f.notIn, value) {
+	if f.eq.fold || f.eq.trim {
+		buf := s.buf()
+		defer s.release()
+		value = f.eq.canonical(buf, value)
+	}
+	o, err := f.read(value)
+	if err != nil {
+		return false, err
+	}
+	if f.in != nil && !f.contains(f.in, &o, value) || f.notIn != nil && f.contains(f.notIn, &o, value) {
 		return false, nil
 	}
 	if f.from == nil && f.below == nil {
 		return true, nil
 	}
 	if f.kind == kindInt || f.kind == kindNumeric {
-		d, ok := parseDecimal(value)
-		if !ok || d.special || d.exponent != nil {
+		if o.number.special {
 			return false, errFilter
 		}
-		return (f.from == nil || d.compare(&f.from.number) >= 0) && (f.below == nil || d.compare(&f.below.number) < 0), nil
+		return (f.from == nil || o.number.compare(&f.from.number) >= 0) && (f.below == nil || o.number.compare(&f.below.number) < 0), nil
 	}
 	if isInfinity(value) {
 		late := value[0] == 'i'
 		return (f.from == nil || late) && (f.below == nil || !late), nil
 	}
-	m, ok := parseMoment(value)
-	if !ok {
-		return false, errFilter
-	}
-	return (f.from == nil || m >= f.from.moment) && (f.below == nil || m < f.below.moment), nil
+	return (f.from == nil || o.moment >= f.from.moment) && (f.below == nil || o.moment < f.below.moment), nil
 }
 
-func contains(list []string, v []byte) bool {
-	return slices.Contains(list, string(v))
+// read reads a row's value where its text is not what its type compares.
+func (f *filter) read(value []byte) (o operand, err error) {
+	ok := true
+	switch f.kind {
+	case kindInt, kindNumeric:
+		o.number, ok = parseDecimal(value)
+		ok = ok && o.number.exponent == nil
+	case kindFloat:
+		o.float, err = strconv.ParseFloat(string(value), 64)
+		ok = err == nil
+	case kindDate, kindTimestamp:
+		if !isInfinity(value) {
+			o.moment, ok = parseMoment(value)
+		}
+	}
+	if !ok {
+		return o, errFilter
+	}
+	return o, nil
+}
+
+// contains reports whether a list holds what the column's type takes for equal
+// to a row's value, o.
+func (f *filter) contains(list []operand, o *operand, value []byte) bool {
+	for i := range list {
+		l := &list[i]
+		switch {
+		case l.text == string(value):
+			return true
+		case f.kind == kindInt || f.kind == kindNumeric:
+			if !l.number.special && !o.number.special && l.number.compare(&o.number) == 0 {
+				return true
+			}
+		case f.kind == kindFloat:
+			if l.float == o.float {
+				return true
+			}
+		case f.kind == kindDate || f.kind == kindTimestamp:
+			if l.moment == o.moment && !isInfinity([]byte(l.text)) && !isInfinity(value) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // compare orders two numbers without exponents.
