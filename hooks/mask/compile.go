@@ -714,6 +714,11 @@ func (x *compiler) partitions() {
 			}
 			p = p.parents[0]
 		}
+		for i := range t.Uniques {
+			if u := &t.Uniques[i]; t.plan.LoadInto != t.name && !inherited(t, u) && !t.impliedBy(u) {
+				x.fail("%s: %s holds for this partition only, and rows of others may move here because the partition key of %s is masked: keep its columns, or drop the index in the dump", t.name, u.describe(), t.plan.LoadInto)
+			}
+		}
 		if !t.Partitioned || !t.keyMasked() || t.PartitionStrategy == "hash" || t.DefaultPartition {
 			continue
 		}

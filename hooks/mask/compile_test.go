@@ -403,6 +403,8 @@ func TestUniqueness(t *testing.T) {
 		"predicate null test": {"a: email, d: {mask: date_shift, by: a}", table("t", "a text", "d date").unique(Unique{Columns: []string{"a"}, Predicate: "(d IS NULL)", PredicateColumns: []string{"d"}}), ""},
 		"predicate on values": {"a: email, b: text", table("t", "a text", "b text").unique(Unique{Columns: []string{"a"}, Predicate: "(b = 'x'::text)", PredicateColumns: []string{"b"}}), "public.t: unique index t_key holds for some rows only, depending on b, whose masker text may change which: keep the column"},
 		"predicate made null": {"a: email, d: null", table("t", "a text", "d date").unique(Unique{Columns: []string{"a"}, Predicate: "(d IS NULL)", PredicateColumns: []string{"d"}}), "public.t: unique index t_key holds for some rows only, depending on d"},
+		"predicate rebuilt":   {"a: email, d: {mask: rebuild, as: 'NULL'}", table("t", "a text", "d date").unique(Unique{Columns: []string{"a"}, Predicate: "(d IS NULL)", PredicateColumns: []string{"d"}}), "public.t: unique index t_key holds for some rows only, depending on d"},
+		"predicate on a row":  {"a: email, d: {mask: composite, attributes: {a: null, b: credential}}", table("t", "a text", "d pair").unique(Unique{Columns: []string{"a"}, Predicate: "(d IS NULL)", PredicateColumns: []string{"d"}}), "public.t: unique index t_key holds for some rows only, depending on d"},
 		"predicate, key kept": {"a: keep, b: text", table("t", "a text", "b text").unique(Unique{Columns: []string{"a"}, Predicate: "(b = 'x'::text)", PredicateColumns: []string{"b"}}), "public.t: unique index t_key holds for some rows only"},
 		"exclusion equality":  {"a: key, b: keep", table("t", "a int4", "b tsrange").unique(Unique{Columns: []string{"a", "b"}, Exclusion: []string{"=", "&&"}}), ""},
 		"exclusion overlap":   {"a: number_noise, b: keep", table("t", "a int4", "b tsrange").unique(Unique{Columns: []string{"a", "b"}, Exclusion: []string{"<>", "&&"}}), "public.t: exclusion constraint t_key compares a, whose masker number_noise may make rows collide: keep the column, or mask it with null"},
@@ -427,6 +429,63 @@ func TestUniqueness(t *testing.T) {
 			case err == nil && tt.want != "":
 				t.Fatalf("compiled, want %s", tt.want)
 			case err != nil && (tt.want == "" || !strings.HasPrefix(err.Error(), tt.want)):
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// What a partition's index repeats is judged at the parent, and only then left
+// out at the partition.
+func TestUniquenessOfPartitions(t *testing.T) {
+	t.Parallel()
+	key := func(columns ...string) Unique { return Unique{Columns: columns} }
+	own := key("id", "n")
+	own.NullsNotDistinct = true
+	tests := map[string]struct {
+		policy string
+		tables []Table
+		want   string
+	}{
+		"judged once": {
+			"public.p: {columns: {id: keep, n: text}}",
+			[]Table{table("p", "id int4", "n text").partitioned("range", "id").unique(key("id", "n")), table("p1", "id int4", "n text").partition("p").unique(key("id", "n"))},
+			"public.p: unique index p_key needs distinct values in n",
+		},
+		"parent without rows": {
+			"public.p: {rows: none}, public.p1: {rows: all, columns: {id: keep, n: text}}",
+			[]Table{table("p", "id int4", "n text").partitioned("range", "id").unique(key("id", "n")), table("p1", "id int4", "n text").partition("p").unique(key("id", "n"))},
+			"public.p1: unique index p1_key needs distinct values in n",
+		},
+		"nulls not distinct": {
+			"public.p: {columns: {id: keep, n: null}}",
+			[]Table{table("p", "id int4", "n text").partitioned("range", "id").unique(key("id", "n")), table("p1", "id int4", "n text").partition("p").unique(own)},
+			"public.p1: unique index p1_key needs distinct values in n: masker null writes NULL everywhere",
+		},
+		"rows that move": {
+			"public.p: {columns: {id: key, n: keep}}",
+			[]Table{table("p", "id int4", "n text").partitioned("hash", "id"), table("p1", "id int4", "n text").partition("p").unique(key("n"))},
+			"public.p1: unique index p1_key holds for this partition only, and rows of others may move here because the partition key of public.p is masked: keep its columns, or drop the index in the dump",
+		},
+		"rows that move under one index": {
+			"public.p: {columns: {id: key, n: keep}}",
+			[]Table{table("p", "id int4", "n text").partitioned("hash", "id").unique(key("id", "n")), table("p1", "id int4", "n text").partition("p").unique(key("id", "n"))},
+			"",
+		},
+		"rows that stay": {
+			"public.p: {columns: {id: keep, n: hash}}",
+			[]Table{table("p", "id int4", "n text").partitioned("hash", "id"), table("p1", "id int4", "n text").partition("p").unique(key("n"))},
+			"",
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := tryCompile(t, "tables: {"+tt.policy+"}", tt.tables...)
+			switch {
+			case err == nil && tt.want != "":
+				t.Fatalf("compiled, want %s", tt.want)
+			case err != nil && (tt.want == "" || !strings.HasPrefix(err.Error(), tt.want) || strings.Count(err.Error(), "\n") > 0):
 				t.Fatal(err)
 			}
 		})

@@ -25,12 +25,13 @@ func (x *compiler) uniqueness() {
 	}
 }
 
-// inherited reports whether a partition's index repeats one of its parent.
+// inherited reports whether a partition's index repeats one of its parent, and
+// so is judged there: a parent without rows is not judged.
 func inherited(t *tableState, u *Unique) bool {
 	for _, p := range t.parents {
-		if slices.ContainsFunc(p.Uniques, func(o Unique) bool {
+		if p.plan.Rows && slices.ContainsFunc(p.Uniques, func(o Unique) bool {
 			return slices.Equal(o.Columns, u.Columns) && slices.Equal(o.Expressions, u.Expressions) &&
-				o.Predicate == u.Predicate && slices.Equal(o.Exclusion, u.Exclusion)
+				o.Predicate == u.Predicate && o.NullsNotDistinct == u.NullsNotDistinct && slices.Equal(o.Exclusion, u.Exclusion)
 		}) {
 			return true
 		}
@@ -213,12 +214,18 @@ func (t *tableState) judgePredicate(u *Unique) string {
 		if c == nil || !c.changes() {
 			continue
 		}
-		if nullTests.MatchString(u.Predicate) && !c.Generated && !c.traits.null && c.rule.text("malformed") != "null" {
+		if nullTests.MatchString(u.Predicate) && c.staysNull() {
 			continue
 		}
 		return fmt.Sprintf("%s holds for some rows only, depending on %s, whose masker %s may change which: keep the column", u.describe(), QuoteIdent(name), c.maskName())
 	}
 	return ""
+}
+
+// staysNull reports whether the column's masks are NULL where its values are.
+// A row of NULLs is NULL, too, when it is tested.
+func (c *columnState) staysNull() bool {
+	return !c.Generated && c.kind() != kindComposite && !c.traits.null && !c.traits.rebuilt && c.rule.text("malformed") != "null"
 }
 
 // judgeExclusion judges an exclusion constraint: equality survives distinct
