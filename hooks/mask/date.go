@@ -234,19 +234,63 @@ func (yearOnly) mask(_ *scratch, dst, value []byte) ([]byte, error) {
 	return d.appendEra(append(d.appendDay(dst), zero...)), nil
 }
 
-// onlyTime reports whether what follows a date can be nothing but a time, a
-// zone and an era: it passes as it is.
+// onlyTime reports whether what follows a date is a time, a zone and an era, and
+// nothing else that might be somebody's: it passes as it is. The spaces behind
+// are char(n)'s.
 func onlyTime(b []byte) bool {
-	b = bytes.TrimSuffix(b, []byte(" BC"))
-	if len(b) > 0 && (len(b) > 32 || b[0] != ' ' && b[0] != 'T') {
+	b = bytes.TrimRight(bytes.TrimSuffix(b, []byte(" BC")), " ")
+	if len(b) == 0 {
+		return true
+	}
+	if b[0] != ' ' && b[0] != 'T' {
 		return false
 	}
-	for _, c := range b {
-		if !isDigit(c) && c != ' ' && c != ':' && c != '.' && c != '+' && c != '-' && c != 'T' && c != 'Z' {
+	b, ok := cutPair(b[1:], 24)
+	if !ok || len(b) == 0 || b[0] != ':' {
+		return false
+	}
+	if b, ok = cutPair(b[1:], 59); !ok {
+		return false
+	}
+	if len(b) > 0 && b[0] == ':' {
+		if b, ok = cutPair(b[1:], 60); !ok {
 			return false
 		}
+		if len(b) > 0 && b[0] == '.' {
+			n := digitsLen(b[1:])
+			if n == 0 || n > 9 {
+				return false
+			}
+			b = b[1+n:]
+		}
 	}
-	return true
+	if len(b) > 1 && b[0] == ' ' {
+		b = b[1:]
+	}
+	return len(b) == 0 || string(b) == "Z" || (b[0] == '+' || b[0] == '-') && isZone(b[1:])
+}
+
+// isZone reports whether b is a zone's hours, with minutes and seconds or
+// without: 02, 05:30, 0200, 00:53:28.
+func isZone(b []byte) bool {
+	b, ok := cutPair(b, 15)
+	for range 2 {
+		if len(b) > 0 && ok {
+			if b[0] == ':' {
+				b = b[1:]
+			}
+			b, ok = cutPair(b, 59)
+		}
+	}
+	return ok && len(b) == 0
+}
+
+// cutPair cuts off two digits, a number that is at most so much.
+func cutPair(b []byte, most byte) (rest []byte, ok bool) {
+	if len(b) < 2 || !isDigit(b[0]) || !isDigit(b[1]) || (b[0]-'0')*10+b[1]-'0' > most {
+		return b, false
+	}
+	return b[2:], true
 }
 
 // isTime reports whether b starts like " 12:34:56" or "T12:34:56".

@@ -450,6 +450,13 @@ func testProperty(t *testing.T, p property) {
 func TestMalformedValuesStop(t *testing.T) {
 	t.Parallel()
 	const canary = "SECRETVALUE"
+	malformed := map[string][]string{
+		// What follows a date passes as it is: it can be nothing but a time.
+		"{mask: date_shift, by: id}": {
+			"2024-01-31 - 2024-02-15", "2024-01-31 2024-02-15", "1970-05-01 +49 170 1234567", "1970-05-01 4111 1111 1111 1111", "2024-01-31 12:00:00 0170 1234567",
+			"2024-01-31 12:00:00+4917012", "2024-01-31 12:00:00.1701234567", "2024-01-31 99:99:99", "2024-01-31T", "2024-01-31 1", "2024-01-31 12", "2024-01-31 12:00:00+02:00:00:00", "2024-01-31 12:00:00ZZ", "2024-01-31-02",
+		},
+	}
 	for rule, typ := range map[string]string{
 		"{mask: composite, attributes: {a: key, b: text}}": "pair", "{mask: number_noise, percent: 1}": "interval", "{mask: number_noise, percent: 2}": "int8range",
 		"{mask: date_shift, by: id, days: 9}": "daterange",
@@ -469,6 +476,17 @@ func TestMalformedValuesStop(t *testing.T) {
 			}
 			if strings.Contains(err.Error(), canary) || strings.Contains(fmt.Sprintf("%#v", err), canary) {
 				t.Errorf("%s: the error holds the value: %v", rule, err)
+			}
+		}
+	}
+	for rule, values := range malformed {
+		plan, err := tryCompile(t, "tables: {public.t: {columns: {id: keep, a: "+rule+"}}}", table("t", "id int8", "a text"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range values {
+			if out, err := plan.Table("public", "t").NewWorker().Append(nil, []byte("1\t"+v)); err == nil {
+				t.Errorf("%s: %q was taken, and became %q", rule, v, out)
 			}
 		}
 	}
@@ -652,6 +670,23 @@ func TestDates(t *testing.T) {
 		d, _, ok := parseDate([]byte(dateString(days)))
 		if !ok || d.days() != days {
 			t.Fatalf("day %d comes back as %d", days, d.days())
+		}
+	}
+}
+
+// What follows a date as PostgreSQL, ISO 8601 and JSON write it stays.
+func TestTimesStay(t *testing.T) {
+	t.Parallel()
+	plan, err := tryCompile(t, "tables: {public.t: {columns: {id: keep, a: {mask: date_shift, by: id}}}}", table("t", "id int8", "a text"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rest := range []string{
+		"", " BC", " 12:34", " 12:34:56", "T12:34:56", " 24:00:00", " 12:34:56.789", "T12:34:56.123456789Z", " 12:34:56+02", " 12:34:56-05:30", " 12:34:56.7+00:53:28 BC", "T12:34:56+0200",
+		"T12:34Z", " 12:34:56 +02", " 23:59:60", " 12:34:56 BC",
+	} {
+		if got := maskRow(t, plan, "t", "5", "2024-01-31"+rest); !strings.HasSuffix(got[1], rest) || strings.HasPrefix(got[1], "2024-01-31") {
+			t.Errorf("%q: %q", rest, got[1])
 		}
 	}
 }
