@@ -25,7 +25,7 @@ var dateMaskers = []*masker{
 		kinds:   []kind{kindDate, kindTimestamp, kindText},
 		options: []option{malformed},
 		build: func(t *target, r *rule) (transform, traits, error) {
-			tf, err := t.lenient(yearOnly{}, r)
+			tf, err := t.lenient(yearOnly{t.padding()}, r)
 			return tf, traits{clean: true, told: true, kept: []string{"year"}}, err
 		},
 	},
@@ -135,9 +135,11 @@ type shift struct {
 	keyed
 	days   uint64
 	length int
+	padding
 }
 
 func (m *shift) mask(s *scratch, dst, value []byte) ([]byte, error) {
+	value = m.cut(value)
 	if len(value) == 0 || isInfinity(value) {
 		return append(dst, value...), nil
 	}
@@ -179,7 +181,7 @@ func buildShift(t *target, r *rule) (transform, traits, error) {
 	}
 	// The sub-key is the entity's, not the column's: all dates of an entity
 	// move together.
-	m := &shift{keyed{newPRF(t.key, "date_shift\x00"+label), eq}, uint64(r.int("days")), t.length}
+	m := &shift{keyed{newPRF(t.key, "date_shift\x00"+label), eq}, uint64(r.int("days")), t.length, t.padding()}
 	var first transform = m
 	if t.kind == kindRange {
 		switch t.column.Range {
@@ -199,9 +201,10 @@ func buildShift(t *target, r *rule) (transform, traits, error) {
 	return tf, tr, err
 }
 
-type yearOnly struct{}
+type yearOnly struct{ padding }
 
-func (yearOnly) mask(_ *scratch, dst, value []byte) ([]byte, error) {
+func (m yearOnly) mask(_ *scratch, dst, value []byte) ([]byte, error) {
+	value = m.cut(value)
 	if len(value) == 0 || isInfinity(value) {
 		return append(dst, value...), nil
 	}
@@ -235,10 +238,9 @@ func (yearOnly) mask(_ *scratch, dst, value []byte) ([]byte, error) {
 }
 
 // onlyTime reports whether what follows a date is a time, a zone and an era, and
-// nothing else that might be somebody's: it passes as it is. The spaces behind
-// are char(n)'s.
+// nothing else that might be somebody's: it passes as it is.
 func onlyTime(b []byte) bool {
-	b = bytes.TrimRight(bytes.TrimSuffix(b, []byte(" BC")), " ")
+	b = bytes.TrimSuffix(b, []byte(" BC"))
 	if len(b) == 0 {
 		return true
 	}

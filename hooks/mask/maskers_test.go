@@ -509,6 +509,48 @@ func TestMalformedValuesStop(t *testing.T) {
 	}
 }
 
+// char(n) fills values up with spaces, which are not part of them.
+func TestPaddedTexts(t *testing.T) {
+	t.Parallel()
+	for rule, value := range map[string]string{
+		"ip": "10.1.2.3", "{mask: ip, keep6: 16}": "2001:db8::1", "mac": "08:00:2b:00:00:01", "number_noise": "1234.50", "latlong": "48.13712", "year_only": "2024-05-06",
+		"{mask: date_shift, by: id}": "0044-03-15 BC", "card": "5500 0000 0000 0004", "iban": "DE89370400440532013000", "phone": "+49 170 1234567",
+	} {
+		plan, err := tryCompile(t, "tables: {public.t: {columns: {id: keep, a: "+rule+", b: "+rule+"}}}\nlinks: {l: [public.t.a, public.t.b]}",
+			table("t", "id int8", "a bpchar(50)", "b varchar(60)"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		row := "1\t" + value + strings.Repeat(" ", 50-len(value)) + "\t" + value
+		out, err := plan.Table("public", "t").NewWorker().Append(nil, []byte(row))
+		if err != nil {
+			t.Errorf("%s: %v", rule, err)
+			continue
+		}
+		got := strings.Split(strings.TrimSuffix(string(out), "\n"), "\t")
+		if strings.TrimRight(got[1], " ") != got[2] || got[2] == value {
+			t.Errorf("%s: %q", rule, got)
+		}
+	}
+}
+
+// The mask of a number that fills its column does, too.
+func TestNumbersThatFillTheirColumn(t *testing.T) {
+	t.Parallel()
+	plan, err := tryCompile(t, "tables: {public.t: {columns: {a: number_noise}}}", table("t", "a varchar(5)"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []string{"12345", "-1234", "12.34"} {
+		if got := maskRow(t, plan, "t", v); len(got[0]) != 5 || got[0] == v {
+			t.Errorf("%s becomes %s", v, got[0])
+		}
+	}
+	if _, err := plan.Table("public", "t").NewWorker().Append(nil, []byte("-99999")); err == nil {
+		t.Error("six characters were taken")
+	}
+}
+
 func TestEmptyTexts(t *testing.T) {
 	t.Parallel()
 	for name, p := range properties {

@@ -82,12 +82,14 @@ type ip struct {
 	bits         *prf
 	keep4, keep6 int
 	cidr         bool
-	permuted     bool // in inet columns; elsewhere the new bits are a plain PRF, eight times cheaper
+	padding
+	permuted bool // in inet columns; elsewhere the new bits are a plain PRF, eight times cheaper
 }
 
 const notIP = reason("the value is not an IP address")
 
 func (m *ip) mask(s *scratch, dst, value []byte) ([]byte, error) {
+	value = m.cut(value)
 	if len(value) == 0 {
 		return dst, nil
 	}
@@ -215,7 +217,7 @@ func (m *ip) prf1(s *scratch, head, tweak uint64) uint64 {
 }
 
 func buildIP(t *target, r *rule) (transform, traits, error) {
-	m := &ip{keyed: t.keyed("ip"), bits: t.stream("ip"), keep4: r.int("keep4"), keep6: r.int("keep6")}
+	m := &ip{keyed: t.keyed("ip"), bits: t.stream("ip"), keep4: r.int("keep4"), keep6: r.int("keep6"), padding: t.padding()}
 	m.permuted = t.kind == kindInet
 	m.cidr = t.kind == kindInet && t.column.BaseType == "cidr" && !t.inside
 	tr := traits{injective: t.kind == kindInet, clean: true, remedy: "give the column type inet", kept: []string{"leading bits"}}
@@ -254,11 +256,13 @@ type mac struct {
 	keyed
 	perm48, perm64 permutation
 	unique         bool
+	padding
 }
 
 const notMAC = reason("the value is not a MAC address")
 
 func (m *mac) mask(s *scratch, dst, value []byte) ([]byte, error) {
+	value = m.cut(value)
 	switch {
 	case len(value) == 0:
 		return dst, nil
@@ -306,7 +310,7 @@ func (m *mac) mask(s *scratch, dst, value []byte) ([]byte, error) {
 
 func buildMAC(t *target, r *rule) (transform, traits, error) {
 	p := t.stream("mac")
-	m := &mac{keyed: t.keyed("mac"), unique: r.flag("unique")}
+	m := &mac{keyed: t.keyed("mac"), unique: r.flag("unique"), padding: t.padding()}
 	m.perm48 = newPermutation(p, 1<<48, 48)
 	m.perm64 = permutation{prf: p, tweak: 64 << 8, a: 32, b: 32}
 	tf, err := t.lenient(m, r)

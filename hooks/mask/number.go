@@ -51,7 +51,7 @@ var numberMaskers = []*masker{
 			if c := t.column; t.kind == kindNumeric && !t.inside && c.Precision > 0 && c.Precision <= c.Scale {
 				return nil, traits{}, errors.New("the column takes no coordinates: its scale is its precision or more")
 			}
-			m := &latlong{t.keyed("latlong"), t.stream("latlong"), r.int("decimals")}
+			m := &latlong{t.keyed("latlong"), t.stream("latlong"), r.int("decimals"), t.padding()}
 			tf, err := t.lenient(m, r)
 			return tf, traits{clean: true, kept: []string{"leading digits"}}, err
 		},
@@ -155,9 +155,11 @@ type noise struct {
 	digits  int     // most digits before the point of a numeric, 0: any
 	float   float64 // largest magnitude of a floating-point type, 0: none
 	length  int
+	padding
 }
 
 func (m *noise) mask(s *scratch, dst, value []byte) ([]byte, error) {
+	value = m.cut(value)
 	d, ok := parseDecimal(value)
 	if !ok && len(value) > 0 {
 		return dst, notNumber
@@ -198,6 +200,7 @@ func (m *noise) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	} else {
 		mant += delta
 	}
+	start := len(dst)
 	if d.neg && mant > 0 {
 		dst = append(dst, '-')
 	}
@@ -221,8 +224,8 @@ func (m *noise) mask(s *scratch, dst, value []byte) ([]byte, error) {
 		dst[len(dst)-f-1] = '.'
 	}
 	dst = append(dst, d.exponent...)
-	if m.length > 0 && len(dst)-at > m.length-1 {
-		return dst[:at], reason("the mask is longer than the column takes")
+	if m.length > 0 && len(dst)-start > m.length {
+		return dst[:start], reason("the mask is longer than the column takes")
 	}
 	return dst, nil
 }
@@ -282,7 +285,7 @@ func buildNoise(t *target, r *rule) (transform, traits, error) {
 	case kindRange:
 		return buildRangeNoise(t, r)
 	}
-	m := &noise{keyed: t.keyed("number_noise"), stream: t.stream("number_noise"), percent: 10, length: t.length}
+	m := &noise{keyed: t.keyed("number_noise"), stream: t.stream("number_noise"), percent: 10, length: t.length, padding: t.padding()}
 	if r.has("percent") {
 		m.percent = uint64(r.int("percent"))
 	}
@@ -436,11 +439,13 @@ type latlong struct {
 	keyed
 	stream   *prf
 	decimals int
+	padding
 }
 
 const notCoordinate = reason("the value is not a coordinate")
 
 func (m *latlong) mask(s *scratch, dst, value []byte) ([]byte, error) {
+	value = m.cut(value)
 	if len(value) == 0 {
 		return dst, nil
 	}

@@ -1,6 +1,7 @@
 package mask
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 )
@@ -63,6 +64,22 @@ func (t *target) at(where string, k kind) *target {
 		sub.length = 0
 	}
 	return &sub
+}
+
+// padding is whether values end in spaces that are not part of them: in char(n),
+// and in columns joined with one.
+func (t *target) padding() padding {
+	return padding(t.eq.trim || t.kind == kindText && !t.inside && t.column.BaseType == "bpchar")
+}
+
+type padding bool
+
+// cut returns the value without its padding.
+func (p padding) cut(value []byte) []byte {
+	if !p {
+		return value
+	}
+	return bytes.TrimRight(value, " ")
 }
 
 // buildRule builds the transform of r for a place inside a value, following
