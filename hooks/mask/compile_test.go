@@ -175,6 +175,26 @@ tables:
 	}
 }
 
+// What a rule inside another keeps is kept by the column.
+func TestKept(t *testing.T) {
+	t.Parallel()
+	for rule, want := range map[string][]string{
+		"{mask: regex, pattern: '[^ ]+', with: {mask: email, domain: keep}}": {"public.t.a each match's domain"},
+		"{mask: regex, pattern: '[0-9.]+', anchored: false, with: ip}":       {"public.t.a each match's leading bits", "public.t.a what regex leaves"},
+		"{mask: regex, pattern: a, anchored: false, with: keep}":             {"public.t.a what regex leaves", "public.t.a what regex matches"},
+		"{mask: regex, pattern: '(a)b', replace: '${1}c'}":                   {"public.t.a what regex leaves"},
+		"{mask: regex, pattern: ab, replace: c}":                             {},
+	} {
+		plan, err := tryCompile(t, "tables: {public.t: {columns: {a: "+rule+"}}}", table("t", "a varchar(90)"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, append([]string{}, plan.Kept()...)); diff != "" {
+			t.Errorf("%s: %s", rule, diff)
+		}
+	}
+}
+
 // TestChildrenOfForeignTables: a parent without rows gives its children no rule,
 // and speaks for none of their columns.
 func TestChildrenOfForeignTables(t *testing.T) {

@@ -503,6 +503,13 @@ func TestMalformedValuesStop(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	short, err := tryCompile(t, "tables: {public.t: {columns: {a: {mask: regex, pattern: '[0-9]+', replace: x, malformed: text}, b: {mask: regex, pattern: '[0-9]+', replace: x, malformed: null}}}}", table("t", "a varchar(20)", "b varchar(20)"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := maskRow(t, short, "t", "unknown", "unknown"); got[0] == "unknown" || sameShape("unknown", got[0]) != nil || got[1] != `\N` {
+		t.Errorf("malformed values in columns with a length became %q", got)
+	}
 	got := maskRow(t, plan, "t", "unknown host", "unknown host")
 	if got[0] == "unknown host" || sameShape("unknown host", got[0]) != nil || got[1] != `\N` {
 		t.Errorf("malformed values became %q", got)

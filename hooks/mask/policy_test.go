@@ -71,6 +71,27 @@ types: {boolean: kep}
 				`policy line 27: unknown masker for type boolean "kep", did you mean "keep"?`,
 			},
 		},
+		"regex": {
+			`version: 1
+tables:
+  a.b:
+    columns:
+      a: {mask: regex, pattern: '\Qab', replace: x}
+      b: {mask: regex, pattern: '\Qab', replace: x, anchored: false}
+      c: {mask: regex, pattern: 'a)|(b', replace: x}
+      d: {mask: regex, pattern: '(a)(?P<n>b)', replace: '${1}${2}$n$$3$0$'}
+      e: {mask: regex, pattern: '(a)', replace: '$1st'}
+      f: {mask: regex, pattern: '(a)', replace: 'US$50'}
+      g: {mask: regex, pattern: '(a)', replace: '${2}'}
+`,
+			[]string{
+				"policy line 5: a.b.a: masker regex: pattern is not a regular expression in RE2 syntax: error parsing regexp: missing closing ): `\\A(?:\\Qab)\\z`",
+				"policy line 7: a.b.c: masker regex: pattern is not a regular expression in RE2 syntax: error parsing regexp: unexpected ): `a)|(b`",
+				"policy line 9: a.b.e: masker regex: replace names the group 1st, which the pattern does not have: write ${1} for a group, and $$ for a dollar",
+				"policy line 10: a.b.f: masker regex: replace names the group 50, which the pattern does not have: write ${1} for a group, and $$ for a dollar",
+				"policy line 11: a.b.g: masker regex: replace names the group 2, which the pattern does not have: write ${1} for a group, and $$ for a dollar",
+			},
+		},
 		"unknown link in a path": {
 			"version: 1\ntables:\n  a.b:\n    columns:\n      c: {mask: json, paths: {$.x: {mask: email, link: people}}}\n",
 			[]string{`policy line 5: option paths of a.b.c at $.x: there is no link named people under links`},

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -32,11 +33,15 @@ var textMaskers = []*masker{
 			malformed,
 		},
 		check: func(r *rule) string {
-			if _, err := regexp.Compile(r.text("pattern")); err != nil {
+			re, err := r.pattern()
+			if err != nil {
 				return "pattern is not a regular expression in RE2 syntax: " + err.Error()
 			}
 			if r.has("replace") == r.has("with") {
 				return "give either replace or with"
+			}
+			if group := missingGroup(re, r.text("replace")); group != "" {
+				return "replace names the group " + group + ", which the pattern does not have: write ${1} for a group, and $$ for a dollar"
 			}
 			return ""
 		},
@@ -316,16 +321,53 @@ func looksBack(re *syntax.Regexp) bool {
 	return slices.ContainsFunc(re.Sub, looksBack)
 }
 
-func buildRegex(t *target, r *rule) (transform, traits, error) {
+// pattern compiles the rule's pattern. One that matches the whole value must be a
+// pattern by itself, too.
+func (r *rule) pattern() (*regexp.Regexp, error) {
 	pattern := r.text("pattern")
-	m := &regex{anchored: r.flag("anchored"), replace: []byte(r.text("replace"))}
-	if m.anchored {
-		pattern = `\A(?:` + pattern + `)\z`
+	re, err := regexp.Compile(pattern)
+	if err != nil || !r.flag("anchored") {
+		return re, err
 	}
-	m.re = regexp.MustCompile(pattern) // the parser has compiled it
-	if re, err := syntax.Parse(pattern, syntax.Perl); err == nil && looksBack(re) && !m.anchored {
-		// The earliest match behind a first character, which is what .*? prefers.
-		m.again = regexp.MustCompile(`\A(?s:.)(?s:.*?)(` + pattern + `)`)
+	return regexp.Compile(`\A(?:` + pattern + `)\z`)
+}
+
+// again compiles regex.again for the rule's pattern.
+func (r *rule) again() (*regexp.Regexp, error) {
+	re, err := syntax.Parse(r.text("pattern"), syntax.Perl)
+	if err != nil || r.flag("anchored") || !looksBack(re) {
+		return nil, err
+	}
+	// The earliest match behind a first character is what .*? prefers. A pattern
+	// may be one only by itself; as it is written again it is one anywhere.
+	return regexp.Compile(`\A(?s:.)(?s:.*?)(` + re.String() + `)`)
+}
+
+var groupName = regexp.MustCompile(`\$(?:\$|([A-Za-z0-9_]+)|\{([A-Za-z0-9_]+)\})`)
+
+// missingGroup returns a group that a replacement names and the pattern does not
+// have, which would be nothing, or "".
+func missingGroup(re *regexp.Regexp, replace string) string {
+	for _, m := range groupName.FindAllStringSubmatch(replace, -1) {
+		name := m[1] + m[2]
+		if name == "" || re.SubexpIndex(name) >= 0 {
+			continue
+		}
+		if n, err := strconv.Atoi(name); err != nil || n > re.NumSubexp() {
+			return name
+		}
+	}
+	return ""
+}
+
+func buildRegex(t *target, r *rule) (transform, traits, error) {
+	m := &regex{anchored: r.flag("anchored"), replace: []byte(r.text("replace"))}
+	var err error
+	if m.re, err = r.pattern(); err != nil {
+		return nil, traits{}, err
+	}
+	if m.again, err = r.again(); err != nil {
+		return nil, traits{}, err
 	}
 	m.groups = strings.Count(strings.ReplaceAll(string(m.replace), "$$", ""), "$")
 	tr := traits{remedy: "use hash"}
@@ -340,17 +382,20 @@ func buildRegex(t *target, r *rule) (transform, traits, error) {
 			return nil, tr, err
 		}
 		if sr.keep {
-			tr.kept = []string{"what regex matches"}
+			tr.kept = append(tr.kept, "what regex matches")
+		}
+		for _, k := range sr.kept {
+			tr.kept = append(tr.kept, "each match's "+k)
 		}
 		if sr.null {
 			return nil, tr, errors.New("with: null is not possible inside a text, use replace")
 		}
 		m.with, tr.entity = tf, sr.entity
 	}
-	if t.length > 0 {
-		return &bounded{m, t.length, r}, tr, nil
-	}
 	tf, err := t.lenient(m, r)
+	if err == nil && t.length > 0 {
+		tf = &bounded{tf, t.length, r}
+	}
 	return tf, tr, err
 }
 
