@@ -20,4 +20,4 @@ package mask
 
 // Version of the maskers: it changes when the same policy, key and data give
 // other masks.
-const Version = "2"
+const Version = "3"

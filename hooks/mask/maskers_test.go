@@ -457,6 +457,8 @@ func TestMalformedValuesStop(t *testing.T) {
 			"2024-01-31 12:00:00+4917012", "2024-01-31 12:00:00.1701234567", "2024-01-31 99:99:99", "2024-01-31T", "2024-01-31 1", "2024-01-31 12", "2024-01-31 12:00:00+02:00:00:00", "2024-01-31 12:00:00ZZ", "2024-01-31-02",
 		},
 	}
+	// No place on earth: metres of a projection would pass to the centimetre.
+	malformed["latlong"] = []string{"5334567.125", "691607", "4917112345678", "361", "-999", "1000"}
 	for rule, typ := range map[string]string{
 		"{mask: composite, attributes: {a: key, b: text}}": "pair", "{mask: number_noise, percent: 1}": "interval", "{mask: number_noise, percent: 2}": "int8range",
 		"{mask: date_shift, by: id, days: 9}": "daterange",
@@ -555,6 +557,60 @@ func TestNumbersThatFillTheirColumn(t *testing.T) {
 	}
 	if _, err := plan.Table("public", "t").NewWorker().Append(nil, []byte("-99999")); err == nil {
 		t.Error("six characters were taken")
+	}
+}
+
+// Nothing of these may be in their masks: what a masker keeps, it recognizes.
+func TestPartsThatMustNotPass(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ rule, column, value, part string }{
+		{"{mask: email, domain: keep}", "text", "@janedoe", "janedoe"},
+		{"{mask: email, domain: keep}", "text", "write to @janedoe", "janedoe"},
+		{"{mask: email, domain: keep}", "text", "me@janedoe", "janedoe"},
+		{"{mask: email, domain: keep}", "text", "me@0171-2345678", "2345678"},
+		{"{mask: email, domain: keep}", "text", "me@0171.2345678", "2345678"},
+		{"{mask: email, domain: keep}", "text", "me@.janedoe", "janedoe"},
+		{"{mask: email, domain: keep}", "text", "me@janedoe.", "janedoe"},
+		{"{mask: email, domain: keep}", "text", "@jane.doe", "jane.doe"},
+		{"{mask: email, domain: keep}", "text", "cc @jane.doe", "jane.doe"},
+		{"{mask: email, domain: keep}", "text", "cc:@jane.doe", "jane.doe"},
+		{"{mask: email, domain: keep}", "text", "me@jane..doe", "jane"},
+		{"phone", "text", "+0171 2345678", "+017"},
+		{"phone", "text", "00171 2345678", "171 2"},
+		{"xml", "xml", `<p xml:id="jane.doe"/>`, "jane.doe"},
+		{"xml", "xml", `<p xml:base="mailto:jane"/>`, "jane"},
+		{"xml", "xml", `<p xml:lang="jane doe"/>`, "jane"},
+		{"xml", "xml", `<p xml:space="jane"/>`, "jane"},
+		{"xml", "xml", `<p xmlnsmail="jane"/>`, "jane"},
+	} {
+		plan, err := tryCompile(t, "tables: {public.t: {columns: {a: "+tt.rule+"}}}", table("t", "a "+tt.column))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := maskRow(t, plan, "t", tt.value); strings.Contains(got[0], tt.part) {
+			t.Errorf("%s: %q becomes %q", tt.rule, tt.value, got[0])
+		}
+	}
+	for rule, values := range map[string][]string{
+		"{mask: email, domain: keep}": {"a@b.de", "jane.doe@sub.corp-1.test", "\"a@b\"@xn--bcher-kva.example", "a@1und1.de"},
+	} {
+		plan, err := tryCompile(t, "tables: {public.t: {columns: {a: "+rule+"}}}", table("t", "a text"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range values {
+			if got := maskRow(t, plan, "t", v); !strings.HasSuffix(got[0], v[strings.LastIndexByte(v, '@'):]) {
+				t.Errorf("%s: %q becomes %q", rule, v, got[0])
+			}
+		}
+	}
+	plan, err := tryCompile(t, "tables: {public.t: {columns: {a: xml}}}", table("t", "a xml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const declarations = `<p xmlns="urn:a" xmlns:b='urn:b' xml:lang="de-CH" xml:space="preserve" b:x=""/>`
+	if got := maskRow(t, plan, "t", declarations); got[0] != declarations {
+		t.Errorf("declarations become %q", got[0])
 	}
 }
 

@@ -41,7 +41,7 @@ var numberMaskers = []*masker{
 	},
 	{
 		name:  "latlong",
-		doc:   maskerDoc{"the coordinate with the digits behind a few decimals replaced", "no", "place within a grid: 1 decimal is some 11 km, 2 are 1 km", "the grid cell; which rows have equal values"},
+		doc:   maskerDoc{"the coordinate, in degrees, with the digits behind a few decimals replaced", "no", "place within a grid: 1 decimal is some 11 km, 2 are 1 km", "the grid cell; which rows have equal values"},
 		kinds: []kind{kindFloat, kindNumeric, kindPoint, kindText},
 		options: []option{
 			{name: "decimals", kind: optInt, min: 0, max: 4, fallback: 1, doc: "decimals that stay"},
@@ -442,7 +442,7 @@ type latlong struct {
 	padding
 }
 
-const notCoordinate = reason("the value is not a coordinate")
+const notCoordinate = reason("the value is not a coordinate in degrees")
 
 func (m *latlong) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	value = m.cut(value)
@@ -477,6 +477,11 @@ func (m *latlong) mask(s *scratch, dst, value []byte) ([]byte, error) {
 func (m *latlong) blur(dst, v []byte, st *stream) ([]byte, bool) {
 	d, ok := parseDecimal(v)
 	if !ok || d.special {
+		return dst, false
+	}
+	// More are metres of a projection, or no place at all.
+	whole := bytes.TrimLeft(d.whole, "0")
+	if len(whole) > 3 || len(whole) == 3 && string(whole) > "360" {
 		return dst, false
 	}
 	if d.exponent != nil {

@@ -161,7 +161,7 @@ func (e *email) mask(s *scratch, dst, value []byte) ([]byte, error) {
 		dst = append(dst, byte('1'+d.n(9)), byte('0'+d.n(10)))
 	}
 	if e.keepDomain {
-		if i := bytes.LastIndexByte(value, '@'); i >= 0 && isDomain(value[i+1:]) {
+		if i := bytes.LastIndexByte(value, '@'); i > 0 && endsName(value[i-1]) && isDomain(value[i+1:]) {
 			dst = append(dst, value[i:]...)
 			if e.length > 0 && utf8.RuneCount(dst[at:]) > e.length {
 				return dst[:at], reason("the mask with the original's domain is longer than the column takes: drop `domain: keep`")
@@ -172,15 +172,31 @@ func (e *email) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	return append(dst, e.domains[d.n(len(e.domains))]...), nil
 }
 
+// endsName reports whether an address's local part may end with c: behind a
+// space or a colon, an @ starts a handle.
+func endsName(c byte) bool { return c > ' ' && strings.IndexByte(`(),:;<>@[\]`, c) < 0 }
+
 // isDomain reports whether b looks like a domain's name, and not like
-// something else behind an @ that must not pass.
+// something else behind an @ that must not pass: a handle, a number.
 func isDomain(b []byte) bool {
+	if len(b) > 253 {
+		return false
+	}
+	dots, length, letters := 0, 0, false // of the label
 	for _, c := range b {
-		if isLetterMask[c] == 0 && !isDigit(c) && c != '.' && c != '-' {
+		switch {
+		case c == '.' && length > 0:
+			dots++
+			length, letters = 0, false
+			continue
+		case isLetterMask[c] != 0:
+			letters = true
+		case !isDigit(c) && c != '-':
 			return false
 		}
+		length++
 	}
-	return len(b) > 0 && len(b) <= 253
+	return dots > 0 && length > 1 && letters // no top level is a number
 }
 
 func buildEmail(t *target, r *rule) (transform, traits, error) {
@@ -462,7 +478,7 @@ func randomDigits(d []byte, st *stream) {
 // countryLen is how many digits the E.164 country code has that d starts with.
 func countryLen(d []byte) int {
 	switch {
-	case len(d) < 3:
+	case len(d) < 3 || d[0] == '0':
 		return 0
 	case d[0] == '1' || d[0] == '7':
 		return 1

@@ -10,7 +10,7 @@ import (
 var xmlMaskers = []*masker{
 	{
 		name:  "xml",
-		doc:   maskerDoc{"the document with its text and attribute values masked, each by the rule for its element or attribute, else like text; comments, processing instructions and CDATA marks go", "no", "elements, names of elements and attributes that look like names, order, white space between elements", "the structure; length and shape of texts"},
+		doc:   maskerDoc{"the document with its text and attribute values masked, each by the rule for its element or attribute, else like text; comments, processing instructions and CDATA marks go", "no", "elements, names of elements and attributes that look like names, namespaces, languages (`xml:lang`), order, white space between elements", "the structure; length and shape of texts"},
 		kinds: []kind{kindXML},
 		options: []option{
 			{name: "elements", kind: optRules, doc: "rules for the text of elements by name, a prefix included: {email: email, 'a:id': keep}"},
@@ -157,8 +157,7 @@ func (m *xmlMask) tag(s *scratch, dst, value []byte, plain, masked *[]byte) ([]b
 		text := value[at+1 : end]
 		r := m.attributes[string(attribute)]
 		switch {
-		case r == nil && (bytes.HasPrefix(attribute, []byte("xmlns")) || bytes.HasPrefix(attribute, []byte("xml:"))):
-			// A declaration, not data: without it the document is none.
+		case r == nil && isDeclaration(attribute, text):
 			dst = append(dst, text...)
 		default:
 			if r == nil {
@@ -172,6 +171,36 @@ func (m *xmlMask) tag(s *scratch, dst, value []byte, plain, masked *[]byte) ([]b
 		dst = append(dst, value[end])
 		value = value[end+1:]
 	}
+}
+
+// isDeclaration reports whether an attribute is no data: a namespace, without
+// which the document is none, a language, or what white space means.
+func isDeclaration(name, value []byte) bool {
+	switch string(name) {
+	case "xmlns":
+		return true
+	case "xml:space":
+		return string(value) == "preserve" || string(value) == "default"
+	case "xml:lang":
+		return isLanguage(value)
+	}
+	return bytes.HasPrefix(name, []byte("xmlns:"))
+}
+
+// isLanguage reports whether b is a language's tag: de, pt-BR, zh-Hant-TW.
+func isLanguage(b []byte) bool {
+	start, part := 0, 0
+	for i := 0; i <= len(b); i++ {
+		if i < len(b) && isLetterMask[b[i]] != 0 {
+			continue
+		}
+		if n := i - start; i < len(b) && b[i] != '-' || part == 0 && n != 2 && n != 3 || part > 0 && n != 2 && n != 4 || part > 2 {
+			return false
+		}
+		start = i + 1
+		part++
+	}
+	return true
 }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
