@@ -159,6 +159,63 @@ var draftSchemas = map[string]draftSchema{
 	},
 }
 
+// Columns as public schemas have them (Rails, Django, GitLab, Ghost, Keycloak,
+// Stripe, Odoo, registers moved from Oracle), in several languages: what must be
+// proposed for them without a sample, "?" where a person must be asked.
+var draftNames = map[string]string{
+	// Secrets are secrets in any type.
+	"users.confirmation_token uuid!": "uuid", "users.apiKey uuid": "uuid", "sessions.csrf_token uuid": "uuid", "webhooks.secret uuid!": "uuid",
+	"users.token_id uuid": "keep", "users.id uuid!": "keep",
+	"cards.security_code text": "credential", "users.verification_code text": "credential", "users.activationCode varchar(10)": "credential",
+	"users.recovery_codes text[]": "credential", "cards.cvv varchar(4)": "credential", "users.otp_backup_codes text[]": "credential",
+	"products.code text": "keep ?", "orders.promo_code text": "keep ?",
+	// Numbers that name somebody are no less personal in numeric and bigint.
+	"clients.mobile_number numeric(15)": "null ?", "clients.phone numeric": "key ?", "clients.ssn numeric(9)": "null ?", "clients.account_number numeric(20)": "key ?",
+	"clients.telephone_number int8": "key ?", "clients.fax_number int8": "key ?", "clients.contact_no int8": "key ?", "clients.cc_number int8": "key ?",
+	"clients.social_insurance_number int8": "key ?", "clients.nhs_number int8": "key ?", "clients.driver_license_number int8": "key ?", "clients.tax_number int8": "key ?",
+	"clients.passportNo int8": "key ?", "clients.cpf int8": "key ?", "clients.afm int8": "key ?", "clients.amka int8": "key ?", "clients.personnummer int8": "key ?",
+	"clients.telefono int8": "key ?", "clients.handynummer int8": "key ?", "clients.kinito int8": "key ?", "clients.msisdn int8": "key ?", "clients.fax float8": "null ?",
+	"orders.number int8": "keep", "orders.line_number int4": "keep", "orders.card_count int4": "keep", "orders.amount numeric": "keep",
+	"users.birth_year int2": "keep ?", "users.year_of_birth int4": "keep ?", "films.year int4": "keep",
+	// A person's slug is a name.
+	"users.slug text!": "username", "authors.slug varchar(60)": "username", "posts.slug text": "keep",
+	// What says much about a person.
+	"users.hiv_positive bool": "null ?", "users.is_pregnant bool": "null ?", "users.union_member bool": "null ?", "users.health_status text": "null ?",
+	"users.citizenship_status text": "null ?", "users.sexo mood": "null ?", "users.Geschlecht mood": "null ?", "users.genero mood": "null ?", "users.fylo mood": "null ?",
+	"users.Konfession mood": "null ?", "users.estado_civil mood": "null ?", "users.familienstand mood": "null ?", "users.staatsangehoerigkeit mood": "null ?",
+	"users.nacionalidad mood": "null ?", "users.gender int2": "null ?", "users.party_affiliation mood": "null ?", "users.gender int2!": "keep ?",
+	"users.is_admin bool": "keep", "orders.health mood": "keep", "users.union_id int8": "keep",
+	// Born, paid and named in other languages.
+	"kunden.Geburtsdatum date": "year_only", "clientes.fecha_nacimiento date": "year_only", "clients.date_de_naissance date": "year_only", "pelates.imerominia_gennisis date": "year_only",
+	"kunden.Gehalt numeric": "number_noise", "ergazomenoi.misthos numeric": "number_noise", "employes.salaire numeric(9,2)": "number_noise", "empleados.salario money": "number_noise",
+	"kunden.Vorname text": "first_name", "kunden.Nachname text": "last_name", "clients.prenom text": "first_name", "clientes.apellidos text": "last_name", "pelates.eponymo text": "last_name",
+	"kunden.Strasse text": "street", "clientes.direccion text": "street", "kunden.PLZ varchar(5)": "postcode", "clients.code_postal text": "postcode",
+	"pelates.tilefono varchar(20)": "phone", "kunden.Telefon text": "phone", "clientes.correo text": "email", "clients.ville text": "city",
+}
+
+// What a draft makes of columns' names and types.
+func TestDraftNames(t *testing.T) {
+	t.Parallel()
+	for spec, want := range draftNames {
+		name, col, _ := strings.Cut(spec, ".")
+		c := Catalog{Tables: []Table{table(name, col)}}
+		text := string(Draft(c, nil))
+		_, line, _ := strings.Cut(text, "    columns:\n")
+		m := draftLine.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
+		if m == nil {
+			t.Errorf("%s: %s", spec, text)
+			continue
+		}
+		got := strings.TrimPrefix(strings.TrimSuffix(m[2], "}"), "{mask: array, of: ")
+		if m[3] != "" {
+			got += " ?"
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", spec, got, want)
+		}
+	}
+}
+
 var draftLine = regexp.MustCompile(`^      '?"?([A-Za-z_0-9 ]+)"?'?: (.*?)(   # decide.*)?$`)
 
 // A draft has a rule for every column, masks the columns that name people, and

@@ -321,7 +321,9 @@ func proposeJSON(table Name, s *Sample) proposal {
 		case n.scalars > 0:
 			p := proposeFor(table, name, kindNumeric, false, nil)
 			sure = sure && p.sure
-			paths = append(paths, fmt.Sprintf("%s: %s", yamlKey(path), p.rule))
+			if p.rule != "key" { // what no path lists gets other digits
+				paths = append(paths, fmt.Sprintf("%s: %s", yamlKey(path), p.rule))
+			}
 		}
 		for _, m := range sortedKeys(n.members) {
 			// Named only when many objects have it: a member seen once may be

@@ -25,28 +25,36 @@ func nameWords(alternatives string) *regexp.Regexp {
 // person: few values, which frequency gives away whatever the mask.
 const sensitive = "null"
 
+// secrets are what opens something.
+const secrets = `passwords?|passwd|pwd|pass|pass(?:word)?_?(?:hash|salt|digest)|encrypted_password|secret|secrets|token|tokens|api_?key|access_key|private_key|refresh_token|session_token|otp|totp|salt|credential|credentials|signature|nonce|csrf` +
+	`|(?:security|verification|activation|confirmation|recovery|backup|reset|access|auth(?:orization)?)_?codes?|cvv2?|cvc2?`
+
+// The names stand in English and, where they are plain enough, in other languages,
+// Greek in Latin letters.
 var suggestions = []suggestion{
-	{nameWords(`passwords?|passwd|pwd|pass|pass(?:word)?_?(?:hash|salt|digest)|encrypted_password|secret|secrets|token|tokens|api_?key|access_key|private_key|refresh_token|session_token|otp|totp|salt|credential|credentials|signature`), "credential", []kind{kindText, kindBytea, kindJSON, kindArray}},
-	{nameWords(`e_?mails?|e_?mail_?address(?:es)?|mail`), "email", []kind{kindText}},
-	{nameWords(`first_?names?|given_?names?|forename|fname|middle_?name`), "first_name", []kind{kindText}},
-	{nameWords(`last_?names?|family_?names?|surname|lname|maiden_?name`), "last_name", []kind{kindText}},
+	{nameWords(secrets), "credential", []kind{kindText, kindBytea, kindJSON, kindArray}},
+	{nameWords(`e_?mails?|e_?mail_?address(?:es)?|mail|correo(?:_?electronico)?|courriel`), "email", []kind{kindText}},
+	{nameWords(`first_?names?|given_?names?|forename|fname|middle_?name|vornamen?|prenoms?|onoma`), "first_name", []kind{kindText}},
+	{nameWords(`last_?names?|family_?names?|surname|lname|maiden_?name|nachname|familienname|apellidos?|eponymo|cognome|sobrenome`), "last_name", []kind{kindText}},
 	{nameWords(`full_?name|display_?name|real_?name|contact_?name|customer_?name|person_?name|recipient|cardholder|holder_?name|author_?name|(?:ship|shipping|bill|billing|delivery|recipient|sender|receiver)(?:_to)?_?name`), "full_name", []kind{kindText}},
 	{nameWords(`user_?name|login|login_?(?:id|name)|nick|nick_?name|screen_?name|handle`), "username", []kind{kindText}},
-	{nameWords(`phones?|phone_?numbers?|mobile|mobile_?number|cell|cell_?phone|telephone|tel|fax|msisdn`), "phone", []kind{kindText}},
+	{nameWords(`phones?|phone_?numbers?|mobile|mobile_?number|cell|cell_?phone|telephone|tel|fax|msisdn|` + foreignPhones), "phone", []kind{kindText}},
 	{nameWords(`iban`), "iban", []kind{kindText}},
 	{nameWords(`card_?number|credit_?card|pan|cc_?number|ccnum`), "card", []kind{kindText}},
-	{nameWords(`street|street_?address|address|addr|address_?line_?[0-9]?|address_?[0-9]|line_?[12]`), "street", []kind{kindText}},
-	{nameWords(`city|town|locality`), "city", []kind{kindText}},
-	{nameWords(`zip|zip_?code|post_?code|postal_?code|postcode`), "postcode", []kind{kindText}},
+	{nameWords(`street|street_?address|address|addr|address_?line_?[0-9]?|address_?[0-9]|line_?[12]|stra(?:ss|ß)e|adresse|direccion|indirizzo|endereco|odos|dieythynsi|diefthynsi`), "street", []kind{kindText}},
+	{nameWords(`city|town|locality|ville|ciudad|cidade|wohnort|poli`), "city", []kind{kindText}},
+	{nameWords(`zip|zip_?code|post_?code|postal_?code|postcode|plz|postleitzahl|code_?postal|codigo_?postal|taxydromikos_?kodikas`), "postcode", []kind{kindText}},
 	{nameWords(`company|company_?name|organi[sz]ation|employer|organisation_?name|organization_?name`), "company", []kind{kindText}},
 	{nameWords(`url|website|homepage|web_?site|avatar_?url|link`), "url", []kind{kindText}},
 	{nameWords(`ip|ip_?addr|ip_?address|remote_?addr|client_?ip|last_?ip|remote_?ip`), "ip", []kind{kindText, kindInet}},
 	{nameWords(`mac|mac_?addr|mac_?address`), "mac", []kind{kindText, kindMAC}},
 	{nameWords(`lat|latitude|lng|lon|long|longitude`), "latlong", []kind{kindNumeric, kindFloat}},
 	{nameWords(`ssn|social_?security(?:_?number)?|tax_?id|vat_?id|national_?id(?:_?(?:number|no))?|passport(?:_?(?:number|no))?|driver_?licen[cs]e|account_?number|insurance_?number`), "hash", []kind{kindText}},
-	{nameWords(`birth_?date|birthday|date_?of_?birth|dob|born|born_?on`), "year_only", []kind{kindDate, kindTimestamp}},
-	{nameWords(`gender|sex|marital_?status|religion|denomination|ethnicity|ethnic_?(?:group|origin)|nationality|race|blood_?(?:type|group)|disabilit(?:y|ies)|sexual_orientation|political_?(?:party|views?)|diagnos[ie]s`), sensitive, []kind{kindText, kindEnum, kindBool}},
-	{nameWords(`salary|income|wage|wages`), "number_noise", []kind{kindInt, kindNumeric, kindFloat, kindMoney}},
+	{nameWords(`birth_?date|birthday|date_?of_?birth|dob|born|born_?on|geburts(?:datum|tag)|(?:date_?(?:de_?)?)?naissance|(?:fecha_?(?:de_?)?)?nacimiento|(?:data_?(?:de_?)?)?nascimento|data_?(?:di_?)?nascita|geboortedatum|(?:imerominia|hmeromhnia)_?genn?[ih]s[ih]s`), "year_only", []kind{kindDate, kindTimestamp}},
+	{nameWords(`gender|sex|marital_?status|religion|denomination|ethnicity|ethnic_?(?:group|origin)|nationality|race|blood_?(?:type|group)|disabilit(?:y|ies)|sexual_orientation|political_?(?:party|views?)|diagnos[ie]s|` +
+		`religious(?:_?affiliation)?|party_?affiliation|caste|citizenship|immigration_?status|skin_?colou?r|union_?member(?:ship)?|hiv|pregnan(?:t|cy)|health_?(?:status|condition)|medical_?(?:condition|history)|vaccinat(?:ed|ion)|` +
+		`geschlecht|sexe|sexo|genero|geslacht|fylo|konfession|familienstand|estado_?civil|etat_?civil|stato_?civile|staatsangeh(?:oe|ö)rigkeit|nationalit(?:ae|ä)t|nationalite|nacionalidade?|ithageneia|thriskeia`), sensitive, []kind{kindText, kindEnum, kindBool, kindInt, kindNumeric}},
+	{nameWords(`salary|income|wage|wages|gehalt|lohn|salaire|salario|stipendio|misthos`), "number_noise", []kind{kindInt, kindNumeric, kindFloat, kindMoney}},
 	{nameWords(`notes?|comments?|description|bio|about|message|body|text|content|remarks?|memo|reason|subject|title`), "text", []kind{kindText}},
 }
 
@@ -59,7 +67,18 @@ var (
 	unclearText = nameWords(`state|region|code|source`) // of a thing, or of somebody's address
 	plainNumber = nameWords(`count|quantity|qty|position|version|sort|rank|total|size|status|type|amount|price|cents|tax|rate|cost|discount|weight|score|year|month|day|number|order|level|duration|width|height|length|percent|stock|balance|points|priority|seq|sequence|attempts|retries|ms|milliseconds|seconds|minutes|bytes`)
 	plainTime   = nameWords(`created|updated|deleted|modified|inserted|expires|started|finished|completed|published|archived|at|on|since|until|time|timestamp|last_login|last_seen`)
-	personalInt = nameWords(`phones?|phone_?number|mobile|ssn|social_?security(?:_?number)?|tax_?id|passport|national_?id|account_?number|card_?number`)
+	birth       = nameWords(`birth|born`)
+)
+
+const foreignPhones = `telefon|telefone|telefono|tilefono|handy(?:nummer)?|kinito|whatsapp`
+
+// Numbers that name a person, and what the numbers of people are called in some
+// registers: they are no quantities, whatever their type.
+var (
+	personalNumber = nameWords(`phones?|mobile|cell|telephone|tel|fax|msisdn|` + foreignPhones + `|ssn|social_?(?:security|insurance)(?:_?(?:number|no))?|tax_?(?:id|number|no)|passport|national_?id|iban|imei|imsi|mrn|` +
+		`(?:contact|account|card|cc|nhs|patient|health|insurance|(?:driver_?s?_?)?licen[cs]e|personal|identity)_?(?:number|no|num|nr)|` +
+		`cpf|cnpj|dni|nie|nif|rut|curp|amka|afm|bsn|pesel|personnummer|steuer_?(?:nummer|id)|kontonummer`)
+	secret = nameWords(secrets)
 )
 
 // proposal is a rule for a column, as it would stand in a policy.
@@ -122,6 +141,9 @@ func proposeFor(table Name, column string, k kind, notNull bool, s *Sample) prop
 			break
 		}
 	}
+	if byName == "" && k == kindText && name == "slug" && personTable.MatchString(snake(table.Name)) {
+		byName = "username"
+	}
 	if byName == "" && k == kindText && (name == "name" || strings.HasSuffix(name, "_name")) && personTable.MatchString(snake(table.Name)) {
 		byName = "full_name"
 	}
@@ -162,11 +184,17 @@ func proposeFor(table Name, column string, k kind, notNull bool, s *Sample) prop
 	case kindBool, kindEnum:
 		return proposal{"keep", true, ""}
 	case kindInt:
-		if personalInt.MatchString(name) {
+		switch {
+		case personalNumber.MatchString(name):
 			return proposal{"key", false, "looks personal"}
+		case birth.MatchString(name):
+			return proposal{"keep", false, "of a birth"}
 		}
 		return proposal{"keep", id || plainNumber.MatchString(name), ""}
 	case kindUUID:
+		if secret.MatchString(name) && !id {
+			return proposal{"uuid", true, ""}
+		}
 		return proposal{"keep", true, ""}
 	case kindDate, kindTimestamp:
 		return proposal{"keep", plainTime.MatchString(name), ""}
@@ -177,6 +205,13 @@ func proposeFor(table Name, column string, k kind, notNull bool, s *Sample) prop
 	case kindXML:
 		return proposal{"xml", false, "look at its elements"}
 	case kindNumeric, kindFloat, kindMoney:
+		switch {
+		case !personalNumber.MatchString(name):
+		case k == kindNumeric:
+			return proposal{"key", false, "looks personal"}
+		default:
+			return proposal{"null", false, "looks personal"}
+		}
 		return proposal{"keep", plainNumber.MatchString(name), ""}
 	case kindJSON:
 		return proposeJSON(table, s)
