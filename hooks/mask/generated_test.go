@@ -130,6 +130,27 @@ func TestSchemaAgreesWithParser(t *testing.T) {
 		"version: 1\nmin_distinct: many\n":                                              false,
 		"version: 1\nlinks: {l: a.b.c}\n":                                               false,
 		"version: 1\ntypes: {boolean: nope}\n":                                          false,
+		// Numbers and booleans are what YAML takes for them.
+		"version: \"1\"\n":                false,
+		"version: 1\nmin_distinct: '5'\n": false,
+		head + "    columns: {a: {mask: date_shift, by: id, days: '30'}}\n":              false,
+		head + "    columns: {a: {mask: date_shift, by: id, days: 30}}\n":                true,
+		head + "    columns: {a: {mask: email, unique: 'true'}}\n":                       false,
+		head + "    columns: {a: {mask: email, unique: yes}}\n":                          false,
+		head + "    columns: {a: {mask: email, unique: True}}\n":                         true,
+		head + "    columns: {a: {mask: email, unique: FALSE}}\n":                        true,
+		head + "    columns: {a: {mask: number_range, min: none, max: 2}}\n":             false,
+		head + "    columns: {a: {mask: number_range, min: '1.5', max: 2}}\n":            true,
+		head + "    columns: {a: {mask: number_range, min: NaN, max: 2}}\n":              false,
+		head + "    columns: {a: {mask: number_range, min: 0, max: 2, decimals: 1.0}}\n": false,
+		// A name may be a number.
+		head + "    columns: {a: {mask: date_shift, by: 2024}}\n":                                   true,
+		head + "    columns: {a: {mask: hash, prefix: 49}}\n":                                       true,
+		head + "    columns: {a: {mask: array, of: {mask: email, link: 7}}}\nlinks: {7: [a.b.c]}\n": true,
+		head + "    columns: {2024: keep, null: keep, yes: keep}\n":                                 true,
+		head + "    rows: {where: [{column: 2024, in: [x]}]}\n":                                     true,
+		"version: 1\nroles: {1: 2}\n":                                                               true,
+		"version: 1\nroles: {a: ~}\n":                                                               false,
 	}
 	var schema map[string]any
 	if err := json.Unmarshal(Schema(), &schema); err != nil {

@@ -119,6 +119,25 @@ func (p *parser) str(n *yaml.Node, what string) (string, bool) {
 	return n.Value, true
 }
 
+// whole reads a whole number. One that YAML 1.1 takes for octal, and 1.2 does
+// not, is none.
+func (p *parser) whole(n *yaml.Node, what string, least, most int) int {
+	v, err := strconv.Atoi(n.Value)
+	if n.Tag != "!!int" || err != nil || strconv.Itoa(v) != n.Value || v < least || v > most {
+		p.fail(n, "%s must be a whole number from %d to %d", what, least, most)
+		return least
+	}
+	return v
+}
+
+// scalarOf is a scalar as it stands, but for the ways to write true and false.
+func scalarOf(n *yaml.Node) scalar {
+	if n.Tag == "!!bool" {
+		return scalar{text: strings.ToLower(n.Value)}
+	}
+	return scalar{n.Value, n.Tag == "!!str"}
+}
+
 var topFields = []string{"version", "roles", "links", "tables", "types", "large_objects", "comments", "min_distinct", "accept"}
 
 func (p *parser) top(n *yaml.Node) {
@@ -128,7 +147,7 @@ func (p *parser) top(n *yaml.Node) {
 		switch key {
 		case "version":
 			version = true
-			if v.Value != "1" {
+			if v.Tag != "!!int" || v.Value != "1" {
 				p.fail(v, "version must be 1, this program knows no other")
 			}
 		case "roles":
@@ -162,11 +181,7 @@ func (p *parser) top(n *yaml.Node) {
 				p.fail(v, "comments must be keep or drop")
 			}
 		case "min_distinct":
-			n, err := strconv.Atoi(v.Value)
-			if v.Kind != yaml.ScalarNode || err != nil || n < 0 || n > maxMinDistinct {
-				p.fail(v, "min_distinct must be a whole number from 0 to %d", maxMinDistinct)
-			}
-			p.policy.MinDistinct = n
+			p.policy.MinDistinct = p.whole(v, "min_distinct", 0, maxMinDistinct)
 		case "accept":
 			p.accept(v)
 		default:
@@ -502,14 +517,9 @@ func (p *parser) option(r *rule, o *option, v *yaml.Node, what string) {
 		if v.Kind != yaml.ScalarNode || v.Tag == "!!null" {
 			p.fail(v, "%s must be a single value (for NULL use the masker null)", what)
 		}
-		r.values[o.name] = scalar{v.Value, v.Tag == "!!str"}
+		r.values[o.name] = scalarOf(v)
 	case optInt:
-		n, err := strconv.Atoi(v.Value)
-		if v.Kind != yaml.ScalarNode || err != nil || n < o.min || n > o.max {
-			p.fail(v, "%s must be a whole number from %d to %d", what, o.min, o.max)
-			n = o.min
-		}
-		r.values[o.name] = n
+		r.values[o.name] = p.whole(v, what, o.min, o.max)
 	case optNumber:
 		d, ok := parseDecimal([]byte(v.Value))
 		if v.Kind != yaml.ScalarNode || !ok || d.special {
@@ -517,11 +527,10 @@ func (p *parser) option(r *rule, o *option, v *yaml.Node, what string) {
 		}
 		r.values[o.name] = v.Value
 	case optBool:
-		b := v.Value == "true"
-		if v.Kind != yaml.ScalarNode || !b && v.Value != "false" {
+		if v.Tag != "!!bool" {
 			p.fail(v, "%s must be true or false", what)
 		}
-		r.values[o.name] = b
+		r.values[o.name] = scalarOf(v).text == "true"
 	case optScalars:
 		r.values[o.name] = p.scalars(v, what)
 	case optRule:
@@ -551,7 +560,7 @@ func (p *parser) scalars(n *yaml.Node, what string) []scalar {
 			p.fail(item, "%s must hold single values only", what)
 			continue
 		}
-		out = append(out, scalar{item.Value, item.Tag == "!!str"})
+		out = append(out, scalarOf(item))
 	}
 	return out
 }

@@ -92,6 +92,15 @@ tables:
 				"policy line 11: a.b.g: masker regex: replace names the group 2, which the pattern does not have: write ${1} for a group, and $$ for a dollar",
 			},
 		},
+		"numbers": { // YAML 1.1 and 1.2 do not agree on 010
+			"version: 1\nmin_distinct: 010\ntables:\n  a.b:\n    columns:\n      c: {mask: hash, digits: 0x10}\n      d: {mask: hash, digits: 010}\n      e: {mask: email, unique: 1}\n",
+			[]string{
+				"policy line 2: min_distinct must be a whole number from 0 to 200",
+				"policy line 6: option digits of a.b.c must be a whole number from 4 to 32",
+				"policy line 7: option digits of a.b.d must be a whole number from 4 to 32",
+				"policy line 8: option unique of a.b.e must be true or false",
+			},
+		},
 		"unknown link in a path": {
 			"version: 1\ntables:\n  a.b:\n    columns:\n      c: {mask: json, paths: {$.x: {mask: email, link: people}}}\n",
 			[]string{`policy line 5: option paths of a.b.c at $.x: there is no link named people under links`},
@@ -174,6 +183,9 @@ version: 1
 `)
 	if base != same {
 		t.Error("the layout changes the digest")
+	}
+	if a, b := parse("version: 1\ntables: {a.b: {columns: {c: {mask: constant, value: True}}}}"), parse("version: 1\ntables: {a.b: {columns: {c: {mask: constant, value: true}}}}"); a != b {
+		t.Error("two ways to write true have two digests")
 	}
 	const small = "version: 1\ntables: {a.b: {columns: {c: %}}}\n"
 	seen := map[string]string{}

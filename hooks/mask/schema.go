@@ -13,8 +13,8 @@ import (
 // against each other, and later against the dump.
 func Schema() []byte {
 	type object = map[string]any
-	text := object{"type": "string"}
 	scalarType := object{"type": []string{"string", "number", "boolean"}}
+	text := scalarType // what looks like a number to YAML is a name all the same
 	mapOf := func(v any) object { return object{"type": "object", "additionalProperties": v} }
 	listOf := func(v any) object { return object{"type": "array", "items": v, "minItems": 1} }
 	ref := func(name string) object { return object{"$ref": "#/$defs/" + name} }
@@ -35,9 +35,9 @@ func Schema() []byte {
 			var v object
 			switch o.kind {
 			case optString:
-				v = object{"type": "string"}
+				v = maps.Clone(text)
 				if o.choices != nil {
-					v["enum"] = o.choices
+					v = object{"type": "string", "enum": o.choices}
 					if slices.Contains(o.choices, "null") {
 						v = object{"enum": append(anys(o.choices), nil)}
 					}
@@ -47,7 +47,7 @@ func Schema() []byte {
 			case optInt:
 				v = object{"type": "integer", "minimum": o.min, "maximum": o.max}
 			case optNumber:
-				v = object{"type": []string{"number", "string"}}
+				v = object{"type": []string{"number", "string"}, "pattern": `^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$`}
 			case optBool:
 				v = object{"type": "boolean"}
 			case optScalars:
@@ -73,7 +73,7 @@ func Schema() []byte {
 		rule["title"] = m.name
 		rule["description"] = strings.ReplaceAll(m.doc.what, "`", "")
 		long = append(long, rule)
-		withLink := object{"link": object{"type": "string", "description": "the link group whose masks this place shares"}}
+		withLink := object{"link": object{"type": text["type"], "description": "the link group whose masks this place shares"}}
 		maps.Copy(withLink, properties)
 		innerRule := strict(required, withLink)
 		innerRule["title"] = m.name
