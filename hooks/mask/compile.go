@@ -608,13 +608,17 @@ func (x *compiler) checkGroup(g *groupInfo, link string) {
 				x.fail("link %s: %s has the rule %s and %s has %s: linked columns need the same rule", link, first.name, first.rule, c.name, c.rule)
 			}
 		case c.rule.name == "keep" || c.rule.name == "null":
-		case c.kind() != first.kind() && !(c.rule.name == "key" && number(c.kind()) && number(first.kind())):
+		case !sameMasks(c.rule, c.kind(), first.kind()):
 			x.fail("%s (%s) and %s (%s) must get the same masks, but their types are of different kinds", first.name, first.Type, c.name, c.Type)
 		}
 	}
 }
 
-func number(k kind) bool { return k == kindInt || k == kindNumeric }
+// sameMasks reports whether a rule gives equal values of two kinds equal masks.
+func sameMasks(r *rule, a, b kind) bool {
+	number := func(k kind) bool { return k == kindInt || k == kindNumeric }
+	return a == b || r.name == "key" && number(a) && number(b)
+}
 
 // build makes the transforms.
 func (x *compiler) build() {
@@ -687,7 +691,7 @@ func (x *compiler) target(c *columnState) *target {
 		if m.rule == nil || !m.rule.equal(&bare) {
 			return nil, fmt.Errorf("link %s: the columns have the rule %s and this place %s: they need the same", link, m.rule, &bare)
 		}
-		if m.kind() != at.kind {
+		if !sameMasks(r, m.kind(), at.kind) {
 			return nil, fmt.Errorf("link %s: %s is %s, which this place is not", link, m.name, m.Type)
 		}
 		lg := m.find().info
@@ -746,19 +750,16 @@ func (x *compiler) foreignKeys() {
 			continue
 		}
 		for _, fk := range t.ForeignKeys {
+			if null := t.nulled(fk); fk.MatchFull && len(null) > 0 && len(null) < len(fk.Columns) {
+				x.fail("%s: foreign key %s is MATCH FULL, which takes no key of which %s is NULL and the rest is not: mask all of its columns with null, or none", t.name, fk.Name, quoteNames(null))
+			}
 			ref := x.tables[fk.References]
 			if ref == nil || ref == t || ref.plan.Rows && (!ref.plan.Filtered || ref.rowsSet.missing() != orphansStop) {
 				continue
 			}
-			nulled, optional := false, false
-			for _, name := range fk.Columns {
-				if c := t.byName[name]; c != nil {
-					nulled = nulled || c.traits.null
-					optional = optional || !c.NotNull
-				}
-			}
+			optional := slices.ContainsFunc(fk.Columns, func(name string) bool { return t.byName[name] != nil && !t.byName[name].NotNull })
 			switch {
-			case nulled:
+			case len(t.nulled(fk)) > 0:
 			case !ref.plan.Rows && !optional:
 				x.fail("%s: foreign key %s references %s, which is loaded without rows: give %s `rows: none` too, or load both", t.name, fk.Name, ref.name, t.name)
 			case !ref.plan.Rows:
@@ -768,6 +769,17 @@ func (x *compiler) foreignKeys() {
 			}
 		}
 	}
+}
+
+// nulled lists the columns of a foreign key that are NULL in every masked row.
+func (t *tableState) nulled(fk ForeignKey) []string {
+	var names []string
+	for _, name := range fk.Columns {
+		if c := t.byName[name]; c != nil && c.traits.null {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // everything is the last line of the promise that nothing passes undecided:

@@ -333,6 +333,24 @@ public.t.d: masker constant: the value "abcd" is longer than the column's 3 char
 			[]Table{users, table("orders", "user_id int8!").references("users", "user_id=id")},
 			"public.orders: foreign key orders_users_fkey references public.users, which is loaded without rows: give public.orders `rows: none` too, or load both",
 		},
+		"foreign key half null": {
+			"tables: {public.p: {columns: {a: keep, b: null}}, public.c: {columns: {}}}",
+			[]Table{table("p", "a int4", "b int4").unique(Unique{Columns: []string{"a", "b"}}), func() Table {
+				c := table("c", "a int4", "b int4").references("p", "a=a", "b=b")
+				c.ForeignKeys[0].MatchFull = true
+				return c
+			}()},
+			"public.c: foreign key c_p_fkey is MATCH FULL, which takes no key of which b is NULL and the rest is not: mask all of its columns with null, or none",
+		},
+		"foreign key all null": {
+			"tables: {public.p: {columns: {a: null, b: null}}, public.c: {columns: {}}}",
+			[]Table{table("p", "a int4", "b int4").unique(Unique{Columns: []string{"a", "b"}}), func() Table {
+				c := table("c", "a int4", "b int4").references("p", "a=a", "b=b")
+				c.ForeignKeys[0].MatchFull = true
+				return c
+			}()},
+			"",
+		},
 		"partition with a rule of its own": {
 			"tables: {public.e: {columns: {'*': text}}, public.e1: {columns: {a: keep}}}",
 			[]Table{table("e", "a text", "d date").partitioned("range", "d"), table("e1", "a text", "d date").partition("e")},
@@ -591,6 +609,32 @@ tables:
 	}
 	if why := plan.Table("public", "orders").Columns[0].Why; why != "references public.users.id" {
 		t.Errorf("why %q", why)
+	}
+}
+
+// Keys inside values join with the columns that they are of.
+func TestKeysInsideValuesAgree(t *testing.T) {
+	t.Parallel()
+	plan, err := tryCompile(t, `
+links: {person: [public.users.id]}
+tables:
+  public.users: {columns: {id: key}}
+  public.events:
+    columns:
+      data: {mask: json, paths: {$.user: {mask: key, link: person}}}
+      seen: {mask: array, of: {mask: key, link: person}}
+      large: {mask: array, of: {mask: key, link: person}}
+`, table("users", "id int4!"), table("events", "data jsonb", "seen int4[]", "large numeric[]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	user, event := maskRow(t, plan, "users", "4711"), maskRow(t, plan, "events", `{"user": 4711}`, "{4711}", "{4711}")
+	if event[0] != `{"user": `+user[0]+`}` || event[1] != "{"+user[0]+"}" || event[2] != event[1] {
+		t.Errorf("%v %v", user, event)
+	}
+	_, err = tryCompile(t, "links: {l: [public.t.a]}\ntables: {public.t: {columns: {a: text, b: {mask: array, of: {mask: text, link: l}}, c: {mask: json, paths: {$.a: {mask: number_noise, link: l}}}}}}", table("t", "a text", "b text[]", "c jsonb"))
+	if err == nil || !strings.Contains(err.Error(), "they need the same") {
+		t.Error(err)
 	}
 }
 
