@@ -143,8 +143,10 @@ func (x *compiler) references() {
 		names = append(names, n.String())
 	}
 	slices.Sort(names)
+	x.unusedTypes()
 	for _, t := range x.policy.tables {
 		if !t.exact() {
+			x.unusedPatterns(t)
 			continue
 		}
 		table := x.tables[Name{t.schema.text, t.table.text}]
@@ -181,6 +183,50 @@ func (x *compiler) references() {
 			if t == nil || t.byName[m.column.Column] == nil {
 				x.fail("policy line %d: link %s names %s, which is not in the dump", m.line, link, m.column)
 			}
+		}
+	}
+}
+
+// unusedPatterns warns of an entry with * that matches nothing, and of columns
+// that none of its tables has: where something else keeps them, nobody would
+// notice a mistake.
+func (x *compiler) unusedPatterns(t tableRule) {
+	var columns []string
+	tables := 0
+	for _, table := range x.order {
+		if t.schema.match(table.Schema) && t.table.match(table.Name) {
+			tables++
+			columns = slices.AppendSeq(columns, maps.Keys(table.byName))
+		}
+	}
+	if tables == 0 {
+		x.warn("policy line %d: the entry %s matches no table", t.line, t)
+		return
+	}
+	for _, c := range t.columns {
+		if slices.ContainsFunc(columns, c.column.match) {
+			continue
+		}
+		hint := ""
+		if !c.column.wild {
+			hint = didYouMean(c.column.text, columns)
+		}
+		x.warn("policy line %d: the column %s of %s is in no table that the entry matches%s", c.rule.line, c.column, t, hint)
+	}
+}
+
+// unusedTypes warns of defaults for types that neither we nor the dump know.
+func (x *compiler) unusedTypes() {
+	for _, name := range sortedKeys(x.policy.types) {
+		base := strings.TrimSuffix(name, "[]")
+		if kindOf[base] != kindOther || typeAliases[base] != "" {
+			continue
+		}
+		used := slices.ContainsFunc(x.order, func(t *tableState) bool {
+			return slices.ContainsFunc(t.columns, func(c *columnState) bool { return c.Type == name || c.BaseType == base })
+		})
+		if !used {
+			x.warn("policy line %d: no column has the type %s", x.policy.types[name].line, name)
 		}
 	}
 }

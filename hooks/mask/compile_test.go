@@ -612,6 +612,35 @@ tables:
 	}
 }
 
+// Patterns that match nothing are said, for they may be misspelt and something
+// else keeps what they should mask.
+func TestPatternsThatMatchNothing(t *testing.T) {
+	t.Parallel()
+	plan, err := tryCompile(t, `
+types: {boolaen: keep, money: keep, mood: keep, "mood[]": keep, "varchar(9)": keep, "date[]": keep}
+tables:
+  '*.*': {columns: {'*': keep, emial: email}}
+  public.*: {columns: {email: email, 'e*_hash': hash}}
+  pubilc.*: {columns: {'*': email}}
+  public.usr*: {rows: none}
+  public.t: {columns: {'x*': text}}
+`, table("t", "email text", "m mood", "l varchar(9)"), table("u", "email text", "m mood[]", "l varchar(9)"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"policy line 3: no column has the type boolaen",
+		"policy line 5: the column emial of *.* is in no table that the entry matches, did you mean email?",
+		"policy line 6: the column e*_hash of public.* is in no table that the entry matches",
+		"policy line 7: the entry pubilc.* matches no table",
+		"policy line 8: the entry public.usr* matches no table",
+		"policy line 9: the pattern x* matches no column of public.t",
+	}
+	if diff := cmp.Diff(want, plan.Warnings); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // Keys inside values join with the columns that they are of.
 func TestKeysInsideValuesAgree(t *testing.T) {
 	t.Parallel()
