@@ -792,7 +792,7 @@ func (t *tableState) keyMasked() bool {
 // foreignKeys names the foreign keys that missing rows could break.
 func (x *compiler) foreignKeys() {
 	for _, t := range x.order {
-		if !t.plan.Rows || t.PartitionOf {
+		if !t.plan.Rows {
 			continue
 		}
 		for _, fk := range t.ForeignKeys {
@@ -800,7 +800,7 @@ func (x *compiler) foreignKeys() {
 				x.fail("%s: foreign key %s is MATCH FULL, which takes no key of which %s is NULL and the rest is not: mask all of its columns with null, or none", t.name, fk.Name, quoteNames(null))
 			}
 			ref := x.tables[fk.References]
-			if ref == nil || ref == t || ref.plan.Rows && (!ref.plan.Filtered || ref.rowsSet.missing() != orphansStop) {
+			if ref == nil || !x.losesRows(ref) {
 				continue
 			}
 			optional := slices.ContainsFunc(fk.Columns, func(name string) bool { return t.byName[name] != nil && !t.byName[name].NotNull })
@@ -815,6 +815,19 @@ func (x *compiler) foreignKeys() {
 			}
 		}
 	}
+}
+
+// losesRows reports whether a table, or a partition of it, is loaded without some
+// of its rows, and the policy says nothing on who references them.
+func (x *compiler) losesRows(ref *tableState) bool {
+	return slices.ContainsFunc(x.order, func(t *tableState) bool {
+		for at := t; at != ref; at = at.parents[0] {
+			if !at.PartitionOf || len(at.parents) == 0 {
+				return false
+			}
+		}
+		return !t.plan.Rows || t.plan.Filtered && t.rowsSet.missing() == orphansStop
+	})
 }
 
 // nulled lists the columns of a foreign key that are NULL in every masked row.

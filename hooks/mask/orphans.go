@@ -59,11 +59,7 @@ func (x *compiler) orphans() {
 		if !t.plan.Filtered || t.rowsSet.missing() == orphansStop {
 			continue
 		}
-		if t.PartitionOf { // its root is referenced
-			for len(t.parents) > 0 {
-				t = t.parents[0]
-			}
-		}
+		t = t.whole()
 		if mode[t] == "" {
 			mode[t] = x.order[i].rowsSet.missing()
 			queue = append(queue, t)
@@ -73,11 +69,11 @@ func (x *compiler) orphans() {
 		ref := queue[0]
 		queue = queue[1:]
 		for _, t := range x.order {
-			if !t.plan.Rows || t.PartitionOf {
+			if !t.plan.Rows {
 				continue
 			}
 			for _, fk := range t.ForeignKeys {
-				if x.tables[fk.References] != ref {
+				if to := x.tables[fk.References]; to == nil || to.whole() != ref {
 					continue
 				}
 				o := Orphans{Table: t.name, ForeignKey: fk, SetNull: t.nullable(fk, mode[ref])}
@@ -91,17 +87,25 @@ func (x *compiler) orphans() {
 					continue
 				}
 				x.warn("%s: rows whose foreign key %s references a dropped row of %s are dropped too", t.name, fk.Name, ref.name)
-				if mode[t] == "" {
-					if mode[t] = mode[ref]; t.plan.Filtered {
-						mode[t] = t.rowsSet.missing()
+				if whole := t.whole(); mode[whole] == "" {
+					if mode[whole] = mode[ref]; t.plan.Filtered {
+						mode[whole] = t.rowsSet.missing()
 					}
-					if mode[t] != orphansStop {
-						queue = append(queue, t)
+					if mode[whole] != orphansStop {
+						queue = append(queue, whole)
 					}
 				}
 			}
 		}
 	}
+}
+
+// whole is the table that a partition is one of, which foreign keys reference.
+func (t *tableState) whole() *tableState {
+	for t.PartitionOf && len(t.parents) > 0 {
+		t = t.parents[0]
+	}
+	return t
 }
 
 // affected marks a table and what is below it.

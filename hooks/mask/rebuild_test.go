@@ -2,6 +2,7 @@ package mask
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,6 +56,47 @@ func TestRebuilds(t *testing.T) {
 	_, err = tryCompile(t, "tables: {public.a: {columns: {l: {mask: rebuild, as: '1'}}}}", table("a", "l text").unique(Unique{Columns: []string{"l"}}))
 	if err == nil || !strings.Contains(err.Error(), "masker rebuild may give two values the same mask") {
 		t.Error(err)
+	}
+}
+
+// Every foreign key that dropped rows may break is named, those of a table to
+// itself and to a partitioned table that lost rows of one partition, too.
+func TestForeignKeysThatMayBreak(t *testing.T) {
+	t.Parallel()
+	tables := []Table{
+		table("tree", "id int4!", "up int4").references("tree", "up=id"),
+		table("p", "id int4!").partitioned("range", "id"),
+		table("p1", "id int4!").partition("p").partitioned("range", "id"),
+		table("p11", "id int4!").partition("p1"),
+		table("p2", "id int4!").partition("p"),
+		table("c", "p_id int4").references("p", "p_id=id"),
+		table("q", "id int4!", "t_id int4").partitioned("range", "id"),
+		table("q1", "id int4!", "t_id int4").partition("q").references("tree", "t_id=id"),
+	}
+	const tree = "public.tree: foreign key tree_tree_fkey references public.tree, of which some rows are dropped: a row that references one of them makes the import fail"
+	const q1 = "public.q1: foreign key q1_tree_fkey references public.tree, of which some rows are dropped: a row that references one of them makes the import fail"
+	const c = "public.c: foreign key c_p_fkey references public.p, of which some rows are dropped: a row that references one of them makes the import fail"
+	const gone = "public.c: where its foreign key c_p_fkey references a dropped row of public.p, p_id becomes NULL"
+	for rules, want := range map[string][]string{
+		"": nil,
+		"public.tree: {rows: {where: [{column: id, from: 5}]}}": {q1, tree},
+		"public.tree: {rows: {where: [{column: id, from: 5}], on_missing_parent: drop}}": {
+			"public.q1: rows whose foreign key q1_tree_fkey references a dropped row of public.tree are dropped too",
+			"public.tree: rows whose foreign key tree_tree_fkey references a dropped row of public.tree are dropped too",
+		},
+		"public.p: {rows: {where: [{column: id, from: 5}]}}":                           {c},
+		"public.p2: {rows: {where: [{column: id, from: 5}]}}":                          {c},
+		"public.p11: {rows: none}":                                                     {c},
+		"public.p2: {rows: {where: [{column: id, from: 5}], on_missing_parent: null}}": {gone},
+	} {
+		plan, err := tryCompile(t, "types: {int4: keep}\ntables: {"+rules+"}", tables...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(plan.Warnings)
+		if diff := cmp.Diff(want, plan.Warnings); diff != "" {
+			t.Errorf("%s: %s", rules, diff)
+		}
 	}
 }
 
