@@ -2,6 +2,7 @@ package mask
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -161,7 +162,18 @@ func (p *parser) top(n *yaml.Node) {
 		case "tables":
 			p.tables(v)
 		case "types":
-			p.mapping(v, "types", func(name string, _, v *yaml.Node) {
+			names := map[string]string{}
+			p.mapping(v, "types", func(name string, k, v *yaml.Node) {
+				base, array := strings.CutSuffix(name, "[]")
+				base = cmp.Or(typeAliases[base], base)
+				if array {
+					base += "[]"
+				}
+				if other, dup := names[base]; dup {
+					p.fail(k, "types: %s and %s are one type", name, other)
+					return
+				}
+				names[base] = name
 				if r := p.rule(v, "type "+name, false); r != nil {
 					p.policy.types[name] = r
 				}

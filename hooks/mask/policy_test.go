@@ -101,6 +101,14 @@ tables:
 				"policy line 8: option unique of a.b.e must be true or false",
 			},
 		},
+		"one type under two names": {
+			"version: 1\ntypes:\n  integer: keep\n  int4: key\n  int[]: keep\n  integer[]: keep\n  char: keep\n  '\"char\"': keep\n  decimal: keep\n  numeric(5,2): keep\n  numeric: keep\n",
+			[]string{
+				"policy line 4: types: int4 and integer are one type",
+				"policy line 6: types: integer[] and int[] are one type",
+				"policy line 11: types: numeric and decimal are one type",
+			},
+		},
 		"unknown link in a path": {
 			"version: 1\ntables:\n  a.b:\n    columns:\n      c: {mask: json, paths: {$.x: {mask: email, link: people}}}\n",
 			[]string{`policy line 5: option paths of a.b.c at $.x: there is no link named people under links`},
