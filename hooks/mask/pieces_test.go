@@ -292,6 +292,7 @@ func TestRegexOfLargeValues(t *testing.T) {
 		`{mask: regex, pattern: "(a)(b)?|é", replace: "${2}${1}$$", anchored: false}`,
 		`{mask: regex, pattern: "^1|\\Bb|(?m:^x)|(?P<n>[0-9]$)", replace: "<${n}>", anchored: false}`,
 		`{mask: regex, pattern: "\\A|é|(?i)AB", with: hash, anchored: false}`,
+		`{mask: regex, pattern: "\\b\\Qab", replace: "c", anchored: false}`,
 		`{mask: regex, pattern: "(?s).*", with: text, anchored: false}`,
 		`{mask: regex, pattern: "(?s)(.).*", replace: "${1}", anchored: true}`,
 	} {
