@@ -44,7 +44,6 @@ type schema struct {
 
 // settings of every session that restores.
 const fixedSettings = `
-SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0;
 SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET check_function_bodies = off;
 SET xmloption = content; SET client_min_messages = error; SET row_security = off;
 SET search_path = ''; SET datestyle = ISO; SET intervalstyle = postgres; SET extra_float_digits = 3;

@@ -149,6 +149,21 @@ func (t *target) quiet(ctx context.Context, conn *pgx.Conn) []string {
 	return failed
 }
 
+// patient lets a session last, and write, whatever the server's settings are
+// for those of its users: the one that holds the lock is idle for hours.
+func (t *target) patient(ctx context.Context, conn *pgx.Conn) error {
+	sql := "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET default_transaction_read_only = off"
+	if t.version >= 140000 {
+		// A statement of a killed import ends soon, and not hours later.
+		sql += "; SET idle_session_timeout = 0; SET client_connection_check_interval = '10s'"
+	}
+	if t.version >= 170000 {
+		sql += "; SET transaction_timeout = 0"
+	}
+	_, err := conn.PgConn().Exec(ctx, sql).ReadAll()
+	return err
+}
+
 // check reads what the server is, and refuses what an import cannot work with.
 // It returns warnings.
 func (t *target) check(ctx context.Context) ([]string, error) {
@@ -186,6 +201,9 @@ func (t *target) check(ctx context.Context) ([]string, error) {
 	}
 	t.unlogged = wal == "minimal"
 	t.memory = max(memory, 64<<20)
+	if err := t.patient(ctx, t.conn); err != nil {
+		return nil, fmt.Errorf("prepare the session in database %s: %w", maintenance, redact(err))
+	}
 	var warnings []string
 	if failed := t.quiet(ctx, t.conn); len(failed) > 0 {
 		warnings = append(warnings, "these settings could not be changed, so rows may reach the server's log: "+strings.Join(failed, ", "))
@@ -311,13 +329,8 @@ func (t *target) session(ctx context.Context, database string) (*pgx.Conn, error
 		return nil, fmt.Errorf("connect to database %s: %w", database, err)
 	}
 	t.quiet(ctx, conn)
-	_, err = conn.Exec(ctx, fixedSettings)
-	if err == nil && t.version >= 140000 {
-		// A statement of a killed import ends soon, and not hours later.
-		_, err = conn.Exec(ctx, "SET client_connection_check_interval = '10s'")
-	}
-	if err == nil && t.version >= 170000 {
-		_, err = conn.Exec(ctx, "SET transaction_timeout = 0")
+	if err = t.patient(ctx, conn); err == nil {
+		_, err = conn.Exec(ctx, fixedSettings)
 	}
 	if err != nil {
 		conn.Close(context.WithoutCancel(ctx))
