@@ -114,10 +114,39 @@ func endSessions(ctx context.Context, conn *pgx.Conn, database string) {
 	}
 }
 
-// listGUCs hold lists whose stored form must not be quoted as one literal.
+// listGUCs hold lists of names, which are stored with quotes where names need
+// them.
 var listGUCs = map[string]bool{
 	"search_path": true, "temp_tablespaces": true, "session_preload_libraries": true,
-	"shared_preload_libraries": true, "local_preload_libraries": true, "unix_socket_directories": true, "DateStyle": false,
+	"shared_preload_libraries": true, "local_preload_libraries": true, "unix_socket_directories": true,
+}
+
+// literalList writes such a list as literals: names may be empty, or longer
+// than identifiers.
+func literalList(stored string) string {
+	var out []string
+	for rest := strings.TrimSpace(stored); ; {
+		var name strings.Builder
+		if strings.HasPrefix(rest, `"`) {
+			for rest = rest[1:]; rest != ""; rest = rest[1:] {
+				if rest[0] == '"' {
+					if !strings.HasPrefix(rest, `""`) {
+						rest = rest[1:]
+						break
+					}
+					rest = rest[1:]
+				}
+				name.WriteByte(rest[0])
+			}
+		}
+		plain, after, more := strings.Cut(rest, ",")
+		name.WriteString(strings.TrimSpace(plain))
+		out = append(out, literalText(name.String()))
+		if !more {
+			return strings.Join(out, ", ")
+		}
+		rest = strings.TrimSpace(after)
+	}
 }
 
 // carryOver gives the scratch database the owner, grants, settings and
@@ -166,7 +195,9 @@ func (t *target) carryOver(ctx context.Context, from, to, owner string, exists b
 	_, err = pgx.ForEachRow(rows, []any{&role, &settings}, func() error {
 		for _, s := range settings {
 			name, value, _ := strings.Cut(s, "=")
-			if !listGUCs[name] {
+			if listGUCs[name] {
+				value = literalList(value)
+			} else {
 				value = literalText(value)
 			}
 			head := "ALTER DATABASE " + quote(to)
