@@ -156,9 +156,10 @@ func (t *target) carryOver(ctx context.Context, from, to, owner string, exists b
 	var statements []string
 	own, limit := owner, -1
 	var grants []grant
-	defaults := true
+	defaults, template := true, false
 	if exists {
-		err := t.conn.QueryRow(ctx, `SELECT pg_get_userbyid(datdba), datconnlimit, datacl IS NULL FROM pg_database WHERE datname = $1`, from).Scan(&own, &limit, &defaults)
+		err := t.conn.QueryRow(ctx, `SELECT pg_get_userbyid(datdba), datconnlimit, datistemplate, datacl IS NULL FROM pg_database WHERE datname = $1`, from).
+			Scan(&own, &limit, &template, &defaults)
 		if err != nil {
 			return err
 		}
@@ -175,7 +176,7 @@ func (t *target) carryOver(ctx context.Context, from, to, owner string, exists b
 		}
 	}
 	statements = append(statements, "ALTER DATABASE "+quote(to)+" OWNER TO "+quote(own))
-	statements = append(statements, fmt.Sprintf("ALTER DATABASE %s CONNECTION LIMIT %d", quote(to), limit))
+	statements = append(statements, fmt.Sprintf("ALTER DATABASE %s CONNECTION LIMIT %d IS_TEMPLATE %t", quote(to), limit, template))
 	if defaults {
 		grants = []grant{{"PUBLIC", "CONNECT"}, {"PUBLIC", "TEMPORARY"}}
 	} else {

@@ -29,6 +29,7 @@ func TestCarriedOver(t *testing.T) {
 				ALTER DATABASE app SET DateStyle = 'ISO, DMY'`,
 			"SELECT setrole || ' ' || setconfig::text FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase WHERE datname = 'app' ORDER BY 1",
 		},
+		"template": {"ALTER DATABASE app IS_TEMPLATE true", "SELECT datistemplate::text FROM pg_database WHERE datname = 'app'"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

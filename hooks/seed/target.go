@@ -275,7 +275,7 @@ func (t *target) sweep(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("end the sessions of an earlier import: %w", redact(err))
 	}
-	rows, err := t.conn.Query(ctx, `SELECT datname, coalesce(shobj_description(oid, 'pg_database'), '') FROM pg_database WHERE NOT datistemplate`)
+	rows, err := t.conn.Query(ctx, `SELECT datname, coalesce(shobj_description(oid, 'pg_database'), '') FROM pg_database`)
 	if err != nil {
 		return fmt.Errorf("list the databases: %w", redact(err))
 	}
@@ -301,7 +301,15 @@ func (t *target) sweep(ctx context.Context) error {
 
 // drop removes a database of ours, with whoever is connected to it.
 func (t *target) drop(ctx context.Context, name string) error {
-	if _, err := t.conn.Exec(ctx, "DROP DATABASE IF EXISTS "+quote(name)+" WITH (FORCE)"); err != nil {
+	var template bool
+	err := t.conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1 AND datistemplate)", name).Scan(&template)
+	if err == nil && template {
+		_, err = t.conn.Exec(ctx, "ALTER DATABASE "+quote(name)+" IS_TEMPLATE false")
+	}
+	if err == nil {
+		_, err = t.conn.Exec(ctx, "DROP DATABASE IF EXISTS "+quote(name)+" WITH (FORCE)")
+	}
+	if err != nil {
 		return fmt.Errorf("drop database %s: %w", name, redact(err))
 	}
 	return nil
