@@ -27,7 +27,8 @@ func (r *run) swap(ctx context.Context, scratch string) (old string, err error) 
 	if err := t.carryOver(ctx, r.Database, scratch, r.Owner, exists); err != nil {
 		return fail(err)
 	}
-	begin := []string{"BEGIN", "SET LOCAL synchronous_commit = on"}
+	// While the rename waits for the database's lock, new sessions wait, too.
+	begin := []string{"BEGIN", "SET LOCAL synchronous_commit = on", "SET LOCAL lock_timeout = '5s'"}
 	finish := []string{
 		"ALTER DATABASE " + quote(scratch) + " RENAME TO " + quote(r.Database),
 		"COMMENT ON DATABASE " + quote(r.Database) + " IS " + literalText("seedling: import "+r.id),
@@ -86,9 +87,10 @@ func (r *run) swap(ctx context.Context, scratch string) (old string, err error) 
 		if rerr := execSQL(context.WithoutCancel(ctx), t.conn, "ROLLBACK"); rerr != nil {
 			return fail(errors.Join(err, rerr))
 		}
-		// Somebody got in between: 55006 is "is being accessed by other users".
-		if code(err) != "55006" || attempt >= 5 || ctx.Err() != nil {
-			return fail(err)
+		// Somebody got in between: 55006 is "is being accessed by other users",
+		// 55P03 that the lock was not had in time.
+		if c := code(err); c != "55006" && c != "55P03" || attempt >= 5 || ctx.Err() != nil {
+			return fail(t.lockedBy(ctx, err))
 		}
 		if helper.IsClosed() {
 			if helper, err = t.connect(ctx, maintenance); err != nil {
@@ -96,6 +98,23 @@ func (r *run) swap(ctx context.Context, scratch string) (old string, err error) 
 			}
 		}
 	}
+}
+
+// lockedBy adds to an error that the database's lock was not had who holds it.
+func (t *target) lockedBy(ctx context.Context, err error) error {
+	if code(err) != "55P03" {
+		return err
+	}
+	var pid int
+	var role, in string
+	var since time.Time
+	qerr := t.conn.QueryRow(ctx, `SELECT a.pid, coalesce(a.usename, ''), coalesce(a.datname, ''), coalesce(a.xact_start, a.backend_start) FROM pg_locks l
+		JOIN pg_stat_activity a USING (pid) JOIN pg_database d ON d.oid = l.objid AND d.datname = $1
+		WHERE l.locktype = 'object' AND l.classid = 'pg_database'::regclass AND l.granted AND l.pid <> pg_backend_pid() LIMIT 1`, t.database).Scan(&pid, &role, &in, &since)
+	if qerr != nil {
+		return fmt.Errorf("it is locked: %w", err)
+	}
+	return fmt.Errorf("it is locked by a transaction of role %s in database %s (process %d), open since %s: end that: %w", role, in, pid, since.UTC().Format(time.RFC3339), err)
 }
 
 // endSessions ends every session of a database until ctx ends.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/seedling-dev/seedling/hooks/hook"
 	"github.com/seedling-dev/seedling/hooks/internal/pgtest"
 	"github.com/seedling-dev/seedling/hooks/seed"
 )
@@ -44,4 +45,35 @@ func TestCarriedOver(t *testing.T) {
 			nothingLeft(t, s)
 		})
 	}
+}
+
+// TestLockedAtTheSwap: a transaction elsewhere holds the database's own lock,
+// for ever. The import gives up, and the old seed takes new sessions.
+func TestLockedAtTheSwap(t *testing.T) {
+	t.Parallel()
+	src := pgtest.Source(t)
+	file := src.Dump(t, src.Database(t, few), "-Fc")
+	s := pgtest.Start(t)
+	first := mustImport(t, options(t, s, file, fewPolicy), seed.Imported)
+	tx, err := s.Connect(t, "postgres").Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), "COMMENT ON DATABASE app IS 'of an open transaction'"); err != nil {
+		t.Fatal(err)
+	}
+	o := options(t, s, file, again(fewPolicy))
+	_, err = seed.Import(t.Context(), o)
+	if hook.ExitCode(err) != hook.ExitRetry || !strings.Contains(err.Error(), "locked") {
+		t.Errorf("error %v", err)
+	}
+	if got := s.Strings(t, "app", "SELECT import_id FROM seedling.marker"); got[0] != first.ImportID {
+		t.Errorf("import %v answers", got)
+	}
+	nothingLeft(t, s)
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mustImport(t, o, seed.Imported)
+	nothingLeft(t, s)
 }
