@@ -4,11 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -75,6 +73,7 @@ type run struct {
 	plan   *mask.Plan
 	// ordinary says which tables hold rows of their own
 	ordinary map[mask.Name]bool
+	parents  map[mask.Name][]mask.Name // of partitions and inheritance children
 	locale   string
 	report   *Report
 
@@ -255,8 +254,12 @@ func (r *run) prepare(ctx context.Context) (err error) {
 		return hook.Misconfiguredf("the policy keeps large objects, which cannot be read from a plain dump: dump with -Fc, or leave them out (large_objects: none)")
 	}
 	r.ordinary = map[mask.Name]bool{}
+	r.parents = map[mask.Name][]mask.Name{}
 	for _, t := range catalog.Tables {
 		r.ordinary[mask.Name{Schema: t.Schema, Name: t.Name}] = !t.Partitioned
+		if len(t.Parents) > 0 {
+			r.parents[mask.Name{Schema: t.Schema, Name: t.Name}] = t.Parents
+		}
 	}
 	for _, w := range r.plan.Warnings {
 		r.warn(w)
@@ -264,6 +267,9 @@ func (r *run) prepare(ctx context.Context) (err error) {
 	r.report.Kept = r.plan.Kept()
 	if r.plan.LargeObjects() {
 		r.report.Kept = append(r.report.Kept, keptObjects)
+	}
+	if r.Policy.Comments && r.schema.comments {
+		r.report.Kept = append(r.report.Kept, keptComments)
 	}
 	if err := r.checkExcluded(ctx, catalog); err != nil {
 		return err
@@ -518,74 +524,6 @@ func (r *run) unchanged(ctx context.Context, opened bool) (bool, error) {
 		r.Log.Info("nothing to do: the seed already holds this dump under this policy and key", "import", m.ImportID, "finished", m.FinishedAt.UTC().Format(time.RFC3339))
 	}
 	return same, nil
-}
-
-// checkLedger refuses a policy that masks what this volume was given as it
-// was: it is still in the volume's blocks.
-func (r *run) checkLedger(ctx context.Context) error {
-	kept, err := r.target.ledger(ctx)
-	if err != nil {
-		return err
-	}
-	var tightened []string
-	for _, k := range kept {
-		if !covers(r.report.Kept, k) && r.exists(k) {
-			tightened = append(tightened, k)
-		}
-	}
-	if len(tightened) == 0 {
-		return nil
-	}
-	return hook.Misconfigured(&TightenedError{Columns: tightened, Volume: r.target.volume})
-}
-
-// covers reports whether a keep-set has a ledger's line, or all of the value
-// that the line is a part of.
-func covers(set []string, kept string) bool {
-	return slices.ContainsFunc(set, func(s string) bool { return kept == s || strings.HasPrefix(kept, s+" ") })
-}
-
-// keptObjects stands in a keep-set for the large objects.
-const keptObjects = "large objects"
-
-// exists reports whether the dump still has the column that a ledger's line
-// is about.
-func (r *run) exists(kept string) bool {
-	for _, t := range r.plan.Tables() {
-		for _, c := range t.Columns {
-			name := (mask.ColumnName{Schema: t.Schema, Table: t.Name, Column: c.Name}).String()
-			// What passes inside a value follows the column's name.
-			if kept == name || strings.HasPrefix(kept, name+" ") {
-				return true
-			}
-		}
-	}
-	return kept == keptObjects && len(r.schema.largeObjects) > 0
-}
-
-// TightenedError says that the policy masks what the volume has held as it was.
-type TightenedError struct {
-	Columns []string
-	Volume  string
-}
-
-func (e *TightenedError) Error() string {
-	list, more := e.Columns, ""
-	if len(list) > 5 {
-		list, more = list[:5], fmt.Sprintf(" and %d more", len(e.Columns)-5)
-	}
-	return fmt.Sprintf("the policy now masks %s%s, which volume %s was given unmasked and still holds in its blocks: give the seed a fresh volume, with "+
-		"`kubectl -n SEED delete statefulset postgres --cascade=foreground; kubectl -n SEED delete pvc data-postgres-0`, sync its Postgres again and repeat the import",
-		strings.Join(list, ", "), more, e.Volume)
-}
-
-// writeLedger records what is about to be kept, before the first row.
-func (r *run) writeLedger(ctx context.Context) error {
-	kept, err := json.Marshal(nonNil(r.report.Kept))
-	if err != nil {
-		return fmt.Errorf("write the ledger: %w", err)
-	}
-	return r.target.record(ctx, r.id, kept)
 }
 
 // createShadow makes the shadow database, with the locale of the dump where

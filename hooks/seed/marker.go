@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -68,9 +67,9 @@ func (r *run) mark(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-func nonNil(s []string) []string {
+func nonNil[T any](s []T) []T {
 	if s == nil {
-		return []string{}
+		return []T{}
 	}
 	return s
 }
@@ -102,13 +101,19 @@ const createLedger = `CREATE TABLE IF NOT EXISTS seedling.ledger (
 	volume_id uuid NOT NULL, import_id uuid NOT NULL, kept jsonb NOT NULL, at timestamptz NOT NULL DEFAULT now())`
 
 // ledger lists, sorted, what any import has put onto this volume as it was.
-func (t *target) ledger(ctx context.Context) ([]string, error) {
+func (t *target) ledger(ctx context.Context) ([]keptLine, error) {
 	// Where nothing was kept it may say null.
 	rows, err := t.conn.Query(ctx, `SELECT DISTINCT k FROM seedling.ledger, jsonb_array_elements_text(CASE jsonb_typeof(kept) WHEN 'array' THEN kept ELSE '[]' END) k
 		WHERE volume_id = $1::uuid ORDER BY 1`, t.volume)
-	var kept []string
+	var kept []keptLine
 	if err == nil {
-		kept, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		kept, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (keptLine, error) {
+			var line string
+			if err := row.Scan(&line); err != nil {
+				return keptLine{}, err
+			}
+			return parseKept(line)
+		})
 	}
 	if code(err) == "42P01" {
 		return nil, nil
@@ -116,7 +121,6 @@ func (t *target) ledger(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the volume's ledger: %w", redact(err))
 	}
-	slices.Sort(kept)
 	return kept, nil
 }
 

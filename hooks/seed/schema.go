@@ -38,6 +38,7 @@ type schema struct {
 	loMetadata   []*dump.Entry   // BLOB, BLOB METADATA
 	left         map[string]int  // kinds left out, with their number
 	foreign      map[string]bool // foreign tables, which become local and empty
+	comments     bool            // on objects that are restored
 	rewritten    []string        // objects that are restored differently, with the reason
 	owners       *roleMap
 }
@@ -67,8 +68,11 @@ func readSchema(d *dump.Dump, p *mask.Policy, owner string) (*schema, error) {
 			errs = append(errs, hook.Misconfiguredf("table %s has OIDs, which no current server stores", e.Name()))
 			continue
 		}
-		if e.Kind == "COMMENT" && p.Comments && !strings.HasPrefix(e.Tag, "DATABASE ") && !strings.HasPrefix(e.Tag, "LARGE OBJECT ") {
-			k = kind{pass: main, statements: k.statements}
+		if e.Kind == "COMMENT" && !strings.HasPrefix(e.Tag, "DATABASE ") && !strings.HasPrefix(e.Tag, "LARGE OBJECT ") {
+			s.comments = true
+			if p.Comments {
+				k = kind{pass: main, statements: k.statements}
+			}
 		}
 		if e.Schema == markerSchema || e.Kind == "SCHEMA" && e.Tag == markerSchema {
 			errs = append(errs, hook.Misconfiguredf("%s %s: the schema %s belongs to seeds; this looks like a dump of a seed, not of production", e.Kind, e.Name(), markerSchema))
