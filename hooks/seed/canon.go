@@ -3,6 +3,7 @@ package seed
 import (
 	"bytes"
 	"encoding/json"
+	"regexp"
 	"slices"
 	"strconv"
 	"time"
@@ -15,9 +16,11 @@ import (
 // from the dump or from the server.
 type canon struct {
 	write func(dst, field []byte) []byte
-	// sure is false where two ways of writing one value are possible that
-	// write does not know.
-	sure bool
+	// server, if set, is the type of which only the server knows all ways to
+	// write a value.
+	server string
+	// loose columns may differ: rows that they referenced were left out
+	loose bool
 }
 
 func asIs(dst, field []byte) []byte { return append(dst, field...) }
@@ -28,32 +31,39 @@ func canonical(c mask.Column, kept bool) canon {
 	if c.Array || c.Composite {
 		switch c.BaseType {
 		case "text", "varchar", "int2", "int4", "int8", "uuid", "bool", "date", "timestamp", "bpchar", "citext", "inet", "jsonb", "json", "numeric":
-			return canon{asIs, kept}
+			if kept {
+				return canon{write: asIs}
+			}
 		}
-		return canon{asIs, false}
+		return canon{write: asIs, server: c.Type}
 	}
 	switch c.BaseType {
 	case "timestamptz":
-		return canon{instant, true}
+		return canon{write: instant}
 	case "money":
-		return canon{asIs, false}
+		return canon{write: asIs, server: c.Type}
 	case "bpchar":
-		return canon{func(dst, f []byte) []byte { return append(dst, bytes.TrimRight(f, " ")...) }, true}
+		return canon{write: func(dst, f []byte) []byte { return append(dst, bytes.TrimRight(f, " ")...) }}
 	}
 	if kept {
-		return canon{asIs, true}
+		return canon{write: asIs}
 	}
 	switch c.BaseType {
 	case "numeric":
-		return canon{decimal, true}
-	case "float4", "float8":
-		return canon{float, true}
+		return canon{write: decimal}
+	case "float4":
+		return canon{write: func(dst, f []byte) []byte { return float(dst, f, 32) }}
+	case "float8":
+		return canon{write: func(dst, f []byte) []byte { return float(dst, f, 64) }}
 	case "jsonb":
-		return canon{document, true}
-	case "text", "varchar", "citext", "name", "json", "uuid", "bool", "int2", "int4", "int8", "date", "timestamp", "bytea":
-		return canon{asIs, true}
+		return canon{write: document}
+	case "text", "varchar", "citext", "json", "uuid", "bool", "int2", "int4", "int8", "date", "timestamp", "bytea":
+		return canon{write: asIs}
 	}
-	return canon{asIs, len(c.Enum) > 0}
+	if len(c.Enum) > 0 {
+		return canon{write: asIs}
+	}
+	return canon{write: asIs, server: c.Type}
 }
 
 // instant writes a timestamp with time zone in UTC.
@@ -64,8 +74,32 @@ func instant(dst, f []byte) []byte {
 			return t.UTC().AppendFormat(dst, "2006-01-02 15:04:05.999999")
 		}
 	}
-	return append(dst, f...) // infinity, or before our era
+	if m := farInstant.FindStringSubmatch(s); m != nil {
+		var n [6]int
+		for i := range n {
+			n[i], _ = strconv.Atoi(m[i+1]) // few digits
+		}
+		if m[12] != "" {
+			n[0] = 1 - n[0]
+		}
+		fraction, _ := strconv.Atoi((m[7] + "000000")[:6])
+		zone := 0
+		for _, part := range m[9:12] {
+			v, _ := strconv.Atoi(part)
+			zone = zone*60 + v
+		}
+		if m[8] == "-" {
+			zone = -zone
+		}
+		t := time.Date(n[0], time.Month(n[1]), n[2], n[3], n[4], n[5]-zone, fraction*1000, time.UTC)
+		return t.AppendFormat(dst, "2006-01-02 15:04:05.999999")
+	}
+	return append(dst, f...) // infinity
 }
+
+// farInstant is a timestamp with time zone of any year: ends of time like
+// 9999-12-31 are in the year 10000 elsewhere.
+var farInstant = regexp.MustCompile(`^([0-9]{4,6})-([0-9]{2})-([0-9]{2}) ([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,6}))?([+-])([0-9]{2})(?::([0-9]{2}))?(?::([0-9]{2}))?( BC)?$`)
 
 // decimal drops the zeros that say nothing.
 func decimal(dst, f []byte) []byte {
@@ -75,12 +109,12 @@ func decimal(dst, f []byte) []byte {
 	return append(dst, f...)
 }
 
-func float(dst, f []byte) []byte {
-	v, err := strconv.ParseFloat(string(f), 64)
+func float(dst, f []byte, bits int) []byte {
+	v, err := strconv.ParseFloat(string(f), bits)
 	if err != nil {
 		return append(dst, f...)
 	}
-	return strconv.AppendFloat(dst, v, 'g', -1, 64)
+	return strconv.AppendFloat(dst, v, 'g', -1, bits)
 }
 
 // document writes JSON compactly, with sorted keys and the digits of its

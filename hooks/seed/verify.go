@@ -39,8 +39,8 @@ type VerifyTable struct {
 	Rows     int64  `json:"rows"`     // of the dump, after the row filter
 	SeedRows int64  `json:"seedRows"` // of the seed
 	Equal    bool   `json:"equal"`
-	// Differ names the columns whose values differ, Unsure those that differ
-	// and may only be written in another way.
+	// Differ names the columns whose values differ, Unsure those that may, since
+	// rows that they referenced were left out.
 	Differ []string `json:"differ,omitempty"`
 	Unsure []string `json:"unsure,omitempty"`
 }
@@ -179,7 +179,7 @@ func (v *verification) do(ctx context.Context) error {
 	if err := v.compile(ctx, conn); err != nil {
 		return err
 	}
-	if err := v.readDump(ctx); err != nil {
+	if err := v.readDump(ctx, "mask the dump again", v.groups, v.digestEntry); err != nil {
 		return err
 	}
 	v.originals.finish()
@@ -255,12 +255,13 @@ func (v *verification) compile(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// readDump digests the masked rows of the dump and collects originals.
-func (v *verification) readDump(ctx context.Context) error {
+// readDump reads the rows of some tables in the dump, with one function for
+// each of their entries.
+func (v *verification) readDump(ctx context.Context, step string, of []*group, entry func(context.Context, *group, *tableLoad, io.Reader) error) error {
 	loads := map[int]*tableLoad{}
 	groups := map[int]*group{}
 	var total int64
-	for _, g := range v.groups {
+	for _, g := range of {
 		for _, l := range g.entries {
 			loads[l.entry.ID], groups[l.entry.ID] = l, g
 			total += l.entry.Bytes
@@ -269,14 +270,14 @@ func (v *verification) readDump(ctx context.Context) error {
 	if v.run.dump.Sequential() {
 		total = v.run.dump.Size
 	}
-	v.Progress.Start("mask the dump again", total)
+	v.Progress.Start(step, total)
 	defer v.Progress.End()
 	if v.run.dump.Sequential() {
 		return v.run.dump.Walk(ctx, func(e *dump.Entry, _ uint32, data io.Reader) error {
 			if loads[e.ID] == nil {
 				return nil
 			}
-			return v.digestEntry(ctx, groups[e.ID], loads[e.ID], data)
+			return entry(ctx, groups[e.ID], loads[e.ID], data)
 		})
 	}
 	queue := make(chan *dump.Entry, len(loads))
@@ -294,7 +295,7 @@ func (v *verification) readDump(ctx context.Context) error {
 				if err != nil {
 					return err
 				}
-				err = v.digestEntry(ctx, groups[e.ID], loads[e.ID], data)
+				err = entry(ctx, groups[e.ID], loads[e.ID], data)
 				data.Close()
 				if err != nil {
 					return err
@@ -306,7 +307,7 @@ func (v *verification) readDump(ctx context.Context) error {
 	return work.Wait()
 }
 
-// digestEntry masks the rows of one entry.
+// digestEntry digests the masked rows of one entry and collects originals.
 func (v *verification) digestEntry(ctx context.Context, g *group, l *tableLoad, data io.Reader) error {
 	_, columns, err := copyTarget(l.entry)
 	if err != nil {
@@ -324,6 +325,41 @@ func (v *verification) digestEntry(ctx context.Context, g *group, l *tableLoad, 
 		document = append(document, l.plan.Columns[j].Masker == "json" || l.plan.Columns[j].Masker == "hstore" || l.plan.Columns[j].Masker == "array" || l.plan.Columns[j].Masker == "xml")
 		secret = append(secret, textual(g.table.Columns[i]) && l.plan.Columns[j].Masker != "keep")
 	}
+	d := v.digester(g, at, false)
+	normal, err := v.normalizer(ctx, d)
+	defer normal.close(ctx)
+	if err == nil {
+		err = v.maskEntry(ctx, l, data, func(ctx context.Context, fields, after [][]byte, masked []byte) error {
+			for i, f := range fields {
+				if secret[i] && !copytext.IsNull(f) {
+					var passed []byte
+					if len(after) == len(fields) && document[i] {
+						passed = bytes.Clone(d.plain(after[i]))
+					}
+					v.originals.add(d.plain(f), document[i], passed)
+				}
+			}
+			switch {
+			case len(masked) == 0:
+				return nil // dropped by the row filter
+			case normal != nil:
+				return normal.row(ctx, masked[:len(masked)-1])
+			}
+			return d.row(masked[:len(masked)-1])
+		})
+	}
+	if err == nil {
+		err = normal.flush(ctx)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.dump.add(d.sum)
+	return err
+}
+
+// maskEntry masks the rows of one entry again. each gets a row's fields, those
+// of its masked form, and that form, which is empty where the row is dropped.
+func (v *verification) maskEntry(ctx context.Context, l *tableLoad, data io.Reader, each func(ctx context.Context, fields, after [][]byte, masked []byte) error) error {
 	blocks := make(chan *block, 2)
 	p := v.pool
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -338,19 +374,20 @@ func (v *verification) digestEntry(ctx context.Context, g *group, l *tableLoad, 
 		read <- err
 	}()
 	worker := l.layout.NewWorker()
-	d := v.digester(g, at, false)
 	var fields, after [][]byte
 	var masked []byte
+	var err error
 	err = func() error {
 		for b := range blocks {
 			rest := b.data
+			var rows int64
 			for {
 				line, tail, ok := copytext.CutLine(rest)
 				if !ok {
 					break
 				}
 				rest = tail
-				if fields, err = copytext.Split(fields[:0], line); err != nil || len(fields) != len(columns) {
+				if fields, err = copytext.Split(fields[:0], line); err != nil || len(fields) != len(l.columns) {
 					return hook.Misconfiguredf("table %s: a row of the dump cannot be read", l.name)
 				}
 				if masked, err = worker.Append(masked[:0], line); err != nil {
@@ -359,24 +396,14 @@ func (v *verification) digestEntry(ctx context.Context, g *group, l *tableLoad, 
 				if after, err = copytext.Split(after[:0], bytes.TrimSuffix(masked, []byte("\n"))); err != nil {
 					return err
 				}
-				for i, f := range fields {
-					if secret[i] && !copytext.IsNull(f) {
-						var passed []byte
-						if len(after) == len(fields) && document[i] {
-							passed = bytes.Clone(d.plain(after[i]))
-						}
-						v.originals.add(d.plain(f), document[i], passed)
-					}
-				}
-				if len(masked) == 0 {
-					continue // dropped by the row filter
-				}
-				if err := d.row(masked[:len(masked)-1]); err != nil {
+				if err := each(ctx, fields, after, masked); err != nil {
 					return fmt.Errorf("table %s: %w", l.name, err)
 				}
+				if len(masked) > 0 {
+					rows++
+				}
 			}
-			v.Progress.Rows(d.sum.rows - d.told)
-			d.told = d.sum.rows
+			v.Progress.Rows(rows)
 			p.put(b)
 		}
 		return nil
@@ -390,9 +417,6 @@ func (v *verification) digestEntry(ctx context.Context, g *group, l *tableLoad, 
 	if rerr := <-read; rerr != nil && err == nil {
 		err = rerr
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.dump.add(d.sum)
 	return err
 }
 
@@ -547,7 +571,7 @@ func (d *digester) row(line []byte) (err error) {
 			f = d.buf
 		}
 		d.sum.columns[i] += maphash.Bytes(d.v.seeds[0], f)
-		if d.g.canon[i].sure {
+		if !d.g.canon[i].loose {
 			d.whole = binary.AppendUvarint(d.whole, uint64(len(f))<<1|b2u(null))
 			d.whole = append(d.whole, f...)
 		}
@@ -593,10 +617,10 @@ func (v *verification) judge() error {
 				break
 			}
 			if g.dump.columns == nil || g.seed.columns == nil || g.dump.columns[i] != g.seed.columns[i] {
-				if g.canon[i].sure {
-					t.Differ = append(t.Differ, name)
-				} else {
+				if g.canon[i].loose {
 					t.Unsure = append(t.Unsure, name)
+				} else {
+					t.Differ = append(t.Differ, name)
 				}
 			}
 		}
