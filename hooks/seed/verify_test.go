@@ -124,3 +124,27 @@ tables:
 		t.Errorf("error %v, leaks %+v", err, report.Leaks)
 	}
 }
+
+// TestVerifyOrphans: a foreign key that is set to NULL after the load leaves
+// the other columns as they were.
+func TestVerifyOrphans(t *testing.T) {
+	t.Parallel()
+	src := pgtest.Source(t)
+	file := src.Dump(t, src.Database(t, `CREATE TABLE users (id int PRIMARY KEY, name text); CREATE TABLE orders (id int, user_id int REFERENCES users, note text);
+		INSERT INTO users SELECT g, 'name ' || g FROM generate_series(1, 100) g; INSERT INTO orders SELECT g, 1 + g % 100, 'note ' || g FROM generate_series(1, 200) g;`), "-Fc")
+	s := pgtest.Start(t)
+	o := options(t, s, file, `
+version: 1
+tables:
+  public.users: {columns: {id: keep, name: text}, rows: {where: [{column: id, below: 50}], on_missing_parent: null}}
+  public.orders: {columns: {id: keep, note: text}}
+`)
+	mustImport(t, o, seed.Imported)
+	if _, err := seed.Verify(t.Context(), o); err != nil {
+		t.Error(err)
+	}
+	s.Exec(t, "app", "UPDATE orders SET note = 'another' WHERE id = 7")
+	if _, err := seed.Verify(t.Context(), o); err == nil || !strings.Contains(err.Error(), "public.orders (note)") {
+		t.Errorf("error %v", err)
+	}
+}
