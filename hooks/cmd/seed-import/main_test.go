@@ -193,6 +193,12 @@ func TestRequest(t *testing.T) {
 	if v, ok := cm.Data["dump-sha256"]; !ok || v != "" {
 		t.Errorf("dump-sha256 is %q", v)
 	}
+	// What is secret in a URL does not go into Git.
+	f.write(t, "signed", "https://host/a.dump?X-Amz-Signature=hidden\n")
+	signed := command(t, "", "request", "--dump-file", f.dir+"/signed", "--policy", f.policy, "--key-file", f.key)
+	if signed.code != 2 || strings.Contains(signed.stdout+signed.stderr, "hidden") || !strings.Contains(signed.last(), "--dump-file is signed") {
+		t.Errorf("signed: code %d, %s %s", signed.code, signed.stdout, signed.stderr)
+	}
 	// And those values pass as the import's arguments.
 	again := command(t, "", "run", "--dump", f.dump, "--policy", f.policy, "--key-file", f.key, "--policy-digest", cm.Data["policy-digest"], "--key-id", cm.Data["key-id"])
 	if !strings.Contains(again.last(), "SEED_TARGET") || strings.Contains(again.last(), "digest") {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/seedling-dev/seedling/hooks/dump"
 	"github.com/seedling-dev/seedling/hooks/hook"
 	"github.com/seedling-dev/seedling/hooks/seed"
 )
@@ -149,6 +150,9 @@ func runRequest(_ context.Context, env hook.Env) error {
 	o, err := f.options(env)
 	if err != nil {
 		return err
+	}
+	if f.dumpFile != "" && dump.CheckURL(o.Dump) != nil {
+		return hook.Misconfiguredf("the URL in --dump-file is signed, or carries a secret, and the seed-request stands in Git: give --dump the URL without it")
 	}
 	where := ""
 	if *namespace != "" {
