@@ -139,5 +139,5 @@ func document(dst, f []byte) []byte {
 
 // textual says that a column may hold text of any kind.
 func textual(c mask.Column) bool {
-	return slices.Contains([]string{"text", "varchar", "bpchar", "citext", "json", "jsonb", "xml", "hstore", "name"}, c.BaseType)
+	return slices.ContainsFunc(c.Attributes, textual) || slices.Contains([]string{"text", "varchar", "bpchar", "citext", "json", "jsonb", "xml", "hstore", "name"}, c.BaseType)
 }

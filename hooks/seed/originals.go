@@ -54,7 +54,7 @@ func (o *originals) add(text []byte, document bool, passed []byte) {
 			return found
 		})
 	}
-	if whole := words(text, 4); !document && (len(whole) == 2 || len(whole) == 3) && len(text) >= 7 {
+	if whole := words(text, 4); !document && !bytes.Equal(text, passed) && (len(whole) == 2 || len(whole) == 3) && len(text) >= 7 {
 		list = append(list, o.phrase(whole))
 	}
 	if len(list) == 0 {

@@ -254,8 +254,8 @@ func (v *verification) compile(ctx context.Context, conn *pgx.Conn) error {
 			c, p := g.table.Columns[i], g.plan.Columns[j]
 			kept := p.Masker == "keep"
 			g.canon = append(g.canon, canonical(c, kept))
-			g.scan = append(g.scan, textual(c) && (kept || p.Masker == "json"))
-			if textual(c) && p.Masker == "json" {
+			g.scan = append(g.scan, textual(c) && (kept || passes[p.Masker]))
+			if textual(c) && passes[p.Masker] {
 				g.partial = append(g.partial, len(g.scan)-1)
 			}
 		}
@@ -345,6 +345,9 @@ func (v *verification) readDump(ctx context.Context, step string, of []*group, e
 	return work.Wait()
 }
 
+// passes are the maskers that may let parts of a value through.
+var passes = map[string]bool{"json": true, "hstore": true, "array": true, "composite": true, "xml": true, "regex": true}
+
 // digestEntry digests the masked rows of one entry and collects originals.
 func (v *verification) digestEntry(ctx context.Context, g *group, l *tableLoad, data io.Reader) error {
 	_, columns, err := copyTarget(l.entry)
@@ -357,10 +360,12 @@ func (v *verification) digestEntry(ctx context.Context, g *group, l *tableLoad, 
 	}
 	var secret []bool   // masked text: its originals are looked for
 	var document []bool // of which some may pass as it is
+	var whole []bool    // all of it may be a name
 	for _, name := range columns {
 		i := slices.IndexFunc(g.table.Columns, func(c mask.Column) bool { return c.Name == name })
 		j := slices.IndexFunc(l.plan.Columns, func(c mask.ColumnPlan) bool { return c.Name == name })
-		document = append(document, l.plan.Columns[j].Masker == "json" || l.plan.Columns[j].Masker == "hstore" || l.plan.Columns[j].Masker == "array" || l.plan.Columns[j].Masker == "xml")
+		document = append(document, passes[l.plan.Columns[j].Masker])
+		whole = append(whole, l.plan.Columns[j].Masker == "regex")
 		secret = append(secret, textual(g.table.Columns[i]) && l.plan.Columns[j].Masker != "keep")
 	}
 	d := v.digester(g, at, false)
@@ -374,7 +379,7 @@ func (v *verification) digestEntry(ctx context.Context, g *group, l *tableLoad, 
 					if len(after) == len(fields) && document[i] {
 						passed = bytes.Clone(d.plain(after[i]))
 					}
-					v.originals.add(d.plain(f), document[i], passed)
+					v.originals.add(d.plain(f), document[i] && !whole[i], passed)
 				}
 			}
 			switch {

@@ -148,3 +148,37 @@ tables:
 		t.Errorf("error %v", err)
 	}
 }
+
+// TestLeaksInParts: what one column masks turns up in what others let through.
+func TestLeaksInParts(t *testing.T) {
+	t.Parallel()
+	src := pgtest.Source(t)
+	file := src.Dump(t, src.Database(t, `
+		CREATE EXTENSION hstore; CREATE TYPE address AS (street text, remark text);
+		CREATE TABLE people (id int, email text, home address, tags hstore, kept address, doc xml, notes text, list text[], remark text);
+		INSERT INTO people SELECT g, 'person.' || g || '@corp-one.com', ROW('Street of person.' || g || '@corp-two.com', of)::address, hstore(ARRAY['mail', 'x', 'by', of]), ROW('x', of)::address, ('<a><by>' || of || '</by></a>')::xml, of || ' 1', ARRAY[of],
+			CASE WHEN g = 9 THEN 'see person.9@corp-two.com' END
+			FROM (SELECT g, CASE WHEN g = 5 THEN 'by PERSON.5@corp-one.com' ELSE 'nobody' END AS of FROM generate_series(1, 50) g) s`), "-Fc")
+	s := pgtest.Start(t)
+	o := options(t, s, file, `
+version: 1
+tables:
+  public.people: {columns: {id: keep, email: email, home: {mask: composite, attributes: {street: text, remark: keep}}, tags: {mask: hstore, keys: {by: keep}}, kept: keep, doc: {mask: xml, elements: {by: keep}},
+    notes: {mask: regex, pattern: "[0-9]+$", anchored: false, replace: "0"}, list: {mask: array, of: {mask: regex, pattern: "[0-9]+$", anchored: false, replace: "0"}}, remark: keep}}
+`)
+	mustImport(t, o, seed.Imported)
+	report, err := seed.Verify(t.Context(), o)
+	if _, ok := errors.AsType[*seed.LeakError](err); !ok {
+		t.Fatalf("error %v", err)
+	}
+	want := map[string]bool{"home": true, "tags": true, "kept": true, "doc": true, "notes": true, "list": true, "remark": true}
+	for _, l := range report.Leaks {
+		if !want[l.Column] || l.Kind != "e-mail addresses" || l.Rows != 1 {
+			t.Errorf("leak %+v", l)
+		}
+		delete(want, l.Column)
+	}
+	if len(want) > 0 {
+		t.Errorf("not found in: %v", want)
+	}
+}
