@@ -91,7 +91,11 @@ var speaks = map[string]bool{
 	"53100": true, "53300": true, "55000": true, "55006": true, "55P03": true, "57P03": true, "58P01": true,
 }
 
-var copyPlace = regexp.MustCompile(`^COPY [^,]*, line ([0-9]+)(?:, column ([^:]+))?`)
+var copyPlace = regexp.MustCompile(`(?m)^COPY [^,]*, line ([0-9]+)(?:, column ([^:]+))?`)
+
+// raised are the source files of the languages in which a database's functions
+// raise what they like, a row's values among it.
+var raised = regexp.MustCompile(`^pl(_exec|py|perl|tcl|v8|java|lua|rust|sh|r)[^a-z]`)
 
 // redact turns an error into one that holds no value. Errors that are not the
 // server's pass: those of the connection name hosts and system calls.
@@ -100,17 +104,20 @@ func redact(err error) error {
 	if !errors.As(err, &pe) {
 		return err
 	}
-	out := &ServerError{
-		Code: pe.Code, Schema: pe.SchemaName, Table: pe.TableName, Column: pe.ColumnName, Constraint: pe.ConstraintName,
+	out := &ServerError{Code: pe.Code}
+	m := copyPlace.FindStringSubmatch(pe.Where)
+	if m != nil {
+		out.Line, _ = strconv.ParseInt(m[1], 10, 64)
 	}
+	if raised.MatchString(pe.File) {
+		return out
+	}
+	out.Schema, out.Table, out.Column, out.Constraint = pe.SchemaName, pe.TableName, pe.ColumnName, pe.ConstraintName
 	if speaks[pe.Code] {
 		out.Message = pe.Message
 	}
-	if m := copyPlace.FindStringSubmatch(pe.Where); m != nil {
-		out.Line, _ = strconv.ParseInt(m[1], 10, 64)
-		if out.Column == "" {
-			out.Column = m[2]
-		}
+	if m != nil && out.Column == "" {
+		out.Column = m[2]
 	}
 	return out
 }
