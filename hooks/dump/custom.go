@@ -206,6 +206,16 @@ func (c *blocks) int() (int, error) {
 	return v, nil
 }
 
+// object reads the number of a large object, 0 after the last. pg_dump writes
+// those from 2^31 on as the negative integers that have the same bits.
+func (c *blocks) object() (uint32, error) {
+	v, err := c.int()
+	if err == nil && (v < math.MinInt32 || v > math.MaxUint32) {
+		err = unusable("the archive is damaged: a large object has the number %d", v)
+	}
+	return uint32(v), err
+}
+
 // skip passes over all chunks of a stream.
 func (c *blocks) skip() error {
 	for {
@@ -456,15 +466,12 @@ func (d *Dump) customLargeObjects(ctx context.Context, e *Entry, each func(oid u
 	}
 	defer src.Close()
 	for {
-		oid, err := c.int()
+		oid, err := c.object()
 		if err != nil {
 			return truncated(err)
 		}
 		if oid == 0 {
 			break
-		}
-		if oid < 0 || oid > math.MaxUint32 {
-			return unusable("the archive is damaged: a large object has the number %d", oid)
 		}
 		c.left, c.done = 0, false
 		z, err := d.entryDecoder(ctx, d.codec, c, true)
@@ -472,7 +479,7 @@ func (d *Dump) customLargeObjects(ctx context.Context, e *Entry, each func(oid u
 			return streamError(src, err)
 		}
 		r := &dataReader{z: z, src: src, finish: func() error { return nil }}
-		if err = each(uint32(oid), r); err == nil {
+		if err = each(oid, r); err == nil {
 			_, err = io.Copy(io.Discard, r)
 		}
 		z.Close()

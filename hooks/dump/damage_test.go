@@ -231,6 +231,35 @@ func TestDamagedLargeObject(t *testing.T) {
 	}
 }
 
+// TestLargeObjectNumbers: pg_dump writes the numbers beyond 2^31 as negative
+// ones into custom archives.
+func TestLargeObjectNumbers(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"custom", "custom 1.14", "custom to a pipe"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := shapes(t)[name]
+			if bytes.Count(b, []byte{0, 0x59, 0x1b, 0, 0}) != 1 {
+				t.Fatal("large object 7001 is not where it should be")
+			}
+			b = bytes.Replace(b, []byte{0, 0x59, 0x1b, 0, 0}, []byte{1, 0x00, 0xa2, 0x2f, 0x4d}, 1)
+			for form, content := range map[string][]byte{"as it is": b, "in gzip": gzipped(t, b)} {
+				file := filepath.Join(t.TempDir(), "dump")
+				if err := os.WriteFile(file, content, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				got, err := all(t.Context(), file, dump.Options{})
+				if err != nil {
+					t.Fatalf("%s: %v", form, err)
+				}
+				if _, ok := got["large object 3000000000"]; !ok {
+					t.Errorf("%s: large object 3000000000 is not among %v", form, slices.Sorted(maps.Keys(got)))
+				}
+			}
+		})
+	}
+}
+
 // FuzzOpen reads whatever the fuzzer makes of dumps of all formats: no panic,
 // no endless loop, and no more memory than what is there justifies. Directories
 // are read through their tars, which hold the same files.

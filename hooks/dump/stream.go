@@ -6,7 +6,6 @@ import (
 	"errors"
 	"hash"
 	"io"
-	"math"
 	"path"
 	"regexp"
 	"strconv"
@@ -203,17 +202,14 @@ func (d *Dump) walkCustom(s *streamed, each func(*Entry, uint32, io.Reader) erro
 			}
 		case blockBlobs:
 			for {
-				oid, err := c.int()
+				oid, err := c.object()
 				if err != nil {
 					return err
 				}
 				if oid == 0 {
 					break
 				}
-				if oid < 0 || oid > math.MaxUint32 {
-					return unusable("the archive is damaged: a large object has the number %d", oid)
-				}
-				if err := one(e, uint32(oid)); err != nil {
+				if err := one(e, oid); err != nil {
 					return err
 				}
 			}
