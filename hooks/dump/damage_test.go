@@ -231,6 +231,42 @@ func TestDamagedLargeObject(t *testing.T) {
 	}
 }
 
+// TestPlainRewritten: what is no longer as pg_dump wrote it is not read as less,
+// and what is wrong with it is said without quoting it.
+func TestPlainRewritten(t *testing.T) {
+	t.Parallel()
+	whole, err := os.ReadFile("testdata/versions/18/plain.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const events, copied = "\n2024-06-04\tevent 3\n", "COPY public.orders (id, user_id, total, state, amount) FROM stdin;\n"
+	for name, test := range map[string]struct{ from, to, want string }{
+		// The rows that follow would be a statement, which ends behind the next
+		// table's COPY, and so on.
+		"end mark among the rows":    {events, "\n\\." + events, "neither rows nor a statement"},
+		"of rows that end in a mark": {events, "\n\\.\nplanted;" + events, "neither rows nor a statement"},
+		"no COPY before the rows":    {copied, "", "neither rows nor a statement"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if !bytes.Contains(whole, []byte(test.from)) {
+				t.Fatalf("the dump does not hold %q", test.from)
+			}
+			b := bytes.ReplaceAll(whole, []byte(test.from), []byte(test.to))
+			for form, content := range map[string][]byte{"as it is": b, "in gzip": gzipped(t, b)} {
+				file := filepath.Join(t.TempDir(), "dump.sql")
+				if err := os.WriteFile(file, content, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				_, err := all(t.Context(), file, dump.Options{})
+				if sentence(t, err, test.want); err != nil && strings.Contains(err.Error(), "planted") {
+					t.Errorf("%s: the error quotes a row: %v", form, err)
+				}
+			}
+		})
+	}
+}
+
 // TestLargeObjectNumbers: pg_dump writes the numbers beyond 2^31 as negative
 // ones into custom archives.
 func TestLargeObjectNumbers(t *testing.T) {

@@ -163,10 +163,12 @@ func (d *Dump) openPlain(s *streamed, toc hash.Hash) error {
 				return err
 			}
 			cur.Bytes = p.at - cur.offset
-		case cur.Kind == "BLOBS":
-			cur.HasData = true // large objects as statements
-		case cur.Kind == "TABLE DATA":
-			// INSERT statements; the entry stays without COPY.
+		case cur.Kind == "BLOBS", cur.Kind == "TABLE DATA":
+			// Large objects as statements, or INSERT: that entry stays without COPY.
+			if !beside.MatchString(statement) {
+				return unusable("what begins at byte %d is neither rows nor a statement that pg_dump writes beside them: the dump is damaged", begin)
+			}
+			cur.HasData = cur.HasData || cur.Kind == "BLOBS"
 		case setting.MatchString(statement):
 			m := setting.FindStringSubmatch(statement)
 			name, value := strings.ToLower(m[1]), strings.Trim(m[2], "' ")
@@ -213,6 +215,10 @@ func (d *Dump) numberSpecial() {
 }
 
 var setting = regexp.MustCompile(`^SET (?:SESSION )?([a-z_]+) *(?:=|TO) *(.*?);\s*$`)
+
+// beside matches what pg_dump writes around rows and large objects, and INSERT
+// in place of rows. Anything else would be rows behind an end mark that is none.
+var beside = regexp.MustCompile(`^(?:INSERT INTO |ALTER TABLE |SET |RESET |BEGIN;|COMMIT;|SELECT pg_catalog\.(?:lo_[a-z]+|lowrite)\()`)
 
 // cleaning matches what pg_dump --clean writes before its first entry.
 var cleaning = regexp.MustCompile(`^(?:DROP |ALTER [^;]* DROP |CREATE OR REPLACE VIEW |SELECT pg_catalog\.lo_unlink\()`)
