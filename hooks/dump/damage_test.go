@@ -246,6 +246,7 @@ func TestPlainRewritten(t *testing.T) {
 		"end mark among the rows":    {events, "\n\\." + events, "neither rows nor a statement"},
 		"of rows that end in a mark": {events, "\n\\.\nplanted;" + events, "neither rows nor a statement"},
 		"no COPY before the rows":    {copied, "", "neither rows nor a statement"},
+		"nor before such rows":       {copied, "\\N\tplanted\t1\n", "begins with a backslash"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

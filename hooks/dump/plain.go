@@ -142,8 +142,10 @@ func (d *Dump) openPlain(s *streamed, toc hash.Hash) error {
 					cur = preamble
 					continue
 				}
+				return unusable("it holds \\connect between its entries, so it is more than one database: dump the one with pg_dump")
 			}
-			return unusable("it holds the psql command %s, which a dump of one database does not need: dump with pg_dump, without --clean", word)
+			// Not quoted, since it may be a row.
+			return unusable("the line at byte %d begins with a backslash and is not among rows: the dump is damaged, or was given commands of psql: dump with pg_dump", p.at-int64(len(line)))
 		}
 		begin := p.at - int64(len(line))
 		statement, err := p.statement(line)
