@@ -247,6 +247,7 @@ func TestPlainRewritten(t *testing.T) {
 		"of rows that end in a mark": {events, "\n\\.\nplanted;" + events, "neither rows nor a statement"},
 		"no COPY before the rows":    {copied, "", "neither rows nor a statement"},
 		"nor before such rows":       {copied, "\\N\tplanted\t1\n", "begins with a backslash"},
+		"line ends of Windows":       {"\n", "\r\n", "CR LF"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -160,6 +160,9 @@ func (d *Dump) openPlain(s *streamed, toc hash.Hash) error {
 			if cur.Kind != "TABLE DATA" || cur.Copy != "" {
 				return unusable("rows at byte %d belong to no table of the dump", begin)
 			}
+			if strings.HasSuffix(statement, "\r\n") {
+				return unusable("its lines end in CR LF, and so would its last columns: something rewrote it, as shells of Windows do: dump with pg_dump --file, or restore the line ends (dos2unix)")
+			}
 			cur.Copy, cur.HasData, cur.offset = statement, true, p.at
 			if err := p.skipRows(); err != nil {
 				return err
