@@ -301,12 +301,16 @@ func TestForeign(t *testing.T) {
 	db := src.Database(t, `CREATE EXTENSION postgres_fdw; CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host 'PLANTEDHOST');
 		CREATE USER MAPPING FOR postgres SERVER far OPTIONS (user 'u', password 'PLANTEDPASSWORD'); CREATE USER MAPPING FOR public SERVER far;
 		CREATE FOREIGN TABLE far_away (id int OPTIONS (column_name 'PLANTEDCOLUMN') NOT NULL, v text DEFAULT 'x') SERVER far OPTIONS (table_name 'PLANTEDTABLE');
+		CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+		CREATE FOREIGN TABLE server (id serial, v int) SERVER far; ALTER TABLE server ADD CONSTRAINT positive CHECK (v > 0) NOT VALID;
+		CREATE TRIGGER idle BEFORE INSERT ON server FOR EACH ROW EXECUTE FUNCTION refuse(); ALTER TABLE server DISABLE TRIGGER idle;
 		GRANT USAGE ON FOREIGN SERVER far TO public; CREATE VIEW over AS SELECT * FROM far_away;
 		CREATE MATERIALIZED VIEW mv AS SELECT 1 AS n FROM far_away WITH NO DATA;
 		CREATE SUBSCRIPTION sub CONNECTION 'host=PLANTEDHOST dbname=x' PUBLICATION p WITH (connect = false, slot_name = NONE);
 		CREATE TABLE t (id int); INSERT INTO t VALUES (1); ANALYZE; COMMENT ON TABLE t IS 'PLANTEDCOMMENT';
 		DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET app.tenant = %L', current_database(), 'PLANTEDSETTING'); END $$`)
 	file := src.Dump(t, db, "-Fc --create --enable-row-security")
+	plain := src.Dump(t, db, "--create")
 	src.Exec(t, db, "DROP SUBSCRIPTION sub")
 	s := pgtest.Start(t)
 	policy := `
@@ -314,7 +318,9 @@ version: 1
 tables:
   public.t: {columns: {id: keep}}
   public.far_away: {rows: none}
+  public.server: {rows: none}
 `
+	mustImport(t, options(t, s, plain, policy), seed.Imported)
 	report := mustImport(t, options(t, s, file, policy), seed.Imported)
 	for query, want := range map[string]string{
 		"SELECT relkind FROM pg_class WHERE relname = 'far_away'":        "r",
@@ -324,6 +330,7 @@ tables:
 		"SELECT count(*) FROM pg_subscription":                           "0",
 		"SELECT count(*) FROM pg_db_role_setting WHERE setdatabase <> 0": "0",
 		"SELECT count(*) FROM t":                                         "1",
+		"INSERT INTO server (v) VALUES (1) RETURNING id":                 "1",
 	} {
 		if got := s.Strings(t, "app", query); len(got) != 1 || got[0] != want {
 			t.Errorf("%s: %v, want %s", query, got, want)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -297,7 +298,7 @@ func (s *schema) leftOut() []string {
 		out = append(out, fmt.Sprintf("%d %s: %s", n, strings.ToLower(k), kinds[k].why))
 	}
 	slices.Sort(out)
-	for name := range s.foreign {
+	for _, name := range slices.Sorted(maps.Keys(s.foreign)) {
 		out = append(out, "rows of foreign table "+name+": it becomes an empty local table")
 	}
 	return out

@@ -182,7 +182,7 @@ func (s *schema) step(e *dump.Entry, k kind, r *roleMap) (step, error) {
 		if at := ownerOf(st); at > 0 {
 			// Plain dumps carry the owner as a statement of its own.
 			name, _ := st.tokens[at].name()
-			out.statements = append(out.statements, apply(st.text, []edit{{st.tokens[at].start, st.tokens[at].end, quote(r.own(name))}}))
+			out.statements = append(out.statements, apply(st.text, append(notForeign(st), edit{st.tokens[at].start, st.tokens[at].end, quote(r.own(name))})))
 			continue
 		}
 		got := statementKind(st)
@@ -190,7 +190,7 @@ func (s *schema) step(e *dump.Entry, k kind, r *roleMap) (step, error) {
 			return out, hook.Misconfiguredf("%s %s: a statement %q is not known to be safe there", e.Kind, e.Name(), got)
 		}
 		text := st.text
-		var edits []edit
+		edits := notForeign(st)
 		switch e.Kind {
 		case "TABLE", "SEQUENCE":
 			edits = logged(st)
@@ -309,6 +309,17 @@ func logged(st statement) []edit {
 	return out
 }
 
+// notForeign turns ALTER FOREIGN TABLE and COMMENT ON FOREIGN TABLE into what
+// local tables take.
+func notForeign(st statement) []edit {
+	for i, t := range st.tokens[:min(3, len(st.tokens))] {
+		if t.is("FOREIGN") && i > 0 && !st.tokens[0].is("CREATE") && i+1 < len(st.tokens) && st.tokens[i+1].is("TABLE") {
+			return []edit{{t.start, t.end, ""}}
+		}
+	}
+	return nil
+}
+
 // localTable turns the statements of a foreign table into those of a local one.
 func localTable(st statement) (edits []edit, keep bool) {
 	t := st.tokens
@@ -318,10 +329,7 @@ func localTable(st statement) (edits []edit, keep bool) {
 				return nil, false
 			}
 		}
-		if t[1].is("FOREIGN") {
-			edits = append(edits, edit{t[1].start, t[1].end, ""})
-		}
-		return edits, true
+		return notForeign(st), true
 	}
 	edits = append(edits, edit{t[1].start, t[1].end, ""})
 	depth := 0
@@ -339,7 +347,7 @@ func localTable(st statement) (edits []edit, keep bool) {
 			if end < len(t) {
 				edits = append(edits, edit{t[i].start, t[end].end, ""})
 			}
-		case depth == 0 && t[i].is("SERVER"):
+		case depth == 0 && t[i].is("SERVER") && t[i-1].sym(')'): // not the table's name
 			return append(edits, edit{t[i].start, len(st.text), ""}), true
 		}
 	}

@@ -62,7 +62,7 @@ func TestOneStatement(t *testing.T) {
 
 func TestSchema(t *testing.T) {
 	t.Parallel()
-	policy := &mask.Policy{Roles: map[string]string{"reporting": "app", "Odd \"Role": "seed role"}}
+	policy := &mask.Policy{Comments: true, Roles: map[string]string{"reporting": "app", "Odd \"Role": "seed role"}}
 	for _, test := range []struct {
 		name  string
 		entry dump.Entry
@@ -91,6 +91,17 @@ func TestSchema(t *testing.T) {
 			dump.Entry{Kind: "FOREIGN TABLE", Schema: "public", Tag: "t", Create: "CREATE FOREIGN TABLE public.t (\n a int OPTIONS (x 'y')\n)\nSERVER far\nOPTIONS (\n table_name 'z'\n);\nALTER FOREIGN TABLE ONLY public.t ALTER COLUMN a OPTIONS (q 'r');"},
 			nil, "",
 		},
+		{
+			"foreign, named like a key word",
+			dump.Entry{Kind: "FOREIGN TABLE", Schema: "server", Tag: "server", Create: "CREATE FOREIGN TABLE server.server (\n a int\n)\nINHERITS (public.options)\nSERVER server\nOPTIONS (\n x 'y'\n);\nALTER FOREIGN TABLE server.server OWNER TO prod;"},
+			[]string{"CREATE  TABLE server.server (\n a int\n)\nINHERITS (public.options)\n", `ALTER  TABLE server.server OWNER TO "app"`},
+			"",
+		},
+		{"foreign default", dump.Entry{Kind: "DEFAULT", Tag: "t id", Create: "ALTER FOREIGN TABLE ONLY public.t ALTER COLUMN id SET DEFAULT 1;"}, []string{"ALTER  TABLE ONLY public.t ALTER COLUMN id SET DEFAULT 1"}, ""},
+		{"foreign check", dump.Entry{Kind: "CHECK CONSTRAINT", Tag: "t c", Create: "ALTER FOREIGN TABLE public.t ADD CONSTRAINT c CHECK (a > 0) NOT VALID;"}, []string{"ALTER  TABLE public.t ADD CONSTRAINT c CHECK (a > 0) NOT VALID"}, ""},
+		{"foreign not null", dump.Entry{Kind: "CONSTRAINT", Tag: "t c", Create: "ALTER FOREIGN TABLE public.t ADD CONSTRAINT c NOT NULL a NOT VALID;"}, []string{"ALTER  TABLE public.t ADD CONSTRAINT c NOT NULL a NOT VALID"}, ""},
+		{"foreign trigger", dump.Entry{Kind: "TRIGGER", Tag: "t r", Create: "CREATE TRIGGER r BEFORE INSERT ON public.t EXECUTE FUNCTION f();\n\nALTER FOREIGN TABLE public.t DISABLE TRIGGER r;"}, []string{"CREATE TRIGGER r BEFORE INSERT ON public.t EXECUTE FUNCTION f()", "ALTER  TABLE public.t DISABLE TRIGGER r"}, ""},
+		{"foreign comment", dump.Entry{Kind: "COMMENT", Tag: "FOREIGN TABLE t", Create: "COMMENT ON FOREIGN TABLE public.t IS 'FOREIGN TABLE';"}, []string{"COMMENT ON  TABLE public.t IS 'FOREIGN TABLE'"}, ""},
 		{
 			"grant",
 			dump.Entry{Kind: "ACL", Tag: "TABLE t", Create: `GRANT SELECT("to",b) ON TABLE public."from" TO reporting WITH GRANT OPTION; SET SESSION AUTHORIZATION "Odd ""Role"; REVOKE ALL ON FUNCTION f(reporting) FROM PUBLIC, app; RESET SESSION AUTHORIZATION;`},
