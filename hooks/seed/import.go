@@ -314,7 +314,7 @@ func (r *run) shadow(ctx context.Context, name string) (c mask.Catalog, err erro
 	}
 	for _, list := range [][]step{r.schema.pre, r.schema.post, r.schema.grants, r.schema.last} {
 		for _, s := range list {
-			if s.entry.Kind == "MATERIALIZED VIEW DATA" || s.aboutLargeObjects() {
+			if s.entry.Kind == "MATERIALIZED VIEW DATA" || s.aboutLargeObjects() || aboutEventTrigger(s.entry) {
 				continue
 			}
 			if err := execStep(ctx, conn, s); err != nil {

@@ -70,8 +70,11 @@ func readSchema(d *dump.Dump, p *mask.Policy, owner string) (*schema, error) {
 		}
 		if e.Kind == "COMMENT" && !strings.HasPrefix(e.Tag, "DATABASE ") && !strings.HasPrefix(e.Tag, "LARGE OBJECT ") {
 			s.comments = true
-			if p.Comments {
-				k = kind{pass: main, statements: k.statements}
+			switch {
+			case p.Comments && aboutEventTrigger(e):
+				k = kind{pass: last, statements: k.statements}
+			case p.Comments:
+				k = kind{pass: grants, statements: k.statements}
 			}
 		}
 		if e.Schema == markerSchema || e.Kind == "SCHEMA" && e.Tag == markerSchema {
@@ -135,10 +138,18 @@ func readSchema(d *dump.Dump, p *mask.Policy, owner string) (*schema, error) {
 }
 
 func eventLast(s step) string {
-	if s.entry.Kind == "EVENT TRIGGER" {
+	switch {
+	case s.entry.Kind == "EVENT TRIGGER":
 		return "2"
+	case aboutEventTrigger(s.entry):
+		return "3"
 	}
 	return "1"
+}
+
+// aboutEventTrigger says that the entry is a comment on one.
+func aboutEventTrigger(e *dump.Entry) bool {
+	return e.Kind == "COMMENT" && strings.HasPrefix(e.Tag, "EVENT TRIGGER ")
 }
 
 // foreignGrant says that the tag of a grant or comment names an object that is

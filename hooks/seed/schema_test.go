@@ -2,6 +2,7 @@ package seed
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -151,6 +152,37 @@ func TestSchema(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// TestCommentsLast: comments, which belong to no section of an archive, come
+// when what they are about is there.
+func TestCommentsLast(t *testing.T) {
+	t.Parallel()
+	var entries []*dump.Entry
+	for i, e := range []dump.Entry{
+		{Kind: "TABLE", Schema: "public", Tag: "t", Section: dump.PreData, Create: "CREATE TABLE public.t ();"},
+		{Kind: "COMMENT", Schema: "public", Tag: "TABLE t", Section: dump.SectionNone, Create: "COMMENT ON TABLE public.t IS 'x';"},
+		{Kind: "TABLE DATA", Schema: "public", Tag: "t", Section: dump.Data},
+		{Kind: "INDEX", Schema: "public", Tag: "i", Section: dump.PostData, Create: "CREATE INDEX i ON public.t;"},
+		{Kind: "COMMENT", Schema: "public", Tag: "INDEX i", Section: dump.SectionNone, Create: "COMMENT ON INDEX public.i IS 'x';"},
+		{Kind: "EVENT TRIGGER", Tag: "e", Section: dump.PostData, Create: "CREATE EVENT TRIGGER e ON sql_drop EXECUTE FUNCTION f();"},
+		{Kind: "COMMENT", Tag: "EVENT TRIGGER e", Section: dump.SectionNone, Create: "COMMENT ON EVENT TRIGGER e IS 'x';"},
+		{Kind: "MATERIALIZED VIEW DATA", Schema: "public", Tag: "m", Section: dump.PostData, Create: "REFRESH MATERIALIZED VIEW public.m;"},
+	} {
+		e.ID = i + 1
+		entries = append(entries, &e)
+	}
+	s, err := readSchema(&dump.Dump{Entries: entries}, &mask.Policy{Comments: true}, "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, st := range slices.Concat(s.pre, s.post, s.grants, s.last) {
+		got = append(got, st.entry.Tag)
+	}
+	if diff := cmp.Diff([]string{"t", "i", "TABLE t", "INDEX i", "m", "e", "EVENT TRIGGER e"}, got); diff != "" {
+		t.Error(diff)
 	}
 }
 
