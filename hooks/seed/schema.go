@@ -191,7 +191,11 @@ func (s *schema) step(e *dump.Entry, k kind, r *roleMap) (step, error) {
 	}
 	for _, st := range list {
 		if at := ownerOf(st); at > 0 {
-			// Plain dumps carry the owner as a statement of its own.
+			// Plain dumps carry the owner as a statement of its own. What has none
+			// here stays the superuser's: event triggers must.
+			if k.owner == "" {
+				continue
+			}
 			name, _ := st.tokens[at].name()
 			out.statements = append(out.statements, apply(st.text, append(notForeign(st), edit{st.tokens[at].start, st.tokens[at].end, quote(r.own(name))})))
 			continue

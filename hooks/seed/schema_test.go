@@ -111,6 +111,12 @@ func TestSchema(t *testing.T) {
 		},
 		{"unmapped grant", dump.Entry{Kind: "ACL", Tag: "TABLE t", Create: `GRANT SELECT ON TABLE t TO nobody;`}, nil, "nobody (ACL TABLE t)"},
 		{
+			"event trigger",
+			dump.Entry{Kind: "EVENT TRIGGER", Tag: "e", Owner: "prod", Create: "CREATE EVENT TRIGGER e ON ddl_command_end\n   EXECUTE FUNCTION f();\n\n\nALTER EVENT TRIGGER e OWNER TO prod;"},
+			[]string{"CREATE EVENT TRIGGER e ON ddl_command_end\n   EXECUTE FUNCTION f()"},
+			"",
+		},
+		{
 			"default grants",
 			dump.Entry{Kind: "DEFAULT ACL", Tag: "x", Create: `ALTER DEFAULT PRIVILEGES FOR ROLE reporting IN SCHEMA s GRANT SELECT ON TABLES TO reporting;`},
 			[]string{`ALTER DEFAULT PRIVILEGES FOR ROLE "app" IN SCHEMA s GRANT SELECT ON TABLES TO "app"`},
