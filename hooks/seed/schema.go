@@ -58,6 +58,7 @@ func readSchema(d *dump.Dump, p *mask.Policy, owner string) (*schema, error) {
 	r := &roleMap{mapping: p.Roles, owner: owner, missing: map[string][]string{}}
 	s.owners = r
 	var errs []error
+	ownerless := false
 	for _, e := range d.Entries {
 		k, known := kinds[e.Kind]
 		if !known {
@@ -104,6 +105,7 @@ func readSchema(d *dump.Dump, p *mask.Policy, owner string) (*schema, error) {
 			}
 			continue
 		}
+		ownerless = ownerless || d.Format == dump.Plain && k.owner != "" && e.Owner == ""
 		st, err := s.step(e, k, r)
 		if err != nil {
 			errs = append(errs, err)
@@ -127,6 +129,11 @@ func readSchema(d *dump.Dump, p *mask.Policy, owner string) (*schema, error) {
 	})
 	if err := r.err(); err != nil {
 		errs = append(errs, err)
+	}
+	if ownerless {
+		// All would be the superuser's, and views would show the rows that row
+		// security hides.
+		errs = append(errs, hook.Misconfiguredf("it does not say who owns its objects (pg_dump --no-owner): dump without that option, or with -Fc, which keeps the owners"))
 	}
 	if len(s.data) > 0 && len(s.pre) == 0 {
 		return nil, hook.Misconfiguredf("it holds rows and no tables (pg_dump --data-only): dump with the schema")

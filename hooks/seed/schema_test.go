@@ -161,6 +161,41 @@ func TestSchema(t *testing.T) {
 	}
 }
 
+// TestPlainSchema: what plain dumps say in another way than archives.
+func TestPlainSchema(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name  string
+		entry dump.Entry
+		want  int // statements
+		fault string
+	}{
+		{"owner", dump.Entry{Kind: "VIEW", Schema: "public", Tag: "v", Owner: "prod", Create: "CREATE VIEW public.v AS SELECT 1;\n\n\nALTER VIEW public.v OWNER TO prod;"}, 2, ""},
+		{"no owner", dump.Entry{Kind: "VIEW", Schema: "public", Tag: "v", Create: "CREATE VIEW public.v AS SELECT 1;"}, 0, "--no-owner"},
+		{"what has none", dump.Entry{Kind: "EXTENSION", Tag: "hstore", Create: "CREATE EXTENSION IF NOT EXISTS hstore WITH SCHEMA public;"}, 1, ""},
+	} {
+		e := test.entry
+		e.ID, e.Section = 1, dump.PreData
+		s, err := readSchema(&dump.Dump{Format: dump.Plain, Entries: []*dump.Entry{&e}}, &mask.Policy{}, "app")
+		switch {
+		case test.fault != "":
+			if err == nil || !strings.Contains(err.Error(), test.fault) {
+				t.Errorf("%s: error %v does not say %q", test.name, err, test.fault)
+			}
+		case err != nil:
+			t.Errorf("%s: %v", test.name, err)
+		default:
+			n := 0
+			for _, st := range slices.Concat(s.pre, s.grants) {
+				n += len(st.statements)
+			}
+			if n != test.want {
+				t.Errorf("%s: %d statements, want %d", test.name, n, test.want)
+			}
+		}
+	}
+}
+
 // TestCommentsLast: comments, which belong to no section of an archive, come
 // when what they are about is there.
 func TestCommentsLast(t *testing.T) {
