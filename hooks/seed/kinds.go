@@ -80,7 +80,7 @@ var kinds = map[string]kind{
 	"TYPE":                         {pass: main, owner: "schema.name", statements: []string{"CREATE TYPE", "ALTER TYPE"}},
 	"VIEW":                         {pass: main, owner: "schema.name", statements: []string{"CREATE VIEW", "ALTER VIEW", "ALTER TABLE"}},
 
-	"ACL":         {pass: grants, statements: []string{"GRANT", "REVOKE", "SET SESSION AUTHORIZATION", "RESET SESSION AUTHORIZATION"}},
+	"ACL":         {pass: grants, why: "what they grant on is not restored", statements: []string{"GRANT", "REVOKE", "SET SESSION AUTHORIZATION", "RESET SESSION AUTHORIZATION"}},
 	"DEFAULT ACL": {pass: grants, statements: []string{"ALTER DEFAULT PRIVILEGES", "SET SESSION AUTHORIZATION", "RESET SESSION AUTHORIZATION"}},
 
 	"EVENT TRIGGER":          {pass: last, statements: []string{"CREATE EVENT TRIGGER", "ALTER EVENT TRIGGER"}},

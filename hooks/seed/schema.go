@@ -83,7 +83,10 @@ func readSchema(d *dump.Dump, p *mask.Policy, owner string) (*schema, error) {
 			continue
 		}
 		if (e.Kind == "ACL" || e.Kind == "COMMENT") && foreignGrant(e.Tag) {
-			k = kind{pass: never, why: "foreign servers are not restored"}
+			k = kind{pass: never}
+		}
+		if d.Format == dump.Plain && e.Kind == "ACL" && strings.HasPrefix(e.Tag, "LARGE OBJECT") {
+			k = kind{pass: never} // nor are they read from there
 		}
 		switch k.pass {
 		case never:
