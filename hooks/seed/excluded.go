@@ -30,6 +30,11 @@ func (r *run) checkExcluded(ctx context.Context, c mask.Catalog) error {
 		}
 	}
 	var errs []error
+	if len(r.schema.data) == 0 {
+		if i := slices.IndexFunc(c.Tables, func(t mask.Table) bool { return !t.Partitioned && r.plan.Table(t.Schema, t.Name).Rows }); i >= 0 {
+			return hook.Misconfiguredf("it holds no rows of any table (pg_dump --schema-only, or --section without data): dump with the rows, or give the tables `rows: none`")
+		}
+	}
 	for _, t := range c.Tables {
 		own := mask.Name{Schema: t.Schema, Name: t.Name}
 		plan := r.plan.Table(t.Schema, t.Name)

@@ -282,6 +282,9 @@ func TestFormats(t *testing.T) { //nolint:tparallel // its subtests share a serv
 	t.Run("no owners", func(t *testing.T) {
 		_ = refused(t, options(t, s, src.Pipe(t, "pg_dump --no-owner DB", db), shopPolicy), "--no-owner")
 	})
+	t.Run("no rows", func(t *testing.T) {
+		_ = refused(t, options(t, s, src.Pipe(t, "pg_dump -Fc --schema-only DB", db), shopPolicy), "--schema-only")
+	})
 	t.Run("other sessions", func(t *testing.T) {
 		_ = refused(t, options(t, s, src.Pipe(t, "pg_dump --use-set-session-authorization DB", db), shopPolicy), "--use-set-session-authorization")
 	})
