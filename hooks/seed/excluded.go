@@ -23,6 +23,14 @@ func (r *run) checkExcluded(ctx context.Context, c mask.Catalog) error {
 	entries := map[mask.Name][]*dump.Entry{} // of each table and its partitions
 	for _, e := range r.schema.data {
 		name := mask.Name{Schema: e.Schema, Name: e.Tag}
+		if _, ok := tables[name]; !ok {
+			// The headings of plain dumps have a space for each end of a line.
+			target, _, err := copyTarget(e)
+			if err != nil {
+				return err
+			}
+			name = target
+		}
 		entries[name] = append(entries[name], e)
 		for t := tables[name]; t.PartitionOf; t = tables[name] {
 			name = t.Parents[0]

@@ -279,6 +279,14 @@ func TestFormats(t *testing.T) { //nolint:tparallel // its subtests share a serv
 			t.Error(err)
 		}
 	})
+	t.Run("a name of two lines", func(t *testing.T) {
+		two := src.Database(t, "CREATE TABLE \"two\nlines\" (id int PRIMARY KEY); INSERT INTO \"two\nlines\" VALUES (1); CREATE TABLE kid (id int REFERENCES \"two\nlines\"); INSERT INTO kid VALUES (1)")
+		for _, command := range []string{"pg_dump DB", "pg_dump -Fc DB"} {
+			if _, err := seed.Plan(t.Context(), options(t, s, src.Pipe(t, command, two), strings.Replace(everythingKept, "large_objects: keep", "large_objects: none", 1)), true); err != nil {
+				t.Errorf("%s: %v", command, err)
+			}
+		}
+	})
 	t.Run("no owners", func(t *testing.T) {
 		_ = refused(t, options(t, s, src.Pipe(t, "pg_dump --no-owner DB", db), shopPolicy), "--no-owner")
 	})
