@@ -19,6 +19,9 @@ type Orphans struct {
 	ForeignKey ForeignKey
 	// SetNull are the columns to set to NULL; none: the rows are dropped.
 	SetNull []string
+	// Partitioned and ReferencesPartitioned say so of the two tables: a foreign
+	// key holds for their partitions, and not for inheritance children.
+	Partitioned, ReferencesPartitioned bool
 }
 
 // Orphans lists the foreign keys that dropped rows may break and that the
@@ -73,10 +76,11 @@ func (x *compiler) orphans() {
 				continue
 			}
 			for _, fk := range t.ForeignKeys {
-				if to := x.tables[fk.References]; to == nil || to.whole() != ref {
+				to := x.tables[fk.References]
+				if to == nil || to.whole() != ref {
 					continue
 				}
-				o := Orphans{Table: t.name, ForeignKey: fk, SetNull: t.nullable(fk, mode[ref])}
+				o := Orphans{t.name, fk, t.nullable(fk, mode[ref]), t.Partitioned, to.Partitioned}
 				if slices.ContainsFunc(x.plan.orphans, func(have Orphans) bool { return have.Table == o.Table && have.ForeignKey.Name == fk.Name }) {
 					continue
 				}

@@ -52,6 +52,14 @@ func (r *run) removeOrphans(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
+// only keeps a statement from inheritance children, and not from partitions.
+func only(partitioned bool) string {
+	if partitioned {
+		return ""
+	}
+	return "ONLY "
+}
+
 // orphansSQL is the statement for one foreign key.
 func orphansSQL(o mask.Orphans) string {
 	var present, match []string
@@ -59,8 +67,8 @@ func orphansSQL(o mask.Orphans) string {
 		present = append(present, "c."+quote(c)+" IS NOT NULL")
 		match = append(match, "p."+quote(o.ForeignKey.ReferencedColumns[i])+" = c."+quote(c))
 	}
-	table := quote(o.Table.Schema, o.Table.Name)
-	ref := quote(o.ForeignKey.References.Schema, o.ForeignKey.References.Name)
+	table := only(o.Partitioned) + quote(o.Table.Schema, o.Table.Name)
+	ref := only(o.ReferencesPartitioned) + quote(o.ForeignKey.References.Schema, o.ForeignKey.References.Name)
 	sql := "DELETE FROM " + table + " c"
 	if len(o.SetNull) > 0 {
 		set := make([]string, len(o.SetNull))
