@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -289,9 +290,16 @@ func (r *catalogReader) sequences(ctx context.Context) error {
 	return err
 }
 
-// mentioned lists the columns that a stored expression of a table mentions.
+// mentioned lists the columns that a stored expression of a table mentions: all of
+// them where it mentions the row.
 func (r *catalogReader) mentioned(rel uint32, tree string) []string {
 	var out []string
+	if strings.Contains(tree, ":varattno 0 ") {
+		for _, c := range r.out.Tables[r.byOID[rel]].Columns {
+			out = append(out, c.Name)
+		}
+		return out
+	}
 	for _, m := range varattno.FindAllStringSubmatch(tree, -1) {
 		n, err := strconv.ParseInt(m[1], 10, 16)
 		if err != nil {
