@@ -615,6 +615,7 @@ func (g *groupInfo) add(c *columnState) {
 		g.eq.fold = g.eq.fold || c.BaseType == "citext"
 		g.eq.trim = g.eq.trim || c.BaseType == "bpchar"
 	}
+	g.eq.scale = g.eq.scale || c.kind() == kindNumeric
 	if n := c.lengthLimit(); n > 0 && (g.length == 0 || n < g.length) {
 		g.length = n
 	}

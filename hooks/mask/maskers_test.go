@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -283,7 +284,15 @@ var properties = map[string]property{
 	"hstore": {rule: "{mask: hstore, keys: {mail: email, k: keep}}", column: "hstore", value: func(i int) string {
 		return fmt.Sprintf(`"k"=>"v", "mail"=>"%s", "x"=>NULL, "y"=>"say \\"hi\\""`, emailOf(i))
 	}, valid: matches(`"k"=>"v", "mail"=>"\S+@example\.\w+", "x"=>NULL, "y"=>"\w+ \\\\"\w+\\\\""`)},
-	"noise interval":  {rule: "number_noise", column: "interval", value: func(i int) string { return fmt.Sprintf("%d mons -3 days %02d:04:05.678901", i, i%24) }, valid: matches(`(\d+ mons )?(-?\d+ days )?-?\d\d+:\d\d:\d\d(\.\d{6})?`)},
+	"noise interval": {rule: "number_noise", column: "interval", value: func(i int) string { return fmt.Sprintf("%d mons -3 days %02d:04:05.678901", i, i%24) }, valid: matches(`(\d+ mons )?(-?\d+ days )?-?\d\d+:\d\d:\d\d(\.\d{6})?`)},
+	"noise months": {rule: "number_noise", column: "interval", value: func(i int) string { return fmt.Sprintf("%d mons", 1+i%3) }, valid: func(o, m string) error {
+		before, ok1 := parseInterval([]byte(o))
+		after, ok2 := parseInterval([]byte(m))
+		if d := abs((after.days-before.days)*86400e6 + after.micros); !ok1 || !ok2 || after.months != before.months || d < 1e6 || d > uint64(before.months)*3*86400e6 {
+			return fmt.Errorf("%d microseconds more or less", d)
+		}
+		return nil
+	}, coarse: true},
 	"noise money":     {rule: "number_noise", column: "money", value: func(i int) string { return fmt.Sprintf("-$9,9%02d.%02d", i%100, i/100) }, valid: matches(`-\$([89]|1?[01]),\d{3}\.\d\d`), fixed: .01, coarse: true},
 	"noise money eu":  {rule: "{mask: number_noise, amount: 2}", column: "money", value: func(i int) string { return fmt.Sprintf("1.%03d,%02d €", i%1000, i/1000) }, valid: matches(`[012]\.\d{3},\d\d €`), fixed: .01, coarse: true},
 	"noise int range": {rule: "number_noise", column: "int4range", value: func(i int) string { return fmt.Sprintf("[%d,%d)", -i*7, i*9+1) }, valid: ordered, coarse: true},
@@ -524,6 +533,7 @@ func TestPaddedTexts(t *testing.T) {
 	for rule, value := range map[string]string{
 		"ip": "10.1.2.3", "{mask: ip, keep6: 16}": "2001:db8::1", "mac": "08:00:2b:00:00:01", "number_noise": "1234.50", "latlong": "48.13712", "year_only": "2024-05-06",
 		"{mask: date_shift, by: id}": "0044-03-15 BC", "card": "5500 0000 0000 0004", "iban": "DE89370400440532013000", "phone": "+49 170 1234567",
+		"{mask: regex, pattern: '[0-9]+', with: text}": "12345",
 	} {
 		plan, err := tryCompile(t, "tables: {public.t: {columns: {id: keep, a: "+rule+", b: "+rule+"}}}\nlinks: {l: [public.t.a, public.t.b]}",
 			table("t", "id int8", "a bpchar(50)", "b varchar(60)"))
@@ -540,6 +550,28 @@ func TestPaddedTexts(t *testing.T) {
 		if strings.TrimRight(got[1], " ") != got[2] || got[2] == value {
 			t.Errorf("%s: %q", rule, got)
 		}
+	}
+}
+
+// Numbers are equal whatever zeros stand behind their point.
+func TestNumbersOfAnyScaleAgree(t *testing.T) {
+	t.Parallel()
+	plan, err := tryCompile(t, "tables: {public.t: {columns: {a: keep, b: {mask: date_shift, by: a}, c: {mask: choice, values: [1, 2, 3, 4, 5, 6, 7, 8, 9]}}}}",
+		table("t", "a numeric", "b date", "c numeric"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	masks := map[string]int{}
+	for _, v := range []string{"50", "50.0", "50.00", "5", "5.5", "5.50", "500"} {
+		got := maskRow(t, plan, "t", v, "2024-01-01", v)
+		masks[got[1]+" "+got[2]]++
+	}
+	var times []int
+	for _, n := range masks {
+		times = append(times, n)
+	}
+	if slices.Sort(times); !slices.Equal(times, []int{1, 1, 2, 3}) {
+		t.Errorf("equal masks: %v", masks)
 	}
 }
 
@@ -577,6 +609,7 @@ func TestPartsThatMustNotPass(t *testing.T) {
 		{"{mask: email, domain: keep}", "text", "me@jane..doe", "jane"},
 		{"phone", "text", "+0171 2345678", "+017"},
 		{"phone", "text", "00171 2345678", "171 2"},
+		{"json", "json", `{"n": 1e4917112345678}`, "4917112345678"},
 		{"xml", "xml", `<p xml:id="jane.doe"/>`, "jane.doe"},
 		{"xml", "xml", `<p xml:base="mailto:jane"/>`, "jane"},
 		{"xml", "xml", `<p xml:lang="jane doe"/>`, "jane"},

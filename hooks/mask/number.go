@@ -412,6 +412,10 @@ type digits struct {
 	stream *prf
 }
 
+// longExponent is from how many bytes on an exponent is no magnitude that any
+// program knows, but may be somebody's number, and is masked.
+const longExponent = len("e-9999")
+
 func (m *digits) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	st := newStream(s, m.stream, m.tag(s, value))
 	first, exponent := true, false
@@ -420,7 +424,8 @@ func (m *digits) mask(s *scratch, dst, value []byte) ([]byte, error) {
 		done = s.passed(value, done, i)
 		switch {
 		case c == 'e' || c == 'E':
-			exponent = true
+			exponent = len(value)-i <= longExponent
+			first = !exponent
 		case isDigit(c) && !exponent:
 			// A whole part of several digits must not start with zero.
 			if first && i+1 < len(value) && isDigit(value[i+1]) {

@@ -1,6 +1,7 @@
 package mask
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -173,6 +174,7 @@ type equality struct {
 	fold  bool // upper and lower case
 	ascii bool // of A to Z only
 	trim  bool // trailing spaces, in char(n)
+	scale bool // zeros behind a point, in numeric
 }
 
 // canonical returns value in the form that stands for its class. The result
@@ -182,6 +184,9 @@ func (e equality) canonical(buf *[]byte, value []byte) []byte {
 		for len(value) > 0 && value[len(value)-1] == ' ' {
 			value = value[:len(value)-1]
 		}
+	}
+	if e.scale && bytes.IndexByte(value, '.') >= 0 && bytes.IndexByte(value, 'e') < 0 {
+		value = bytes.TrimRight(bytes.TrimRight(value, "0"), ".")
 	}
 	if !e.fold {
 		return value
@@ -222,7 +227,7 @@ type keyed struct {
 }
 
 func (k *keyed) tag(s *scratch, value []byte) tag {
-	if !k.eq.fold && !k.eq.trim {
+	if !k.eq.fold && !k.eq.trim && !k.eq.scale {
 		return k.prf.sum(s, value)
 	}
 	if k.eq.fold && len(value) > largeRow {

@@ -141,7 +141,11 @@ func (m *intervalNoise) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	t := m.tag(s, value)
 	days := int64(min(share(abs(v.months)*30, t.hi, m.percent), 1e9))
 	micros := int64(share(abs(v.days)*86400e6, t.hi, m.percent)/1e6*1e6 + share(abs(v.micros), t.hi, m.percent))
-	if days == 0 && micros == 0 {
+	if days == 0 {
+		// Less than a day of the months, whose days are few then.
+		micros += int64(share(min(abs(v.months)*30, 1e4)*86400e6, t.hi, m.percent) / 1e6 * 1e6)
+	}
+	if micros == 0 && days == 0 {
 		micros = 1
 	}
 	// Each part goes the same way, unless its type has no room there.

@@ -172,6 +172,7 @@ type regex struct {
 	groups   int // that replace names: copies of a match, at most
 	with     transform
 	anchored bool
+	padding
 	// again finds a match behind the first character of a text, where the pattern
 	// asks for what stands before it; otherwise it is nil.
 	again *regexp.Regexp
@@ -180,6 +181,7 @@ type regex struct {
 const noMatch = reason("the pattern does not match the whole value: widen it, set `malformed`, or use text")
 
 func (m *regex) mask(s *scratch, dst, value []byte) ([]byte, error) {
+	value = m.cut(value)
 	if len(value) == 0 {
 		return dst, nil
 	}
@@ -300,7 +302,7 @@ func (m *regex) find(value []byte, at int) []int {
 }
 
 // refuses reports whether the pattern is one that does not match a value.
-func (m *regex) refuses(value []byte) bool { return m.anchored && !m.re.Match(value) }
+func (m *regex) refuses(value []byte) bool { return m.anchored && !m.re.Match(m.cut(value)) }
 
 // certain reports whether every value that is not refused is masked.
 func (m *regex) certain() bool {
@@ -361,7 +363,7 @@ func missingGroup(re *regexp.Regexp, replace string) string {
 }
 
 func buildRegex(t *target, r *rule) (transform, traits, error) {
-	m := &regex{anchored: r.flag("anchored"), replace: []byte(r.text("replace"))}
+	m := &regex{anchored: r.flag("anchored"), replace: []byte(r.text("replace")), padding: t.padding()}
 	var err error
 	if m.re, err = r.pattern(); err != nil {
 		return nil, traits{}, err
