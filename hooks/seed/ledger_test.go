@@ -66,3 +66,20 @@ func TestLedger(t *testing.T) { //nolint:tparallel // its subtests share a serve
 		})
 	}
 }
+
+// TestPlanKeepsNothing: a plan that tries no rows puts none onto the volume.
+func TestPlanKeepsNothing(t *testing.T) {
+	t.Parallel()
+	src := pgtest.Source(t)
+	db := src.Database(t, few)
+	s := pgtest.Start(t)
+	for name, test := range map[string]struct {
+		file   string
+		sample bool
+	}{"compressed as a whole": {src.Pipe(t, "pg_dump DB | gzip", db), true}, "no sample": {src.Dump(t, db, "-Fc"), false}} {
+		if _, err := seed.Plan(t.Context(), options(t, s, test.file, strings.Replace(fewPolicy, "note: text", "note: keep", 1)), test.sample); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		mustImport(t, options(t, s, test.file, fewPolicy), seed.Imported)
+	}
+}

@@ -42,7 +42,6 @@ type PlanColumn struct {
 // database.
 func Plan(ctx context.Context, o Options, sample bool) (*PlanReport, error) {
 	r := newRun(o)
-	r.sampling = sample
 	defer func() { r.report.Finished = time.Now().UTC() }()
 	out := &PlanReport{Report: r.report}
 	err := func() error {
@@ -54,6 +53,9 @@ func Plan(ctx context.Context, o Options, sample bool) (*PlanReport, error) {
 			return err
 		}
 		defer r.dump.Close()
+		// Of a dump that can only be read in order there is none, and what is not
+		// tried does not reach the volume.
+		r.sampling = sample && !r.dump.Sequential()
 		same, err := r.unchanged(ctx, true)
 		if err != nil {
 			return err
