@@ -27,3 +27,17 @@ func TestSettingsOfTheServer(t *testing.T) {
 		})
 	}
 }
+
+// TestKeepalives: where the importer's node is gone, its sessions end in
+// minutes, and not after the hours that kernels wait.
+func TestKeepalives(t *testing.T) {
+	t.Parallel()
+	src := pgtest.Source(t)
+	file := src.Dump(t, src.Database(t, `CREATE TABLE notes (note text); CREATE MATERIALIZED VIEW said AS
+		SELECT current_setting('tcp_keepalives_idle')::int + current_setting('tcp_keepalives_interval')::int * current_setting('tcp_keepalives_count')::int AS seconds`), "-Fc")
+	s := pgtest.Start(t)
+	mustImport(t, options(t, s, file, "version: 1\ntables: {public.notes: {columns: {note: text}}}\n"), seed.Imported)
+	if got := s.Strings(t, "app", "SELECT seconds FROM said")[0]; got != "120" {
+		t.Errorf("the server finds out after %s seconds", got)
+	}
+}

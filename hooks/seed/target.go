@@ -152,7 +152,9 @@ func (t *target) quiet(ctx context.Context, conn *pgx.Conn) []string {
 // patient lets a session last, and write, whatever the server's settings are
 // for those of its users: the one that holds the lock is idle for hours.
 func (t *target) patient(ctx context.Context, conn *pgx.Conn) error {
-	sql := "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET default_transaction_read_only = off"
+	sql := "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET default_transaction_read_only = off; " +
+		// Should this node vanish, the lock goes within two minutes.
+		"SET tcp_keepalives_idle = 60; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 6"
 	if t.version >= 140000 {
 		// A statement of a killed import ends soon, and not hours later.
 		sql += "; SET idle_session_timeout = 0; SET client_connection_check_interval = '10s'"
