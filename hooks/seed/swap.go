@@ -27,8 +27,7 @@ func (r *run) swap(ctx context.Context, scratch string) (old string, err error) 
 	if err := t.carryOver(ctx, r.Database, scratch, r.Owner, exists); err != nil {
 		return fail(err)
 	}
-	// While the rename waits for the database's lock, new sessions wait, too.
-	begin := []string{"BEGIN", "SET LOCAL synchronous_commit = on", "SET LOCAL lock_timeout = '5s'"}
+	begin := []string{"BEGIN", "SET LOCAL synchronous_commit = on", "SET LOCAL lock_timeout = '10s'"}
 	finish := []string{
 		"ALTER DATABASE " + quote(scratch) + " RENAME TO " + quote(r.Database),
 		"COMMENT ON DATABASE " + quote(r.Database) + " IS " + literalText("seedling: import "+r.id),
@@ -51,14 +50,16 @@ func (r *run) swap(ctx context.Context, scratch string) (old string, err error) 
 		return fail(err)
 	}
 	defer func() { _ = helper.Close(context.WithoutCancel(ctx)) }()
-	t.log.Info("swap: the sessions of the old database end now", "database", r.Database)
 	for attempt := 1; ; attempt++ {
 		err := func() error {
-			for _, sql := range begin {
+			// The comment waits for most that others do with the database, and nobody
+			// for the comment. While the rename waits, new sessions wait, too.
+			for _, sql := range slices.Concat(begin, []string{"COMMENT ON DATABASE " + quote(r.Database) + " IS " + literalText(ours+r.id), "SET LOCAL lock_timeout = '5s'"}) {
 				if err := execSQL(ctx, t.conn, sql); err != nil {
 					return err
 				}
 			}
+			t.log.Info("swap: the sessions of the old database end now", "database", r.Database)
 			stop, stopped := context.WithCancel(ctx)
 			ended := make(chan struct{})
 			go func() {
@@ -69,9 +70,6 @@ func (r *run) swap(ctx context.Context, scratch string) (old string, err error) 
 			stopped()
 			<-ended
 			if err != nil {
-				return err
-			}
-			if err := execSQL(ctx, t.conn, "COMMENT ON DATABASE "+quote(old)+" IS "+literalText(ours+r.id)); err != nil {
 				return err
 			}
 			for _, sql := range finish {

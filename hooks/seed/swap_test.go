@@ -62,6 +62,7 @@ func TestLockedAtTheSwap(t *testing.T) {
 	if _, err := tx.Exec(t.Context(), "COMMENT ON DATABASE app IS 'of an open transaction'"); err != nil {
 		t.Fatal(err)
 	}
+	user := s.Connect(t, "app")
 	o := options(t, s, file, again(fewPolicy))
 	_, err = seed.Import(t.Context(), o)
 	if hook.ExitCode(err) != hook.ExitRetry || !strings.Contains(err.Error(), "locked") {
@@ -69,6 +70,9 @@ func TestLockedAtTheSwap(t *testing.T) {
 	}
 	if got := s.Strings(t, "app", "SELECT import_id FROM seedling.marker"); got[0] != first.ImportID {
 		t.Errorf("import %v answers", got)
+	}
+	if _, err := user.Exec(t.Context(), "SELECT 1"); err != nil {
+		t.Errorf("a session of the old seed ended, and it is the seed still: %v", err)
 	}
 	nothingLeft(t, s)
 	if err := tx.Rollback(t.Context()); err != nil {
