@@ -57,7 +57,7 @@ type bucket struct {
 
 func (b *bucket) open(ctx context.Context, name string) (object, error) {
 	key := b.prefix + name
-	attrs, err := again(ctx, b.patience, func() (*blob.Attributes, error) {
+	attrs, err := again(ctx, b.patience, func(ctx context.Context) (*blob.Attributes, error) {
 		attrs, err := b.b.Attributes(ctx, key)
 		return attrs, blobError(err)
 	})

@@ -217,6 +217,39 @@ func TestStores(t *testing.T) {
 					t.Errorf("%d requests for %d bytes", answered, len(whole))
 				}
 			})
+			t.Run("stalls", func(t *testing.T) {
+				c, o := setup(t)
+				o = dump.Stalling(o, 2*time.Second)
+				whole := read(t, "17/plain.sql")
+				c.Put("plain.sql", whole)
+				// The first request, the first for content, and the second of these
+				// in its middle.
+				var all, data atomic.Int64
+				var opened atomic.Bool
+				c.Fault = func(r *fakecloud.Request) *fakecloud.Fault {
+					n := int64(0)
+					if r.Data && opened.Load() {
+						n = data.Add(1)
+					}
+					switch {
+					case all.Add(1) == 1, n == 1:
+						return &fakecloud.Fault{Hang: true}
+					case n == 2:
+						return &fakecloud.Fault{Hang: true, CutAfter: 1000}
+					}
+					return nil
+				}
+				d, err := dump.Open(t.Context(), kind.url("plain.sql"), o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer d.Close()
+				opened.Store(true)
+				sum := sha256.Sum256(whole)
+				if err := d.Check(t.Context(), hex.EncodeToString(sum[:]), nil); err != nil {
+					t.Fatal(err)
+				}
+			})
 			t.Run("busy", func(t *testing.T) {
 				c, o := setup(t)
 				var n atomic.Int64

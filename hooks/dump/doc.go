@@ -18,7 +18,8 @@
 //
 // A read that breaks off goes on at the byte where it broke, after pauses that
 // double, and gives up after twelve attempts in a row without a byte in
-// between, about forty seconds. Each request is bound to the version that was
+// between, about forty seconds. A connection over which nothing comes for a
+// minute counts as broken. Each request is bound to the version that was
 // opened: the ETag (If-Match) on S3, Azure and web servers, the version id
 // where an S3 bucket keeps versions and the identity has s3:GetObjectVersion,
 // the generation on Google's. An object that was replaced or deleted in between

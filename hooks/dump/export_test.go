@@ -12,3 +12,9 @@ func Through(o Options, transport http.RoundTripper, attempts int) Options {
 	o.patience = patience{attempts: attempts, first: time.Millisecond, most: 4 * time.Millisecond}
 	return o
 }
+
+// Stalling makes connections count as broken when nothing comes for so long.
+func Stalling(o Options, after time.Duration) Options {
+	o.patience.stall = after
+	return o
+}

@@ -44,7 +44,9 @@ func openGCS(ctx context.Context, u *url.URL, creds secrets, o Options) (*blob.B
 	}
 	client := gcp.NewAnonymousHTTPClient(transport)
 	if !anonymous {
-		found, err := gcsCredentials(context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: transport}), creds)
+		// Requests for a token do not end with the one that they are for.
+		tokens := &http.Client{Transport: transport, Timeout: o.patience.stall}
+		found, err := gcsCredentials(context.WithValue(ctx, oauth2.HTTPClient, tokens), creds)
 		if err != nil {
 			return nil, err
 		}

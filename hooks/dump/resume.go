@@ -16,10 +16,12 @@ type patience struct {
 	attempts int           // in a row, without a byte in between
 	first    time.Duration // doubles from attempt to attempt
 	most     time.Duration
+	stall    time.Duration // without an answer, or a byte more of it; 0 is for ever
 }
 
-// steady gives a place that is away about 40 seconds to come back.
-var steady = patience{attempts: 12, first: 50 * time.Millisecond, most: 8 * time.Second}
+// steady gives a place that is away about 40 seconds to come back, and takes a
+// connection over which nothing comes for broken.
+var steady = patience{attempts: 12, first: 50 * time.Millisecond, most: 8 * time.Second, stall: time.Minute}
 
 // pause waits after a number of failures in a row: as long as the server asked
 // for, within the bound.
@@ -56,9 +58,12 @@ func retryAfter(h http.Header) time.Duration {
 }
 
 // again calls f until it works, fails for good, or patience ends.
-func again[T any](ctx context.Context, p patience, f func() (T, error)) (T, error) {
+func again[T any](ctx context.Context, p patience, f func(context.Context) (T, error)) (T, error) {
 	for fails := 1; ; fails++ {
-		v, err := f()
+		w := p.watch(ctx)
+		v, err := f(w.ctx)
+		err = w.over(err)
+		w.end()
 		if err == nil || errors.Is(err, ErrUnusable) || ctx.Err() != nil {
 			return v, err
 		}
@@ -69,6 +74,51 @@ func again[T any](ctx context.Context, p patience, f func() (T, error)) (T, erro
 			return v, err
 		}
 	}
+}
+
+// watch is one request, which ends when nothing comes of it for too long.
+type watch struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	timer  *time.Timer // nil where patience is endless
+	after  time.Duration
+}
+
+// watch begins to wait for the answer to a request, which has to be made with
+// its context.
+func (p patience) watch(ctx context.Context) *watch {
+	w := &watch{after: p.stall}
+	w.ctx, w.cancel = context.WithCancelCause(ctx)
+	if p.stall > 0 {
+		w.timer = time.AfterFunc(p.stall, func() { w.cancel(errStalled) })
+	}
+	return w
+}
+
+// await begins to wait for more, and rest ends that: the reader may take its time.
+func (w *watch) await() {
+	if w.timer != nil {
+		w.timer.Reset(w.after)
+	}
+}
+
+func (w *watch) rest() {
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}
+
+// over is what an error comes from.
+func (w *watch) over(err error) error {
+	if err != nil && errors.Is(context.Cause(w.ctx), errStalled) {
+		return errStalled
+	}
+	return err
+}
+
+func (w *watch) end() {
+	w.rest()
+	w.cancel(nil)
 }
 
 // resuming reads [off, end) of an object and picks up where a broken
@@ -82,6 +132,7 @@ type resuming struct {
 	off   int64
 	end   int64
 	body  io.ReadCloser
+	watch *watch // of body
 	fails int
 	// failed is why reading stopped for good; a decoder may hide it.
 	failed error
@@ -114,26 +165,14 @@ func (r *resuming) next(p []byte) (int, error) {
 		if err := r.ctx.Err(); err != nil {
 			return 0, err
 		}
-		err := error(nil)
-		if r.body == nil {
-			r.body, err = r.obj.read(r.ctx, r.off, r.end-r.off)
+		n, err := r.attempt(p)
+		if n > 0 {
+			r.off += int64(n)
+			r.fails = 0
+			return n, nil
 		}
 		if err == nil {
-			var n int
-			n, err = r.body.Read(p)
-			if n > 0 {
-				r.off += int64(n)
-				r.fails = 0
-				return n, nil
-			}
-			if err == nil {
-				continue
-			}
-			r.body.Close()
-			r.body = nil
-			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-				err = errCut
-			}
+			continue
 		}
 		if errors.Is(err, ErrUnusable) || r.ctx.Err() != nil {
 			return 0, err
@@ -147,6 +186,36 @@ func (r *resuming) next(p []byte) (int, error) {
 	}
 }
 
+// attempt asks for the rest, if nobody did, and reads some of it. After an error
+// nobody did.
+func (r *resuming) attempt(p []byte) (n int, err error) {
+	if r.body == nil {
+		w := r.patience.watch(r.ctx)
+		body, err := r.obj.read(w.ctx, r.off, r.end-r.off)
+		if err != nil {
+			err = w.over(err)
+			w.end()
+			return 0, err
+		}
+		r.body, r.watch = body, w
+	}
+	r.watch.await()
+	n, err = r.body.Read(p)
+	r.watch.rest()
+	if n > 0 || err == nil {
+		return n, nil
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errCut
+	}
+	err = r.watch.over(err)
+	_ = r.Close()
+	return 0, err
+}
+
+// errStalled is a connection over which nothing came for too long.
+var errStalled = errors.New("nothing came over the connection for too long")
+
 // errCut is a connection that ended before the bytes it promised. It is not an
 // io.ErrUnexpectedEOF, which decoders and parsers take for a truncated dump.
 var errCut = errors.New("the connection was cut")
@@ -156,6 +225,7 @@ func (r *resuming) Close() error {
 		return nil
 	}
 	err := r.body.Close()
-	r.body = nil
+	r.watch.end()
+	r.body, r.watch = nil, nil
 	return err
 }

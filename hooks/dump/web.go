@@ -66,7 +66,7 @@ func (s *site) open(ctx context.Context, name string) (object, error) {
 	}
 	w := &webObject{site: s, url: u.String()}
 	// One byte by range says all: that the server does ranges, size, version.
-	return again(ctx, s.patience, func() (object, error) {
+	return again(ctx, s.patience, func(ctx context.Context) (object, error) {
 		res, err := w.get(ctx, 0, 1)
 		if err != nil {
 			return nil, err

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net"
@@ -41,6 +42,7 @@ type Fault struct {
 	Code       string
 	RetryAfter string
 	CutAfter   int              // the connection is cut after so many bytes of the body; 0 is never
+	Hang       bool             // then it stays open, and nothing more comes; without CutAfter nothing comes at all
 	Header     http.Header      // set over the answer's own
 	Whole      bool             // the Range header is ignored
 	Do         http.HandlerFunc // answers instead
@@ -247,6 +249,9 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", x.fault.RetryAfter)
 	}
 	switch {
+	case x.fault.Hang && x.fault.CutAfter == 0:
+		_, _ = io.Copy(io.Discard, r.Body) // only then it is noticed that a client hangs up
+		<-r.Context().Done()
 	case x.fault.Do != nil:
 		x.fault.Do(w, r)
 	case x.fault.Code != "":
@@ -322,6 +327,9 @@ func (x *exchange) body(w http.ResponseWriter, r *http.Request, content []byte) 
 	if cut {
 		if f, ok := w.(http.Flusher); ok {
 			f.Flush()
+		}
+		if x.fault.Hang {
+			<-r.Context().Done()
 		}
 		panic(http.ErrAbortHandler)
 	}
