@@ -19,7 +19,7 @@ var varattno = regexp.MustCompile(`:varattno ([0-9]+)`)
 // readCatalog reads the tables of a database that holds a dump's schema.
 // withData names the tables the dump has rows for: of an extension's own
 // tables, only those count.
-func readCatalog(ctx context.Context, conn *pgx.Conn, withData map[mask.Name]bool, foreign map[string]bool) (mask.Catalog, error) {
+func readCatalog(ctx context.Context, conn *pgx.Conn, withData, foreign map[mask.Name]bool) (mask.Catalog, error) {
 	r := &catalogReader{conn: conn, version: serverVersion(conn), byOID: map[uint32]int{}, attrs: map[uint32]map[int16]int{}}
 	for _, part := range []struct {
 		what string
@@ -146,7 +146,7 @@ func (r *catalogReader) types(ctx context.Context) error {
 	return err
 }
 
-func (r *catalogReader) tables(ctx context.Context, withData map[mask.Name]bool, foreign map[string]bool) error {
+func (r *catalogReader) tables(ctx context.Context, withData, foreign map[mask.Name]bool) error {
 	rows, err := r.conn.Query(ctx, `SELECT c.oid, n.nspname, c.relname, c.relkind::text, c.relispartition,
 		EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'),
 		coalesce(p.partstrat::text, ''), coalesce(p.partdefid <> 0, false)
@@ -168,7 +168,7 @@ func (r *catalogReader) tables(ctx context.Context, withData map[mask.Name]bool,
 		c := t
 		c.Partitioned = relkind == "p"
 		c.PartitionStrategy = map[string]string{"r": "range", "l": "list", "h": "hash"}[strategy]
-		c.Foreign = relkind == "f" || foreign[c.Schema+"."+c.Name]
+		c.Foreign = relkind == "f" || foreign[mask.Name{Schema: c.Schema, Name: c.Name}]
 		r.byOID[oid] = len(r.out.Tables)
 		r.attrs[oid] = map[int16]int{}
 		r.out.Tables = append(r.out.Tables, c)

@@ -308,6 +308,12 @@ func TestFormats(t *testing.T) { //nolint:tparallel // its subtests share a serv
 			nothingLeft(t, s)
 		}
 	})
+	t.Run("without what comes behind the rows", func(t *testing.T) {
+		report := mustImport(t, options(t, s, src.Pipe(t, "pg_dump -Fc --section=pre-data --section=data DB", db), shopPolicy), seed.Imported)
+		if !strings.Contains(strings.Join(report.Warnings, "\n"), "--section") {
+			t.Errorf("warnings %q", report.Warnings)
+		}
+	})
 }
 
 // TestForeign: foreign tables become empty local ones, and nothing that names
@@ -324,6 +330,7 @@ func TestForeign(t *testing.T) {
 		GRANT USAGE ON FOREIGN SERVER far TO public; CREATE VIEW over AS SELECT * FROM far_away;
 		CREATE MATERIALIZED VIEW mv AS SELECT 1 AS n FROM far_away WITH NO DATA;
 		CREATE SUBSCRIPTION sub CONNECTION 'host=PLANTEDHOST dbname=x' PUBLICATION p WITH (connect = false, slot_name = NONE);
+		CREATE SCHEMA a; CREATE SCHEMA "a.b"; CREATE FOREIGN TABLE a."b.c" (id int) SERVER far; CREATE TABLE "a.b".c (id int); INSERT INTO "a.b".c VALUES (5);
 		CREATE TABLE t (id int); INSERT INTO t VALUES (1); ANALYZE; COMMENT ON TABLE t IS 'PLANTEDCOMMENT';
 		DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET app.tenant = %L', current_database(), 'PLANTEDSETTING'); END $$`)
 	file := src.Dump(t, db, "-Fc --create --enable-row-security")
@@ -336,6 +343,8 @@ tables:
   public.t: {columns: {id: keep}}
   public.far_away: {rows: none}
   public.server: {rows: none}
+  a."b.c": {rows: none}
+  '"a.b".c': {columns: {id: keep}}
 `
 	mustImport(t, options(t, s, plain, policy), seed.Imported)
 	report := mustImport(t, options(t, s, file, policy), seed.Imported)
@@ -347,6 +356,7 @@ tables:
 		"SELECT count(*) FROM pg_subscription":                           "0",
 		"SELECT count(*) FROM pg_db_role_setting WHERE setdatabase <> 0": "0",
 		"SELECT count(*) FROM t":                                         "1",
+		`SELECT id FROM "a.b".c`:                                         "5",
 		"INSERT INTO server (v) VALUES (1) RETURNING id":                 "1",
 	} {
 		if got := s.Strings(t, "app", query); len(got) != 1 || got[0] != want {

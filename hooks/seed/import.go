@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -205,6 +206,9 @@ func (r *run) read(ctx context.Context) error {
 			return err
 		}
 		r.report.LeftOut, r.report.Changed = r.schema.leftOut(), r.schema.rewritten
+		if len(r.schema.data) > 0 && !slices.ContainsFunc(d.Entries, func(e *dump.Entry) bool { return afterData[e.Kind] }) {
+			r.warn("the dump holds not one index, key, constraint, trigger or row security policy: if production has any, it was made without them (pg_dump --section), and the seed shows what row security hides there")
+		}
 		warnings, err := checkLiterals(d, r.Policy)
 		for _, w := range warnings {
 			r.warn(w)
@@ -250,7 +254,7 @@ func (r *run) prepare(ctx context.Context) (err error) {
 		return hook.Misconfigured(err)
 	}
 	r.plan = plan
-	if plan.LargeObjects() && r.dump.Format == dump.Plain {
+	if plan.LargeObjects() && r.dump.Format == dump.Plain && len(r.schema.largeObjects) > 0 {
 		return hook.Misconfiguredf("the policy keeps large objects, which cannot be read from a plain dump: dump with -Fc, or leave them out (large_objects: none)")
 	}
 	r.ordinary = map[mask.Name]bool{}

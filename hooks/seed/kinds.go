@@ -29,6 +29,12 @@ type kind struct {
 	noun string
 }
 
+// afterData are kinds of entries that any schema of a production has some of, and
+// that pg_dump writes behind the rows.
+var afterData = map[string]bool{
+	"CONSTRAINT": true, "FK CONSTRAINT": true, "INDEX": true, "TRIGGER": true, "RULE": true, "POLICY": true, "ROW SECURITY": true,
+}
+
 // kinds is the allow list. A kind that is not here stops the import: it may
 // need a decision of its own.
 var kinds = map[string]kind{

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -300,8 +299,10 @@ func (s *schema) leftOut() []string {
 		out = append(out, fmt.Sprintf("%d %s: %s", n, strings.ToLower(k), kinds[k].why))
 	}
 	slices.Sort(out)
-	for _, name := range slices.Sorted(maps.Keys(s.foreign)) {
-		out = append(out, "rows of foreign table "+name+": it becomes an empty local table")
+	kindsEnd := len(out)
+	for name := range s.foreign {
+		out = append(out, "rows of foreign table "+name.String()+": it becomes an empty local table")
 	}
+	slices.Sort(out[kindsEnd:])
 	return out
 }

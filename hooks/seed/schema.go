@@ -33,13 +33,13 @@ type schema struct {
 	pre, post    []step // of the main pass, before and after the rows
 	grants       []step
 	last         []step
-	data         []*dump.Entry   // TABLE DATA
-	largeObjects []*dump.Entry   // BLOBS
-	loMetadata   []*dump.Entry   // BLOB, BLOB METADATA
-	left         map[string]int  // kinds left out, with their number
-	foreign      map[string]bool // foreign tables, which become local and empty
-	comments     bool            // on objects that are restored
-	rewritten    []string        // objects that are restored differently, with the reason
+	data         []*dump.Entry      // TABLE DATA
+	largeObjects []*dump.Entry      // BLOBS
+	loMetadata   []*dump.Entry      // BLOB, BLOB METADATA
+	left         map[string]int     // kinds left out, with their number
+	foreign      map[mask.Name]bool // foreign tables, which become local and empty
+	comments     bool               // on objects that are restored
+	rewritten    []string           // objects that are restored differently, with the reason
 	owners       *roleMap
 }
 
@@ -54,7 +54,7 @@ SET bytea_output = hex; SET timezone = 'UTC'`
 // readSchema turns the table of contents into statements, and refuses what is
 // not on the allow lists. All that is wrong is said at once.
 func readSchema(d *dump.Dump, p *mask.Policy, owner string) (*schema, error) {
-	s := &schema{left: map[string]int{}, foreign: map[string]bool{}}
+	s := &schema{left: map[string]int{}, foreign: map[mask.Name]bool{}}
 	r := &roleMap{mapping: p.Roles, owner: owner, missing: map[string][]string{}}
 	s.owners = r
 	var errs []error
@@ -223,7 +223,7 @@ func (s *schema) step(e *dump.Entry, k kind, r *roleMap) (step, error) {
 				s.rewritten = append(s.rewritten, fmt.Sprintf("%s %s is unlogged and is restored logged: a snapshot would empty it", strings.ToLower(e.Kind), e.Name()))
 			}
 		case "FOREIGN TABLE":
-			s.foreign[e.Name()] = true
+			s.foreign[mask.Name{Schema: e.Schema, Name: e.Tag}] = true
 			var keep bool
 			if edits, keep = localTable(st); !keep {
 				continue
