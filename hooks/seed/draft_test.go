@@ -45,9 +45,14 @@ func TestDraft(t *testing.T) {
 	// A plan that looks at rows warns of masks that frequency gives away. The
 	// volume is another one: the draft keeps what this policy masks.
 	s = pgtest.Start(t)
-	report, err := seed.Plan(t.Context(), options(t, s, file, shopPolicy), true)
+	o = options(t, s, file, shopPolicy)
+	o.DumpSHA256 = strings.Repeat("0", 64)
+	report, err := seed.Plan(t.Context(), o, true)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if unchecked := strings.Join(report.Unchecked, "\n"); !strings.Contains(unchecked, "the declared sha256") {
+		t.Errorf("not checked: %q", unchecked)
 	}
 	got := strings.Join(report.Warnings, "\n")
 	for want, is := range map[string]bool{

@@ -106,6 +106,9 @@ func (r *run) describe(out *PlanReport, same bool) {
 	} else {
 		out.Unchecked = append(out.Unchecked, "the rows: no sample was taken")
 	}
+	if r.DumpSHA256 != "" && !same {
+		out.Unchecked = append(out.Unchecked, "the declared sha256, for which all of the dump is read")
+	}
 	out.Unchecked = append(out.Unchecked, "foreign keys and materialized views, which need all rows")
 }
 
