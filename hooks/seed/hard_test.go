@@ -309,7 +309,13 @@ func TestFormats(t *testing.T) { //nolint:tparallel // its subtests share a serv
 		}
 	})
 	t.Run("without what comes behind the rows", func(t *testing.T) {
-		report := mustImport(t, options(t, s, src.Pipe(t, "pg_dump -Fc --section=pre-data --section=data DB", db), shopPolicy), seed.Imported)
+		keyed := src.Database(t, "CREATE TABLE keyed (id int PRIMARY KEY); INSERT INTO keyed VALUES (1)")
+		policy := "version: 1\ntables: {public.keyed: {columns: {id: keep}}}\n"
+		report := mustImport(t, options(t, s, src.Pipe(t, "pg_dump -Fc DB", keyed), policy), seed.Imported)
+		if len(report.Warnings) > 0 {
+			t.Errorf("warnings %q", report.Warnings)
+		}
+		report = mustImport(t, options(t, s, src.Pipe(t, "pg_dump -Fc --section=pre-data --section=data DB", keyed), policy), seed.Imported)
 		if !strings.Contains(strings.Join(report.Warnings, "\n"), "--section") {
 			t.Errorf("warnings %q", report.Warnings)
 		}
