@@ -711,7 +711,8 @@ func (w *jsonWalk) str(start, end int, escaped bool, tf transform, clean bool) e
 	}
 	if clean || own {
 		at := len(w.out)
-		out, err := append(w.out, '"'), error(nil)
+		out := append(w.out, '"')
+		var err error
 		if own {
 			out, err = w.s.large(tf, out, value)
 		} else {

@@ -53,7 +53,7 @@ var suggestions = []suggestion{
 	{nameWords(`birth_?date|birthday|date_?of_?birth|dob|born|born_?on|geburts(?:datum|tag)|(?:date_?(?:de_?)?)?naissance|(?:fecha_?(?:de_?)?)?nacimiento|(?:data_?(?:de_?)?)?nascimento|data_?(?:di_?)?nascita|geboortedatum|(?:imerominia|hmeromhnia)_?genn?[ih]s[ih]s`), "year_only", []kind{kindDate, kindTimestamp}},
 	{nameWords(`gender|sex|marital_?status|religion|denomination|ethnicity|ethnic_?(?:group|origin)|nationality|race|blood_?(?:type|group)|disabilit(?:y|ies)|sexual_orientation|political_?(?:party|views?)|diagnos[ie]s|` +
 		`religious(?:_?affiliation)?|party_?affiliation|caste|citizenship|immigration_?status|skin_?colou?r|union_?member(?:ship)?|hiv|pregnan(?:t|cy)|health_?(?:status|condition)|medical_?(?:condition|history)|vaccinat(?:ed|ion)|` +
-		`geschlecht|sexe|sexo|genero|geslacht|fylo|konfession|familienstand|estado_?civil|etat_?civil|stato_?civile|staatsangeh(?:oe|ö)rigkeit|nationalit(?:ae|ä)t|nationalite|nacionalidade?|ithageneia|thriskeia`), sensitive, []kind{kindText, kindEnum, kindBool, kindInt, kindNumeric}},
+		`geschlecht|sexe|sexo|genero|geslacht|fylo|konfession|familienstand|estado_?civil|etat_?civil|stato_?civile|staatsangeh(?:oe|ö)rigkeit|nationali(?:taet|tät|te)|nacionalidade?|ithageneia|thriskeia`), sensitive, []kind{kindText, kindEnum, kindBool, kindInt, kindNumeric}},
 	{nameWords(`salary|income|wage|wages|gehalt|lohn|salaire|salario|stipendio|misthos`), "number_noise", []kind{kindInt, kindNumeric, kindFloat, kindMoney}},
 	{nameWords(`notes?|comments?|description|bio|about|message|body|text|content|remarks?|memo|reason|subject|title`), "text", []kind{kindText}},
 }
