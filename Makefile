@@ -45,7 +45,7 @@ test: lint test-unit test-e2e ## Run every check: linters, unit tests, and a rea
 test-unit: ## Run the tests that need no cluster; some start a Postgres in Docker
 	@.ci/ensure-host test
 	@go run ./e2e/cmd/cluster image seed-postgres
-	go test -vet=off -timeout 20m $(unit:%=./%/...)
+	go test -vet=off -timeout 30m $(unit:%=./%/...)
 
 .PHONY: test-e2e
 test-e2e: ## Run the tests on a real cluster, which they start; evidence of failures is left in e2e/evidence

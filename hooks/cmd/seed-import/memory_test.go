@@ -207,19 +207,16 @@ func TestMemoryInside(t *testing.T) {
 		"many in JSON":      {"jsonb", "jsonb_agg(jsonb_build_object('mail', 'PLANTED' || n, 'n', n)) FROM generate_series(1, 1250000) n", "json"},
 		"many in an array":  {"text[]", `array_agg('PLANTED "' || n) FROM generate_series(1, 2600000) n`, "{mask: array, of: text}"},
 		"one in an array":   {"text[]", `ARRAY[repeat('PLANTED "1" ', 4000000), 'c']`, "{mask: array, of: text}"},
-		"one in an hstore":  {"hstore", `hstore('k', repeat('PLANTED "1" ', 4000000))`, "{mask: hstore, keys: {k: text}}"},
 		"one in a row":      {"pair", `ROW(1, repeat('PLANTED "1" ', 4000000))::pair`, "{mask: composite, attributes: {a: keep, b: text}}"},
 		"one in XML":        {"xml", "('<a>' || repeat('PLANTED 1 ', 5000000) || '</a>')::xml", "xml"},
 		"bytea in an array": {"bytea[]", "ARRAY[decode(repeat('00ff10ab', 6250000), 'hex')]", "{mask: array, of: bytea}"},
 		"regex":             {"text", "repeat('PLANTED 12 ', 4540000)", `{mask: regex, pattern: "\\b[A-Z]+", with: text, anchored: false}`},
-		"regex, replaced":   {"text", "repeat('PLANTED 12 ', 4540000)", `{mask: regex, pattern: "PLANTED ([0-9])", replace: "gone ${1}", anchored: false}`},
 		"citext":            {"citext", "repeat('PLANTED É ', 5000000)", "hash"},
-		"phone":             {"text", "repeat('PLANTED 210 1234567 ', 2500000)", "phone"},
 		"bytea, hashed":     {"bytea", "decode(repeat('00ff10ab', 13000000), 'hex')", "hash"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			db := src.Database(t, "CREATE EXTENSION IF NOT EXISTS citext; CREATE EXTENSION IF NOT EXISTS hstore; CREATE TYPE pair AS (a int, b text); CREATE TABLE x (v "+test.column+", w text)"+fill+"SELECT "+test.value)
+			db := src.Database(t, "CREATE EXTENSION IF NOT EXISTS citext; CREATE TYPE pair AS (a int, b text); CREATE TABLE x (v "+test.column+", w text)"+fill+"SELECT "+test.value)
 			f := newFiles(t, src.Dump(t, db, "-Fc -Z zstd:long"))
 			f.write(t, f.policy, "version: 1\ntables:\n  public.x: {columns: {w: keep, v: "+test.rule+"}}\n")
 			s := pgtest.Start(t)
