@@ -262,6 +262,33 @@ func parseJSONPath(path string) ([]jsonStep, error) {
 	return steps, nil
 }
 
+// Steps of a JSON path that are no member's name.
+const (
+	AnyMember = "\x00.*"
+	AllItems  = "\x00[*]"
+)
+
+// JSONPathSteps cuts a path of masker json into its steps: names of members,
+// [AnyMember] and [AllItems].
+func JSONPathSteps(path string) ([]string, error) {
+	parsed, err := parseJSONPath(path)
+	if err != nil {
+		return nil, err
+	}
+	var steps []string
+	for _, s := range parsed {
+		switch {
+		case s.any:
+			steps = append(steps, AnyMember)
+		case s.items:
+			steps = append(steps, AllItems)
+		default:
+			steps = append(steps, s.name)
+		}
+	}
+	return steps, nil
+}
+
 func formatJSONPath(steps []jsonStep) string {
 	var b strings.Builder
 	b.WriteByte('$')

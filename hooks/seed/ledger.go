@@ -310,42 +310,11 @@ func exceptions(rule, path string) []string {
 
 func decode(rule string, into any) error { return json.Unmarshal([]byte(rule), into) }
 
-// Steps of a path that are no member's name.
-const (
-	anyMember = "\x00.*"
-	allItems  = "\x00[*]"
-)
-
-// pathSteps cuts a path of masker json, which was parsed before, into names.
+// pathSteps cuts a path of masker json, or what the ledger made of one, into steps.
 func pathSteps(path string) []string {
-	var steps []string
-	for rest := strings.TrimPrefix(path, "$"); rest != ""; {
-		switch {
-		case strings.HasPrefix(rest, "[*]"):
-			steps, rest = append(steps, allItems), rest[3:]
-		case strings.HasPrefix(rest, ".*"):
-			steps, rest = append(steps, anyMember), rest[2:]
-		case strings.HasPrefix(rest, `."`):
-			end := 2
-			for end < len(rest) && rest[end] != '"' {
-				if rest[end] == '\\' {
-					end++
-				}
-				end++
-			}
-			end = min(end+1, len(rest))
-			var name string
-			if json.Unmarshal([]byte(rest[1:end]), &name) != nil {
-				name = rest[1:end]
-			}
-			steps, rest = append(steps, name), rest[end:]
-		default:
-			end := strings.IndexAny(rest[1:], ".[")
-			if end < 0 {
-				end = len(rest) - 1
-			}
-			steps, rest = append(steps, rest[1:1+end]), rest[1+end:]
-		}
+	steps, err := mask.JSONPathSteps(path)
+	if err != nil {
+		return []string{path} // one place, and like no other
 	}
 	return steps
 }
@@ -356,7 +325,7 @@ func joinSteps(steps []string) string {
 	b.WriteByte('$')
 	for _, s := range steps {
 		switch {
-		case s == anyMember, s == allItems:
+		case s == mask.AnyMember, s == mask.AllItems:
 			b.WriteString(s[1:])
 		case s == "" || strings.ContainsAny(s, ".[*\"\\ "):
 			fmt.Fprintf(&b, ".%q", s)
@@ -377,7 +346,7 @@ func above(p, q string) bool {
 		return false
 	}
 	for i, s := range a {
-		if s != b[i] && (s != anyMember || b[i] == allItems) {
+		if s != b[i] && (s != mask.AnyMember || b[i] == mask.AllItems) {
 			return false
 		}
 	}
@@ -392,7 +361,7 @@ func overlap(p, q string) bool {
 	}
 	a, b := pathSteps(p), pathSteps(q)
 	for i := range min(len(a), len(b)) {
-		if a[i] != b[i] && (a[i] == allItems || b[i] == allItems || a[i] != anyMember && b[i] != anyMember) {
+		if a[i] != b[i] && (a[i] == mask.AllItems || b[i] == mask.AllItems || a[i] != mask.AnyMember && b[i] != mask.AnyMember) {
 			return false
 		}
 	}
