@@ -198,25 +198,21 @@ func windowed(t *testing.T, file string, window int) string {
 
 // TestMemoryInside imports values of 50 MB that hold others, very many or one, or are
 // masked match by match, behind a full window of zstd:long, which leaves the least
-// memory for them.
+// memory for them. That no masker copies a large value is tested where they are.
 func TestMemoryInside(t *testing.T) {
 	t.Parallel()
 	src := pgtest.Source(t)
 	const fill = "; INSERT INTO x SELECT NULL, repeat('x', 900000) FROM generate_series(1, 160) g; INSERT INTO x "
 	for name, test := range map[string]struct{ column, value, rule string }{
-		"many in JSON":      {"jsonb", "jsonb_agg(jsonb_build_object('mail', 'PLANTED' || n, 'n', n)) FROM generate_series(1, 1250000) n", "json"},
-		"many in an array":  {"text[]", `array_agg('PLANTED "' || n) FROM generate_series(1, 2600000) n`, "{mask: array, of: text}"},
-		"one in an array":   {"text[]", `ARRAY[repeat('PLANTED "1" ', 4000000), 'c']`, "{mask: array, of: text}"},
-		"one in a row":      {"pair", `ROW(1, repeat('PLANTED "1" ', 4000000))::pair`, "{mask: composite, attributes: {a: keep, b: text}}"},
-		"one in XML":        {"xml", "('<a>' || repeat('PLANTED 1 ', 5000000) || '</a>')::xml", "xml"},
-		"bytea in an array": {"bytea[]", "ARRAY[decode(repeat('00ff10ab', 6250000), 'hex')]", "{mask: array, of: bytea}"},
-		"regex":             {"text", "repeat('PLANTED 12 ', 4540000)", `{mask: regex, pattern: "\\b[A-Z]+", with: text, anchored: false}`},
-		"citext":            {"citext", "repeat('PLANTED É ', 5000000)", "hash"},
-		"bytea, hashed":     {"bytea", "decode(repeat('00ff10ab', 13000000), 'hex')", "hash"},
+		"many in JSON":     {"jsonb", "jsonb_agg(jsonb_build_object('mail', 'PLANTED' || n, 'n', n)) FROM generate_series(1, 1250000) n", "json"},
+		"many in an array": {"text[]", `array_agg('PLANTED "' || n) FROM generate_series(1, 2600000) n`, "{mask: array, of: text}"},
+		"one in an array":  {"text[]", `ARRAY[repeat('PLANTED "1" ', 4000000), 'c']`, "{mask: array, of: text}"},
+		"one in XML":       {"xml", "('<a>' || repeat('PLANTED 1 ', 5000000) || '</a>')::xml", "xml"},
+		"regex":            {"text", "repeat('PLANTED 12 ', 4540000)", `{mask: regex, pattern: "\\b[A-Z]+", with: text, anchored: false}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			db := src.Database(t, "CREATE EXTENSION IF NOT EXISTS citext; CREATE TYPE pair AS (a int, b text); CREATE TABLE x (v "+test.column+", w text)"+fill+"SELECT "+test.value)
+			db := src.Database(t, "CREATE TABLE x (v "+test.column+", w text)"+fill+"SELECT "+test.value)
 			f := newFiles(t, src.Dump(t, db, "-Fc -Z zstd:long"))
 			f.write(t, f.policy, "version: 1\ntables:\n  public.x: {columns: {w: keep, v: "+test.rule+"}}\n")
 			s := pgtest.Start(t)
