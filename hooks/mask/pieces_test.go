@@ -171,7 +171,7 @@ func largeValues() map[string]struct{ column, rule, value string } {
 		"regex":                  {"text", `{mask: regex, pattern: "[0-9]+", with: text, anchored: false}`, many(10_000, many(50, `a b\n `)+"12")},
 		"regex, replaced":        {"text", `{mask: regex, pattern: "\\b([0-9])[0-9]*", replace: "${1}x", anchored: false}`, many(10_000, many(50, `a b\n `)+"12")},
 		"regex, all":             {"text", `{mask: regex, pattern: "(?s).+", with: text, anchored: false}`, many(400_000, "Ann Émile 12\n ")},
-		"regex, looking back":    {"text", `{mask: regex, pattern: "[a-z]+|\\b[0-9]", with: text, anchored: false}`, many(500_000, "word") + "1 2"},
+		"regex, looking back":    {"text", `{mask: regex, pattern: "[a-z]+|\\b[0-9]+", with: text, anchored: false}`, many(1<<19, "word") + "1234567 2"},
 		"regex, anchored":        {"text", `{mask: regex, pattern: "(?s).+", with: text}`, many(400_000, "Ann Émile 12\n ")},
 		"regex, or text":         {"text", `{mask: regex, pattern: "[a-z ]+", with: text, malformed: text}`, many(200_000, `not a 12 match `)},
 		"regex, and no text":     {"text", `{mask: regex, pattern: "[a-z ]+", with: text, malformed: text}`, many(200_000, `all a match `)},
@@ -261,7 +261,7 @@ func TestMasksThatGrow(t *testing.T) {
 		"regex":         {"text", `{mask: regex, pattern: "[0-9]", replace: "a long text", anchored: false}`, many(1_000_000, "12 ")},
 		"copies":        {"text", `{mask: regex, pattern: "(?s)(.*)", replace: "${1}$1"}`, many(1_000_000, "12345")},
 		"inside":        {"text[]", `{mask: array, of: {mask: regex, pattern: "[0-9]", replace: "a long text", anchored: false}}`, "{1," + many(1_000_000, "12") + "}"},
-		"maybe as text": {"text", `{mask: regex, pattern: "(?s).*", with: {mask: regex, pattern: "[0-9 ]*", with: text}, malformed: text}`, many(1_000_000, "12345 ")},
+		"maybe as text": {"text", `{mask: regex, pattern: "[0-9 ]+|y", anchored: false, with: {mask: regex, pattern: "[0-9 ]*", with: text}, malformed: text}`, many(1_000_000, "12345 ") + "y"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -280,6 +280,21 @@ func TestMasksThatGrow(t *testing.T) {
 				t.Errorf("with the %d KB that would do: error %v", re.Needs>>10, err)
 			}
 		})
+	}
+}
+
+// TestTagsOfLargeValues: they are those of values that are folded at once.
+func TestTagsOfLargeValues(t *testing.T) {
+	t.Parallel()
+	for _, eq := range []equality{{fold: true}, {fold: true, trim: true}, {fold: true, ascii: true}} {
+		k := keyed{newPRF(testKey(t), "tags"), eq}
+		for n := range 5 {
+			value := []byte(strings.Repeat("a", n) + strings.Repeat("É\xff€", 5000) + "  ")
+			var buf []byte
+			if s := newScratch(); k.largeTag(s, value) != k.prf.sum(s, eq.canonical(&buf, value)) {
+				t.Errorf("%+v: %d bytes have another tag", eq, len(value))
+			}
+		}
 	}
 }
 
