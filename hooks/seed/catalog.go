@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
 // varattno finds the columns that a stored expression mentions.
@@ -281,7 +282,7 @@ func (r *catalogReader) sequences(ctx context.Context) error {
 			if at, ok := r.attrs[rel][num]; ok {
 				c := &r.out.Tables[i].Columns[at]
 				if c.Sequence == "" {
-					c.Sequence = quote(schema, name)
+					c.Sequence = sqltext.Identifier(schema, name)
 				}
 			}
 		}

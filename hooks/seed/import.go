@@ -18,6 +18,7 @@ import (
 	"github.com/seedling-dev/seedling/hooks/dump"
 	"github.com/seedling-dev/seedling/hooks/hook"
 	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
 // Options are what an import is told.
@@ -326,7 +327,7 @@ func (r *run) shadow(ctx context.Context, name string) (c mask.Catalog, err erro
 			}
 			if s.entry.Kind == "EVENT TRIGGER" {
 				// It was only to be tried: what follows is ours.
-				if err := execSQL(ctx, conn, "DROP EVENT TRIGGER "+quote(s.entry.Tag)); err != nil {
+				if err := execSQL(ctx, conn, "DROP EVENT TRIGGER "+sqltext.Identifier(s.entry.Tag)); err != nil {
 					return c, fmt.Errorf("drop event trigger %s of the shadow: %w", s.entry.Tag, err)
 				}
 			}

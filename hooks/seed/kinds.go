@@ -1,6 +1,10 @@
 package seed
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/seedling-dev/seedling/hooks/sqltext"
+)
 
 // pass is when an entry of the table of contents is restored.
 type pass int
@@ -128,19 +132,19 @@ var modifiers = map[string]bool{
 
 // statementKind names what a statement does, as the allow list spells it, or
 // its first words when it is nothing known.
-func statementKind(s statement) string {
-	t := s.tokens
+func statementKind(s sqltext.Statement) string {
+	t := s.Tokens
 	if len(t) == 0 {
 		return ""
 	}
-	verb := strings.ToUpper(t[0].text)
+	verb := strings.ToUpper(t[0].Text)
 	switch verb {
 	case "GRANT", "REVOKE":
 		return verb
 	case "SELECT":
 		// SELECT pg_catalog.setval(
-		if len(t) > 4 && t[1].is("PG_CATALOG") && t[2].sym('.') && t[4].sym('(') {
-			return "SELECT " + strings.ToUpper(t[3].text)
+		if len(t) > 4 && t[1].Is("PG_CATALOG") && t[2].IsSymbol('.') && t[4].IsSymbol('(') {
+			return "SELECT " + strings.ToUpper(t[3].Text)
 		}
 		return "SELECT"
 	case "CREATE", "ALTER", "COMMENT", "REFRESH", "SET", "RESET":
@@ -149,7 +153,7 @@ func statementKind(s statement) string {
 	}
 	rest := t[1:]
 	if verb == "CREATE" {
-		for len(rest) > 0 && rest[0].kind == word && modifiers[strings.ToUpper(rest[0].text)] {
+		for len(rest) > 0 && rest[0].Kind == sqltext.Word && modifiers[strings.ToUpper(rest[0].Text)] {
 			rest = rest[1:]
 		}
 	}
@@ -160,14 +164,14 @@ func statementKind(s statement) string {
 		}
 		match := true
 		for i, w := range words {
-			match = match && rest[i].is(w)
+			match = match && rest[i].Is(w)
 		}
 		if match {
 			return verb + " " + noun
 		}
 	}
 	if len(rest) > 0 {
-		return verb + " " + strings.ToUpper(rest[0].text)
+		return verb + " " + strings.ToUpper(rest[0].Text)
 	}
 	return verb
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seedling-dev/seedling/hooks/dump"
 	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
 // objectIDs lists the large objects that a BLOB or BLOB METADATA entry makes.
@@ -44,7 +45,7 @@ func (r *run) createObjects(ctx context.Context, conn *pgx.Conn) error {
 		if err != nil {
 			return fmt.Errorf("create large objects: %w", redact(err))
 		}
-		owner := quote(r.schema.owners.own(e.Owner))
+		owner := sqltext.Identifier(r.schema.owners.own(e.Owner))
 		var b strings.Builder
 		for _, id := range ids {
 			fmt.Fprintf(&b, "ALTER LARGE OBJECT %d OWNER TO %s;", id, owner)
@@ -142,16 +143,16 @@ func (w *objectWriter) abandon(ctx context.Context) {
 
 // objectGrants is the grant on a group of large objects, once for each: the
 // dump writes it for the first one.
-func objectGrants(st statement, ids []uint32) []string {
-	for i := 0; i+2 < len(st.tokens); i++ {
-		if st.tokens[i].is("LARGE") && st.tokens[i+1].is("OBJECT") && st.tokens[i+2].kind == number {
+func objectGrants(st sqltext.Statement, ids []uint32) []string {
+	for i := 0; i+2 < len(st.Tokens); i++ {
+		if st.Tokens[i].Is("LARGE") && st.Tokens[i+1].Is("OBJECT") && st.Tokens[i+2].Kind == sqltext.Number {
 			var out []string
-			t := st.tokens[i+2]
+			t := st.Tokens[i+2]
 			for _, id := range ids {
-				out = append(out, apply(st.text, []edit{{t.start, t.end, strconv.FormatUint(uint64(id), 10)}}))
+				out = append(out, sqltext.Apply(st.Text, []sqltext.Edit{t.Replace(strconv.FormatUint(uint64(id), 10))}))
 			}
 			return out
 		}
 	}
-	return []string{st.text}
+	return []string{st.Text}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/seedling-dev/seedling/hooks/dump"
 	"github.com/seedling-dev/seedling/hooks/hook"
 	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
 // Finding is a part of the schema whose text looks personal or secret. The
@@ -87,11 +88,11 @@ func checkLiterals(d *dump.Dump, p *mask.Policy) ([]string, error) {
 // findings lists what looks personal or secret in one entry.
 func findings(e *dump.Entry) ([]Finding, error) {
 	var out []Finding
-	add := func(object, text string, tokens []token) {
+	add := func(object, text string, tokens []sqltext.Token) {
 		seen := map[string]bool{}
 		for _, t := range tokens {
-			v, ok := t.value()
-			if !ok || t.kind == number || e.Kind == "TYPE" && scopeLike.MatchString(v) {
+			v, ok := t.Value()
+			if !ok || t.Kind == sqltext.Number || e.Kind == "TYPE" && scopeLike.MatchString(v) {
 				continue
 			}
 			if reason := suspicious(v); reason != "" && !seen[reason] {
@@ -101,7 +102,7 @@ func findings(e *dump.Entry) ([]Finding, error) {
 			}
 		}
 	}
-	list, err := split(e.Create)
+	list, err := sqltext.Split(e.Create)
 	if err != nil {
 		return nil, hook.Misconfiguredf("%s %s: its definition cannot be read: %w", e.Kind, e.Name(), err)
 	}
@@ -115,12 +116,12 @@ func findings(e *dump.Entry) ([]Finding, error) {
 	}
 	// The digest is the same whatever the dump's format: plain dumps have the
 	// owner's statement among the others.
-	var all []token
+	var all []sqltext.Token
 	var text strings.Builder
 	for _, st := range list {
-		all = append(all, st.tokens...)
+		all = append(all, st.Tokens...)
 		if ownerOf(st) == 0 {
-			text.WriteString(st.text + ";\n")
+			text.WriteString(st.Text + ";\n")
 		}
 	}
 	name := e.Name()
@@ -142,7 +143,7 @@ func findings(e *dump.Entry) ([]Finding, error) {
 // element is a column, a constraint or another part of CREATE TABLE.
 type element struct {
 	text   string
-	tokens []token
+	tokens []sqltext.Token
 	body   bool // inside the parentheses
 }
 
@@ -152,21 +153,21 @@ func (el element) object(e *dump.Entry) string {
 	if !el.body || len(t) == 0 {
 		return "table " + e.Name()
 	}
-	name, _ := t[0].name()
+	name, _ := t[0].Name()
 	switch {
-	case t[0].is("CONSTRAINT") && len(t) > 1:
-		name, _ = t[1].name()
+	case t[0].Is("CONSTRAINT") && len(t) > 1:
+		name, _ = t[1].Name()
 		return "check " + e.Name() + "." + name
-	case t[0].is("CHECK"), t[0].is("EXCLUDE"), t[0].is("LIKE"):
+	case t[0].Is("CHECK"), t[0].Is("EXCLUDE"), t[0].Is("LIKE"):
 		return "check " + e.Name()
 	}
 	for _, x := range t[1:] {
 		switch {
-		case x.is("DEFAULT"):
+		case x.Is("DEFAULT"):
 			return "default " + e.Name() + "." + name
-		case x.is("GENERATED"):
+		case x.Is("GENERATED"):
 			return "generated " + e.Name() + "." + name
-		case x.is("CHECK"):
+		case x.Is("CHECK"):
 			return "check " + e.Name() + "." + name
 		}
 	}
@@ -175,41 +176,41 @@ func (el element) object(e *dump.Entry) string {
 
 // elements cuts CREATE TABLE at the commas of its column list; any other
 // statement is one element.
-func elements(st statement) []element {
-	t := st.tokens
+func elements(st sqltext.Statement) []element {
+	t := st.Tokens
 	open := -1
-	if len(t) > 1 && t[0].is("CREATE") {
+	if len(t) > 1 && t[0].Is("CREATE") {
 		for i := range t {
-			if t[i].sym('(') {
+			if t[i].IsSymbol('(') {
 				open = i
 				break
 			}
 		}
 	}
 	if open < 0 {
-		return []element{{text: st.text, tokens: t}}
+		return []element{{text: st.Text, tokens: t}}
 	}
 	var out []element
 	depth, from := 0, open+1
 	flush := func(to int) {
 		if to > from {
-			out = append(out, element{st.text[t[from].start:t[to-1].end], t[from:to], true})
+			out = append(out, element{st.Text[t[from].Start:t[to-1].End], t[from:to], true})
 		}
 		from = to + 1
 	}
 	for i := open; i < len(t); i++ {
 		switch {
-		case t[i].sym('('), t[i].sym('['):
+		case t[i].IsSymbol('('), t[i].IsSymbol('['):
 			depth++
-		case t[i].sym(')'), t[i].sym(']'):
+		case t[i].IsSymbol(')'), t[i].IsSymbol(']'):
 			if depth--; depth == 0 {
 				flush(i)
 				if i+1 < len(t) {
-					out = append(out, element{st.text[t[i+1].start:], t[i+1:], false})
+					out = append(out, element{st.Text[t[i+1].Start:], t[i+1:], false})
 				}
 				return out
 			}
-		case t[i].sym(',') && depth == 1:
+		case t[i].IsSymbol(',') && depth == 1:
 			flush(i)
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/seedling-dev/seedling/hooks/dump"
 	"github.com/seedling-dev/seedling/hooks/hook"
 	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
 // tableLoad is the load of one TABLE DATA entry.
@@ -51,38 +52,38 @@ func copyTarget(e *dump.Entry) (table mask.Name, columns []string, err error) {
 	if e.Copy == "" {
 		return table, nil, hook.Misconfiguredf("table %s: the dump holds its rows as INSERT statements (pg_dump --inserts), which are never executed: dump without that option", e.Name())
 	}
-	list, err := split(e.Copy)
+	list, err := sqltext.Split(e.Copy)
 	if err != nil || len(list) != 1 {
 		return table, nil, bad
 	}
-	t := list[0].tokens
-	if len(t) < 6 || !t[0].is("COPY") || !t[2].sym('.') {
+	t := list[0].Tokens
+	if len(t) < 6 || !t[0].Is("COPY") || !t[2].IsSymbol('.') {
 		return table, nil, bad
 	}
 	var ok1, ok2 bool
-	table.Schema, ok1 = t[1].name()
-	table.Name, ok2 = t[3].name()
+	table.Schema, ok1 = t[1].Name()
+	table.Name, ok2 = t[3].Name()
 	if !ok1 || !ok2 {
 		return table, nil, bad
 	}
 	t = t[4:]
-	if t[0].sym('(') {
+	if t[0].IsSymbol('(') {
 		for t = t[1:]; len(t) > 1; t = t[2:] {
-			name, ok := t[0].name()
+			name, ok := t[0].Name()
 			if !ok {
 				return table, nil, bad
 			}
 			columns = append(columns, name)
-			if t[1].sym(')') {
+			if t[1].IsSymbol(')') {
 				t = t[2:]
 				break
 			}
-			if !t[1].sym(',') {
+			if !t[1].IsSymbol(',') {
 				return table, nil, bad
 			}
 		}
 	}
-	if len(t) != 2 || !t[0].is("FROM") || !t[1].is("STDIN") {
+	if len(t) != 2 || !t[0].Is("FROM") || !t[1].Is("STDIN") {
 		return table, nil, bad
 	}
 	return table, columns, nil
@@ -106,10 +107,10 @@ func newLoad(e *dump.Entry, plan *mask.Plan, progress Progress) (*tableLoad, err
 		return nil, fmt.Errorf("table %s: %w", e.Name(), err)
 	}
 	l.columns = columns
-	into := quote(tp.LoadInto.Schema, tp.LoadInto.Name)
+	into := sqltext.Identifier(tp.LoadInto.Schema, tp.LoadInto.Name)
 	list := make([]string, 0, len(columns))
 	for _, c := range columns {
-		list = append(list, quote(c))
+		list = append(list, sqltext.Identifier(c))
 	}
 	l.copySQL = "COPY " + into + " (" + strings.Join(list, ", ") + ") FROM STDIN"
 	if l.bare = len(columns) == 0; l.bare {

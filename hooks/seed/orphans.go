@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
 // waits reports whether a step makes a foreign key that must wait until
@@ -64,16 +65,16 @@ func only(partitioned bool) string {
 func orphansSQL(o mask.Orphans) string {
 	var present, match []string
 	for i, c := range o.ForeignKey.Columns {
-		present = append(present, "c."+quote(c)+" IS NOT NULL")
-		match = append(match, "p."+quote(o.ForeignKey.ReferencedColumns[i])+" = c."+quote(c))
+		present = append(present, "c."+sqltext.Identifier(c)+" IS NOT NULL")
+		match = append(match, "p."+sqltext.Identifier(o.ForeignKey.ReferencedColumns[i])+" = c."+sqltext.Identifier(c))
 	}
-	table := only(o.Partitioned) + quote(o.Table.Schema, o.Table.Name)
-	ref := only(o.ReferencesPartitioned) + quote(o.ForeignKey.References.Schema, o.ForeignKey.References.Name)
+	table := only(o.Partitioned) + sqltext.Identifier(o.Table.Schema, o.Table.Name)
+	ref := only(o.ReferencesPartitioned) + sqltext.Identifier(o.ForeignKey.References.Schema, o.ForeignKey.References.Name)
 	sql := "DELETE FROM " + table + " c"
 	if len(o.SetNull) > 0 {
 		set := make([]string, len(o.SetNull))
 		for i, c := range o.SetNull {
-			set[i] = quote(c) + " = NULL"
+			set[i] = sqltext.Identifier(c) + " = NULL"
 		}
 		sql = "UPDATE " + table + " c SET " + strings.Join(set, ", ")
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seedling-dev/seedling/hooks/hook"
 	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
 // Columns that the policy rebuilds are computed by a trigger of ours on each of
@@ -44,15 +45,15 @@ func (r *run) checkRebuilds(ctx context.Context, database string) error {
 }
 
 func tryRebuild(ctx context.Context, conn *pgx.Conn, b mask.Rebuild) error {
-	list, err := split(b.As)
-	if err != nil || len(list) != 1 || !closed(list[0].tokens) {
+	list, err := sqltext.Split(b.As)
+	if err != nil || len(list) != 1 || !closed(list[0].Tokens) {
 		return hook.Misconfiguredf("`as` is not one SQL expression: check its quotes and parentheses")
 	}
 	// Through the extended protocol, which takes one statement only. The name
 	// is the table's, so that the expression may use it.
-	twin := quote("pg_temp", b.Table.Name)
+	twin := sqltext.Identifier("pg_temp", b.Table.Name)
 	var columns []string
-	_, err = conn.Exec(ctx, "CREATE TEMPORARY TABLE "+twin+" (LIKE "+quote(b.Table.Schema, b.Table.Name)+")")
+	_, err = conn.Exec(ctx, "CREATE TEMPORARY TABLE "+twin+" (LIKE "+sqltext.Identifier(b.Table.Schema, b.Table.Name)+")")
 	if err != nil {
 		return redact(err)
 	}
@@ -87,16 +88,16 @@ func shadowError(err error) error {
 }
 
 // closed reports whether parentheses close, and never before they open.
-func closed(tokens []token) bool {
+func closed(tokens []sqltext.Token) bool {
 	depth := 0
 	for _, t := range tokens {
 		switch {
-		case t.sym('(') || t.sym('['):
+		case t.IsSymbol('(') || t.IsSymbol('['):
 			depth++
-		case t.sym(')') || t.sym(']'):
+		case t.IsSymbol(')') || t.IsSymbol(']'):
 			depth--
 		}
-		if depth < 0 || t.sym(';') {
+		if depth < 0 || t.IsSymbol(';') {
 			return false
 		}
 	}
@@ -121,14 +122,14 @@ func (r *run) createRebuilds(ctx context.Context, conn *pgx.Conn) error {
 		var values, into []string
 		for _, b := range byTable[t] {
 			values = append(values, cast(b))
-			into = append(into, "NEW."+quote(b.Column))
+			into = append(into, "NEW."+sqltext.Identifier(b.Column))
 		}
 		body := "#variable_conflict use_column\nBEGIN SELECT " + strings.Join(values, ", ") + " INTO " + strings.Join(into, ", ") +
-			" FROM (SELECT NEW.*) AS " + quote(t.Name) + "; RETURN NEW; END"
+			" FROM (SELECT NEW.*) AS " + sqltext.Identifier(t.Name) + "; RETURN NEW; END"
 		name := fmt.Sprintf("seedling.rebuild_%d", i)
-		table := quote(t.Schema, t.Name)
+		table := sqltext.Identifier(t.Schema, t.Name)
 		for _, sql := range []string{
-			"CREATE FUNCTION " + name + "() RETURNS trigger LANGUAGE plpgsql AS " + literalText(body),
+			"CREATE FUNCTION " + name + "() RETURNS trigger LANGUAGE plpgsql AS " + sqltext.Literal(body),
 			"CREATE TRIGGER seedling_rebuild BEFORE INSERT ON " + table + " FOR EACH ROW EXECUTE FUNCTION " + name + "()",
 			"ALTER TABLE " + table + " ENABLE ALWAYS TRIGGER seedling_rebuild",
 		} {

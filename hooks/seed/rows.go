@@ -13,6 +13,7 @@ import (
 	"github.com/seedling-dev/seedling/hooks/dump"
 	"github.com/seedling-dev/seedling/hooks/hook"
 	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
 // parallel are the kinds of post-data entries that are worth their own job:
@@ -305,7 +306,7 @@ func (r *run) after(ctx context.Context, conn *pgx.Conn) error {
 	for _, s := range r.plan.Sequences() {
 		c := s.Column
 		sql := fmt.Sprintf("SELECT pg_catalog.setval(%s::pg_catalog.regclass, coalesce((SELECT max(%s)::bigint FROM %s), 1), EXISTS (SELECT FROM %s))",
-			literalText(s.Sequence), quote(c.Column), quote(c.Schema, c.Table), quote(c.Schema, c.Table))
+			sqltext.Literal(s.Sequence), sqltext.Identifier(c.Column), sqltext.Identifier(c.Schema, c.Table), sqltext.Identifier(c.Schema, c.Table))
 		if err := execSQL(ctx, conn, sql); err != nil {
 			return fmt.Errorf("set sequence %s after masked column %s: %w", s.Sequence, c, err)
 		}
@@ -340,12 +341,12 @@ func (r *run) vacuum(ctx context.Context, database string) error {
 	var root bool
 	var jobs []*job
 	_, err = pgx.ForEachRow(rows, []any{&schema, &name, &size, &root}, func() error {
-		sql := "VACUUM (FREEZE, ANALYZE) " + quote(schema, name)
+		sql := "VACUUM (FREEZE, ANALYZE) " + sqltext.Identifier(schema, name)
 		if root {
 			// Its partitions are vacuumed as tables of their own.
-			sql = "ANALYZE " + quote(schema, name)
+			sql = "ANALYZE " + sqltext.Identifier(schema, name)
 		}
-		table := quote(schema, name)
+		table := sqltext.Identifier(schema, name)
 		jobs = append(jobs, &job{cost: size, run: func(ctx context.Context, conn *pgx.Conn) error {
 			if err := execSQL(ctx, conn, sql); err != nil {
 				return fmt.Errorf("vacuum %s: %w", table, err)

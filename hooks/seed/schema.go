@@ -9,11 +9,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/seedling-dev/seedling/hooks/dump"
 	"github.com/seedling-dev/seedling/hooks/hook"
 	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
 // step is one entry of the dump, ready to be executed.
@@ -177,8 +176,8 @@ func foreignGrant(tag string) bool {
 func checkSession(e *dump.Entry) error {
 	switch e.Kind {
 	case "ENCODING":
-		if st, err := split(e.Create); err == nil && len(st) == 1 && len(st[0].tokens) == 4 {
-			if v, _ := st[0].tokens[3].value(); strings.EqualFold(strings.ReplaceAll(v, "-", ""), "utf8") || strings.EqualFold(v, "unicode") || strings.EqualFold(v, "sql_ascii") {
+		if st, err := sqltext.Split(e.Create); err == nil && len(st) == 1 && len(st[0].Tokens) == 4 {
+			if v, _ := st[0].Tokens[3].Value(); strings.EqualFold(strings.ReplaceAll(v, "-", ""), "utf8") || strings.EqualFold(v, "unicode") || strings.EqualFold(v, "sql_ascii") {
 				return nil
 			}
 		}
@@ -195,7 +194,7 @@ func checkSession(e *dump.Entry) error {
 // rewritten where the seed differs, and followed by its owner.
 func (s *schema) step(e *dump.Entry, k kind, r *roleMap) (step, error) {
 	out := step{entry: e}
-	list, err := split(e.Create)
+	list, err := sqltext.Split(e.Create)
 	if err != nil {
 		return out, hook.Misconfiguredf("%s %s: its definition cannot be read: %w", e.Kind, e.Name(), err)
 	}
@@ -206,15 +205,15 @@ func (s *schema) step(e *dump.Entry, k kind, r *roleMap) (step, error) {
 			if k.owner == "" {
 				continue
 			}
-			name, _ := st.tokens[at].name()
-			out.statements = append(out.statements, apply(st.text, append(notForeign(st), edit{st.tokens[at].start, st.tokens[at].end, quote(r.own(name))})))
+			name, _ := st.Tokens[at].Name()
+			out.statements = append(out.statements, sqltext.Apply(st.Text, append(notForeign(st), st.Tokens[at].Replace(sqltext.Identifier(r.own(name))))))
 			continue
 		}
 		got := statementKind(st)
 		if !slices.Contains(k.statements, got) {
 			return out, hook.Misconfiguredf("%s %s: a statement %q is not known to be safe there", e.Kind, e.Name(), got)
 		}
-		text := st.text
+		text := st.Text
 		edits := notForeign(st)
 		switch e.Kind {
 		case "TABLE", "SEQUENCE":
@@ -234,21 +233,21 @@ func (s *schema) step(e *dump.Entry, k kind, r *roleMap) (step, error) {
 			edits, err = r.policy(st, e)
 		case "SCHEMA":
 			// Of pg_dump --schema; every database has this one.
-			if t := st.tokens; e.Tag == "public" && len(t) == 3 {
-				edits = []edit{{t[2].start, t[2].start, "IF NOT EXISTS "}}
+			if t := st.Tokens; e.Tag == "public" && len(t) == 3 {
+				edits = []sqltext.Edit{{Start: t[2].Start, End: t[2].Start, Text: "IF NOT EXISTS "}}
 			}
 		case "VIEW", "MATERIALIZED VIEW", "FUNCTION", "PROCEDURE":
 		}
 		if err != nil {
 			return out, err
 		}
-		text = apply(text, edits)
+		text = sqltext.Apply(text, edits)
 		if e.Kind == "ACL" && strings.HasPrefix(e.Tag, "LARGE OBJECTS ") {
 			ids, err := s.group(e)
 			if err != nil {
 				return out, err
 			}
-			again, err := split(text)
+			again, err := sqltext.Split(text)
 			if err != nil {
 				return out, hook.Misconfiguredf("%s %s: its definition cannot be read: %w", e.Kind, e.Name(), err)
 			}
@@ -260,28 +259,28 @@ func (s *schema) step(e *dump.Entry, k kind, r *roleMap) (step, error) {
 	switch {
 	case e.AccessMethod == "" || len(out.statements) == 0:
 	case e.RelKind == 'p': // has no rows: it is what partitions to come shall have
-		out.statements = append(out.statements, "ALTER TABLE "+quote(e.Schema, e.Tag)+" SET ACCESS METHOD "+quote(e.AccessMethod))
+		out.statements = append(out.statements, "ALTER TABLE "+sqltext.Identifier(e.Schema, e.Tag)+" SET ACCESS METHOD "+sqltext.Identifier(e.AccessMethod))
 	case e.AccessMethod != "heap":
-		out.statements = append([]string{"SET default_table_access_method = " + quote(e.AccessMethod)}, append(out.statements, "SET default_table_access_method = heap")...)
+		out.statements = append([]string{"SET default_table_access_method = " + sqltext.Identifier(e.AccessMethod)}, append(out.statements, "SET default_table_access_method = heap")...)
 	}
 	if k.owner != "" && e.Owner != "" && e.Drop != "" {
 		target, err := ownerTarget(e, k)
 		if err != nil {
 			return out, err
 		}
-		out.statements = append(out.statements, "ALTER "+target+" OWNER TO "+quote(r.own(e.Owner)))
+		out.statements = append(out.statements, "ALTER "+target+" OWNER TO "+sqltext.Identifier(r.own(e.Owner)))
 	}
 	return out, nil
 }
 
 // ownerOf returns the place of the role in ALTER ... OWNER TO role, or 0.
-func ownerOf(st statement) int {
-	t := st.tokens
+func ownerOf(st sqltext.Statement) int {
+	t := st.Tokens
 	n := len(t)
-	if n < 5 || !t[0].is("ALTER") || !t[n-3].is("OWNER") || !t[n-2].is("TO") {
+	if n < 5 || !t[0].Is("ALTER") || !t[n-3].Is("OWNER") || !t[n-2].Is("TO") {
 		return 0
 	}
-	if _, ok := t[n-1].name(); !ok {
+	if _, ok := t[n-1].Name(); !ok {
 		return 0
 	}
 	return n - 1
@@ -305,30 +304,30 @@ func ownerTarget(e *dump.Entry, k kind) (string, error) {
 	}
 	switch k.owner {
 	case "name":
-		return noun + " " + quote(e.Tag), nil
+		return noun + " " + sqltext.Identifier(e.Tag), nil
 	case "schema.name":
-		return noun + " " + quote(e.Schema, e.Tag), nil
+		return noun + " " + sqltext.Identifier(e.Schema, e.Tag), nil
 	default:
-		list, err := split(e.Drop)
-		if err != nil || len(list) != 1 || !list[0].tokens[0].is("DROP") {
+		list, err := sqltext.Split(e.Drop)
+		if err != nil || len(list) != 1 || !list[0].Tokens[0].Is("DROP") {
 			return "", hook.Misconfiguredf("%s %s: its DROP statement cannot be read", e.Kind, e.Name())
 		}
-		return strings.TrimSpace(list[0].text[list[0].tokens[0].end:]), nil
+		return strings.TrimSpace(list[0].Text[list[0].Tokens[0].End:]), nil
 	}
 }
 
 // logged turns UNLOGGED tables and sequences into logged ones.
-func logged(st statement) []edit {
-	var out []edit
-	for i, t := range st.tokens {
-		if !t.is("UNLOGGED") {
+func logged(st sqltext.Statement) []sqltext.Edit {
+	var out []sqltext.Edit
+	for i, t := range st.Tokens {
+		if !t.Is("UNLOGGED") {
 			continue
 		}
 		switch {
-		case i == 1 && st.tokens[0].is("CREATE"):
-			out = append(out, edit{t.start, t.end, ""})
-		case i > 0 && st.tokens[i-1].is("SET"):
-			out = append(out, edit{t.start, t.end, "LOGGED"})
+		case i == 1 && st.Tokens[0].Is("CREATE"):
+			out = append(out, t.Replace(""))
+		case i > 0 && st.Tokens[i-1].Is("SET"):
+			out = append(out, t.Replace("LOGGED"))
 		}
 	}
 	return out
@@ -336,58 +335,47 @@ func logged(st statement) []edit {
 
 // notForeign turns ALTER FOREIGN TABLE and COMMENT ON FOREIGN TABLE into what
 // local tables take.
-func notForeign(st statement) []edit {
-	for i, t := range st.tokens[:min(3, len(st.tokens))] {
-		if t.is("FOREIGN") && i > 0 && !st.tokens[0].is("CREATE") && i+1 < len(st.tokens) && st.tokens[i+1].is("TABLE") {
-			return []edit{{t.start, t.end, ""}}
+func notForeign(st sqltext.Statement) []sqltext.Edit {
+	for i, t := range st.Tokens[:min(3, len(st.Tokens))] {
+		if t.Is("FOREIGN") && i > 0 && !st.Tokens[0].Is("CREATE") && i+1 < len(st.Tokens) && st.Tokens[i+1].Is("TABLE") {
+			return []sqltext.Edit{t.Replace("")}
 		}
 	}
 	return nil
 }
 
 // localTable turns the statements of a foreign table into those of a local one.
-func localTable(st statement) (edits []edit, keep bool) {
-	t := st.tokens
-	if t[0].is("ALTER") {
+func localTable(st sqltext.Statement) (edits []sqltext.Edit, keep bool) {
+	t := st.Tokens
+	if t[0].Is("ALTER") {
 		for i := range t {
-			if t[i].is("OPTIONS") && i+1 < len(t) && t[i+1].sym('(') {
+			if t[i].Is("OPTIONS") && i+1 < len(t) && t[i+1].IsSymbol('(') {
 				return nil, false
 			}
 		}
 		return notForeign(st), true
 	}
-	edits = append(edits, edit{t[1].start, t[1].end, ""})
+	edits = append(edits, t[1].Replace(""))
 	depth := 0
 	for i := range t {
 		switch {
-		case t[i].sym('('):
+		case t[i].IsSymbol('('):
 			depth++
-		case t[i].sym(')'):
+		case t[i].IsSymbol(')'):
 			depth--
-		case depth == 1 && t[i].is("OPTIONS") && i+1 < len(t) && t[i+1].sym('('):
+		case depth == 1 && t[i].Is("OPTIONS") && i+1 < len(t) && t[i+1].IsSymbol('('):
 			end := i + 1
-			for end < len(t) && !t[end].sym(')') {
+			for end < len(t) && !t[end].IsSymbol(')') {
 				end++
 			}
 			if end < len(t) {
-				edits = append(edits, edit{t[i].start, t[end].end, ""})
+				edits = append(edits, sqltext.Edit{Start: t[i].Start, End: t[end].End})
 			}
-		case depth == 0 && t[i].is("SERVER") && t[i-1].sym(')'): // not the table's name
-			return append(edits, edit{t[i].start, len(st.text), ""}), true
+		case depth == 0 && t[i].Is("SERVER") && t[i-1].IsSymbol(')'): // not the table's name
+			return append(edits, sqltext.Edit{Start: t[i].Start, End: len(st.Text)}), true
 		}
 	}
 	return edits, true
-}
-
-// quote writes a possibly qualified identifier.
-func quote(parts ...string) string { return pgx.Identifier(parts).Sanitize() }
-
-// literalText writes a string literal.
-func literalText(s string) string {
-	if strings.Contains(s, `\`) {
-		return " E'" + strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), "'", "''") + "'"
-	}
-	return "'" + strings.ReplaceAll(s, "'", "''") + "'"
 }
 
 // roleMap turns the dump's roles into the seed's.
@@ -471,27 +459,27 @@ func (r *roleMap) err() error {
 // grant maps the roles of GRANT, REVOKE, SET SESSION AUTHORIZATION and ALTER
 // DEFAULT PRIVILEGES. A statement whose roles cannot be found is an error:
 // left as it is, it would name roles of production.
-func (r *roleMap) grant(st statement, e *dump.Entry) ([]edit, error) {
-	t := st.tokens
-	var edits []edit
+func (r *roleMap) grant(st sqltext.Statement, e *dump.Entry) ([]sqltext.Edit, error) {
+	t := st.Tokens
+	var edits []sqltext.Edit
 	found := false
 	take := func(i int) int { // maps the list of roles that begins at i
 		for i < len(t) {
-			if t[i].is("GROUP") {
+			if t[i].Is("GROUP") {
 				i++
 				continue
 			}
-			name, ok := t[i].name()
+			name, ok := t[i].Name()
 			if !ok {
 				return i
 			}
 			found = true
-			if !t[i].is("PUBLIC") { // which is everybody, here as there
+			if !t[i].Is("PUBLIC") { // which is everybody, here as there
 				if to := r.to(name, e); to != name {
-					edits = append(edits, edit{t[i].start, t[i].end, quote(to)})
+					edits = append(edits, t[i].Replace(sqltext.Identifier(to)))
 				}
 			}
-			if i++; i >= len(t) || !t[i].sym(',') {
+			if i++; i >= len(t) || !t[i].IsSymbol(',') {
 				return i
 			}
 			i++
@@ -503,23 +491,23 @@ func (r *roleMap) grant(st statement, e *dump.Entry) ([]edit, error) {
 	case "RESET SESSION AUTHORIZATION":
 		return nil, nil
 	case "SET SESSION AUTHORIZATION":
-		if len(t) == 4 && t[3].kind == literal {
-			name, _ := t[3].value()
-			return []edit{{t[3].start, t[3].end, literalText(r.to(name, e))}}, nil
+		if len(t) == 4 && t[3].Kind == sqltext.String {
+			name, _ := t[3].Value()
+			return []sqltext.Edit{t[3].Replace(sqltext.Literal(r.to(name, e)))}, nil
 		}
 		take(3)
 	default:
 		depth := 0
 		for i := 1; i < len(t); i++ {
 			switch {
-			case t[i].sym('('):
+			case t[i].IsSymbol('('):
 				depth++
-			case t[i].sym(')'):
+			case t[i].IsSymbol(')'):
 				depth--
 			case depth > 0:
-			case t[i].is("ROLE") && t[i-1].is("FOR"):
+			case t[i].Is("ROLE") && t[i-1].Is("FOR"):
 				take(i + 1)
-			case t[i].is("TO"), t[i].is("FROM") && !t[i-1].is("GRANT"), t[i].is("BY") && t[i-1].is("GRANTED"):
+			case t[i].Is("TO"), t[i].Is("FROM") && !t[i-1].Is("GRANT"), t[i].Is("BY") && t[i-1].Is("GRANTED"):
 				i = take(i+1) - 1
 			}
 		}
@@ -532,27 +520,27 @@ func (r *roleMap) grant(st statement, e *dump.Entry) ([]edit, error) {
 
 // policy maps the roles in CREATE POLICY ... TO, which stands before USING and
 // WITH CHECK.
-func (r *roleMap) policy(st statement, e *dump.Entry) ([]edit, error) {
-	var edits []edit
-	t := st.tokens
+func (r *roleMap) policy(st sqltext.Statement, e *dump.Entry) ([]sqltext.Edit, error) {
+	var edits []sqltext.Edit
+	t := st.Tokens
 	for i := 0; i < len(t); i++ {
-		if t[i].is("USING") || t[i].is("WITH") {
+		if t[i].Is("USING") || t[i].Is("WITH") {
 			break
 		}
-		if !t[i].is("TO") {
+		if !t[i].Is("TO") {
 			continue
 		}
 		for i++; i < len(t); i += 2 {
-			name, ok := t[i].name()
+			name, ok := t[i].Name()
 			if !ok {
 				return nil, hook.Misconfiguredf("%s %s: its roles cannot be read", e.Kind, e.Name())
 			}
-			if !t[i].is("PUBLIC") {
+			if !t[i].Is("PUBLIC") {
 				if to := r.to(name, e); to != name {
-					edits = append(edits, edit{t[i].start, t[i].end, quote(to)})
+					edits = append(edits, t[i].Replace(sqltext.Identifier(to)))
 				}
 			}
-			if i+1 >= len(t) || !t[i+1].sym(',') {
+			if i+1 >= len(t) || !t[i+1].IsSymbol(',') {
 				break
 			}
 		}

@@ -13,40 +13,6 @@ import (
 	"github.com/seedling-dev/seedling/hooks/mask"
 )
 
-func TestSplit(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct {
-		sql  string
-		want []string
-	}{
-		{"", nil},
-		{"SELECT 1; SELECT 2", []string{"SELECT 1", "SELECT 2"}},
-		{"-- nothing; here\n/* nor; /* nested */ here; */ SELECT ';', \";\", $$;$$, $a$;$$;$a$;", []string{"SELECT ';', \";\", $$;$$, $a$;$$;$a$"}},
-		{`SELECT E'it\'s; one', 'it''s; one', U&'\0061;'`, []string{`SELECT E'it\'s; one', 'it''s; one', U&'\0061;'`}},
-		{"SELECT 1 -- one\r, 2; SELECT 3", []string{"SELECT 1 -- one\r, 2", "SELECT 3"}},
-		{`SELECT 'back\'; SELECT 2`, []string{`SELECT 'back\'`, "SELECT 2"}},
-		{"CREATE FUNCTION f() BEGIN ATOMIC SELECT 1; SELECT CASE WHEN true THEN 1 END; END; SELECT 2", []string{"CREATE FUNCTION f() BEGIN ATOMIC SELECT 1; SELECT CASE WHEN true THEN 1 END; END", "SELECT 2"}},
-		{"CREATE RULE r AS ON INSERT TO t DO ALSO (INSERT INTO a VALUES (1); INSERT INTO b VALUES (2)); SELECT 2", []string{"CREATE RULE r AS ON INSERT TO t DO ALSO (INSERT INTO a VALUES (1); INSERT INTO b VALUES (2))", "SELECT 2"}},
-	} {
-		list, err := split(test.sql)
-		if err != nil {
-			t.Errorf("%s: %v", test.sql, err)
-		}
-		var got []string
-		for _, s := range list {
-			got = append(got, s.text)
-		}
-		if diff := cmp.Diff(test.want, got); diff != "" {
-			t.Errorf("%s: %s", test.sql, diff)
-		}
-	}
-	for _, sql := range []string{"SELECT 'open", "SELECT $$open", `SELECT "open`, "/* open", "SELECT E'one'\n'\\'; DROP TABLE t; --'", `SELECT U&"\0061"`} {
-		if _, err := split(sql); err == nil {
-			t.Errorf("%s: no error", sql)
-		}
-	}
-}
-
 // TestOneStatement: whatever the lexer makes of a dump's statement, the server
 // runs one of it or none.
 func TestOneStatement(t *testing.T) {

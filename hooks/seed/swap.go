@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/seedling-dev/seedling/hooks/dump"
+	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
 // swap renames the scratch database into the seed's place, in one transaction.
@@ -29,8 +30,8 @@ func (r *run) swap(ctx context.Context, scratch string) (old string, err error) 
 	}
 	begin := []string{"BEGIN", "SET LOCAL synchronous_commit = on", "SET LOCAL lock_timeout = '10s'"}
 	finish := []string{
-		"ALTER DATABASE " + quote(scratch) + " RENAME TO " + quote(r.Database),
-		"COMMENT ON DATABASE " + quote(r.Database) + " IS " + literalText("seedling: import "+r.id),
+		"ALTER DATABASE " + sqltext.Identifier(scratch) + " RENAME TO " + sqltext.Identifier(r.Database),
+		"COMMENT ON DATABASE " + sqltext.Identifier(r.Database) + " IS " + sqltext.Literal("seedling: import "+r.id),
 		"COMMIT",
 	}
 	if !exists {
@@ -54,7 +55,7 @@ func (r *run) swap(ctx context.Context, scratch string) (old string, err error) 
 		err := func() error {
 			// The comment waits for most that others do with the database, and nobody
 			// for the comment. While the rename waits, new sessions wait, too.
-			for _, sql := range slices.Concat(begin, []string{"COMMENT ON DATABASE " + quote(r.Database) + " IS " + literalText(ours+r.id), "SET LOCAL lock_timeout = '5s'"}) {
+			for _, sql := range slices.Concat(begin, []string{"COMMENT ON DATABASE " + sqltext.Identifier(r.Database) + " IS " + sqltext.Literal(ours+r.id), "SET LOCAL lock_timeout = '5s'"}) {
 				if err := execSQL(ctx, t.conn, sql); err != nil {
 					return err
 				}
@@ -66,7 +67,7 @@ func (r *run) swap(ctx context.Context, scratch string) (old string, err error) 
 				defer close(ended)
 				endSessions(stop, helper, r.Database)
 			}()
-			err := execSQL(ctx, t.conn, "ALTER DATABASE "+quote(r.Database)+" RENAME TO "+quote(old))
+			err := execSQL(ctx, t.conn, "ALTER DATABASE "+sqltext.Identifier(r.Database)+" RENAME TO "+sqltext.Identifier(old))
 			stopped()
 			<-ended
 			if err != nil {
@@ -158,7 +159,7 @@ func literalList(stored string) string {
 		}
 		plain, after, more := strings.Cut(rest, ",")
 		name.WriteString(strings.TrimSpace(plain))
-		out = append(out, literalText(name.String()))
+		out = append(out, sqltext.Literal(name.String()))
 		if !more {
 			return strings.Join(out, ", ")
 		}
@@ -192,16 +193,16 @@ func (t *target) carryOver(ctx context.Context, from, to, owner string, exists b
 			return err
 		}
 	}
-	statements = append(statements, "ALTER DATABASE "+quote(to)+" OWNER TO "+quote(own))
-	statements = append(statements, fmt.Sprintf("ALTER DATABASE %s CONNECTION LIMIT %d IS_TEMPLATE %t", quote(to), limit, template))
+	statements = append(statements, "ALTER DATABASE "+sqltext.Identifier(to)+" OWNER TO "+sqltext.Identifier(own))
+	statements = append(statements, fmt.Sprintf("ALTER DATABASE %s CONNECTION LIMIT %d IS_TEMPLATE %t", sqltext.Identifier(to), limit, template))
 	if defaults {
 		grants = []grant{{"PUBLIC", "CONNECT"}, {"PUBLIC", "TEMPORARY"}}
 	} else {
-		statements = append(statements, "REVOKE ALL ON DATABASE "+quote(to)+" FROM "+quote(own))
+		statements = append(statements, "REVOKE ALL ON DATABASE "+sqltext.Identifier(to)+" FROM "+sqltext.Identifier(own))
 	}
 	for _, g := range grants {
 		privilege, option, _ := strings.Cut(g.privilege, " ")
-		statements = append(statements, "GRANT "+privilege+" ON DATABASE "+quote(to)+" TO "+g.grantee+" "+option)
+		statements = append(statements, "GRANT "+privilege+" ON DATABASE "+sqltext.Identifier(to)+" TO "+g.grantee+" "+option)
 	}
 	rows, err := t.conn.Query(ctx, `SELECT coalesce(r.rolname, ''), s.setconfig FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
 		LEFT JOIN pg_roles r ON r.oid = s.setrole WHERE d.datname = $1`, from)
@@ -216,14 +217,14 @@ func (t *target) carryOver(ctx context.Context, from, to, owner string, exists b
 			if listGUCs[name] {
 				value = literalList(value)
 			} else {
-				value = literalText(value)
+				value = sqltext.Literal(value)
 			}
-			head := "ALTER DATABASE " + quote(to)
+			head := "ALTER DATABASE " + sqltext.Identifier(to)
 			if role != "" {
-				head = "ALTER ROLE " + quote(role) + " IN DATABASE " + quote(to)
+				head = "ALTER ROLE " + sqltext.Identifier(role) + " IN DATABASE " + sqltext.Identifier(to)
 			}
 			parts := strings.Split(name, ".")
-			statements = append(statements, head+" SET "+quote(parts...)+" TO "+value)
+			statements = append(statements, head+" SET "+sqltext.Identifier(parts...)+" TO "+value)
 		}
 		return nil
 	})
@@ -245,24 +246,24 @@ func dumpLocale(d *dump.Dump) string {
 	if i < 0 {
 		return ""
 	}
-	list, err := split(d.Entries[i].Create)
+	list, err := sqltext.Split(d.Entries[i].Create)
 	if err != nil || len(list) == 0 {
 		return ""
 	}
-	t := list[0].tokens
+	t := list[0].Tokens
 	var b strings.Builder
 	for i := 0; i+2 < len(t); i++ {
-		if !t[i+1].sym('=') {
+		if !t[i+1].IsSymbol('=') {
 			continue
 		}
-		switch name := strings.ToUpper(t[i].text); name {
+		switch name := strings.ToUpper(t[i].Text); name {
 		case "LOCALE", "LC_COLLATE", "LC_CTYPE", "ICU_LOCALE", "ICU_RULES", "BUILTIN_LOCALE":
-			if v, ok := t[i+2].value(); ok {
-				fmt.Fprintf(&b, " %s %s", name, literalText(v))
+			if v, ok := t[i+2].Value(); ok {
+				fmt.Fprintf(&b, " %s %s", name, sqltext.Literal(v))
 			}
 		case "LOCALE_PROVIDER":
-			if v, ok := t[i+2].name(); ok {
-				fmt.Fprintf(&b, " %s %s", name, quote(v))
+			if v, ok := t[i+2].Name(); ok {
+				fmt.Fprintf(&b, " %s %s", name, sqltext.Identifier(v))
 			}
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
 const (
@@ -306,10 +307,10 @@ func (t *target) drop(ctx context.Context, name string) error {
 	var template bool
 	err := t.conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1 AND datistemplate)", name).Scan(&template)
 	if err == nil && template {
-		_, err = t.conn.Exec(ctx, "ALTER DATABASE "+quote(name)+" IS_TEMPLATE false")
+		_, err = t.conn.Exec(ctx, "ALTER DATABASE "+sqltext.Identifier(name)+" IS_TEMPLATE false")
 	}
 	if err == nil {
-		_, err = t.conn.Exec(ctx, "DROP DATABASE IF EXISTS "+quote(name)+" WITH (FORCE)")
+		_, err = t.conn.Exec(ctx, "DROP DATABASE IF EXISTS "+sqltext.Identifier(name)+" WITH (FORCE)")
 	}
 	if err != nil {
 		return fmt.Errorf("drop database %s: %w", name, redact(err))
@@ -319,14 +320,14 @@ func (t *target) drop(ctx context.Context, name string) error {
 
 // create makes an empty database of ours.
 func (t *target) create(ctx context.Context, name, importID, locale string) error {
-	if _, err := t.conn.Exec(ctx, "CREATE DATABASE "+quote(name)+" TEMPLATE template0 ENCODING 'UTF8'"+locale); err != nil {
+	if _, err := t.conn.Exec(ctx, "CREATE DATABASE "+sqltext.Identifier(name)+" TEMPLATE template0 ENCODING 'UTF8'"+locale); err != nil {
 		return fmt.Errorf("create database %s: %w", name, redact(err))
 	}
-	if _, err := t.conn.Exec(ctx, "COMMENT ON DATABASE "+quote(name)+" IS "+literalText(ours+importID)); err != nil {
+	if _, err := t.conn.Exec(ctx, "COMMENT ON DATABASE "+sqltext.Identifier(name)+" IS "+sqltext.Literal(ours+importID)); err != nil {
 		return fmt.Errorf("mark database %s as unfinished: %w", name, redact(err))
 	}
 	// Nobody else has business there until it is the seed.
-	if _, err := t.conn.Exec(ctx, "REVOKE ALL ON DATABASE "+quote(name)+" FROM PUBLIC"); err != nil {
+	if _, err := t.conn.Exec(ctx, "REVOKE ALL ON DATABASE "+sqltext.Identifier(name)+" FROM PUBLIC"); err != nil {
 		return fmt.Errorf("close database %s to others: %w", name, redact(err))
 	}
 	return nil

@@ -21,6 +21,7 @@ import (
 	"github.com/seedling-dev/seedling/hooks/dump"
 	"github.com/seedling-dev/seedling/hooks/hook"
 	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
 // VerifyReport says whether the seed is what the dump, the policy and the key
@@ -532,7 +533,7 @@ func (v *verification) readSeed(ctx context.Context) error {
 				}
 				var list []string
 				for _, c := range g.columns {
-					list = append(list, quote(c))
+					list = append(list, sqltext.Identifier(c))
 				}
 				only := "ONLY "
 				if g.table.Partitioned {
@@ -543,7 +544,7 @@ func (v *verification) readSeed(ctx context.Context) error {
 					return fmt.Errorf("read %s of the seed: %w", g.name, err)
 				}
 				w := &rowWriter{digester: v.digester(g, at, true), progress: v.Progress}
-				_, err = conn.PgConn().CopyTo(ctx, w, "COPY (SELECT "+strings.Join(list, ", ")+" FROM "+only+quote(g.name.Schema, g.name.Name)+" "+own+") TO STDOUT")
+				_, err = conn.PgConn().CopyTo(ctx, w, "COPY (SELECT "+strings.Join(list, ", ")+" FROM "+only+sqltext.Identifier(g.name.Schema, g.name.Name)+" "+own+") TO STDOUT")
 				if err == nil && len(w.part) > 0 {
 					err = errors.New("a row has no end")
 				}
@@ -563,7 +564,7 @@ func (v *verification) readSeed(ctx context.Context) error {
 func dumped(ctx context.Context, conn *pgx.Conn, table mask.Name) (string, error) {
 	var where string
 	err := conn.QueryRow(ctx, `SELECT coalesce(max(e.extcondition[i]), '') FROM pg_catalog.pg_extension e, pg_catalog.generate_subscripts(e.extconfig, 1) i
-		WHERE e.extconfig[i] = $1::regclass`, quote(table.Schema, table.Name)).Scan(&where)
+		WHERE e.extconfig[i] = $1::regclass`, sqltext.Identifier(table.Schema, table.Name)).Scan(&where)
 	return where, redact(err)
 }
 
