@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/snapshot"
 )
 
@@ -64,8 +65,8 @@ func (o Options) Validate() error {
 	return hook.Misconfigured(errors.Join(wrong...))
 }
 
-// Golden is the seed's Postgres.
-type Golden interface {
+// Server is the seed's Postgres.
+type Server interface {
 	// Lock keeps imports and other seed-backups away until the connection ends.
 	// While one of them is at work it returns a sentence that says so.
 	Lock(context.Context) (busy string, err error)
@@ -83,14 +84,7 @@ type Contents struct {
 	// Others are the databases that should not be there.
 	Others []string
 	// Marker is what the import left.
-	Marker Marker
-}
-
-// Marker describes the import whose data a seed holds.
-type Marker struct {
-	ImportID, DumpID, DumpDigest, PolicyDigest, KeyID, MaskerVersion, VolumeID string
-
-	FinishedAt time.Time
+	Marker postgres.Marker
 }
 
 const (
@@ -105,16 +99,16 @@ const (
 
 // Run takes a snapshot, unless the newest one already holds this import, and
 // returns its Backup.
-func Run(ctx context.Context, log *slog.Logger, o Options, c client.WithWatch, golden Golden) (*velerov1.Backup, error) {
+func Run(ctx context.Context, log *slog.Logger, o Options, c client.WithWatch, server Server) (*velerov1.Backup, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
 	r := &run{Options: o, log: log, client: c}
 
-	if err := r.until(ctx, golden.Lock); err != nil {
+	if err := r.until(ctx, server.Lock); err != nil {
 		return nil, fmt.Errorf("lock seed %s: %w", o.Seed, err)
 	}
-	contents, err := golden.Inspect(ctx)
+	contents, err := server.Inspect(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("inspect seed %s: %w", o.Seed, err)
 	}
@@ -136,7 +130,7 @@ func Run(ctx context.Context, log *slog.Logger, o Options, c client.WithWatch, g
 	}
 	for attempt := 1; ; attempt++ {
 		if running == nil {
-			if running, err = r.create(ctx, golden); err != nil {
+			if running, err = r.create(ctx, server); err != nil {
 				return nil, err
 			}
 		} else {
@@ -162,7 +156,7 @@ type run struct {
 
 	log    *slog.Logger
 	client client.WithWatch
-	marker Marker
+	marker postgres.Marker
 }
 
 // until waits for try, bounded as everything before the Backup is.
@@ -278,12 +272,12 @@ func (r *run) locationGone(ctx context.Context, name string) (bool, error) {
 
 // create makes a Backup, once its storage location is available and everything
 // is on the volume.
-func (r *run) create(ctx context.Context, golden Golden) (*velerov1.Backup, error) {
+func (r *run) create(ctx context.Context, server Server) (*velerov1.Backup, error) {
 	location, err := r.location(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("find where Velero stores Backups: %w", err)
 	}
-	if err := golden.Checkpoint(ctx); err != nil {
+	if err := server.Checkpoint(ctx); err != nil {
 		return nil, fmt.Errorf("checkpoint seed %s: %w", r.Seed, err)
 	}
 	b := r.backup(location, time.Now())

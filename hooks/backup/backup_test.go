@@ -26,6 +26,7 @@ import (
 
 	"github.com/seedling-dev/seedling/hooks/backup"
 	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/snapshot"
 )
 
@@ -36,7 +37,7 @@ var (
 	}
 	contents = backup.Contents{
 		VolumeID: "11111111-1111-1111-1111-111111111111",
-		Marker: backup.Marker{
+		Marker: postgres.Marker{
 			ImportID: "22222222-2222-2222-2222-222222222222", DumpID: "dump", PolicyDigest: policyDigest, KeyID: "00aa",
 			MaskerVersion: "1", VolumeID: "11111111-1111-1111-1111-111111111111",
 			FinishedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
@@ -44,24 +45,24 @@ var (
 	}
 )
 
-// golden is a seed's Postgres that is busy for a while.
-type golden struct {
+// server is a seed's Postgres that is busy for a while.
+type server struct {
 	contents    backup.Contents
 	busyUntil   time.Time
 	err         error
 	checkpoints int
 }
 
-func (g *golden) Lock(context.Context) (string, error) {
+func (g *server) Lock(context.Context) (string, error) {
 	if time.Now().Before(g.busyUntil) {
 		return "wait for an import", nil
 	}
 	return "", nil
 }
 
-func (g *golden) Inspect(context.Context) (backup.Contents, error) { return g.contents, g.err }
+func (g *server) Inspect(context.Context) (backup.Contents, error) { return g.contents, g.err }
 
-func (g *golden) Checkpoint(context.Context) error { g.checkpoints++; return nil }
+func (g *server) Checkpoint(context.Context) error { g.checkpoints++; return nil }
 
 // change is something that Velero does to the newest Backup of the seed.
 type change struct {
@@ -162,7 +163,7 @@ func with(objects ...client.Object) []client.Object { return append(objects, sta
 
 type scenario struct {
 	name    string
-	golden  golden
+	server  server
 	busy    time.Duration
 	options func(*backup.Options)
 	objects []client.Object
@@ -455,7 +456,7 @@ func TestRun(t *testing.T) {
 		},
 		{
 			name: "another volume", code: 2, fault: "its data was imported into volume 33",
-			golden: golden{contents: func() backup.Contents {
+			server: server{contents: func() backup.Contents {
 				c := contents
 				c.Marker.VolumeID = "33333333-3333-3333-3333-333333333333"
 				return c
@@ -463,7 +464,7 @@ func TestRun(t *testing.T) {
 		},
 		{
 			name: "another database", code: 2, fault: "its Postgres has other databases (raw, scratch)",
-			golden: golden{contents: func() backup.Contents {
+			server: server{contents: func() backup.Contents {
 				c := contents
 				c.Others = []string{"raw", "scratch"}
 				return c
@@ -471,7 +472,7 @@ func TestRun(t *testing.T) {
 		},
 		{
 			name: "no marker", code: 2, fault: "inspect seed seed: there is none",
-			golden: golden{contents: contents, err: hook.Misconfiguredf("there is none")},
+			server: server{contents: contents, err: hook.Misconfiguredf("there is none")},
 		},
 		{
 			name: "everything wrong with the options", code: 2,
@@ -547,7 +548,7 @@ func (s *scenario) run(t *testing.T) {
 		time.AfterFunc(s.stop, func() { cancel(errors.New("terminated")) })
 	}
 
-	g := s.golden
+	g := s.server
 	if g.contents.VolumeID == "" {
 		g.contents = contents
 	}
@@ -691,7 +692,7 @@ func TestBackupIsWhatTheMarkerSays(t *testing.T) {
 		})
 		v.client = c
 		go v.run(ctx, t)
-		g := &golden{contents: contents}
+		g := &server{contents: contents}
 		g.contents.Marker.DumpDigest = strings.Repeat("0f", 32)
 		var log bytes.Buffer
 		b, err := backup.Run(ctx, hook.NewLog(&log), options, c, g)

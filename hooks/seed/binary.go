@@ -8,6 +8,7 @@ import (
 
 	"github.com/seedling-dev/seedling/hooks/copybinary"
 	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/postgres"
 )
 
 // binary finds the tables whose rows are sent in COPY's binary format: those
@@ -29,7 +30,7 @@ func (r *run) binary(ctx context.Context, database string, loads []*tableLoad) e
 		JOIN pg_catalog.pg_proc p ON p.oid = t.typreceive JOIN pg_catalog.pg_language l ON l.oid = p.prolang
 		WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND l.lanname = 'internal'`)
 	if err != nil {
-		return fmt.Errorf("read the columns' types: %w", redact(err))
+		return fmt.Errorf("read the columns' types: %w", postgres.Redact(err))
 	}
 	types := map[mask.Name]map[string]copybinary.Type{}
 	var table mask.Name
@@ -44,7 +45,7 @@ func (r *run) binary(ctx context.Context, database string, loads []*tableLoad) e
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("read the columns' types: %w", redact(err))
+		return fmt.Errorf("read the columns' types: %w", postgres.Redact(err))
 	}
 	for _, l := range loads {
 		if l.plan.Rows {

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
@@ -35,12 +36,12 @@ func readCatalog(ctx context.Context, conn *pgx.Conn, withData, foreign map[mask
 		{"inheritance", r.inheritance},
 	} {
 		if err := part.read(ctx); err != nil {
-			return mask.Catalog{}, fmt.Errorf("read the catalog's %s: %w", part.what, redact(err))
+			return mask.Catalog{}, fmt.Errorf("read the catalog's %s: %w", part.what, postgres.Redact(err))
 		}
 	}
 	err := conn.QueryRow(ctx, `SELECT lower(U&'\00C9') = U&'\00C9'`).Scan(&r.out.FoldsASCII)
 	if err != nil {
-		return mask.Catalog{}, fmt.Errorf("read the catalog's locale: %w", redact(err))
+		return mask.Catalog{}, fmt.Errorf("read the catalog's locale: %w", postgres.Redact(err))
 	}
 	return r.out, nil
 }

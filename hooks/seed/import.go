@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	"github.com/seedling-dev/seedling/hooks/dump"
 	"github.com/seedling-dev/seedling/hooks/hook"
 	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
@@ -30,7 +30,7 @@ type Options struct {
 	Policy *mask.Policy
 	Key    mask.Key
 
-	Target   *pgx.ConnConfig // see ParseTarget
+	Target   *pgx.ConnConfig // see postgres.ReadTarget
 	Database string          // the seed's
 	Owner    string          // the application's role
 	Jobs     int             // sessions that load
@@ -356,11 +356,11 @@ func (r *run) checkExtensions(ctx context.Context, conn *pgx.Conn) error {
 	}
 	rows, err := conn.Query(ctx, "SELECT name FROM unnest($1::text[]) name WHERE name NOT IN (SELECT name::text FROM pg_catalog.pg_available_extensions) ORDER BY 1", want)
 	if err != nil {
-		return redact(err)
+		return postgres.Redact(err)
 	}
 	missing, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
-		return redact(err)
+		return postgres.Redact(err)
 	}
 	if len(missing) > 0 {
 		return hook.Misconfiguredf("the dump needs extensions that the seed's image does not have: %s. Build one that has them, for the seed and its previews "+
@@ -372,8 +372,8 @@ func (r *run) checkExtensions(ctx context.Context, conn *pgx.Conn) error {
 // schemaError marks what the server refuses about the schema, or about rows, as
 // a matter for a person: the same statement or row will be refused again.
 func schemaError(err error) error {
-	switch c := code(err); {
-	case c == "", strings.HasPrefix(c, "57"), strings.HasPrefix(c, "53"), strings.HasPrefix(c, "58"), strings.HasPrefix(c, "40"), strings.HasPrefix(c, "08"), strings.HasPrefix(c, "XX"), c == "55006":
+	switch c := postgres.Code(err); {
+	case c == "", strings.HasPrefix(c, "57"), strings.HasPrefix(c, "53"), strings.HasPrefix(c, "58"), strings.HasPrefix(c, "40"), strings.HasPrefix(c, "08"), strings.HasPrefix(c, "XX"), c == postgres.ObjectInUse:
 		return err
 	}
 	return hook.Misconfigured(err)
@@ -405,7 +405,7 @@ func (r *run) load(ctx context.Context, checked *digestCheck) (err error) {
 			return schemaError(err)
 		}
 	}
-	if err := r.createMarker(ctx, conn); err != nil {
+	if err := postgres.CreateMarker(ctx, conn); err != nil {
 		return err
 	}
 	if err := r.createObjects(ctx, conn); err != nil {
@@ -536,9 +536,8 @@ func (r *run) unchanged(ctx context.Context, opened bool) (bool, error) {
 func (r *run) createShadow(ctx context.Context, name string) error {
 	r.locale = dumpLocale(r.dump)
 	err := r.target.create(ctx, name, r.id, r.locale)
-	var se *ServerError
-	// 22023 and 42704 are how servers say that they do not know a locale.
-	if r.locale == "" || !errors.As(err, &se) || se.Code != "22023" && se.Code != "42704" && se.Code != "42809" {
+	// These are how servers say that they do not know a locale.
+	if r.locale == "" || !postgres.Is(err, postgres.InvalidParameterValue, postgres.UndefinedObject, postgres.WrongObjectType) {
 		return err
 	}
 	w := "the server does not have the dump's locale (" + strings.TrimSpace(r.locale) + "): text sorts by the server's own"

@@ -17,6 +17,7 @@ import (
 	"github.com/seedling-dev/seedling/hooks/hook"
 	"github.com/seedling-dev/seedling/hooks/internal/pgtest"
 	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/seed"
 )
 
@@ -101,7 +102,7 @@ func options(t testing.TB, s *pgtest.Server, dumpFile, policy string) seed.Optio
 	if err != nil {
 		t.Fatal(err)
 	}
-	target, err := seed.ParseTarget(s.DSN("postgres"))
+	target, err := postgres.ParseTarget(s.DSN("postgres"))
 	if err != nil {
 		t.Fatal(err)
 	}

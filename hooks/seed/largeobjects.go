@@ -11,6 +11,7 @@ import (
 
 	"github.com/seedling-dev/seedling/hooks/dump"
 	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
@@ -43,7 +44,7 @@ func (r *run) createObjects(ctx context.Context, conn *pgx.Conn) error {
 		}
 		_, err = conn.Exec(ctx, "SELECT pg_catalog.lo_create(id) FROM unnest($1::oid[]) id", ids)
 		if err != nil {
-			return fmt.Errorf("create large objects: %w", redact(err))
+			return fmt.Errorf("create large objects: %w", postgres.Redact(err))
 		}
 		owner := sqltext.Identifier(r.schema.owners.own(e.Owner))
 		var b strings.Builder
@@ -51,7 +52,7 @@ func (r *run) createObjects(ctx context.Context, conn *pgx.Conn) error {
 			fmt.Fprintf(&b, "ALTER LARGE OBJECT %d OWNER TO %s;", id, owner)
 		}
 		if _, err := conn.PgConn().Exec(ctx, b.String()).ReadAll(); err != nil {
-			return fmt.Errorf("give large objects their owner: %w", redact(err))
+			return fmt.Errorf("give large objects their owner: %w", postgres.Redact(err))
 		}
 	}
 	return nil
@@ -66,7 +67,7 @@ func (r *run) objectJobs() (jobs []*job, stored int64) {
 		stored += e.Bytes
 		jobs = append(jobs, &job{cost: 2*e.Bytes + 1, run: func(ctx context.Context, conn *pgx.Conn) error {
 			if err := r.loadObjects(ctx, conn, e); err != nil {
-				return fmt.Errorf("load large objects: %w", interrupted(ctx, redact(err)))
+				return fmt.Errorf("load large objects: %w", interrupted(ctx, postgres.Redact(err)))
 			}
 			r.Progress.Read(e.Bytes)
 			return nil
@@ -100,20 +101,20 @@ type objectWriter struct {
 func (w *objectWriter) write(ctx context.Context, id uint32, content io.Reader) (err error) {
 	if w.tx == nil {
 		if w.tx, err = w.conn.Begin(ctx); err != nil {
-			return redact(err)
+			return postgres.Redact(err)
 		}
 	}
 	lo := w.tx.LargeObjects()
 	o, err := lo.Open(ctx, id, pgx.LargeObjectModeWrite)
 	if err != nil {
-		return redact(err)
+		return postgres.Redact(err)
 	}
 	n, err := io.CopyBuffer(struct{ io.Writer }{o}, content, make([]byte, 256<<10))
 	if err != nil {
-		return redact(err)
+		return postgres.Redact(err)
 	}
 	if err := o.Close(); err != nil {
-		return redact(err)
+		return postgres.Redact(err)
 	}
 	w.run.objects.Add(1)
 	w.run.objectBytes.Add(n)
@@ -130,7 +131,7 @@ func (w *objectWriter) finish(ctx context.Context) error {
 	}
 	tx := w.tx
 	w.tx, w.count = nil, 0
-	return redact(tx.Commit(ctx))
+	return postgres.Redact(tx.Commit(ctx))
 }
 
 // abandon rolls back what finish has not committed.

@@ -392,3 +392,10 @@ func (r *run) writeLedger(ctx context.Context) error {
 	}
 	return r.target.record(ctx, r.id, kept)
 }
+
+func nonNil[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}

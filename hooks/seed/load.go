@@ -19,6 +19,7 @@ import (
 	"github.com/seedling-dev/seedling/hooks/dump"
 	"github.com/seedling-dev/seedling/hooks/hook"
 	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
@@ -592,8 +593,8 @@ func (l *tableLoad) copyIn(ctx context.Context, conn *pgx.Conn, blocks <-chan *b
 		return fmt.Errorf("load %s: %w", l.name, f.failed)
 	}
 	if err != nil {
-		err = interrupted(ctx, redact(err))
-		var se *ServerError
+		err = interrupted(ctx, postgres.Redact(err))
+		var se *postgres.Error
 		if errors.As(err, &se) && se.Line > 0 {
 			return schemaError(fmt.Errorf("load %s, row %d: %w", l.name, f.row(se.Line), err))
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seedling-dev/seedling/hooks/copytext"
 	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/postgres"
 )
 
 // normalizer adds masked rows to a digest, with the values of types that can be
@@ -81,7 +82,7 @@ func (n *normalizer) flush(ctx context.Context) error {
 			values, err = pgx.CollectRows(rows, pgx.RowTo[pgtype.Text])
 		}
 		if err != nil {
-			return fmt.Errorf("let the server write column %s: %w", mask.QuoteIdent(d.g.columns[i]), redact(err))
+			return fmt.Errorf("let the server write column %s: %w", mask.QuoteIdent(d.g.columns[i]), postgres.Redact(err))
 		}
 		for k, value := range values {
 			if value.Valid {

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
@@ -31,7 +32,7 @@ func (r *run) removeOrphans(ctx context.Context, conn *pgx.Conn) error {
 		for _, o := range r.plan.Orphans() {
 			tag, err := conn.Exec(ctx, orphansSQL(o))
 			if err != nil {
-				return fmt.Errorf("settle foreign key %s of %s after dropped rows: %w", o.ForeignKey.Name, o.Table, interrupted(ctx, redact(err)))
+				return fmt.Errorf("settle foreign key %s of %s after dropped rows: %w", o.ForeignKey.Name, o.Table, interrupted(ctx, postgres.Redact(err)))
 			}
 			n := tag.RowsAffected()
 			changed = changed || n > 0 // rows that reference these may be next

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/postgres"
 )
 
 // PlanReport says what an import would do.
@@ -194,11 +195,11 @@ func (r *run) disarm(ctx context.Context, database string) error {
 		UNION ALL SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname)
 		FROM pg_constraint WHERE contype = 'c' AND NOT convalidated AND conrelid <> 0 AND conislocal`)
 	if err != nil {
-		return redact(err)
+		return postgres.Redact(err)
 	}
 	statements, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
-		return redact(err)
+		return postgres.Redact(err)
 	}
 	for _, sql := range statements {
 		if err := execSQL(ctx, conn, sql); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seedling-dev/seedling/hooks/hook"
 	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
@@ -55,7 +56,7 @@ func tryRebuild(ctx context.Context, conn *pgx.Conn, b mask.Rebuild) error {
 	var columns []string
 	_, err = conn.Exec(ctx, "CREATE TEMPORARY TABLE "+twin+" (LIKE "+sqltext.Identifier(b.Table.Schema, b.Table.Name)+")")
 	if err != nil {
-		return redact(err)
+		return postgres.Redact(err)
 	}
 	_, err = conn.Exec(ctx, "ALTER TABLE "+twin+" ADD COLUMN "+rebuildTrial+" "+b.Type+" GENERATED ALWAYS AS ("+cast(b)+") STORED, ADD CONSTRAINT "+rebuildTrial+" CHECK ("+cast(b)+" IS NOT NULL)")
 	if err != nil {
@@ -68,7 +69,7 @@ func tryRebuild(ctx context.Context, conn *pgx.Conn, b mask.Rebuild) error {
 		_, err = conn.Exec(ctx, "DROP TABLE "+twin)
 	}
 	if err != nil {
-		return redact(err)
+		return postgres.Redact(err)
 	}
 	for _, c := range columns {
 		if slices.Contains(b.Unusable, c) {
@@ -82,9 +83,9 @@ func tryRebuild(ctx context.Context, conn *pgx.Conn, b mask.Rebuild) error {
 // without rows: it holds nothing that must not be read.
 func shadowError(err error) error {
 	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return &ServerError{Code: pe.Code, Message: pe.Message}
+		return &postgres.Error{Code: pe.Code, Message: pe.Message}
 	}
-	return redact(err)
+	return postgres.Redact(err)
 }
 
 // closed reports whether parentheses close, and never before they open.

@@ -13,6 +13,7 @@ import (
 	"github.com/seedling-dev/seedling/hooks/dump"
 	"github.com/seedling-dev/seedling/hooks/hook"
 	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
@@ -220,7 +221,7 @@ func (r *run) indexJobs(loads map[int]*job, size map[int]int64) []*job {
 				err := execStep(ctx, conn, s)
 				// The locks above should keep our own statements apart; where they
 				// do not, the one that the server chose to stop goes again.
-				if code(err) != "40P01" || attempt == 5 || len(s.statements) > 1 {
+				if !postgres.Is(err, postgres.DeadlockDetected) || attempt == 5 || len(s.statements) > 1 {
 					return schemaError(err)
 				}
 			}
@@ -334,7 +335,7 @@ func (r *run) vacuum(ctx context.Context, database string) error {
 	rows, err := conn.Query(ctx, `SELECT n.nspname, c.relname, pg_relation_size(c.oid), c.relkind = 'p' FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND n.nspname <> 'information_schema' ORDER BY 3 DESC`)
 	if err != nil {
-		return fmt.Errorf("list the tables: %w", redact(err))
+		return fmt.Errorf("list the tables: %w", postgres.Redact(err))
 	}
 	var schema, name string
 	var size int64
@@ -356,7 +357,7 @@ func (r *run) vacuum(ctx context.Context, database string) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("list the tables: %w", redact(err))
+		return fmt.Errorf("list the tables: %w", postgres.Redact(err))
 	}
 	return runJobs(ctx, jobs, r.Jobs, func(ctx context.Context) (*pgx.Conn, error) { return r.target.session(ctx, database) }, nil)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/seedling-dev/seedling/hooks/dump"
 	"github.com/seedling-dev/seedling/hooks/hook"
 	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
@@ -77,8 +78,8 @@ func readSchema(d *dump.Dump, p *mask.Policy, owner string) (*schema, error) {
 				k = kind{pass: grants, statements: k.statements}
 			}
 		}
-		if e.Schema == markerSchema || e.Kind == "SCHEMA" && e.Tag == markerSchema {
-			errs = append(errs, hook.Misconfiguredf("%s %s: the schema %s belongs to seeds; this looks like a dump of a seed, not of production", e.Kind, e.Name(), markerSchema))
+		if e.Schema == postgres.Schema || e.Kind == "SCHEMA" && e.Tag == postgres.Schema {
+			errs = append(errs, hook.Misconfiguredf("%s %s: the schema %s belongs to seeds; this looks like a dump of a seed, not of production", e.Kind, e.Name(), postgres.Schema))
 			continue
 		}
 		if (e.Kind == "ACL" || e.Kind == "COMMENT") && foreignGrant(e.Tag) {

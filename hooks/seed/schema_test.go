@@ -11,6 +11,7 @@ import (
 	"github.com/seedling-dev/seedling/hooks/dump"
 	"github.com/seedling-dev/seedling/hooks/internal/pgtest"
 	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/postgres"
 )
 
 // TestOneStatement: whatever the lexer makes of a dump's statement, the server
@@ -19,7 +20,7 @@ func TestOneStatement(t *testing.T) {
 	t.Parallel()
 	src := pgtest.Source(t)
 	conn := src.Connect(t, src.Database(t, "CREATE TABLE t (a int)"))
-	if err := execSQL(t.Context(), conn, "ALTER TABLE t ADD b int; DROP TABLE t"); code(err) != "42601" {
+	if err := execSQL(t.Context(), conn, "ALTER TABLE t ADD b int; DROP TABLE t"); postgres.Code(err) != "42601" {
 		t.Errorf("two statements: %v", err)
 	}
 	if err := execSQL(t.Context(), conn, "ALTER TABLE t ADD b int"); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/seedling-dev/seedling/hooks/dump"
+	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
@@ -19,7 +20,7 @@ import (
 func (r *run) swap(ctx context.Context, scratch string) (old string, err error) {
 	t := r.target
 	fail := func(err error) (string, error) {
-		return "", fmt.Errorf("swap database %s: %w", r.Database, interrupted(ctx, redact(err)))
+		return "", fmt.Errorf("swap database %s: %w", r.Database, interrupted(ctx, postgres.Redact(err)))
 	}
 	var exists bool
 	if err := t.conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", r.Database).Scan(&exists); err != nil {
@@ -46,7 +47,7 @@ func (r *run) swap(ctx context.Context, scratch string) (old string, err error) 
 	old = "seedling_old_" + r.short
 	// The rename takes the lock that keeps new sessions out, and then waits
 	// five seconds at most for the old ones, which another session ends.
-	helper, err := t.connect(ctx, maintenance)
+	helper, err := t.connect(ctx, postgres.Maintenance)
 	if err != nil {
 		return fail(err)
 	}
@@ -86,13 +87,12 @@ func (r *run) swap(ctx context.Context, scratch string) (old string, err error) 
 		if rerr := execSQL(context.WithoutCancel(ctx), t.conn, "ROLLBACK"); rerr != nil {
 			return fail(errors.Join(err, rerr))
 		}
-		// Somebody got in between: 55006 is "is being accessed by other users",
-		// 55P03 that the lock was not had in time.
-		if c := code(err); c != "55006" && c != "55P03" || attempt >= 5 || ctx.Err() != nil {
+		// Somebody got in between, or the lock was not had in time.
+		if !postgres.Is(err, postgres.ObjectInUse, postgres.LockNotAvailable) || attempt >= 5 || ctx.Err() != nil {
 			return fail(t.lockedBy(ctx, err))
 		}
 		if helper.IsClosed() {
-			if helper, err = t.connect(ctx, maintenance); err != nil {
+			if helper, err = t.connect(ctx, postgres.Maintenance); err != nil {
 				return fail(err)
 			}
 		}
@@ -101,7 +101,7 @@ func (r *run) swap(ctx context.Context, scratch string) (old string, err error) 
 
 // lockedBy adds to an error that the database's lock was not had who holds it.
 func (t *target) lockedBy(ctx context.Context, err error) error {
-	if code(err) != "55P03" {
+	if !postgres.Is(err, postgres.LockNotAvailable) {
 		return err
 	}
 	var pid int

@@ -2,29 +2,21 @@ package seed
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"regexp"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
 const (
-	// maintenance is the database that locks, the volume's stamp and the
-	// ledger live in.
-	maintenance = "postgres"
-	// markerSchema holds what the project writes into databases.
-	markerSchema = "seedling"
 	// application is the application_name of an import's session in the
 	// maintenance database, which waits for the lock and then holds it.
 	application = "seed-import"
@@ -39,31 +31,6 @@ const (
 // Names of databases that an import makes: one expression finds what a killed
 // run left, should it have died before it could write the comment.
 var ourDatabase = regexp.MustCompile(`^seedling_(scratch|shadow|old)_[0-9a-f]{12}$`)
-
-// lockKey is the advisory lock of imports, in the maintenance database.
-func lockKey() int64 {
-	sum := sha256.Sum256([]byte("seedling import"))
-	return int64(binary.BigEndian.Uint64(sum[:8])) // the bits are wanted, not the number
-}
-
-// ParseTarget reads a libpq connection string. Its error does not quote it.
-func ParseTarget(s string) (*pgx.ConnConfig, error) {
-	if strings.TrimSpace(s) == "" {
-		return nil, hook.Misconfiguredf("no target is named: pass --target-file or set SEED_TARGET to a libpq connection string")
-	}
-	c, err := pgx.ParseConfig(strings.TrimSpace(s))
-	if err != nil {
-		return nil, hook.Misconfiguredf("read the target: it is neither a postgres:// URL nor a list of key=value (see libpq's connection strings)")
-	}
-	c.Database = maintenance
-	if c.ConnectTimeout == 0 {
-		c.ConnectTimeout = 10 * time.Second
-	}
-	c.RuntimeParams["application_name"] = application
-	c.DefaultQueryExecMode = pgx.QueryExecModeExec
-	c.OnNotice = func(*pgconn.PgConn, *pgconn.Notice) {}
-	return c, nil
-}
 
 // target is the seed's server, over the session that holds the lock.
 type target struct {
@@ -83,52 +50,22 @@ type target struct {
 // that does not answer yet.
 func dial(ctx context.Context, config *pgx.ConnConfig, database string, wait time.Duration, log *slog.Logger) (*target, error) {
 	t := &target{config: config.Copy(), database: database, log: log}
-	w := hook.Wait{Status: hook.NewStatus(log), Every: time.Second, Timeout: max(wait, time.Millisecond)}
-	err := w.Until(ctx, func(ctx context.Context) (string, error) {
-		conn, err := t.connect(ctx, maintenance)
-		if err == nil {
-			t.conn = conn
-			return "", nil
-		}
-		if lasting(err) {
-			return "", hook.Misconfigured(err)
-		}
-		return "wait for Postgres: " + hook.OneLine(err.Error()), nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("connect to the seed's Postgres: %w", err)
+	t.config.RuntimeParams["application_name"] = application
+	var err error
+	if t.conn, err = postgres.Dial(ctx, log, t.config, wait); err != nil {
+		return nil, err
 	}
 	return t, nil
-}
-
-// lasting says whether a failed connection stays until a person changes
-// something.
-func lasting(err error) bool {
-	c := code(err)
-	return strings.HasPrefix(c, "28") || c == "3D000" || c == "42501"
 }
 
 // connect opens a session of the import in a database.
 func (t *target) connect(ctx context.Context, database string) (*pgx.Conn, error) {
 	c := t.config.Copy()
 	c.Database = database
-	if database != maintenance {
+	if database != postgres.Maintenance {
 		c.RuntimeParams["application_name"] = worker
 	}
-	conn, err := pgx.ConnectConfig(ctx, c)
-	if err != nil {
-		return nil, redactConnect(err)
-	}
-	return conn, nil
-}
-
-// redactConnect keeps a connection error's host and reason. pgx does not put
-// passwords into it.
-func redactConnect(err error) error {
-	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return fmt.Errorf("%w", &ServerError{Code: pe.Code, Message: pe.Message})
-	}
-	return err
+	return postgres.Connect(ctx, c)
 }
 
 // quiet keeps rows, and whatever else a statement may hold, out of the
@@ -143,7 +80,7 @@ func (t *target) quiet(ctx context.Context, conn *pgx.Conn) []string {
 		"log_lock_waits = off", "debug_print_parse = off", "debug_print_rewritten = off", "debug_print_plan = off",
 		"log_statement_stats = off", "log_parser_stats = off", "log_planner_stats = off", "log_executor_stats = off",
 	} {
-		if _, err := conn.Exec(ctx, "SET "+set); err != nil && code(err) != "42704" {
+		if _, err := conn.Exec(ctx, "SET "+set); err != nil && !postgres.Is(err, postgres.UndefinedObject) {
 			failed = append(failed, strings.Fields(set)[0])
 		}
 	}
@@ -178,7 +115,7 @@ func (t *target) check(ctx context.Context) ([]string, error) {
 		current_setting('server_version_num')::int, current_setting('server_version'), current_setting('server_encoding')`).
 		Scan(&pid, &super, &recovery, &t.version, &t.versionIs, &encoding)
 	if err != nil {
-		return nil, fmt.Errorf("ask the seed's Postgres what it is: %w", redact(err))
+		return nil, fmt.Errorf("ask the seed's Postgres what it is: %w", postgres.Redact(err))
 	}
 	switch {
 	case pid != t.conn.PgConn().PID():
@@ -200,12 +137,12 @@ func (t *target) check(ctx context.Context) ([]string, error) {
 	err = t.conn.QueryRow(ctx, `SELECT current_setting('shared_preload_libraries') || ',' || current_setting('session_preload_libraries'),
 		current_setting('wal_level'), (SELECT setting::bigint * 1024 FROM pg_settings WHERE name = 'maintenance_work_mem')`).Scan(&preload, &wal, &memory)
 	if err != nil {
-		return nil, fmt.Errorf("ask the seed's Postgres for its settings: %w", redact(err))
+		return nil, fmt.Errorf("ask the seed's Postgres for its settings: %w", postgres.Redact(err))
 	}
 	t.unlogged = wal == "minimal"
 	t.memory = max(memory, 64<<20)
 	if err := t.patient(ctx, t.conn); err != nil {
-		return nil, fmt.Errorf("prepare the session in database %s: %w", maintenance, redact(err))
+		return nil, fmt.Errorf("prepare the session in database %s: %w", postgres.Maintenance, postgres.Redact(err))
 	}
 	var warnings []string
 	if failed := t.quiet(ctx, t.conn); len(failed) > 0 {
@@ -223,18 +160,14 @@ func (t *target) check(ctx context.Context) ([]string, error) {
 func (t *target) lock(ctx context.Context) error {
 	w := hook.Wait{Status: hook.NewStatus(t.log), Every: time.Second, Timeout: 15 * time.Second}
 	err := w.Until(ctx, func(ctx context.Context) (string, error) {
-		var got bool
-		if err := t.conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", lockKey()).Scan(&got); err != nil {
-			return "", redact(err)
-		}
-		if got {
-			return "", nil
+		if got, err := postgres.ImportLock.Try(ctx, t.conn); err != nil || got {
+			return "", err
 		}
 		who := "another session"
 		var app string
 		var since time.Time
 		err := t.conn.QueryRow(ctx, `SELECT a.application_name, a.backend_start FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-			WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND (l.classid::bigint << 32 | l.objid::bigint) = $1 LIMIT 1`, lockKey()).Scan(&app, &since)
+			WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND (l.classid::bigint << 32 | l.objid::bigint) = $1 LIMIT 1`, postgres.ImportLock.Key()).Scan(&app, &since)
 		if err == nil {
 			who = fmt.Sprintf("%s, connected since %s", app, since.UTC().Format(time.RFC3339))
 		}
@@ -249,17 +182,14 @@ func (t *target) lock(ctx context.Context) error {
 // stamp reads the volume's identity, and refuses a volume that our base did
 // not make: it may have held raw rows.
 func (t *target) stamp(ctx context.Context) error {
-	err := t.conn.QueryRow(ctx, "SELECT id::text FROM seedling.volume").Scan(&t.volume)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows), code(err) == "42P01", code(err) == "3F000":
-		return hook.Misconfiguredf("the seed's volume carries no stamp (seedling.volume in database %s): it was not made by seed-postgres and may have held raw data; give the seed a fresh volume", maintenance)
-	case err != nil:
-		return fmt.Errorf("read the volume's stamp: %w", redact(err))
+	var err error
+	if t.volume, err = postgres.Volume(ctx, t.conn); err != nil {
+		return err
 	}
 	var file string
 	err = t.conn.QueryRow(ctx, "SELECT pg_read_file('seedling-volume')").Scan(&file)
-	if err != nil && code(err) != "58P01" {
-		return fmt.Errorf("read the volume's stamp: %w", redact(err))
+	if err != nil && !postgres.Is(err, postgres.UndefinedFile) {
+		return fmt.Errorf("read the volume's stamp: %w", postgres.Redact(err))
 	}
 	if err != nil {
 		return hook.Misconfiguredf("the seed's volume carries no file seedling-volume beside its database: it was not made by seed-postgres; give the seed a fresh volume")
@@ -276,22 +206,22 @@ func (t *target) sweep(ctx context.Context) error {
 	_, err := t.conn.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 		WHERE application_name = $1 AND backend_type = 'client backend'`, worker)
 	if err != nil {
-		return fmt.Errorf("end the sessions of an earlier import: %w", redact(err))
+		return fmt.Errorf("end the sessions of an earlier import: %w", postgres.Redact(err))
 	}
 	rows, err := t.conn.Query(ctx, `SELECT datname, coalesce(shobj_description(oid, 'pg_database'), '') FROM pg_database`)
 	if err != nil {
-		return fmt.Errorf("list the databases: %w", redact(err))
+		return fmt.Errorf("list the databases: %w", postgres.Redact(err))
 	}
 	var left []string
 	var name, comment string
 	_, err = pgx.ForEachRow(rows, []any{&name, &comment}, func() error {
-		if name != t.database && name != maintenance && (strings.HasPrefix(comment, ours) || ourDatabase.MatchString(name)) {
+		if name != t.database && name != postgres.Maintenance && (strings.HasPrefix(comment, ours) || ourDatabase.MatchString(name)) {
 			left = append(left, name)
 		}
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("list the databases: %w", redact(err))
+		return fmt.Errorf("list the databases: %w", postgres.Redact(err))
 	}
 	for _, name := range left {
 		t.log.Info("remove what an earlier import left", "database", name)
@@ -313,7 +243,7 @@ func (t *target) drop(ctx context.Context, name string) error {
 		_, err = t.conn.Exec(ctx, "DROP DATABASE IF EXISTS "+sqltext.Identifier(name)+" WITH (FORCE)")
 	}
 	if err != nil {
-		return fmt.Errorf("drop database %s: %w", name, redact(err))
+		return fmt.Errorf("drop database %s: %w", name, postgres.Redact(err))
 	}
 	return nil
 }
@@ -321,14 +251,14 @@ func (t *target) drop(ctx context.Context, name string) error {
 // create makes an empty database of ours.
 func (t *target) create(ctx context.Context, name, importID, locale string) error {
 	if _, err := t.conn.Exec(ctx, "CREATE DATABASE "+sqltext.Identifier(name)+" TEMPLATE template0 ENCODING 'UTF8'"+locale); err != nil {
-		return fmt.Errorf("create database %s: %w", name, redact(err))
+		return fmt.Errorf("create database %s: %w", name, postgres.Redact(err))
 	}
 	if _, err := t.conn.Exec(ctx, "COMMENT ON DATABASE "+sqltext.Identifier(name)+" IS "+sqltext.Literal(ours+importID)); err != nil {
-		return fmt.Errorf("mark database %s as unfinished: %w", name, redact(err))
+		return fmt.Errorf("mark database %s as unfinished: %w", name, postgres.Redact(err))
 	}
 	// Nobody else has business there until it is the seed.
 	if _, err := t.conn.Exec(ctx, "REVOKE ALL ON DATABASE "+sqltext.Identifier(name)+" FROM PUBLIC"); err != nil {
-		return fmt.Errorf("close database %s to others: %w", name, redact(err))
+		return fmt.Errorf("close database %s to others: %w", name, postgres.Redact(err))
 	}
 	return nil
 }
@@ -345,7 +275,7 @@ func (t *target) session(ctx context.Context, database string) (*pgx.Conn, error
 	}
 	if err != nil {
 		conn.Close(context.WithoutCancel(ctx))
-		return nil, fmt.Errorf("prepare a session in database %s: %w", database, redact(err))
+		return nil, fmt.Errorf("prepare a session in database %s: %w", database, postgres.Redact(err))
 	}
 	return conn, nil
 }
@@ -364,32 +294,17 @@ func execStep(ctx context.Context, conn *pgx.Conn, s step) error {
 // which a dump might hide from the lexer, and leaves nothing prepared.
 func execSQL(ctx context.Context, conn *pgx.Conn, sql string) error {
 	if err := conn.PgConn().ExecParams(ctx, sql, nil, nil, nil, nil).Read().Err; err != nil {
-		return interrupted(ctx, redact(err))
+		return interrupted(ctx, postgres.Redact(err))
 	}
 	return nil
 }
 
-// ReadTarget takes a connection string from a file, or from the environment,
-// and the password from the file in SEED_PASSWORD_FILE, where that is set.
-func ReadTarget(file string, getenv func(string) string) (*pgx.ConnConfig, error) {
-	target := getenv("SEED_TARGET")
-	if file != "" {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			return nil, hook.Misconfiguredf("read the target: %w", err)
+// interrupted prefers the reason why ctx ended to what that broke.
+func interrupted(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+			return cause
 		}
-		target = string(b)
 	}
-	c, err := ParseTarget(target)
-	if err != nil {
-		return nil, err
-	}
-	password, err := hook.Password(getenv)
-	if err != nil {
-		return nil, err
-	}
-	if password != "" {
-		c.Password = password
-	}
-	return c, nil
+	return err
 }

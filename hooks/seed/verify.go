@@ -21,6 +21,7 @@ import (
 	"github.com/seedling-dev/seedling/hooks/dump"
 	"github.com/seedling-dev/seedling/hooks/hook"
 	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
@@ -152,9 +153,9 @@ func (v *verification) do(ctx context.Context) error {
 		return err
 	}
 	v.report.VolumeID = t.volume
-	var free bool
-	if err := t.conn.QueryRow(ctx, "SELECT pg_try_advisory_lock_shared($1)", lockKey()).Scan(&free); err != nil {
-		return fmt.Errorf("lock the seed: %w", redact(err))
+	free, err := postgres.ImportLock.TryShared(ctx, t.conn)
+	if err != nil {
+		return fmt.Errorf("lock the seed: %w", err)
 	}
 	if !free {
 		return errors.New("lock the seed: an import is under way; verify when it has ended")
@@ -213,7 +214,7 @@ func (v *verification) compile(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return err
 	}
-	catalog.Tables = slices.DeleteFunc(catalog.Tables, func(t mask.Table) bool { return t.Schema == markerSchema })
+	catalog.Tables = slices.DeleteFunc(catalog.Tables, func(t mask.Table) bool { return t.Schema == postgres.Schema })
 	catalog.LargeObjects = len(v.schema.largeObjects) > 0
 	if v.plan, err = mask.Compile(v.Policy, v.Key, catalog); err != nil {
 		return hook.Misconfigured(err)
@@ -549,7 +550,7 @@ func (v *verification) readSeed(ctx context.Context) error {
 					err = errors.New("a row has no end")
 				}
 				if err != nil {
-					return fmt.Errorf("read %s of the seed: %w", g.name, redact(err))
+					return fmt.Errorf("read %s of the seed: %w", g.name, postgres.Redact(err))
 				}
 				g.seed.add(w.digester.sum)
 			}
@@ -565,7 +566,7 @@ func dumped(ctx context.Context, conn *pgx.Conn, table mask.Name) (string, error
 	var where string
 	err := conn.QueryRow(ctx, `SELECT coalesce(max(e.extcondition[i]), '') FROM pg_catalog.pg_extension e, pg_catalog.generate_subscripts(e.extconfig, 1) i
 		WHERE e.extconfig[i] = $1::regclass`, sqltext.Identifier(table.Schema, table.Name)).Scan(&where)
-	return where, redact(err)
+	return where, postgres.Redact(err)
 }
 
 // positions says where in a row's fields each of some columns stands.

@@ -7,7 +7,6 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/seedling-dev/seedling/hooks/backup"
 	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/postgres"
 )
 
 func main() { os.Exit(hook.Main("seed-backup", run)) }
@@ -40,11 +40,7 @@ func run(ctx context.Context, env hook.Env) error {
 	if err := o.Validate(); err != nil {
 		return err
 	}
-	target, err := connectionString(*targetFile, env)
-	if err != nil {
-		return err
-	}
-	password, err := hook.Password(env.Getenv)
+	target, err := postgres.ReadTarget(*targetFile, env.Getenv)
 	if err != nil {
 		return err
 	}
@@ -69,33 +65,15 @@ func run(ctx context.Context, env hook.Env) error {
 		return hook.Misconfiguredf("talk to the API server: %w", err)
 	}
 
-	golden, err := backup.Dial(ctx, env.Log, target, password, *database)
+	server, err := backup.Dial(ctx, env.Log, target, *database)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		golden.Close(ctx)
+		server.Close(ctx)
 	}()
-	_, err = backup.Run(ctx, env.Log, o, c, golden)
+	_, err = backup.Run(ctx, env.Log, o, c, server)
 	return err
-}
-
-func connectionString(file string, env hook.Env) (string, error) {
-	if file == "" {
-		if target := env.Getenv("SEED_TARGET"); target != "" {
-			return target, nil
-		}
-		return "", hook.Misconfiguredf("find the seed's Postgres: give --target-file or set SEED_TARGET to a connection string")
-	}
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return "", hook.Misconfiguredf("read --target-file: %w", err)
-	}
-	target := strings.TrimSpace(string(b))
-	if target == "" {
-		return "", hook.Misconfiguredf("read --target-file: %s is empty", file)
-	}
-	return target, nil
 }

@@ -36,7 +36,7 @@ func TestBadInput(t *testing.T) {
 		{"a seed whose name is too long", append(good, "--seed=seed-"+strings.Repeat("x", 40)), nil, []string{"at most 40 characters"}},
 		{"a digest cut short", append(good, "--policy-digest="+digest[:32]), nil, []string{"it must be 64 hex digits"}},
 		{"a timeout of nothing", append(good, "--timeout=0s"), nil, []string{"--timeout is 0s"}},
-		{"no target", good, nil, []string{"give --target-file or set SEED_TARGET"}},
+		{"no target", good, nil, []string{"pass --target-file or set SEED_TARGET"}},
 		{"no target file", append(good, "--target-file="+filepath.Join(dir, "none")), nil, []string{"read --target-file", "no such file"}},
 		{"an empty target file", append(good, "--target-file="+file("empty", "\n")), nil, []string{"is empty"}},
 		{"no password file", good, map[string]string{"SEED_TARGET": "host=x", "SEED_PASSWORD_FILE": filepath.Join(dir, "none")}, []string{"read the password", "no such file"}},

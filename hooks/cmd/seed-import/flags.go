@@ -14,6 +14,7 @@ import (
 	"github.com/seedling-dev/seedling/hooks/dump"
 	"github.com/seedling-dev/seedling/hooks/hook"
 	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/seed"
 )
 
@@ -112,14 +113,8 @@ func (f *flags) options(env hook.Env) (o seed.Options, err error) {
 		o.Memory, err = parseMemory(f.memory)
 		add(err)
 		o.Heap = limitHeap
-		target, err := seed.ReadTarget(f.targetFile, env.Getenv)
+		o.Target, err = postgres.ReadTarget(f.targetFile, env.Getenv)
 		add(err)
-		password, perr := hook.Password(env.Getenv)
-		add(perr)
-		if err == nil && password != "" {
-			target.Password = password
-		}
-		o.Target = target
 	}
 	if len(errs) > 0 {
 		return o, hook.Misconfigured(errors.Join(errs...))

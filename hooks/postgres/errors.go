@@ -1,20 +1,37 @@
-package seed
+package postgres
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// ServerError is what is told of an error of the server: its code and the
+// States of SQL that decide something here or in a caller; postgresql.org
+// lists them all in its appendix A.
+const (
+	InvalidParameterValue = "22023"
+	InvalidCatalogName    = "3D000" // no such database
+	InvalidSchemaName     = "3F000" // no such schema
+	DeadlockDetected      = "40P01"
+	InsufficientPrivilege = "42501"
+	UndefinedColumn       = "42703"
+	UndefinedObject       = "42704"
+	WrongObjectType       = "42809"
+	UndefinedTable        = "42P01"
+	ObjectInUse           = "55006"
+	LockNotAvailable      = "55P03"
+	UndefinedFile         = "58P01"
+)
+
+// Error is what is told of an error of the server: its code and the
 // names of objects. The server's message, detail and context quote rows and
 // are left behind.
-type ServerError struct {
+type Error struct {
 	Code       string // SQLSTATE
 	Message    string // "" unless it can name objects only
 	Schema     string
@@ -24,7 +41,7 @@ type ServerError struct {
 	Line       int64 // of a COPY, 0 when unknown
 }
 
-func (e *ServerError) Error() string {
+func (e *Error) Error() string {
 	var b strings.Builder
 	switch {
 	case e.Message != "":
@@ -97,14 +114,14 @@ var copyPlace = regexp.MustCompile(`(?m)^COPY [^,]*, line ([0-9]+)(?:, column ([
 // raise what they like, a row's values among it.
 var raised = regexp.MustCompile(`^pl(_exec|py|perl|tcl|v8|java|lua|rust|sh|r)[^a-z]`)
 
-// redact turns an error into one that holds no value. Errors that are not the
+// Redact turns an error into one that holds no value. Errors that are not the
 // server's pass: those of the connection name hosts and system calls.
-func redact(err error) error {
+func Redact(err error) error {
 	var pe *pgconn.PgError
 	if !errors.As(err, &pe) {
 		return err
 	}
-	out := &ServerError{Code: pe.Code}
+	out := &Error{Code: pe.Code}
 	m := copyPlace.FindStringSubmatch(pe.Where)
 	if m != nil {
 		out.Line, _ = strconv.ParseInt(m[1], 10, 64)
@@ -122,23 +139,25 @@ func redact(err error) error {
 	return out
 }
 
-// code is the SQLSTATE of an error, "" when it is none of the server's.
-func code(err error) string {
+// Code is the SQLSTATE of an error, "" when it is none of the server's.
+func Code(err error) string {
 	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return pe.Code
 	}
-	if se, ok := errors.AsType[*ServerError](err); ok {
+	if se, ok := errors.AsType[*Error](err); ok {
 		return se.Code
 	}
 	return ""
 }
 
-// interrupted prefers the reason why ctx ended to what that broke.
-func interrupted(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() != nil {
-		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
-			return cause
-		}
-	}
-	return err
+// Is reports whether an error is the server's, with one of these SQLSTATEs.
+func Is(err error, states ...string) bool {
+	code := Code(err)
+	return code != "" && slices.Contains(states, code)
+}
+
+// Lasting says whether an error stays until a person changes something: a wrong
+// role or password (class 28), no such database, a right that is missing.
+func Lasting(err error) bool {
+	return strings.HasPrefix(Code(err), "28") || Is(err, InvalidCatalogName, InsufficientPrivilege)
 }

@@ -1,0 +1,128 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/seedling-dev/seedling/hooks/hook"
+)
+
+// Maintenance is the database that the locks, the volume's stamp and the ledger
+// of imports live in.
+const Maintenance = "postgres"
+
+// Schema holds what the project writes into databases.
+const Schema = "seedling"
+
+// The variables that name the seed's Postgres.
+const (
+	// TargetVariable holds the connection string where no file is named.
+	TargetVariable = "SEED_TARGET"
+	// PasswordFileVariable names the file with the password, so that a
+	// connection string can be written where everybody reads it and the
+	// password stays in its Secret.
+	PasswordFileVariable = "SEED_PASSWORD_FILE"
+)
+
+// ReadTarget reads the connection string from a file, or from SEED_TARGET where
+// file is "", and the password from the file in SEED_PASSWORD_FILE where that
+// is set. It says everything that is wrong at once.
+func ReadTarget(file string, getenv func(string) string) (*pgx.ConnConfig, error) {
+	config, err := readTarget(file, getenv)
+	password, passwordErr := readPassword(getenv(PasswordFileVariable))
+	if err = errors.Join(err, passwordErr); err != nil {
+		return nil, hook.Misconfigured(err)
+	}
+	if password != "" {
+		config.Password = password
+	}
+	return config, nil
+}
+
+func readTarget(file string, getenv func(string) string) (*pgx.ConnConfig, error) {
+	if file == "" {
+		return ParseTarget(getenv(TargetVariable))
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read --target-file: %w", err)
+	}
+	if strings.TrimSpace(string(b)) == "" {
+		return nil, fmt.Errorf("read --target-file: %s is empty", file)
+	}
+	return ParseTarget(string(b))
+}
+
+// readPassword reads it without its line end; "" where no file is named.
+func readPassword(file string) (string, error) {
+	if file == "" {
+		return "", nil
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("read the password of the seed's Postgres (%s): %w", PasswordFileVariable, err)
+	}
+	password := strings.TrimRight(string(b), "\r\n")
+	if password == "" {
+		return "", fmt.Errorf("read the password of the seed's Postgres (%s): %s is empty", PasswordFileVariable, file)
+	}
+	return password, nil
+}
+
+// ParseTarget reads a libpq connection string as one of the maintenance
+// database. Its error does not quote it.
+func ParseTarget(s string) (*pgx.ConnConfig, error) {
+	if strings.TrimSpace(s) == "" {
+		return nil, hook.Misconfiguredf("no seed's Postgres is named: pass --target-file or set %s to a libpq connection string", TargetVariable)
+	}
+	c, err := pgx.ParseConfig(strings.TrimSpace(s))
+	if err != nil {
+		return nil, hook.Misconfiguredf("read the connection string of the seed's Postgres: it is neither a postgres:// URL nor a list of key=value")
+	}
+	c.Database = Maintenance
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = 10 * time.Second
+	}
+	c.DefaultQueryExecMode = pgx.QueryExecModeExec
+	c.OnNotice = func(*pgconn.PgConn, *pgconn.Notice) {}
+	return c, nil
+}
+
+// Connect opens a session. An error keeps host and reason: at this point the
+// server's message names roles and databases only.
+func Connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return nil, &Error{Code: pe.Code, Message: pe.Message}
+	}
+	return conn, err
+}
+
+// Dial opens a session and waits, bounded, for a server that does not answer
+// yet. An error that waiting cannot cure is misconfigured.
+func Dial(ctx context.Context, log *slog.Logger, config *pgx.ConnConfig, timeout time.Duration) (*pgx.Conn, error) {
+	var conn *pgx.Conn
+	w := hook.Wait{Status: hook.NewStatus(log), Every: time.Second, Timeout: max(timeout, time.Millisecond)}
+	err := w.Until(ctx, func(ctx context.Context) (_ string, err error) {
+		conn, err = Connect(ctx, config)
+		switch {
+		case err == nil:
+			return "", nil
+		case Lasting(err):
+			return "", hook.Misconfigured(err)
+		}
+		return "wait for the seed's Postgres: " + hook.OneLine(err.Error()), nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("connect to the seed's Postgres: %w", err)
+	}
+	return conn, nil
+}
