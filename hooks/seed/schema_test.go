@@ -237,17 +237,4 @@ func TestLiterals(t *testing.T) {
 	if _, err := checkLiterals(d, accept); err == nil {
 		t.Error("a changed definition stays accepted")
 	}
-	for _, harmless := range []string{"", "new", "2024-01-01 00:00:00+00", "%@corp.com", "^[a-z]+@[a-z]+$", "10.0.0.1", "00000000-0000-0000-0000-000000000000", "public.users_id_seq", "00000000000000000000000000000000", "YYYY-MM-DD", "1.2.3"} {
-		if r := suspicious(harmless); r != "" {
-			t.Errorf("%q looks like %s", harmless, r)
-		}
-	}
-	for personal, want := range map[string]string{
-		"4111 1111 1111 1111": "card", "DE89 3704 0044 0532 0130 00": "bank", "8.8.8.8": "IP", "078-05-1120": "social", "postgres://u:pw@h/d": "URL",
-		"5f4dcc3b5aa765d61d8327deb882cf99": "hash", "(555) 123-4567": "telephone",
-	} {
-		if r := suspicious(personal); !strings.Contains(r, want) {
-			t.Errorf("%q looks like %q, want %q", personal, r, want)
-		}
-	}
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/seedling-dev/seedling/hooks/hook"
 	"github.com/seedling-dev/seedling/hooks/mask"
 	"github.com/seedling-dev/seedling/hooks/postgres"
+	"github.com/seedling-dev/seedling/hooks/recognize"
 	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
@@ -491,7 +492,7 @@ func (v *verification) confirm(ctx context.Context) error {
 			for _, i := range g.partial {
 				if f := fields[at[i]]; len(masked) > 0 && !copytext.IsNull(f) {
 					before := map[uint64]bool{}
-					v.originals.candidates(d.plain(f), func(_ int, h uint64) {
+					v.originals.candidates(d.plain(f), func(_ recognize.Kind, h uint64) {
 						if v.originals.has(h) {
 							before[h] = true
 						}
@@ -680,8 +681,8 @@ func b2u(b bool) uint64 {
 
 // look searches a kept text for originals.
 func (d *digester) look(column int, field []byte, is func(uint64) bool) {
-	var kinds [len(candidateKinds)]bool
-	d.v.originals.candidates(d.plain(field), func(kind int, h uint64) {
+	var kinds [recognize.Kinds]bool
+	d.v.originals.candidates(d.plain(field), func(kind recognize.Kind, h uint64) {
 		if !kinds[kind] && is(h) {
 			kinds[kind] = true
 		}
@@ -691,7 +692,7 @@ func (d *digester) look(column int, field []byte, is func(uint64) bool) {
 			if d.sum.leaks[column] == nil {
 				d.sum.leaks[column] = map[string]int64{}
 			}
-			d.sum.leaks[column][candidateKinds[kind]]++
+			d.sum.leaks[column][recognize.Kind(kind).String()]++
 		}
 	}
 }
@@ -733,8 +734,9 @@ func (v *verification) judge() error {
 			differ = append(differ, what)
 		}
 		for i, kinds := range g.seed.leaks {
-			for _, kind := range candidateKinds {
-				if n := kinds[kind]; n > 0 {
+			for k := range recognize.Kinds {
+				if kind := k.String(); kinds[kind] > 0 {
+					n := kinds[kind]
 					v.out.Leaks = append(v.out.Leaks, Leak{g.name.String(), g.columns[i], kind, n})
 				}
 			}

@@ -1,0 +1,48 @@
+package recognize
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestSuspicious(t *testing.T) {
+	t.Parallel()
+	for _, harmless := range []string{"", "new", "2024-01-01 00:00:00+00", "%@corp.com", "^[a-z]+@[a-z]+$", "10.0.0.1", "00000000-0000-0000-0000-000000000000", "public.users_id_seq", "00000000000000000000000000000000", "YYYY-MM-DD", "1.2.3"} {
+		if r := Suspicious(harmless); r != "" {
+			t.Errorf("%q looks like %s", harmless, r)
+		}
+	}
+	for personal, want := range map[string]string{
+		"4111 1111 1111 1111": "card", "DE89 3704 0044 0532 0130 00": "bank", "8.8.8.8": "IP", "078-05-1120": "social", "postgres://u:pw@h/d": "URL",
+		"5f4dcc3b5aa765d61d8327deb882cf99": "hash", "(555) 123-4567": "telephone",
+	} {
+		if r := Suspicious(personal); !strings.Contains(r, want) {
+			t.Errorf("%q looks like %q, want %q", personal, r, want)
+		}
+	}
+}
+
+func TestParts(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][]string{
+		"":                    nil,
+		"write to a.b@c.de. ": {"0 a.b@c.de", "2 write to", "2 write to a", "2 to a", "2 to a b", "2 a b", "2 a b c", "2 b c", "2 b c de", "2 c de"},
+		"(030) 123-45 67":     {"1 0301234567", "2 030 123", "2 030 123 45", "2 123 45", "2 123 45 67", "2 45 67"},
+		"K7M2Q9XA":            {"3 K7M2Q9XA"},
+		"\u0393\u03b9\u03ce\u03c1\u03b3\u03bf\u03c2 X": {"2 \u0393\u03b9\u03ce\u03c1\u03b3\u03bf\u03c2 X"},
+	} {
+		var got []string
+		Parts([]byte(text), func(k Kind, words ...[]byte) {
+			line := string('0' + rune(k))
+			for _, w := range words {
+				line += " " + string(w)
+			}
+			got = append(got, line)
+		})
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%q: %s", text, diff)
+		}
+	}
+}
