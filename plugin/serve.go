@@ -102,6 +102,15 @@ func (c *command) serve(ctx context.Context) error {
 		return fmt.Errorf("make a client for the election: %w", err)
 	}
 
+	// Hooks that wait step on, and each step costs calls: they have a budget of
+	// their own, so that no number of them slows the previews' own way down.
+	patient := rest.CopyConfig(config)
+	patient.QPS, patient.Burst = 50, 100
+	restoring, err := client.NewWithWatch(patient, client.Options{Scheme: scheme()})
+	if err != nil {
+		return fmt.Errorf("make a client for the broker: %w", err)
+	}
+
 	// leading is true while the Lease is held and the state is loaded.
 	var leading atomic.Bool
 	lead := func() error {
@@ -141,9 +150,9 @@ func (c *command) serve(ctx context.Context) error {
 	ready := func() error { return cmp.Or(lead(), reconciler.Ready()) }
 
 	restore := broker.New(broker.Options{
-		Client: kube, Reviewer: broker.TokenReviews{Client: kube}, Previews: store, Ready: lead,
+		Client: restoring, Reviewer: broker.TokenReviews{Client: restoring}, Previews: store, Ready: lead,
 		Restorer: broker.NewVelero(broker.VeleroOptions{
-			Client: kube, Previews: store, VeleroNamespace: cfg.VeleroNamespace, Log: c.log.With("part", "broker"),
+			Client: restoring, Previews: store, VeleroNamespace: cfg.VeleroNamespace, Log: c.log.With("part", "broker"),
 		}),
 		Log: c.log.With("part", "broker"),
 	})

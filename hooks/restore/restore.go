@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/seedling-dev/seedling/hooks/hook"
@@ -56,7 +58,35 @@ const (
 	defaultPause = 2 * time.Second
 	errorPause   = 5 * time.Second
 	maxPause     = 30 * time.Second
+	// A network policy's engine may need a moment for a new pod, and drops or
+	// refuses its first connections. So the first tries are short and follow
+	// each other closely.
+	firstPause   = 100 * time.Millisecond
+	firstConnect = 500 * time.Millisecond
+	maxConnect   = 10 * time.Second
 )
+
+// Transport is the one for Run: it gives up a first connection soon, and is
+// more patient each time one fails. It uses no proxy, which would see the token.
+func Transport() http.RoundTripper {
+	var failed atomic.Int32
+	return &http.Transport{
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			dialer := net.Dialer{Timeout: doubled(firstConnect, int(failed.Load()), maxConnect)}
+			conn, err := dialer.DialContext(ctx, network, address)
+			if err != nil {
+				failed.Add(1)
+			}
+			return conn, err
+		},
+		TLSHandshakeTimeout: maxConnect,
+		IdleConnTimeout:     time.Minute,
+	}
+}
+
+func doubled(first time.Duration, times int, most time.Duration) time.Duration {
+	return min(first<<min(times, 16), most)
+}
 
 // Run asks until the volume is there, and returns the broker's last reply.
 func Run(ctx context.Context, log *slog.Logger, o Options, transport http.RoundTripper) (snapshot.RestoreReply, error) {
@@ -87,6 +117,8 @@ type asker struct {
 	client         *http.Client
 	wait           *hook.Wait
 	reply          snapshot.RestoreReply
+	// unheard counts the requests since the last one that was answered.
+	unheard int
 }
 
 // ask sends one request.
@@ -104,8 +136,11 @@ func (a *asker) ask(ctx context.Context) (pending string, err error) {
 	req.Header.Set("Accept", "application/json")
 	resp, err := a.client.Do(req)
 	if err != nil {
+		a.wait.Every = doubled(firstPause, a.unheard, errorPause)
+		a.unheard++
 		return "the broker does not answer: " + sentence(err.Error()), nil
 	}
+	a.unheard = 0
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxReply))
 	if err != nil {

@@ -61,8 +61,13 @@ func TestRun(t *testing.T) {
 		{
 			name:    "503, a restart and a proxy in between",
 			answers: []answer{{code: 503, body: `{"message":"not the leader"}`, after: "3"}, {err: errors.New("connection refused")}, {code: 502, body: "<html>"}, {code: 429}, {code: 200, body: "<html>"}, {code: 200, body: "{}"}, {code: 200, body: done}},
-			elapsed: 28 * time.Second,
+			elapsed: 23*time.Second + 100*time.Millisecond,
 			says:    []string{"cannot serve now (503): not the leader", "does not answer", "connection refused", "(502): Bad Gateway", "(429)", "200 but not the broker's"},
+		},
+		{
+			name:    "the first connections are refused",
+			answers: []answer{{err: errors.New("connection refused")}, {err: errors.New("connection refused")}, {err: errors.New("connection refused")}, {code: 200, body: done}},
+			elapsed: 700 * time.Millisecond,
 		},
 		{
 			name: "no snapshot in time", answers: always(answer{code: 202, body: `{"message":"no usable snapshot of this seed yet"}`}),

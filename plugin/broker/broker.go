@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -18,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seedling-dev/seedling/hooks/snapshot"
+	"github.com/seedling-dev/seedling/plugin/flood"
 	"github.com/seedling-dev/seedling/plugin/preview"
 )
 
@@ -36,12 +36,15 @@ const (
 	// settle gathers the burst of events that one change makes.
 	settle = 20 * time.Millisecond
 
-	// Requests that are reviewed: every one costs the API server a
-	// TokenReview, so strangers cannot have them without bound.
-	reviewsPerSecond = 50
-	reviewsAtOnce    = 200
-
-	maxBody = 1 << 10
+	// Every review costs the API server a TokenReview, and every step of a
+	// preview several calls. So there are bounds for each address, which nobody
+	// in a cluster can choose, and for each namespace that a token claims; a hook
+	// asks once in some seconds. (Where pods' addresses are hidden behind their
+	// node's, the previews of a node share one bound.) The last one is for all.
+	sourcePerSecond, sourceBurst       = 10, 20
+	namespacePerSecond, namespaceBurst = 5, 10
+	namespaceAtOnce                    = 4
+	reviewsPerSecond, reviewsAtOnce    = 50, 200
 )
 
 // Previews is what the broker asks of the state. Namespaces are the key.
@@ -68,14 +71,19 @@ type Options struct {
 	// Hold is DefaultHold where it is 0.
 	Hold time.Duration
 	Log  *slog.Logger
+	// Now is the clock of the bounds, time.Now where it is nil.
+	Now func() time.Time
 }
 
 // Broker answers preview-restore. It is an http.Handler for
 // snapshot.RestorePath.
 type Broker struct {
 	Options
-	locks   keylock
-	reviews *rate.Limiter
+	locks keylock
+
+	sources, namespaces *flood.Limiter
+	atOnce              *flood.Slots
+	reviews             *rate.Limiter
 }
 
 // New makes a Broker.
@@ -83,7 +91,17 @@ func New(o Options) *Broker {
 	if o.Hold == 0 {
 		o.Hold = DefaultHold
 	}
-	return &Broker{Options: o, reviews: rate.NewLimiter(reviewsPerSecond, reviewsAtOnce)}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	o.Log = flood.Sampled(o.Log)
+	return &Broker{
+		Options:    o,
+		sources:    flood.NewLimiter(sourcePerSecond, sourceBurst),
+		namespaces: flood.NewLimiter(namespacePerSecond, namespaceBurst),
+		atOnce:     flood.NewSlots(namespaceAtOnce),
+		reviews:    rate.NewLimiter(reviewsPerSecond, reviewsAtOnce),
+	}
 }
 
 // refusal is an error with the status code and the pause it deserves.
@@ -110,17 +128,23 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		reply(w, http.StatusMethodNotAllowed, 0, snapshot.RestoreReply{Message: "only POST is served here"})
 		return
 	}
-	// The body means nothing; a small one is read so that the connection can
-	// be used again.
-	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, maxBody))
-
 	ctx, cancel := context.WithTimeout(r.Context(), b.Hold+grace)
 	defer cancel()
-	p, err := b.identify(ctx, r)
-	var progress Progress
+	claim, err := b.screen(r)
 	if err == nil {
-		progress, err = b.advance(ctx, p)
+		defer claim.done()
 	}
+	var p preview.Preview
+	if err == nil {
+		p, err = b.identify(ctx, claim)
+	}
+	if err != nil {
+		status, after := statusOf(err)
+		b.Log.WarnContext(ctx, "restore request refused: it is nobody's who may ask", "status", status, "from", flood.Host(r.RemoteAddr), "error", err)
+		reply(w, status, after, snapshot.RestoreReply{Message: err.Error()})
+		return
+	}
+	progress, err := b.advance(ctx, p)
 	if err != nil {
 		status, after := statusOf(err)
 		if status == http.StatusConflict {
@@ -161,10 +185,15 @@ func reply(w http.ResponseWriter, status int, after time.Duration, body snapshot
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	if after > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(after.Round(time.Second)/time.Second)))
+		h.Set("Retry-After", strconv.Itoa(int((after+time.Second-1)/time.Second)))
 	}
-	if status == http.StatusUnauthorized {
+	switch status {
+	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", `Bearer realm="seedling"`)
+		h.Set("Connection", "close")
+	case http.StatusForbidden, http.StatusTooManyRequests:
+		// Who may not ask shall not hold a connection either.
+		h.Set("Connection", "close")
 	}
 	text, err := json.Marshal(body)
 	if err != nil { // it is two strings and a number
@@ -175,28 +204,52 @@ func reply(w http.ResponseWriter, status int, after time.Duration, body snapshot
 	_, _ = w.Write(append(text, '\n'))
 }
 
-// identify says which live preview is asking: the token's ServiceAccount is
-// its hook's, by name and by the UID that both the state and the cluster have.
-func (b *Broker) identify(ctx context.Context, r *http.Request) (preview.Preview, error) {
+// claim is a request that is worth a review.
+type claim struct {
+	token, from string
+	caller      Caller
+	done        func()
+}
+
+// screen refuses what no review can make good, and bounds the rest, by what is
+// in memory alone. What a token claims is not believed, only held against it.
+func (b *Broker) screen(r *http.Request) (claim, error) {
 	if err := b.Ready(); err != nil {
-		return preview.Preview{}, refuse(http.StatusServiceUnavailable, "the broker is not ready: %w", err)
+		return claim{}, refuse(http.StatusServiceUnavailable, "the broker is not ready: %w", err)
 	}
 	token := bearer(r)
 	if token == "" {
-		return preview.Preview{}, refuse(http.StatusUnauthorized, "the request carries no bearer token")
+		return claim{}, refuse(http.StatusUnauthorized, "the request carries no bearer token")
 	}
-	if !b.reviews.Allow() {
-		return preview.Preview{}, refuse(http.StatusServiceUnavailable, "too many requests at once")
+	caller, err := claimed(token)
+	if err != nil {
+		return claim{}, refuse(http.StatusUnauthorized, "%w", err)
 	}
-	caller, err := b.Reviewer.Review(ctx, token)
-	switch {
-	case errors.Is(err, ErrUnauthenticated):
-		return preview.Preview{}, refuse(http.StatusUnauthorized, "%w", err)
-	case err != nil:
-		// A stranger may be asking, and the error names the API server.
-		b.Log.ErrorContext(ctx, "a token could not be reviewed", "error", err)
-		return preview.Preview{}, refuse(http.StatusServiceUnavailable, "the token cannot be reviewed now")
-	case caller.Name != snapshot.HookServiceAccount:
+	if _, err := b.admit(caller); err != nil {
+		return claim{}, err
+	}
+	from, now := flood.Host(r.RemoteAddr), b.Now()
+	if wait := b.sources.Take(from, now); wait > 0 {
+		return claim{}, tooMany(wait, "too many requests from this address")
+	}
+	if wait := b.namespaces.Take(caller.Namespace, now); wait > 0 {
+		return claim{}, tooMany(wait, "too many requests for this preview")
+	}
+	done := b.atOnce.Take(caller.Namespace)
+	if done == nil {
+		return claim{}, tooMany(time.Second, "too many requests for this preview at once")
+	}
+	return claim{token: token, from: from, caller: caller, done: done}, nil
+}
+
+func tooMany(wait time.Duration, message string) error {
+	return refusal{status: http.StatusTooManyRequests, after: max(wait, time.Second), error: errors.New(message)}
+}
+
+// admit says which live preview a caller is the hook of, by name and by the UID
+// that the state has.
+func (b *Broker) admit(caller Caller) (preview.Preview, error) {
+	if caller.Name != snapshot.HookServiceAccount {
 		return preview.Preview{}, refuse(http.StatusForbidden, "ServiceAccount %s/%s may not ask: only %s of a preview may", caller.Namespace, caller.Name, snapshot.HookServiceAccount)
 	}
 	p, ok := b.Previews.Live(caller.Namespace)
@@ -205,6 +258,29 @@ func (b *Broker) identify(ctx context.Context, r *http.Request) (preview.Preview
 	}
 	if caller.UID == "" || caller.UID != p.HookUID {
 		return preview.Preview{}, refuse(http.StatusForbidden, "ServiceAccount %s/%s is not the one the plugin made", caller.Namespace, caller.Name)
+	}
+	return p, nil
+}
+
+// identify says which live preview is asking: the token's ServiceAccount is
+// its hook's, by name and by the UID that both the state and the cluster have.
+func (b *Broker) identify(ctx context.Context, c claim) (preview.Preview, error) {
+	if !b.reviews.Allow() {
+		return preview.Preview{}, refuse(http.StatusServiceUnavailable, "too many requests at once")
+	}
+	caller, err := b.Reviewer.Review(ctx, c.token)
+	switch {
+	case errors.Is(err, ErrUnauthenticated):
+		b.sources.Fail(c.from, b.Now())
+		return preview.Preview{}, refuse(http.StatusUnauthorized, "%w", err)
+	case err != nil:
+		// A stranger may be asking, and the error names the API server.
+		b.Log.ErrorContext(ctx, "a token could not be reviewed", "error", err)
+		return preview.Preview{}, refuse(http.StatusServiceUnavailable, "the token cannot be reviewed now")
+	}
+	p, err := b.admit(caller)
+	if err != nil {
+		return preview.Preview{}, err
 	}
 	var account corev1.ServiceAccount
 	err = b.Client.Get(ctx, types.NamespacedName{Namespace: caller.Namespace, Name: caller.Name}, &account)

@@ -120,7 +120,10 @@ type Forge interface {
 	// RemoveLabel takes a label off a pull request; one that is not there is no
 	// error.
 	RemoveLabel(ctx context.Context, repository string, number int64, label string) error
-	// Event verifies and reads a webhook call.
+	// Signed says whether a webhook call carries a signature as this forge makes
+	// them. Nothing is verified: it is what can be asked before the body is read.
+	Signed(header http.Header) bool
+	// Event verifies and reads a webhook call. It keeps nothing of body.
 	Event(header http.Header, body []byte) (Event, error)
 }
 

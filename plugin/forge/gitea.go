@@ -19,6 +19,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
+// giteaSignature carries the HMAC-SHA256 of a webhook call's body, in hex.
+const giteaSignature = "X-Gitea-Signature"
+
 // Gitea is a Gitea or Forgejo server.
 type Gitea struct {
 	config Config
@@ -363,6 +366,12 @@ func (g *Gitea) RemoveLabel(ctx context.Context, repository string, number int64
 	return nil
 }
 
+// Signed implements Forge.
+func (g *Gitea) Signed(header http.Header) bool {
+	signature, err := hex.DecodeString(header.Get(giteaSignature))
+	return err == nil && len(signature) == sha256.Size
+}
+
 // Event implements Forge. Gitea signs the body with HMAC-SHA256 in hex.
 func (g *Gitea) Event(header http.Header, body []byte) (Event, error) {
 	if g.config.WebhookSecretFile == "" {
@@ -372,7 +381,7 @@ func (g *Gitea) Event(header http.Header, body []byte) (Event, error) {
 	if err != nil {
 		return Event{}, fmt.Errorf("read the webhook secret: %w", err)
 	}
-	got, err := hex.DecodeString(header.Get("X-Gitea-Signature"))
+	got, err := hex.DecodeString(header.Get(giteaSignature))
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write(body)
 	if err != nil || !hmac.Equal(got, mac.Sum(nil)) {

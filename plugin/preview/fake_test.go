@@ -229,6 +229,8 @@ func (h *host) RemoveLabel(_ context.Context, _ string, n int64, label string) e
 	return nil
 }
 
+func (h *host) Signed(http.Header) bool { return true }
+
 func (h *host) Event(http.Header, []byte) (forge.Event, error) {
 	return forge.Event{}, forge.ErrIgnored
 }

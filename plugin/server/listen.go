@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/seedling-dev/seedling/plugin/flood"
 )
 
 // Listener is one address with what is served there.
@@ -21,6 +23,10 @@ type Listener struct {
 
 // drain is how long requests may take after the end was asked for.
 const drain = 10 * time.Second
+
+// maxConnections is how many each listener has at once. With the headers that
+// they may send they take some 25 MiB.
+const maxConnections = 512
 
 // Listen opens every address, or none.
 func Listen(ctx context.Context, listeners []Listener) ([]net.Listener, error) {
@@ -48,13 +54,13 @@ func Serve(ctx context.Context, log *slog.Logger, listeners []Listener, open []n
 			ReadTimeout:       15 * time.Second,
 			WriteTimeout:      60 * time.Second,
 			IdleTimeout:       2 * time.Minute,
-			MaxHeaderBytes:    32 << 10,
+			MaxHeaderBytes:    16 << 10,
 			// A handler's panic is said here and nowhere else.
 			ErrorLog: slog.NewLogLogger(log.With("listener", l.Name).Handler(), slog.LevelError),
 		}
 		group.Go(func() error {
 			log.InfoContext(ctx, "listening", "listener", l.Name, "address", open[i].Addr().String())
-			if err := s.Serve(open[i]); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			if err := s.Serve(flood.Listener(open[i], maxConnections)); err != nil && !errors.Is(err, http.ErrServerClosed) {
 				return fmt.Errorf("serve %s: %w", l.Name, err)
 			}
 			return nil

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -35,6 +37,8 @@ func (h *host) Name() string { return "gitea" }
 
 func (h *host) Login(context.Context) (string, error) { return "seedling", h.login }
 
+func (h *host) Signed(header http.Header) bool { return header.Get("X-Gitea-Signature") != "" }
+
 func (h *host) Event(http.Header, []byte) (forge.Event, error) { return h.event, h.err }
 
 type poker struct {
@@ -58,13 +62,15 @@ func TestWebhook(t *testing.T) {
 	label := forge.Event{Repository: "acme/shop", Sender: "maintainer", PullRequest: seven}
 	own := forge.Event{Repository: "acme/shop", Sender: "seedling", PullRequest: seven}
 	tests := []struct {
-		name   string
-		host   host
-		knows  bool
-		path   string
-		body   string
-		status int
-		looks  bool
+		name  string
+		host  host
+		knows bool
+		path  string
+		body  string
+		// unsigned calls carry no signature at all.
+		unsigned bool
+		status   int
+		looks    bool
 	}{
 		{name: "label", host: host{event: label}, status: 202, looks: true},
 		{name: "label known already", host: host{event: label}, knows: true, status: 202, looks: true},
@@ -75,7 +81,8 @@ func TestWebhook(t *testing.T) {
 		{name: "a push", host: host{err: forge.ErrIgnored}, status: 200},
 		{name: "odd", host: host{err: errors.New("odd")}, status: 400},
 		{name: "unknown forge", path: "/webhook/github", status: 404},
-		{name: "too large", host: host{event: label}, body: strings.Repeat("x", maxPayload+1), status: 400},
+		{name: "too large", host: host{event: label}, body: strings.Repeat("x", maxPayload+1), status: 413},
+		{name: "not signed", host: host{event: label}, unsigned: true, status: 401},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -88,7 +95,11 @@ func TestWebhook(t *testing.T) {
 				path = "/webhook/gitea"
 			}
 			w := httptest.NewRecorder()
-			e.ServeHTTP(w, httptest.NewRequest(http.MethodPost, path, strings.NewReader(test.body)))
+			r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(test.body))
+			if !test.unsigned {
+				r.Header.Set("X-Gitea-Signature", "00")
+			}
+			e.ServeHTTP(w, r)
 			if w.Code != test.status {
 				t.Errorf("%d %s", w.Code, w.Body)
 			}
@@ -101,6 +112,79 @@ func TestWebhook(t *testing.T) {
 			}
 		})
 	}
+}
+
+// untouched is a body that nobody may read.
+type untouched struct{ t *testing.T }
+
+func (u untouched) Read([]byte) (int, error) {
+	u.t.Error("the body was read")
+	return 0, io.EOF
+}
+
+func TestBodyIsNotReadBeforeTheSignatureIsThere(t *testing.T) {
+	t.Parallel()
+	e := gin.New()
+	(&Webhooks{Forges: map[string]forge.Forge{"gitea": &host{}}, Poker: &poker{}, Log: slog.New(slog.DiscardHandler)}).Register(e)
+	for name, edit := range map[string]func(*http.Request){
+		"unsigned": func(*http.Request) {},
+		"large": func(r *http.Request) {
+			r.Header.Set("X-Gitea-Signature", "00")
+			r.ContentLength = maxPayload + 1
+		},
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/webhook/gitea", untouched{t})
+		edit(r)
+		w := httptest.NewRecorder()
+		e.ServeHTTP(w, r)
+		if w.Header().Get("Connection") != "close" || w.Code < 400 {
+			t.Errorf("%s: %d, connection %q", name, w.Code, w.Header().Get("Connection"))
+		}
+	}
+}
+
+// slow is a body that comes when it is told to.
+type slow struct{ come, begun chan struct{} }
+
+func (s slow) Read([]byte) (int, error) {
+	s.begun <- struct{}{}
+	<-s.come
+	return 0, io.EOF
+}
+
+// Bodies that do not come keep the seats of those that do for a while only, and
+// no more are read at once than there are seats.
+func TestSlowBodies(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := gin.New()
+		(&Webhooks{Forges: map[string]forge.Forge{"gitea": &host{err: forge.ErrSignature}}, Poker: &poker{}, Log: slog.New(slog.DiscardHandler)}).Register(e)
+		s := slow{make(chan struct{}), make(chan struct{}, 100)}
+		codes := make(chan int, 100)
+		for range 100 {
+			go func() {
+				r := httptest.NewRequest(http.MethodPost, "/webhook/gitea", s)
+				r.Header.Set("X-Gitea-Signature", "00")
+				w := httptest.NewRecorder()
+				e.ServeHTTP(w, r)
+				codes <- w.Code
+			}()
+		}
+		for range 100 - maxReaders {
+			if code := <-codes; code != http.StatusServiceUnavailable {
+				t.Errorf("%d", code)
+			}
+		}
+		if len(s.begun) != maxReaders {
+			t.Errorf("%d bodies are read at once", len(s.begun))
+		}
+		close(s.come)
+		for range maxReaders {
+			if code := <-codes; code != http.StatusUnauthorized {
+				t.Errorf("%d", code)
+			}
+		}
+	})
 }
 
 func TestHealth(t *testing.T) {

@@ -1,9 +1,10 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"io"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -11,12 +12,20 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/seedling-dev/seedling/plugin/flood"
 	"github.com/seedling-dev/seedling/plugin/forge"
 )
 
 const (
 	// maxPayload bounds a webhook call; forges cut theirs well below.
-	maxPayload = 5 << 20
+	maxPayload = 1 << 20
+	// maxReaders is how many calls are read at once, each for at most
+	// readTimeout. There is no bound for one address: behind an Ingress all calls
+	// come from one.
+	maxReaders  = 8
+	readTimeout = 5 * time.Second
+	// turnTimeout is how long a call waits for its turn to be read.
+	turnTimeout = 2 * time.Second
 	// loginFor is how long we believe to be who we were.
 	loginFor = 10 * time.Minute
 )
@@ -36,6 +45,9 @@ type Webhooks struct {
 	Poker  Poker
 	Log    *slog.Logger
 
+	// turns are the places that a call is read into.
+	turns chan *bytes.Buffer
+
 	mu     sync.Mutex
 	logins map[string]login
 }
@@ -47,6 +59,11 @@ type login struct {
 
 // Register adds the endpoint to an engine.
 func (h *Webhooks) Register(e *gin.Engine) {
+	h.turns = make(chan *bytes.Buffer, maxReaders)
+	for range maxReaders {
+		h.turns <- &bytes.Buffer{}
+	}
+	h.Log = flood.Sampled(h.Log)
 	e.POST("/webhook/:forge", h.take)
 }
 
@@ -56,12 +73,18 @@ func (h *Webhooks) take(c *gin.Context) {
 		c.String(http.StatusNotFound, "no such forge")
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxPayload))
-	if err != nil {
-		c.String(http.StatusBadRequest, "the payload could not be read, or is too large")
+	// Who signs nothing, or sends too much, costs no memory.
+	switch {
+	case !f.Signed(c.Request.Header):
+		h.Log.WarnContext(c, "a webhook call was refused: it is not signed", "forge", f.Name(), "from", flood.Host(c.Request.RemoteAddr))
+		turnAway(c, http.StatusUnauthorized, "the call carries no signature")
+		return
+	case c.Request.ContentLength > maxPayload:
+		h.Log.WarnContext(c, "a webhook call was refused: it is too large", "forge", f.Name(), "bytes", c.Request.ContentLength)
+		turnAway(c, http.StatusRequestEntityTooLarge, "the payload is larger than 1 MiB")
 		return
 	}
-	event, err := f.Event(c.Request.Header, body)
+	event, err := h.read(c, f)
 	switch {
 	case errors.Is(err, forge.ErrSignature):
 		h.Log.WarnContext(c, "a webhook call was refused", "forge", f.Name(), "error", err)
@@ -69,6 +92,14 @@ func (h *Webhooks) take(c *gin.Context) {
 		return
 	case errors.Is(err, forge.ErrIgnored):
 		c.String(http.StatusOK, "nothing to do: no pull-request event")
+		return
+	case errors.Is(err, errBusy):
+		h.Log.WarnContext(c, "a webhook call was turned away", "forge", f.Name(), "error", err)
+		turnAway(c, http.StatusServiceUnavailable, "too many calls at once")
+		return
+	case errors.Is(err, errBroken):
+		h.Log.WarnContext(c, "a webhook call was turned away", "forge", f.Name(), "error", err)
+		turnAway(c, http.StatusBadRequest, "the payload did not come, or is too large")
 		return
 	case err != nil:
 		h.Log.WarnContext(c, "a webhook call could not be read", "forge", f.Name(), "error", err)
@@ -82,6 +113,41 @@ func (h *Webhooks) take(c *gin.Context) {
 	}
 	h.Poker.Trigger(f.Name(), event.Repository, event.PullRequest.Number, event.ClosedAt)
 	c.String(http.StatusAccepted, "looking")
+}
+
+var (
+	errBusy   = errors.New("too many calls at once")
+	errBroken = errors.New("the payload did not come")
+)
+
+// read reads a call when it is its turn. A turn comes with its memory, so that
+// all calls together never take more.
+func (h *Webhooks) read(c *gin.Context, f forge.Forge) (forge.Event, error) {
+	wait := time.NewTimer(turnTimeout)
+	defer wait.Stop()
+	var body *bytes.Buffer
+	select {
+	case body = <-h.turns:
+		defer func() { h.turns <- body }()
+	case <-wait.C:
+		return forge.Event{}, errBusy
+	case <-c.Request.Context().Done():
+		return forge.Event{}, fmt.Errorf("%w: %w", errBusy, c.Request.Context().Err())
+	}
+	body.Reset()
+	body.Grow(maxPayload + bytes.MinRead)
+	// Where no deadline can be set (in a test) the server's own must do.
+	_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(readTimeout))
+	if _, err := body.ReadFrom(http.MaxBytesReader(c.Writer, c.Request.Body, maxPayload)); err != nil {
+		return forge.Event{}, fmt.Errorf("%w: %w", errBroken, err)
+	}
+	return f.Event(c.Request.Header, body.Bytes())
+}
+
+// turnAway refuses a call and ends its connection.
+func turnAway(c *gin.Context, status int, text string) {
+	c.Header("Connection", "close")
+	c.String(status, text)
 }
 
 // ours says whether the sender is the account that the plugin uses. Where that

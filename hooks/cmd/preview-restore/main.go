@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"flag"
-	"net/http"
 	"os"
 	"time"
 
@@ -24,6 +23,6 @@ func run(ctx context.Context, env hook.Env) error {
 	if err := hook.ParseFlags(set, env); err != nil {
 		return err
 	}
-	_, err := restore.Run(ctx, env.Log, o, http.DefaultTransport)
+	_, err := restore.Run(ctx, env.Log, o, restore.Transport())
 	return err
 }
