@@ -140,7 +140,7 @@ func TestBadInput(t *testing.T) {
 		{"little memory", nowhere, f.args("--memory", "128Mi"), 2, "--memory 128Mi is too little"},
 		{"maintenance database", nowhere, f.args("--database", "postgres"), 2, "--database"},
 		{"no target", "", f.args(), 2, "SEED_TARGET"},
-		{"bad target", "postgres://%zz:secretpassword@", f.args(), 2, "read the target"},
+		{"bad target", "postgres://%zz:secretpassword@", f.args(), 2, "read the connection string"},
 		{"unreachable", nowhere, f.args("--wait", "1ms"), 1, "connect to the seed's Postgres"},
 		{"no policy file", nowhere, f.args("--policy", f.dir+"/none"), 2, "no such file"},
 		{"unknown masker", nowhere, f.args("--policy", f.dir+"/wrong.yaml"), 2, "e-mail"},
