@@ -13,6 +13,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/seedling-dev/seedling/hooks/snapshot"
 	"github.com/seedling-dev/seedling/plugin/forge"
 	"github.com/seedling-dev/seedling/plugin/preview"
 )
@@ -135,8 +136,8 @@ func (c *Config) validate() error {
 	}
 	seeds := map[string]bool{}
 	for i, s := range c.Seeds {
-		if s.Name != "seed" && (!strings.HasPrefix(s.Name, "seed-") || !dnsLabel.MatchString(s.Name)) {
-			bad("seeds[%d]: name %q must be seed or begin with seed-", i, s.Name)
+		if err := snapshot.CheckSeedName(s.Name); err != nil {
+			bad("seeds[%d]: name %w", i, err)
 		}
 		if seeds[s.Name] {
 			bad("seeds[%d]: name %s is used twice", i, s.Name)

@@ -220,7 +220,7 @@ func (c *command) follow(ctx context.Context, kube client.WithWatch, cfg *Config
 		if gone {
 			j.Trigger()
 		}
-	}, client.HasLabels{preview.LabelPreview})
+	}, client.HasLabels{snapshot.LabelPreview})
 	watch(corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim"), func(o client.Object, gone bool) {
 		if gone || o.GetDeletionTimestamp() != nil {
 			r.TriggerNamespace(o.GetNamespace())

@@ -35,20 +35,13 @@ type Options struct {
 	Timeout time.Duration
 }
 
-var (
-	seedName = regexp.MustCompile(`^seed(-[a-z0-9]([-a-z0-9]*[a-z0-9])?)?$`)
-	hexText  = regexp.MustCompile(`^[0-9a-f]+$`)
-)
-
-// longestSeed leaves room in a label's 63 characters for what makes the name of
-// a Backup unique.
-const longestSeed = 40
+var hexText = regexp.MustCompile(`^[0-9a-f]+$`)
 
 // Validate says everything that is wrong with the options at once.
 func (o Options) Validate() error {
 	var wrong []error
-	if !seedName.MatchString(o.Seed) || len(o.Seed) > longestSeed {
-		wrong = append(wrong, fmt.Errorf("--seed is %q: it must be `seed` or `seed-<name>`, a DNS label of at most %d characters", o.Seed, longestSeed))
+	if err := snapshot.CheckSeedName(o.Seed); err != nil {
+		wrong = append(wrong, fmt.Errorf("--seed: %w", err))
 	}
 	if o.VeleroNamespace == "" {
 		wrong = append(wrong, errors.New("--velero-namespace is empty"))
@@ -187,9 +180,6 @@ func (o Options) check(c Contents) error {
 	return hook.Misconfigured(errors.Join(wrong...))
 }
 
-// excludeLabel is Velero's own label for what it leaves out of every Backup.
-const excludeLabel = "velero.io/exclude-from-backup"
-
 // checkClaims makes sure that the seed's one volume is there and that nothing
 // else would be in the Backup.
 func (r *run) checkClaims(ctx context.Context) error {
@@ -204,18 +194,18 @@ func (r *run) checkClaims(ctx context.Context) error {
 			switch pvc := &claims.Items[i]; {
 			case pvc.Name == snapshot.SeedPVC:
 				seed = pvc
-			case pvc.Labels[excludeLabel] != "true":
+			case pvc.Labels[snapshot.VeleroExcludeLabel] != "true":
 				others = append(others, pvc.Name)
 			}
 		}
 		switch {
 		case len(others) > 0:
 			return "", hook.Misconfiguredf("namespace %s has other claims (%s), which would be in the snapshot: move them, or label them %s=true",
-				r.Seed, strings.Join(others, ", "), excludeLabel)
+				r.Seed, strings.Join(others, ", "), snapshot.VeleroExcludeLabel)
 		case seed == nil:
 			return "", hook.Misconfiguredf("namespace %s has no claim %s: the seed's Postgres is a StatefulSet `postgres` with the claim template `data`", r.Seed, snapshot.SeedPVC)
-		case seed.Labels[excludeLabel] == "true":
-			return "", hook.Misconfiguredf("claim %s/%s is labelled %s: remove the label", r.Seed, seed.Name, excludeLabel)
+		case seed.Labels[snapshot.VeleroExcludeLabel] == "true":
+			return "", hook.Misconfiguredf("claim %s/%s is labelled %s: remove the label", r.Seed, seed.Name, snapshot.VeleroExcludeLabel)
 		case seed.Status.Phase != corev1.ClaimBound:
 			return fmt.Sprintf("wait for claim %s/%s to be bound: it is %s", r.Seed, seed.Name, seed.Status.Phase), nil
 		}
@@ -342,7 +332,7 @@ func (r *run) backup(location string, now time.Time) *velerov1.Backup {
 	b := &velerov1.Backup{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: r.VeleroNamespace,
-			Name:      fmt.Sprintf("%s-%s-%s", r.Seed, now.UTC().Format("20060102150405"), rand.String(5)),
+			Name:      snapshot.BackupName(r.Seed, now, rand.String(5)),
 			Labels: map[string]string{
 				snapshot.LabelSeed:         r.Seed,
 				snapshot.LabelPolicyDigest: snapshot.LabelValue(r.marker.PolicyDigest),

@@ -476,7 +476,7 @@ func TestRun(t *testing.T) {
 		},
 		{
 			name: "everything wrong with the options", code: 2,
-			fault: `--seed is "prod": it must be`,
+			fault: `--seed: "prod" must be`,
 			options: func(o *backup.Options) {
 				*o = backup.Options{Seed: "prod", PolicyDigest: "x", KeyID: "AA"}
 			},

@@ -1,6 +1,7 @@
-// Package snapshot is what the hooks and the plugin agree on: the labels and
-// annotations of a snapshot, when a Velero Backup counts as one, which of
-// several is the newest usable one, and the words preview-restore and the
+// Package snapshot is what the hooks and the plugin agree on: every label,
+// annotation and name of an object, with the rule it follows and the function
+// that reads it back; when a Velero Backup counts as a snapshot, which of
+// several is the newest usable one; and the words preview-restore and the
 // broker exchange.
 //
 // A snapshot is a Velero Backup of a seed's volume that passed acceptance.

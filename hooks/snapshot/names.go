@@ -1,5 +1,17 @@
 package snapshot
 
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
 // Labels. Their values are limited to 63 characters, so a digest is cut by
 // LabelValue; choices are made on annotations, which carry it whole.
 const (
@@ -15,9 +27,20 @@ const (
 	LabelPolicyDigest = "seedling.dev/policy-digest"
 	// LabelKeyID is on every Backup of ours.
 	LabelKeyID = "seedling.dev/key-id"
+	// LabelPreview is the pull request's number, on a preview's namespace and
+	// on its Restores.
+	LabelPreview = "seedling.dev/preview"
+	// LabelKey is the preview's hash, beside LabelPreview.
+	LabelKey = "seedling.dev/key"
+	// LabelNamespace names the preview's namespace on its Restores.
+	LabelNamespace = "seedling.dev/namespace"
+	// LabelState marks the ConfigMaps that hold the plugin's state.
+	LabelState = "seedling.dev/state"
 	// VeleroRestoreLabel is set by Velero on everything a Restore creates, and
 	// by the broker in direct mode: part of a PVC's provenance.
 	VeleroRestoreLabel = "velero.io/restore-name"
+	// VeleroExcludeLabel keeps an object out of every Backup.
+	VeleroExcludeLabel = "velero.io/exclude-from-backup"
 )
 
 // Annotations of a Backup, copied from the seed's marker.
@@ -44,6 +67,38 @@ const (
 	AnnotationNudge = "seedling.dev/nudge"
 )
 
+// Annotations of a preview's namespace. The plugin writes the first when it
+// makes the namespace, its broker the others.
+const (
+	// AnnotationRepository is the repository whose pull request this is.
+	AnnotationRepository = "seedling.dev/repository"
+	// AnnotationSnapshot names the snapshot that was chosen for it. The same
+	// name is on the restored claim.
+	AnnotationSnapshot = "seedling.dev/snapshot"
+	// AnnotationSnapshotTime is how old its data is: when the import behind
+	// the snapshot finished, RFC 3339.
+	AnnotationSnapshotTime = "seedling.dev/snapshot-time"
+	// AnnotationNewer names a newer snapshot, which was passed over because
+	// Velero could not read its storage location at the choice.
+	AnnotationNewer = "seedling.dev/newer-snapshot"
+	// AnnotationPVC is the UID of the claim that was restored. Once it is
+	// there, a claim with another UID is foreign for good.
+	AnnotationPVC = "seedling.dev/pvc-uid"
+)
+
+const (
+	// AnnotationNamespaceUID, on a Restore, tells one namespace of that name
+	// from the next.
+	AnnotationNamespaceUID = "seedling.dev/namespace-uid"
+	// AnnotationPoke is changed to make Argo CD reconcile an ApplicationSet.
+	// Its own refresh annotation can be lost: one that is set while a
+	// reconciliation runs is taken off at its end without another one.
+	AnnotationPoke = "seedling.dev/poke"
+	// ArgoTrackingAnnotation is how Argo CD knows what belongs to which of its
+	// Applications.
+	ArgoTrackingAnnotation = "argocd.argoproj.io/tracking-id"
+)
+
 const (
 	// TokenAudience is the audience of the token preview-restore presents.
 	TokenAudience = "seedling"
@@ -55,6 +110,56 @@ const (
 	// hold.
 	RequestConfigMap = "seed-request"
 )
+
+// MaxSeed is the longest name a seed has, so that every name made from it fits
+// a label's 63 characters: its Applications <seed>-postgres and <seed>-data,
+// and its Backups.
+const MaxSeed = 40
+
+var seedName = regexp.MustCompile(`^seed(-[a-z0-9]([-a-z0-9]*[a-z0-9])?)?$`)
+
+// CheckSeedName says what is wrong with the name of a seed, which is its
+// namespace. The admission policies test the same prefix.
+func CheckSeedName(name string) error {
+	if !seedName.MatchString(name) || len(name) > MaxSeed {
+		return fmt.Errorf("%q must be `seed` or `seed-<name>`, a DNS label of at most %d characters", name, MaxSeed)
+	}
+	return nil
+}
+
+// BackupName is the Backup of a seed at a time: <seed>-<UTC time>-<random>,
+// with 5 random characters.
+func BackupName(seed string, at time.Time, random string) string {
+	return seed + "-" + at.UTC().Format("20060102150405") + "-" + random
+}
+
+const (
+	// PreviewPrefix begins the name of every preview's namespace and
+	// Application. The admission policies test it.
+	PreviewPrefix = "preview-"
+	// MaxPreview is the longest such name: a Restore is named <namespace>-<10
+	// hex>, and Velero rewrites labels over 63 characters.
+	MaxPreview = 63 - 1 - restoreHash
+
+	restoreHash = 10
+)
+
+// IsPreview reports whether a namespace or an Application has a preview's name.
+func IsPreview(name string) bool { return strings.HasPrefix(name, PreviewPrefix) }
+
+// RestoreName is the Restore of one attempt to fill a preview's namespace from
+// a snapshot. RestoredInto reads it.
+func RestoreName(namespace string, uid types.UID, chosen string, attempt int) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{string(uid), chosen, strconv.Itoa(attempt)}, "/")))
+	return namespace + "-" + hex.EncodeToString(sum[:])[:restoreHash]
+}
+
+// RestoredInto reports whether a Restore's name is one that RestoreName makes
+// for a namespace.
+func RestoredInto(restore, namespace string) bool {
+	suffix, ok := strings.CutPrefix(restore, namespace+"-")
+	return ok && len(suffix) == restoreHash && strings.Trim(suffix, "0123456789abcdef") == ""
+}
 
 // LabelValue cuts a hex digest to what is put on a label: its first 32
 // characters.

@@ -345,29 +345,3 @@ func TestEndedWhileHeld(t *testing.T) {
 		t.Errorf("status %d: %s", response.Code, reply.Message)
 	}
 }
-
-// Names differ by namespace, snapshot and attempt, and never pass the length
-// beyond which Velero rewrites its label.
-func TestRestoreName(t *testing.T) {
-	t.Parallel()
-	long := preview.Key{ForgeURL: "https://g", Repository: "a/" + strings.Repeat("x", 200), ApplicationSet: "s", Number: 123456}.Namespace()
-	seen := map[string]string{}
-	for _, uid := range []types.UID{"a", "b"} {
-		for _, chosen := range []string{newest, older} {
-			for attempt := range 3 {
-				name := broker.RestoreName(long, uid, chosen, attempt)
-				of := fmt.Sprint(uid, chosen, attempt)
-				if before, ok := seen[name]; ok {
-					t.Errorf("%s and %s are both %s", before, of, name)
-				}
-				seen[name] = of
-				if len(name) > 63 || !strings.HasPrefix(name, long+"-") {
-					t.Errorf("name %q has %d characters", name, len(name))
-				}
-				if name != broker.RestoreName(long, uid, chosen, attempt) {
-					t.Error("the name is another the second time")
-				}
-			}
-		}
-	}
-}

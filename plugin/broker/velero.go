@@ -2,8 +2,6 @@ package broker
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,18 +22,6 @@ import (
 
 	"github.com/seedling-dev/seedling/hooks/snapshot"
 	"github.com/seedling-dev/seedling/plugin/preview"
-)
-
-// Labels and annotations of our Restores, by which the janitor finds them.
-const (
-	// LabelPreview is the pull request's number.
-	LabelPreview = "seedling.dev/preview"
-	// LabelKey is the preview's hash.
-	LabelKey = "seedling.dev/key"
-	// LabelNamespace names the preview's namespace.
-	LabelNamespace = "seedling.dev/namespace"
-	// AnnotationNamespaceUID tells one namespace of that name from the next.
-	AnnotationNamespaceUID = "seedling.dev/namespace-uid"
 )
 
 const (
@@ -61,14 +47,6 @@ var restoredResources = []string{
 	"persistentvolumeclaims",
 	"volumesnapshots.snapshot.storage.k8s.io",
 	"volumesnapshotcontents.snapshot.storage.k8s.io",
-}
-
-// RestoreName is the Restore of one attempt: the preview's namespace and ten
-// hex digits, so at most 63 characters, beyond which Velero would shorten the
-// label that proves where a volume came from.
-func RestoreName(namespace string, uid types.UID, chosen string, attempt int) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{string(uid), chosen, strconv.Itoa(attempt)}, "/")))
-	return namespace + "-" + hex.EncodeToString(sum[:5])
 }
 
 // Velero restores through Velero's Restores. It reads the claim's own state,
@@ -122,8 +100,8 @@ func (v *Velero) Step(ctx context.Context, p preview.Preview) (Progress, error) 
 	if err != nil {
 		return Progress{}, err
 	}
-	chosen := ns.Annotations[AnnotationSnapshot]
-	restored := types.UID(ns.Annotations[AnnotationPVC])
+	chosen := ns.Annotations[snapshot.AnnotationSnapshot]
+	restored := types.UID(ns.Annotations[snapshot.AnnotationPVC])
 	switch {
 	case pvc != nil && restored == pvc.UID:
 		// Its data is the developer's now. An earlier request may have been cut
@@ -181,7 +159,7 @@ func (v *Velero) adopt(ctx context.Context, p preview.Preview, ns *corev1.Namesp
 	if err := v.volumes.finish(ctx, pvc, chosen); err != nil {
 		return Progress{Snapshot: chosen}, err
 	}
-	if err := v.volumes.annotate(ctx, ns, map[string]any{AnnotationPVC: pvc.UID, AnnotationSnapshot: chosen}); err != nil {
+	if err := v.volumes.annotate(ctx, ns, map[string]any{snapshot.AnnotationPVC: pvc.UID, snapshot.AnnotationSnapshot: chosen}); err != nil {
 		return Progress{Snapshot: chosen}, err
 	}
 	if err := v.previews.Record(ctx, p.Namespace, chosen, pvc.UID); err != nil {
@@ -193,7 +171,7 @@ func (v *Velero) adopt(ctx context.Context, p preview.Preview, ns *corev1.Namesp
 // origin says which snapshot the data is from, and that it is not the newest
 // where that is so.
 func origin(ns *corev1.Namespace, chosen string) string {
-	if newer := ns.Annotations[AnnotationNewer]; newer != "" && newer != chosen {
+	if newer := ns.Annotations[snapshot.AnnotationNewer]; newer != "" && newer != chosen {
 		return fmt.Sprintf("snapshot %s; Velero could not read the newer one, %s", chosen, newer)
 	}
 	return "snapshot " + chosen
@@ -218,9 +196,9 @@ func (v *Velero) provenance(ctx context.Context, p preview.Preview, ns *corev1.N
 		}
 		return restore.Spec.BackupName, restore, nil
 	}
-	chosen := ns.Annotations[AnnotationSnapshot]
+	chosen := ns.Annotations[snapshot.AnnotationSnapshot]
 	for attempt := range attempts {
-		if chosen != "" && name == RestoreName(p.Namespace, p.NamespaceUID, chosen, attempt) {
+		if chosen != "" && name == snapshot.RestoreName(p.Namespace, p.NamespaceUID, chosen, attempt) {
 			return chosen, nil, nil
 		}
 	}
@@ -230,13 +208,13 @@ func (v *Velero) provenance(ctx context.Context, p preview.Preview, ns *corev1.N
 // restore goes through the attempts at the recorded snapshot: waits for the
 // one that runs, makes the next where there is none.
 func (v *Velero) restore(ctx context.Context, p preview.Preview, ns *corev1.Namespace) (Progress, error) {
-	chosen := ns.Annotations[AnnotationSnapshot]
+	chosen := ns.Annotations[snapshot.AnnotationSnapshot]
 	if chosen == "" {
 		return v.choose(ctx, p, ns, "")
 	}
 	var last *velerov1.Restore
 	for attempt := range attempts {
-		name := RestoreName(p.Namespace, p.NamespaceUID, chosen, attempt)
+		name := snapshot.RestoreName(p.Namespace, p.NamespaceUID, chosen, attempt)
 		restore, err := v.get(ctx, name)
 		switch {
 		case err != nil:
@@ -276,9 +254,9 @@ func (v *Velero) choose(ctx context.Context, p preview.Preview, ns *corev1.Names
 	if dataTime == "" && newest.Status.StartTimestamp != nil {
 		dataTime = newest.Status.StartTimestamp.UTC().Format(time.RFC3339)
 	}
-	annotations := map[string]any{AnnotationSnapshot: newest.Name, AnnotationSnapshotTime: dataTime, AnnotationNewer: nil}
+	annotations := map[string]any{snapshot.AnnotationSnapshot: newest.Name, snapshot.AnnotationSnapshotTime: dataTime, snapshot.AnnotationNewer: nil}
 	if passed != nil {
-		annotations[AnnotationNewer] = passed.Name
+		annotations[snapshot.AnnotationNewer] = passed.Name
 		v.log.WarnContext(ctx, "an older snapshot is chosen: Velero cannot read the storage location of the newest one",
 			"preview", p.Namespace, "snapshot", newest.Name, "newest", passed.Name, "location", passed.Spec.StorageLocation)
 	}
@@ -347,15 +325,15 @@ func (v *Velero) manifest(p preview.Preview, chosen string, attempt int) *velero
 	return &velerov1.Restore{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: v.namespace,
-			Name:      RestoreName(p.Namespace, p.NamespaceUID, chosen, attempt),
+			Name:      snapshot.RestoreName(p.Namespace, p.NamespaceUID, chosen, attempt),
 			Labels: map[string]string{
-				LabelPreview:           strconv.FormatInt(p.Key.Number, 10),
-				LabelKey:               p.Key.Hash(),
-				LabelNamespace:         p.Namespace,
-				snapshot.LabelSeed:     p.Seed,
-				snapshot.LabelSnapshot: chosen,
+				snapshot.LabelPreview:   strconv.FormatInt(p.Key.Number, 10),
+				snapshot.LabelKey:       p.Key.Hash(),
+				snapshot.LabelNamespace: p.Namespace,
+				snapshot.LabelSeed:      p.Seed,
+				snapshot.LabelSnapshot:  chosen,
 			},
-			Annotations: map[string]string{AnnotationNamespaceUID: string(p.NamespaceUID)},
+			Annotations: map[string]string{snapshot.AnnotationNamespaceUID: string(p.NamespaceUID)},
 		},
 		Spec: velerov1.RestoreSpec{
 			BackupName:             chosen,
@@ -403,7 +381,7 @@ func (v *Velero) Watch(ctx context.Context, p preview.Preview) (<-chan struct{},
 			client.MatchingFieldsSelector{Selector: fields.OneTermEqualSelector("metadata.name", snapshot.SeedPVC)},
 		}},
 		{&snapshotv1.VolumeSnapshotList{}, []client.ListOption{client.InNamespace(p.Namespace)}},
-		{&velerov1.RestoreList{}, []client.ListOption{client.InNamespace(v.namespace), client.MatchingLabels{LabelNamespace: p.Namespace}}},
+		{&velerov1.RestoreList{}, []client.ListOption{client.InNamespace(v.namespace), client.MatchingLabels{snapshot.LabelNamespace: p.Namespace}}},
 	}
 	for _, w := range watches {
 		events, err := v.client.Watch(ctx, w.list, w.options...)
@@ -449,8 +427,8 @@ func (v *Velero) get(ctx context.Context, name string) (*velerov1.Restore, error
 // ours says whether a Restore fills exactly this preview's namespace from its
 // seed.
 func ours(r *velerov1.Restore, p preview.Preview) bool {
-	return r.Labels[LabelNamespace] == p.Namespace &&
-		r.Annotations[AnnotationNamespaceUID] == string(p.NamespaceUID) &&
+	return r.Labels[snapshot.LabelNamespace] == p.Namespace &&
+		r.Annotations[snapshot.AnnotationNamespaceUID] == string(p.NamespaceUID) &&
 		len(r.Spec.NamespaceMapping) == 1 && r.Spec.NamespaceMapping[p.Seed] == p.Namespace &&
 		len(r.Spec.IncludedNamespaces) == 1 && r.Spec.IncludedNamespaces[0] == p.Seed
 }

@@ -237,7 +237,7 @@ func TestVeleroStep(t *testing.T) {
 		{name: "a claim of somebody's Restore", edits: edits{chosen(newest), with(claim("nightly"), volumeSnapshot("nightly", true))}, fails: true, foreign: true, message: "which is none for this preview", chosen: newest, restores: []int{}},
 		{
 			name:  "a claim of a Restore for the namespace before",
-			edits: edits{chosen(newest), with(claim(broker.RestoreName(ns, "uid-before", newest, 0), bound))},
+			edits: edits{chosen(newest), with(claim(snapshot.RestoreName(ns, "uid-before", newest, 0), bound))},
 			fails: true, foreign: true, message: "which is none for this preview", chosen: newest, restores: []int{},
 		},
 		{
@@ -287,7 +287,7 @@ func TestVeleroStep(t *testing.T) {
 			if test.gone {
 				return
 			}
-			if got := w.namespace().Annotations[broker.AnnotationSnapshot]; got != test.chosen {
+			if got := w.namespace().Annotations[snapshot.AnnotationSnapshot]; got != test.chosen {
 				t.Errorf("the namespace names snapshot %q, want %q", got, test.chosen)
 			}
 			if test.restores != nil {
@@ -333,7 +333,7 @@ func TestVeleroRestoreIsRecordedBeforeItIsMade(t *testing.T) {
 			if r, ok := obj.(*velerov1.Restore); ok {
 				made = r.DeepCopy()
 				n := w.namespace()
-				if n.Annotations[broker.AnnotationSnapshot] != newest || n.Annotations[broker.AnnotationSnapshotTime] != "2026-03-04T04:29:00Z" {
+				if n.Annotations[snapshot.AnnotationSnapshot] != newest || n.Annotations[snapshot.AnnotationSnapshotTime] != "2026-03-04T04:29:00Z" {
 					t.Errorf("the namespace says %v before the Restore is made", n.Annotations)
 				}
 				if p, _ := w.state.Live(ns); p.Snapshot != newest {
@@ -420,7 +420,7 @@ func TestVeleroFinish(t *testing.T) {
 		}
 	}
 	pvc := w.claim()
-	wantAnnotations := map[string]string{"kept": "yes", broker.AnnotationSnapshot: newest}
+	wantAnnotations := map[string]string{"kept": "yes", snapshot.AnnotationSnapshot: newest}
 	if diff := cmp.Diff(wantAnnotations, pvc.Annotations); diff != "" {
 		t.Errorf("the claim's annotations differ (-want +got):\n%s", diff)
 	}
@@ -428,7 +428,7 @@ func TestVeleroFinish(t *testing.T) {
 	if diff := cmp.Diff(wantLabels, pvc.Labels); diff != "" {
 		t.Errorf("the claim's labels differ (-want +got):\n%s", diff)
 	}
-	if got := w.namespace().Annotations[broker.AnnotationPVC]; got != string(pvc.UID) {
+	if got := w.namespace().Annotations[snapshot.AnnotationPVC]; got != string(pvc.UID) {
 		t.Errorf("the namespace records claim %q, want %q", got, pvc.UID)
 	}
 	if p, _ := w.state.Live(ns); p.PVCUID != pvc.UID || p.Snapshot != newest {
@@ -505,7 +505,7 @@ func TestVeleroOlderSnapshotIsSaid(t *testing.T) {
 		{"away and not usable", []func(map[string]client.Object){away, change("newest", func(b *velerov1.Backup) { b.Status.Errors = 1 })}, older, ""},
 		{"an older one is away", []func(map[string]client.Object){change("older", func(b *velerov1.Backup) { b.Spec.StorageLocation = "away" })}, newest, ""},
 		{"chosen again", []func(map[string]client.Object){change("namespace", func(n *corev1.Namespace) {
-			n.Annotations = map[string]string{broker.AnnotationSnapshot: "seed-20260101000000-zzzzz", broker.AnnotationNewer: "seed-20260102000000-zzzzz"}
+			n.Annotations = map[string]string{snapshot.AnnotationSnapshot: "seed-20260101000000-zzzzz", snapshot.AnnotationNewer: "seed-20260102000000-zzzzz"}
 		})}, newest, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -524,10 +524,10 @@ func TestVeleroOlderSnapshotIsSaid(t *testing.T) {
 				want += "; Velero could not read the newer one, " + test.newer
 			}
 			n := w.namespace()
-			if got := n.Annotations[broker.AnnotationSnapshot]; got != test.chosen {
+			if got := n.Annotations[snapshot.AnnotationSnapshot]; got != test.chosen {
 				t.Fatalf("chosen %s", got)
 			}
-			if got := n.Annotations[broker.AnnotationNewer]; got != test.newer {
+			if got := n.Annotations[snapshot.AnnotationNewer]; got != test.newer {
 				t.Errorf("the namespace says that %q is newer", got)
 			}
 			said := strings.Contains(log.String(), "snapshot="+older+" newest="+newest+" location=away")

@@ -16,26 +16,10 @@ import (
 	"github.com/seedling-dev/seedling/hooks/snapshot"
 )
 
-// Annotations of a preview's namespace, written here and nowhere else.
-const (
-	// AnnotationSnapshot names the snapshot that was chosen for it. The same
-	// name is on the restored claim.
-	AnnotationSnapshot = snapshot.LabelSnapshot
-	// AnnotationSnapshotTime is how old its data is: when the import behind
-	// the snapshot finished, RFC 3339.
-	AnnotationSnapshotTime = "seedling.dev/snapshot-time"
-	// AnnotationNewer names a newer snapshot, which was passed over because
-	// Velero could not read its storage location at the choice.
-	AnnotationNewer = "seedling.dev/newer-snapshot"
-	// AnnotationPVC is the UID of the claim that was restored. Once it is
-	// there, a claim with another UID is foreign for good.
-	AnnotationPVC = "seedling.dev/pvc-uid"
-)
-
 // What the seed's claim carried and the preview's must not: Argo CD would take
 // it for the seed's, and the next apply would compare with the seed's manifest.
 var inherited = struct{ annotations, labels []string }{
-	annotations: []string{"argocd.argoproj.io/tracking-id", corev1.LastAppliedConfigAnnotation},
+	annotations: []string{snapshot.ArgoTrackingAnnotation, corev1.LastAppliedConfigAnnotation},
 	labels:      []string{"app.kubernetes.io/instance"},
 }
 
@@ -140,8 +124,8 @@ func (v volumes) bindsAtOnce(ctx context.Context, pvc *corev1.PersistentVolumeCl
 // Done again, it changes nothing.
 func (v volumes) finish(ctx context.Context, pvc *corev1.PersistentVolumeClaim, chosen string) error {
 	annotations := map[string]any{}
-	if pvc.Annotations[AnnotationSnapshot] != chosen {
-		annotations[AnnotationSnapshot] = chosen
+	if pvc.Annotations[snapshot.AnnotationSnapshot] != chosen {
+		annotations[snapshot.AnnotationSnapshot] = chosen
 	}
 	for _, name := range inherited.annotations {
 		if _, ok := pvc.Annotations[name]; ok {

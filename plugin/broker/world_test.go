@@ -120,7 +120,7 @@ func backup(name string, started time.Time) *velerov1.Backup {
 
 // name is our Restore's of an attempt, from 0.
 func name(chosen string, attempt int) string {
-	return broker.RestoreName(ns, namespaceUID, chosen, attempt)
+	return snapshot.RestoreName(ns, namespaceUID, chosen, attempt)
 }
 
 // restore is a Restore as the broker makes it, in a phase.
@@ -129,8 +129,8 @@ func restore(chosen string, attempt int, phase velerov1.RestorePhase) *velerov1.
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: "velero", Name: name(chosen, attempt), UID: types.UID(name(chosen, attempt)),
 			CreationTimestamp: metav1.Time{Time: now.Add(-time.Hour)},
-			Labels:            map[string]string{broker.LabelNamespace: ns},
-			Annotations:       map[string]string{broker.AnnotationNamespaceUID: string(namespaceUID)},
+			Labels:            map[string]string{snapshot.LabelNamespace: ns},
+			Annotations:       map[string]string{snapshot.AnnotationNamespaceUID: string(namespaceUID)},
 		},
 		Spec: velerov1.RestoreSpec{
 			BackupName: chosen, IncludedNamespaces: []string{seed}, NamespaceMapping: map[string]string{seed: ns},
@@ -206,7 +206,7 @@ func chosen(snapshotName string) func(map[string]client.Object) {
 		if n.Annotations == nil {
 			n.Annotations = map[string]string{}
 		}
-		n.Annotations[broker.AnnotationSnapshot] = snapshotName
+		n.Annotations[snapshot.AnnotationSnapshot] = snapshotName
 	})
 }
 
@@ -216,7 +216,7 @@ func restored(uid string) func(map[string]client.Object) {
 		if n.Annotations == nil {
 			n.Annotations = map[string]string{}
 		}
-		n.Annotations[broker.AnnotationPVC] = uid
+		n.Annotations[snapshot.AnnotationPVC] = uid
 	})
 }
 

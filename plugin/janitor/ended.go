@@ -18,7 +18,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seedling-dev/seedling/hooks/snapshot"
-	"github.com/seedling-dev/seedling/plugin/broker"
 	"github.com/seedling-dev/seedling/plugin/preview"
 )
 
@@ -30,7 +29,7 @@ var applicationKind = schema.GroupVersionKind{Group: "argoproj.io", Version: "v1
 
 // end does the next thing for one ended preview, and says whether it is done.
 func (j *Janitor) end(ctx context.Context, h *hand, p preview.Preview) (done bool, err error) {
-	if !strings.HasPrefix(p.Namespace, "preview-") {
+	if !snapshot.IsPreview(p.Namespace) {
 		return false, errors.New("its namespace has no name of a preview")
 	}
 	gone, err := j.applicationGone(ctx, h, p.Namespace)
@@ -62,7 +61,7 @@ func (j *Janitor) end(ctx context.Context, h *hand, p preview.Preview) (done boo
 
 // ours says whether a namespace is the one of this preview.
 func ours(ns *corev1.Namespace, p preview.Preview) bool {
-	return ns.Labels[broker.LabelPreview] == strconv.FormatInt(p.Number, 10) && ns.Labels[broker.LabelKey] == p.Hash()
+	return ns.Labels[snapshot.LabelPreview] == strconv.FormatInt(p.Number, 10) && ns.Labels[snapshot.LabelKey] == p.Hash()
 }
 
 // namespace reads one, nil where there is none.
@@ -158,7 +157,7 @@ func (j *Janitor) remove(ctx context.Context, h *hand, namespace string, ns *cor
 // restores lists the Restores we made for a namespace.
 func (j *Janitor) restores(ctx context.Context, namespace string) ([]velerov1.Restore, error) {
 	var list velerov1.RestoreList
-	if err := j.Client.List(ctx, &list, client.InNamespace(j.VeleroNamespace), client.MatchingLabels{broker.LabelNamespace: namespace}); err != nil {
+	if err := j.Client.List(ctx, &list, client.InNamespace(j.VeleroNamespace), client.MatchingLabels{snapshot.LabelNamespace: namespace}); err != nil {
 		return nil, fmt.Errorf("list its Restores: %w", err)
 	}
 	return list.Items, nil
@@ -280,8 +279,8 @@ func (j *Janitor) contents(ctx context.Context) ([]snapshotv1.VolumeSnapshotCont
 	for _, c := range list.Items {
 		namespace := c.Spec.VolumeSnapshotRef.Namespace
 		switch {
-		case !strings.HasPrefix(namespace, "preview-"),
-			!restoredInto(c.Labels[snapshot.VeleroRestoreLabel], namespace):
+		case !snapshot.IsPreview(namespace),
+			!snapshot.RestoredInto(c.Labels[snapshot.VeleroRestoreLabel], namespace):
 		case c.Spec.DeletionPolicy != snapshotv1.VolumeSnapshotContentRetain:
 			j.Log.ErrorContext(ctx, "a restored VolumeSnapshotContent would delete the shared snapshot with it: left alone",
 				"name", c.Name, "deletion_policy", c.Spec.DeletionPolicy)
@@ -290,10 +289,4 @@ func (j *Janitor) contents(ctx context.Context) ([]snapshotv1.VolumeSnapshotCont
 		}
 	}
 	return kept, nil
-}
-
-// restoredInto says whether a Restore's name is one of ours for a namespace.
-func restoredInto(restore, namespace string) bool {
-	suffix, ok := strings.CutPrefix(restore, namespace+"-")
-	return ok && len(suffix) == 10 && strings.Trim(suffix, "0123456789abcdef") == ""
 }

@@ -28,7 +28,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/seedling-dev/seedling/hooks/snapshot"
-	"github.com/seedling-dev/seedling/plugin/broker"
 	"github.com/seedling-dev/seedling/plugin/janitor"
 	"github.com/seedling-dev/seedling/plugin/preview"
 )
@@ -182,14 +181,14 @@ func meta(namespace, name string, labels map[string]string) metav1.ObjectMeta {
 }
 
 func namespace() *corev1.Namespace {
-	return &corev1.Namespace{ObjectMeta: meta("", ns, map[string]string{broker.LabelPreview: "7", broker.LabelKey: key.Hash()})}
+	return &corev1.Namespace{ObjectMeta: meta("", ns, map[string]string{snapshot.LabelPreview: "7", snapshot.LabelKey: key.Hash()})}
 }
 
-func restoreName() string { return broker.RestoreName(ns, "uid-ns", chosen, 0) }
+func restoreName() string { return snapshot.RestoreName(ns, "uid-ns", chosen, 0) }
 
 func restore(name string, phase velerov1.RestorePhase) *velerov1.Restore {
 	return &velerov1.Restore{
-		ObjectMeta: meta("velero", name, map[string]string{broker.LabelNamespace: ns}),
+		ObjectMeta: meta("velero", name, map[string]string{snapshot.LabelNamespace: ns}),
 		Status:     velerov1.RestoreStatus{Phase: phase},
 	}
 }
@@ -199,7 +198,7 @@ func pod() *corev1.Pod { return &corev1.Pod{ObjectMeta: meta(ns, "postgres-0", n
 func claim(phase corev1.PersistentVolumeClaimPhase) *corev1.PersistentVolumeClaim {
 	group := snapshotv1.GroupName
 	c := &corev1.PersistentVolumeClaim{ObjectMeta: meta(ns, snapshot.SeedPVC, map[string]string{snapshot.VeleroRestoreLabel: restoreName()})}
-	c.Annotations = map[string]string{broker.AnnotationSnapshot: chosen}
+	c.Annotations = map[string]string{snapshot.AnnotationSnapshot: chosen}
 	c.Spec.DataSource = &corev1.TypedLocalObjectReference{APIGroup: &group, Kind: "VolumeSnapshot", Name: "vs"}
 	c.Status.Phase = phase
 	return c
@@ -248,7 +247,7 @@ func deletedAgo[T client.Object](d time.Duration, obj T) T {
 func TestEndedPreview(t *testing.T) {
 	t.Parallel()
 	others := []client.Object{
-		&corev1.Namespace{ObjectMeta: meta("", "preview-shop-8-0123456789", map[string]string{broker.LabelPreview: "8", broker.LabelKey: "0123456789"})},
+		&corev1.Namespace{ObjectMeta: meta("", "preview-shop-8-0123456789", map[string]string{snapshot.LabelPreview: "8", snapshot.LabelKey: "0123456789"})},
 		&corev1.PersistentVolumeClaim{ObjectMeta: meta("seed", snapshot.SeedPVC, nil)},
 		&velerov1.Restore{ObjectMeta: meta("velero", "nightly", nil), Status: velerov1.RestoreStatus{Phase: velerov1.RestorePhaseCompleted}},
 		content("other-preview", func(c *snapshotv1.VolumeSnapshotContent) {

@@ -3,14 +3,13 @@ package janitor
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/seedling-dev/seedling/plugin/broker"
+	"github.com/seedling-dev/seedling/hooks/snapshot"
 )
 
 const (
@@ -28,11 +27,11 @@ func (j *Janitor) sweep(ctx context.Context, h *hand, ending map[string]bool) (m
 	const why = "no preview knows it"
 
 	var namespaces corev1.NamespaceList
-	if err := j.Client.List(ctx, &namespaces, client.HasLabels{broker.LabelPreview, broker.LabelKey}); err != nil {
+	if err := j.Client.List(ctx, &namespaces, client.HasLabels{snapshot.LabelPreview, snapshot.LabelKey}); err != nil {
 		return false, fmt.Errorf("list preview Namespaces: %w", err)
 	}
 	var restores velerov1.RestoreList
-	if err := j.Client.List(ctx, &restores, client.InNamespace(j.VeleroNamespace), client.HasLabels{broker.LabelNamespace}); err != nil {
+	if err := j.Client.List(ctx, &restores, client.InNamespace(j.VeleroNamespace), client.HasLabels{snapshot.LabelNamespace}); err != nil {
 		return false, fmt.Errorf("list Restores: %w", err)
 	}
 	contents, err := j.contents(ctx)
@@ -46,7 +45,7 @@ func (j *Janitor) sweep(ctx context.Context, h *hand, ending map[string]bool) (m
 	for i := range namespaces.Items {
 		ns := &namespaces.Items[i]
 		exists[ns.Name] = true
-		if strings.HasPrefix(ns.Name, "preview-") && j.old("Namespace", ns, lost(ns.Name)) {
+		if snapshot.IsPreview(ns.Name) && j.old("Namespace", ns, lost(ns.Name)) {
 			orphans = append(orphans, ns)
 		}
 	}
@@ -76,7 +75,7 @@ func (j *Janitor) sweep(ctx context.Context, h *hand, ending map[string]bool) (m
 	}
 	for i := range restores.Items {
 		r := &restores.Items[i]
-		namespace := r.Labels[broker.LabelNamespace]
+		namespace := r.Labels[snapshot.LabelNamespace]
 		if j.old("Restore", r, lost(namespace) && !exists[namespace]) {
 			if _, err := h.remove(ctx, "Restore", r, why); err != nil {
 				return false, err

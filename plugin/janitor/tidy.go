@@ -3,7 +3,6 @@ package janitor
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v8/apis/volumesnapshot/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -12,7 +11,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seedling-dev/seedling/hooks/snapshot"
-	"github.com/seedling-dev/seedling/plugin/broker"
 )
 
 // tidy removes the VolumeSnapshots and contents of running previews whose
@@ -29,7 +27,7 @@ func (j *Janitor) tidy(ctx context.Context, h *hand) error {
 	for i := range snapshots.Items {
 		vs := &snapshots.Items[i]
 		present[types.NamespacedName{Namespace: vs.Namespace, Name: vs.Name}] = true
-		if !restoredInto(vs.Labels[snapshot.VeleroRestoreLabel], vs.Namespace) {
+		if !snapshot.RestoredInto(vs.Labels[snapshot.VeleroRestoreLabel], vs.Namespace) {
 			continue
 		}
 		used, err := j.used(ctx, vs.Namespace, vs.Name)
@@ -75,7 +73,7 @@ func (j *Janitor) tidy(ctx context.Context, h *hand) error {
 // used says whether the preview's claim was filled from that VolumeSnapshot
 // and is bound.
 func (j *Janitor) used(ctx context.Context, namespace, name string) (bool, error) {
-	if !strings.HasPrefix(namespace, "preview-") {
+	if !snapshot.IsPreview(namespace) {
 		return false, nil
 	}
 	var pvc corev1.PersistentVolumeClaim
@@ -87,6 +85,6 @@ func (j *Janitor) used(ctx context.Context, namespace, name string) (bool, error
 		return false, fmt.Errorf("read PersistentVolumeClaim %s/%s: %w", namespace, snapshot.SeedPVC, err)
 	}
 	source := pvc.Spec.DataSource
-	return pvc.Status.Phase == corev1.ClaimBound && pvc.Annotations[broker.AnnotationSnapshot] != "" &&
+	return pvc.Status.Phase == corev1.ClaimBound && pvc.Annotations[snapshot.AnnotationSnapshot] != "" &&
 		source != nil && source.Kind == "VolumeSnapshot" && source.Name == name, nil
 }

@@ -9,6 +9,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/seedling-dev/seedling/hooks/snapshot"
 	"github.com/seedling-dev/seedling/plugin/forge"
 )
 
@@ -66,9 +67,7 @@ var later = map[string]bool{"ttl": true, "cap": true, "keepLabel": true}
 var (
 	dnsLabel  = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 	dnsDomain = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$`)
-	// seedName is fixed by the admission policies.
-	seedName = regexp.MustCompile(`^seed(-[a-z0-9]([-a-z0-9]{0,56}[a-z0-9])?)?$`)
-	repoPath = regexp.MustCompile(`^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)+$`)
+	repoPath  = regexp.MustCompile(`^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)+$`)
 )
 
 // ParseInput reads the parameters of a plugin generator. All that is wrong is
@@ -129,10 +128,10 @@ func ParseInput(parameters map[string]json.RawMessage) (Input, error) {
 	if in.ResetLabel == "" || len(in.ResetLabel) > 100 || in.ResetLabel == in.Label {
 		bad("resetLabel", "must be a label's name, and another one than label")
 	}
-	if !seedName.MatchString(in.Seed) {
-		bad("seed", "must be seed or begin with seed-, a DNS label")
+	if err := snapshot.CheckSeedName(in.Seed); err != nil {
+		bad("seed", err.Error())
 	}
-	if in.Domain != "" && (!dnsDomain.MatchString(in.Domain) || len(in.Domain) > 253-MaxNamespace-1) {
+	if in.Domain != "" && (!dnsDomain.MatchString(in.Domain) || len(in.Domain) > 253-snapshot.MaxPreview-1) {
 		bad("domain", "must be a DNS name")
 	}
 	if len(in.WaitForStatus) > 255 {

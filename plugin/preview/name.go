@@ -6,16 +6,11 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/seedling-dev/seedling/hooks/snapshot"
 )
 
-// MaxNamespace is the longest name a preview's namespace has: a Restore is
-// named <namespace>-<10 hex>, and Velero rewrites labels over 63 characters.
-const MaxNamespace = 52
-
-const (
-	namespacePrefix = "preview-"
-	hashLength      = 10
-)
+const hashLength = 10
 
 // Key is what a preview is the preview of. Two keys that differ in spelling
 // only (case, a trailing slash or .git) are the same preview.
@@ -31,16 +26,16 @@ type Key struct {
 }
 
 // Namespace is the name of the preview's namespace and Application: a DNS
-// label of at most MaxNamespace characters, the same for ever.
+// label of at most snapshot.MaxPreview characters, the same for ever.
 func (k Key) Namespace() string {
 	number := "-" + strconv.FormatInt(k.Number, 10)
-	room := MaxNamespace - len(namespacePrefix) - len(number) - 1 - hashLength
+	room := snapshot.MaxPreview - len(snapshot.PreviewPrefix) - len(number) - 1 - hashLength
 	repository := canonicalRepository(k.Repository)
 	slug := Slug(repository[strings.LastIndexByte(repository, '/')+1:], room)
 	if slug == "" {
 		slug = "x"
 	}
-	return namespacePrefix + slug + number + "-" + k.Hash()
+	return snapshot.PreviewPrefix + slug + number + "-" + k.Hash()
 }
 
 // Hash is the part of the name that tells forges, repositories and

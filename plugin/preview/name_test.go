@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seedling-dev/seedling/hooks/snapshot"
 	"github.com/seedling-dev/seedling/plugin/preview"
 )
 
@@ -46,7 +47,7 @@ func FuzzNamespace(f *testing.F) {
 		k := preview.Key{ForgeURL: url, Repository: repository, ApplicationSet: set, Number: max(number, 1)}
 		name := k.Namespace()
 		switch {
-		case len(name) > preview.MaxNamespace, !label.MatchString(name), strings.Contains(name, "--"):
+		case len(name) > snapshot.MaxPreview, !label.MatchString(name), strings.Contains(name, "--"):
 			t.Errorf("%q is no name for a namespace", name)
 		case !strings.HasPrefix(name, "preview-"), !strings.HasSuffix(name, "-"+k.Hash()):
 			t.Errorf("%q lacks its prefix or hash", name)

@@ -22,13 +22,7 @@ import (
 	"github.com/seedling-dev/seedling/hooks/snapshot"
 )
 
-// Labels and annotations of a preview's namespace. The broker adds the
-// snapshot's.
 const (
-	LabelPreview         = "seedling.dev/preview"
-	LabelKey             = "seedling.dev/key"
-	AnnotationRepository = "seedling.dev/repository"
-
 	labelPartOf = "app.kubernetes.io/part-of"
 	partOf      = "seedling"
 	// guardName is the name of the quota, the limits and the network policy.
@@ -119,8 +113,8 @@ func (n *Namespaces) Prepare(ctx context.Context, p Preview) (Space, error) {
 
 func (n *Namespaces) namespace(ctx context.Context, p Preview) (ns *corev1.Namespace, blocked string, err error) {
 	labels := map[string]string{
-		LabelPreview:                         strconv.FormatInt(p.Number, 10),
-		LabelKey:                             p.Hash(),
+		snapshot.LabelPreview:                strconv.FormatInt(p.Number, 10),
+		snapshot.LabelKey:                    p.Hash(),
 		snapshot.LabelSeed:                   p.Seed,
 		labelPartOf:                          partOf,
 		"pod-security.kubernetes.io/enforce": n.Guards.PodSecurity,
@@ -128,7 +122,7 @@ func (n *Namespaces) namespace(ctx context.Context, p Preview) (ns *corev1.Names
 	}
 	ns = &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
 		Name: p.Namespace, Labels: labels,
-		Annotations: map[string]string{AnnotationRepository: p.Repository},
+		Annotations: map[string]string{snapshot.AnnotationRepository: p.Repository},
 	}}
 	err = n.Client.Create(ctx, ns)
 	if err == nil {
@@ -144,7 +138,7 @@ func (n *Namespaces) namespace(ctx context.Context, p Preview) (ns *corev1.Names
 	if ns.DeletionTimestamp != nil {
 		return nil, reasonTorndown, nil
 	}
-	if ns.Labels[LabelKey] != p.Hash() || ns.Labels[LabelPreview] != labels[LabelPreview] {
+	if ns.Labels[snapshot.LabelKey] != p.Hash() || ns.Labels[snapshot.LabelPreview] != labels[snapshot.LabelPreview] {
 		return nil, fmt.Sprintf("namespace %s exists and is not the plugin's: remove it", p.Namespace), nil
 	}
 	// One that was made for another seed may hold its data.
@@ -357,7 +351,7 @@ type view struct {
 func (n *Namespaces) look(ctx context.Context) (view, error) {
 	v := view{namespaces: map[string]types.UID{}, volumes: map[string]types.UID{}}
 	var namespaces corev1.NamespaceList
-	if err := n.Client.List(ctx, &namespaces, client.HasLabels{LabelPreview}); err != nil {
+	if err := n.Client.List(ctx, &namespaces, client.HasLabels{snapshot.LabelPreview}); err != nil {
 		return v, fmt.Errorf("list the namespaces of previews: %w", err)
 	}
 	for _, ns := range namespaces.Items {

@@ -91,14 +91,14 @@ func TestNamespaceIsGuarded(t *testing.T) {
 		t.Fatal(err)
 	}
 	for k, v := range map[string]string{
-		LabelPreview: "1", LabelKey: p.Hash(), snapshot.LabelSeed: "seed", "pod-security.kubernetes.io/enforce": "baseline",
+		snapshot.LabelPreview: "1", snapshot.LabelKey: p.Hash(), snapshot.LabelSeed: "seed", "pod-security.kubernetes.io/enforce": "baseline",
 		"pod-security.kubernetes.io/warn": "restricted",
 	} {
 		if ns.Labels[k] != v {
 			t.Errorf("label %s is %q, want %q", k, ns.Labels[k], v)
 		}
 	}
-	if ns.Annotations[AnnotationRepository] != "acme/shop" || ns.UID != p.NamespaceUID {
+	if ns.Annotations[snapshot.AnnotationRepository] != "acme/shop" || ns.UID != p.NamespaceUID {
 		t.Errorf("namespace %+v", ns.ObjectMeta)
 	}
 	var quota corev1.ResourceQuota
@@ -498,7 +498,7 @@ func TestLabelOnVolumeIsNoProof(t *testing.T) {
 	if err := w.cluster.Get(t.Context(), types.NamespacedName{Name: p.Namespace}, &ns); err != nil {
 		t.Fatal(err)
 	}
-	delete(ns.Labels, LabelPreview)
+	delete(ns.Labels, snapshot.LabelPreview)
 	if err := w.cluster.Update(t.Context(), &ns); err != nil {
 		t.Fatal(err)
 	}
@@ -554,7 +554,7 @@ func TestHeldBack(t *testing.T) {
 		{
 			"namespace still going", func(w *world) {
 				ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: key1.Namespace(), Finalizers: []string{"seedling.dev/test"}, Labels: map[string]string{
-					LabelKey: key1.Hash(), LabelPreview: "1", snapshot.LabelSeed: "seed",
+					snapshot.LabelKey: key1.Hash(), snapshot.LabelPreview: "1", snapshot.LabelSeed: "seed",
 				}}}
 				if err := w.cluster.Create(w.t.Context(), ns); err != nil {
 					w.t.Fatal(err)
@@ -899,7 +899,7 @@ func TestStateIsWhole(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := newCluster(t, &corev1.ConfigMap{
-				ObjectMeta: metav1.ObjectMeta{Namespace: "seedling", Name: "x", Labels: map[string]string{StateLabel: "true"}},
+				ObjectMeta: metav1.ObjectMeta{Namespace: "seedling", Name: "x", Labels: map[string]string{snapshot.LabelState: "true"}},
 				Data:       map[string]string{stateKey: data},
 			})
 			if err := NewStore(c, "seedling").Load(t.Context()); err == nil {

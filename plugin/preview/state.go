@@ -16,12 +16,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seedling-dev/seedling/hooks/snapshot"
 )
 
 const (
-	// StateLabel marks the ConfigMaps that hold the state.
-	StateLabel = "seedling.dev/state"
-	stateKey   = "state.json"
+	stateKey = "state.json"
 	// stateVersion is the format's. A newer one is refused, not guessed at.
 	stateVersion = 1
 	// loadTimeout bounds the reading of all state at the start.
@@ -119,7 +119,7 @@ func (s *Store) Load(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
 	var list corev1.ConfigMapList
-	if err := s.client.List(ctx, &list, client.InNamespace(s.namespace), client.HasLabels{StateLabel}); err != nil {
+	if err := s.client.List(ctx, &list, client.InNamespace(s.namespace), client.HasLabels{snapshot.LabelState}); err != nil {
 		return fmt.Errorf("load the state from namespace %s: %w", s.namespace, err)
 	}
 	repos := map[string]*stored{}
@@ -237,7 +237,7 @@ func (s *Store) write(ctx context.Context, of Key, repo *stored, next *record) e
 		object = &corev1.ConfigMap{
 			ObjectMeta: metav1.ObjectMeta{
 				Namespace: s.namespace, Name: "previews-" + slug + "-" + of.RepositoryHash(),
-				Labels: map[string]string{StateLabel: "true", "app.kubernetes.io/part-of": "seedling"},
+				Labels: map[string]string{snapshot.LabelState: "true", "app.kubernetes.io/part-of": "seedling"},
 			},
 			Data: map[string]string{stateKey: string(b)},
 		}
@@ -249,11 +249,11 @@ func (s *Store) write(ctx context.Context, of Key, repo *stored, next *record) e
 			}
 			return err
 		}
-	} else if object.Data[stateKey] != string(b) || object.Labels[StateLabel] == "" {
+	} else if object.Data[stateKey] != string(b) || object.Labels[snapshot.LabelState] == "" {
 		object = object.DeepCopy()
 		object.Data = map[string]string{stateKey: string(b)}
 		// Without its label the next start would not find it.
-		metav1.SetMetaDataLabel(&object.ObjectMeta, StateLabel, "true")
+		metav1.SetMetaDataLabel(&object.ObjectMeta, snapshot.LabelState, "true")
 		// The resource version makes a second writer an error.
 		if err := s.client.Update(ctx, object); err != nil {
 			if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {

@@ -14,15 +14,11 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/seedling-dev/seedling/hooks/snapshot"
 	"github.com/seedling-dev/seedling/plugin/preview"
 )
 
 const (
-	// AnnotationPoke is changed to make Argo CD reconcile an ApplicationSet.
-	// Its own refresh annotation can be lost: one that is set while a
-	// reconciliation runs is taken off at its end without another one.
-	AnnotationPoke = "seedling.dev/poke"
-
 	// relistEvery is the net under the watch.
 	relistEvery = time.Minute
 	// listTimeout bounds one list. A generator's request may wait for the one
@@ -143,7 +139,7 @@ func (a *ApplicationSets) Applied(ctx context.Context, application string) (bool
 // Poke makes Argo CD ask anew for one ApplicationSet.
 func (a *ApplicationSets) Poke(ctx context.Context, name string) error {
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{
-		AnnotationPoke: time.Now().UTC().Format(time.RFC3339Nano),
+		snapshot.AnnotationPoke: time.Now().UTC().Format(time.RFC3339Nano),
 	}}})
 	if err != nil {
 		return err

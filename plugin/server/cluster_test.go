@@ -26,6 +26,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/seedling-dev/seedling/hooks/snapshot"
 )
 
 func set(name, configMap, repo string) *argov1alpha1.ApplicationSet {
@@ -76,7 +78,7 @@ func TestApplicationSets(t *testing.T) {
 	if err := a.Client.Get(t.Context(), types.NamespacedName{Namespace: "argocd", Name: "previews"}, &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.Annotations[AnnotationPoke] == "" || got.Annotations["mine"] != "stays" || len(got.Annotations) != 2 || len(got.Spec.Generators) != 1 {
+	if got.Annotations[snapshot.AnnotationPoke] == "" || got.Annotations["mine"] != "stays" || len(got.Annotations) != 2 || len(got.Spec.Generators) != 1 {
 		t.Errorf("after a poke: %+v", got.ObjectMeta)
 	}
 	if err := a.Poke(t.Context(), "none"); err == nil {

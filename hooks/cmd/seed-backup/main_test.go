@@ -29,10 +29,10 @@ func TestBadInput(t *testing.T) {
 		env    map[string]string
 		faults []string
 	}{
-		{"nothing", nil, nil, []string{`--seed is ""`, `--policy-digest is ""`, `--key-id is ""`}},
+		{"nothing", nil, nil, []string{`--seed: "" must be`, `--policy-digest is ""`, `--key-id is ""`}},
 		{"an unknown flag", append(good, "--dump=x"), nil, []string{"flag provided but not defined: -dump; see seed-backup --help"}},
 		{"an argument", append(good, "now"), nil, []string{`"now" is no flag`}},
-		{"a namespace that is no seed", append(good, "--seed=prod"), nil, []string{`--seed is "prod"`}},
+		{"a namespace that is no seed", append(good, "--seed=prod"), nil, []string{`--seed: "prod" must be`}},
 		{"a seed whose name is too long", append(good, "--seed=seed-"+strings.Repeat("x", 40)), nil, []string{"at most 40 characters"}},
 		{"a digest cut short", append(good, "--policy-digest="+digest[:32]), nil, []string{"it must be 64 hex digits"}},
 		{"a timeout of nothing", append(good, "--timeout=0s"), nil, []string{"--timeout is 0s"}},
