@@ -16,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/plugin/forge"
 	"github.com/seedling-dev/seedling/plugin/server"
 )
@@ -38,7 +39,7 @@ func (c *checked) say(what, detail string, err error) {
 	}
 	fmt.Fprintf(c.out, "WRONG %s: %v\n", what, err)
 	c.wrong++
-	c.final = c.final || final(err)
+	c.final = c.final || command.ExitCode(err) == command.ExitMisconfigured
 }
 
 func (c *checked) result() error {
@@ -47,7 +48,7 @@ func (c *checked) result() error {
 	}
 	err := fmt.Errorf("check: %d of the things above are wrong", c.wrong)
 	if c.final {
-		return misconfigured(err)
+		return command.Misconfigured(err)
 	}
 	return err
 }
@@ -55,20 +56,20 @@ func (c *checked) result() error {
 // check validates the configuration and reaches everything in it. It changes
 // nothing. What serve would not begin with is misconfigured here too, and so is
 // a credential that the other side refuses; what is only out of reach is not.
-func (c *command) check(ctx context.Context) error {
-	cfg, err := readConfig(c.config, c.getenv)
+func (p *program) check(ctx context.Context) error {
+	cfg, err := readConfig(p.config, p.getenv)
 	if err != nil {
-		return misconfigured(err)
+		return command.Misconfigured(err)
 	}
-	fmt.Fprintf(c.stdout, "ok    configuration %s\n", c.config)
+	fmt.Fprintf(p.stdout, "ok    configuration %s\n", p.config)
 	forges, err := cfg.forges()
 	if err != nil {
-		return misconfigured(err)
+		return command.Misconfigured(err)
 	}
-	found := &checked{out: c.stdout}
+	found := &checked{out: p.stdout}
 	err = server.Tokens{Current: cfg.TokenFile, Previous: cfg.PreviousTokenFile}.Check()
 	if err != nil {
-		err = misconfigured(err)
+		err = command.Misconfigured(err)
 	}
 	found.say("generator token", "", err)
 	for _, f := range cfg.Forges {
@@ -78,12 +79,12 @@ func (c *command) check(ctx context.Context) error {
 		}
 		found.say("forge "+f.Name, ": we are "+login, err)
 		if f.WebhookSecretFile == "" {
-			fmt.Fprintf(c.stdout, "note  forge %s has no webhookSecretFile: its webhooks are refused, changes are found by polling\n", f.Name)
+			fmt.Fprintf(p.stdout, "note  forge %s has no webhookSecretFile: its webhooks are refused, changes are found by polling\n", f.Name)
 			continue
 		}
 		found.say("webhook secret of forge "+f.Name, "", checkSecret("webhookSecretFile", f.WebhookSecretFile))
 	}
-	c.checkCluster(ctx, cfg, found)
+	p.checkCluster(ctx, cfg, found)
 	return found.result()
 }
 
@@ -93,15 +94,15 @@ func whoami(ctx context.Context, f forge.Forge) (string, error) {
 	defer cancel()
 	login, err := f.Login(ctx)
 	if errors.Is(err, forge.ErrCredential) {
-		err = misconfigured(err)
+		err = command.Misconfigured(err)
 	}
 	return login, err
 }
 
-func (c *command) checkCluster(ctx context.Context, cfg *Config, found *checked) {
-	rest, err := c.cluster()
+func (p *program) checkCluster(ctx context.Context, cfg *Config, found *checked) {
+	rest, err := p.cluster()
 	if err != nil {
-		found.say("cluster", "", misconfigured(err))
+		found.say("cluster", "", command.Misconfigured(err))
 		return
 	}
 	kube, err := client.New(rest, client.Options{Scheme: scheme()})
@@ -127,7 +128,7 @@ func (c *command) checkCluster(ctx context.Context, cfg *Config, found *checked)
 // refused marks an error by which the cluster says that we may not.
 func refused(err error) error {
 	if apierrors.IsUnauthorized(err) || apierrors.IsForbidden(err) {
-		return misconfigured(err)
+		return command.Misconfigured(err)
 	}
 	return err
 }

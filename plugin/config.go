@@ -13,6 +13,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/snapshot"
 	"github.com/seedling-dev/seedling/plugin/forge"
 	"github.com/seedling-dev/seedling/plugin/preview"
@@ -187,7 +188,7 @@ func checkSecret(field, path string) error {
 	if name, ok := mounted[dir]; ok {
 		secret = "Secret " + name
 	}
-	return misconfigured(fmt.Errorf("%s: %w: give key %s of %s", field, err, key, secret))
+	return command.Misconfiguredf("%s: %w: give key %s of %s", field, err, key, secret)
 }
 
 // checkSecrets says what is wrong with the files of the forges' secrets. Who

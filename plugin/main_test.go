@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/seedling-dev/seedling/hooks/command"
 )
 
 func write(t *testing.T, dir, name, content string) string {
@@ -31,6 +34,13 @@ forges:
   - {name: gitea, type: gitea, url: %s, credentialFile: %s, webhookSecretFile: %[2]s}
 `
 
+// invoke runs the command as its process would.
+func invoke(t *testing.T, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	t.Helper()
+	env := command.Env{Args: args, Getenv: getenv, Stdout: stdout, Stderr: stderr, Log: command.NewLog(stderr)}
+	return command.Run(t.Context(), env, "plugin", run)
+}
+
 // TestMisuse: bad input ends with one clear text and exit code 2.
 func TestMisuse(t *testing.T) {
 	t.Parallel()
@@ -49,7 +59,7 @@ func TestMisuse(t *testing.T) {
 		says []string
 	}{
 		{"nothing", nil, []string{"say what to do"}},
-		{"unknown command", []string{"run"}, []string{`"run" is no command`}},
+		{"unknown command", []string{"run"}, []string{`"run" is no subcommand`}},
 		{"unknown flag", []string{"serve", "--token", "x"}, []string{"-token"}},
 		{"argument", []string{"serve", "--config", good, "x"}, []string{`"x" is no flag`}},
 		{"no configuration", []string{"serve"}, []string{"--config names no file"}},
@@ -82,7 +92,7 @@ listen: {broker: "8081"}
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			var stdout, stderr bytes.Buffer
-			if code := run(t.Context(), test.args, func(string) string { return "" }, &stdout, &stderr); code != 2 {
+			if code := invoke(t, test.args, func(string) string { return "" }, &stdout, &stderr); code != 2 {
 				t.Errorf("exit code %d", code)
 			}
 			for _, s := range test.says {
@@ -204,7 +214,7 @@ func TestCheck(t *testing.T) {
 				apiServer(t, cmp.Or(test.cluster, http.StatusOK), cmp.Or(test.phase, "Available")))
 			env := map[string]string{"KUBECONFIG": write(t, dir, "kubeconfig", kubeconfig)}
 			var stdout, stderr bytes.Buffer
-			code := run(t.Context(), []string{"check", "--config", write(t, dir, "config.yaml", config)}, func(name string) string { return env[name] }, &stdout, &stderr)
+			code := invoke(t, []string{"check", "--config", write(t, dir, "config.yaml", config)}, func(name string) string { return env[name] }, &stdout, &stderr)
 			if code != test.code || !strings.Contains(stdout.String(), test.says) {
 				t.Errorf("exit code %d, want %d, saying %q: %s%s", code, test.code, test.says, stdout.String(), stderr.String())
 			}
@@ -224,7 +234,7 @@ func TestHelp(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"--help"}, {"serve", "--help"}} {
 		var stderr bytes.Buffer
-		if code := run(t.Context(), args, func(string) string { return "" }, &stderr, &stderr); code != 0 || stderr.Len() == 0 {
+		if code := invoke(t, args, func(string) string { return "" }, &stderr, &stderr); code != 0 || stderr.Len() == 0 {
 			t.Errorf("%v: exit code %d", args, code)
 		}
 	}
@@ -271,7 +281,7 @@ spec:
 `),
 	}
 	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), args, func(string) string { return "" }, &stdout, &stderr); code != 0 {
+	if code := invoke(t, args, func(string) string { return "" }, &stdout, &stderr); code != 0 {
 		t.Fatalf("exit code %d: %s", code, stderr.String())
 	}
 	var got struct {
@@ -287,7 +297,7 @@ spec:
 	}
 
 	s.Close()
-	if code := run(t.Context(), args, func(string) string { return "" }, &stdout, &stderr); code != 1 {
+	if code := invoke(t, args, func(string) string { return "" }, &stdout, &stderr); code != 1 {
 		t.Errorf("exit code %d for a forge that is down", code)
 	}
 }

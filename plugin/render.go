@@ -9,6 +9,7 @@ import (
 	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/plugin/preview"
 	"github.com/seedling-dev/seedling/plugin/server"
 )
@@ -16,43 +17,43 @@ import (
 // render prints what the plugin would answer for an ApplicationSet, by the
 // forge alone: as if every seed had a snapshot and every namespace could be
 // made. It needs no cluster and changes nothing.
-func (c *command) render(ctx context.Context) error {
-	cfg, err := readConfig(c.config, c.getenv)
+func (p *program) render(ctx context.Context) error {
+	cfg, err := readConfig(p.config, p.getenv)
 	if err != nil {
-		return misconfigured(err)
+		return command.Misconfigured(err)
 	}
 	forges, err := cfg.forges()
 	if err != nil {
-		return misconfigured(err)
+		return command.Misconfigured(err)
 	}
-	if c.applicationSet == "" {
-		return misconfigured(errors.New("--applicationset names no file"))
+	if p.applicationSet == "" {
+		return command.Misconfigured(errors.New("--applicationset names no file"))
 	}
-	b, err := os.ReadFile(c.applicationSet)
+	b, err := os.ReadFile(p.applicationSet)
 	if err != nil {
-		return misconfigured(fmt.Errorf("read the ApplicationSet: %w", err))
+		return command.Misconfiguredf("read the ApplicationSet: %w", err)
 	}
 	var set argov1alpha1.ApplicationSet
 	if err := yaml.Unmarshal(b, &set); err != nil {
-		return misconfigured(fmt.Errorf("read the ApplicationSet %s: %w", c.applicationSet, err))
+		return command.Misconfiguredf("read the ApplicationSet %s: %w", p.applicationSet, err)
 	}
 	inputs := server.Inputs(&set, cfg.GeneratorConfigMap)
 	if len(inputs) == 0 {
-		return misconfigured(fmt.Errorf("ApplicationSet %s in %s has no top-level plugin generator that names ConfigMap %s",
-			set.Name, c.applicationSet, cfg.GeneratorConfigMap))
+		return command.Misconfiguredf("ApplicationSet %s in %s has no top-level plugin generator that names ConfigMap %s",
+			set.Name, p.applicationSet, cfg.GeneratorConfigMap)
 	}
 	for _, parameters := range inputs {
-		body, held, err := preview.Render(ctx, c.log, forges, set.Name, parameters)
+		body, held, err := preview.Render(ctx, p.log, forges, set.Name, parameters)
 		if _, ok := errors.AsType[*preview.InputError](err); ok {
-			return misconfigured(err)
+			return command.Misconfigured(err)
 		}
 		if err != nil {
 			return err
 		}
 		for _, h := range held {
-			c.log.InfoContext(ctx, "held back", "number", h.Number, "reason", h.Reason)
+			p.log.InfoContext(ctx, "held back", "number", h.Number, "reason", h.Reason)
 		}
-		fmt.Fprintf(c.stdout, "%s\n", body)
+		fmt.Fprintf(p.stdout, "%s\n", body)
 	}
 	return nil
 }

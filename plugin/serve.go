@@ -29,6 +29,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/snapshot"
 	"github.com/seedling-dev/seedling/plugin/broker"
 	"github.com/seedling-dev/seedling/plugin/janitor"
@@ -53,10 +54,10 @@ func scheme() *runtime.Scheme {
 }
 
 // cluster is where we run, or what KUBECONFIG names.
-func (c *command) cluster() (*rest.Config, error) {
+func (p *program) cluster() (*rest.Config, error) {
 	var config *rest.Config
 	var err error
-	if path := c.getenv("KUBECONFIG"); path != "" {
+	if path := p.getenv("KUBECONFIG"); path != "" {
 		config, err = clientcmd.BuildConfigFromFlags("", path)
 	} else {
 		config, err = rest.InClusterConfig()
@@ -70,25 +71,25 @@ func (c *command) cluster() (*rest.Config, error) {
 	return config, nil
 }
 
-func (c *command) serve(ctx context.Context) error {
-	cfg, err := readConfig(c.config, c.getenv)
+func (p *program) serve(ctx context.Context) error {
+	cfg, err := readConfig(p.config, p.getenv)
 	if err != nil {
-		return misconfigured(err)
+		return command.Misconfigured(err)
 	}
 	forges, err := cfg.forges()
 	if err != nil {
-		return misconfigured(err)
+		return command.Misconfigured(err)
 	}
 	tokens := server.Tokens{Current: cfg.TokenFile, Previous: cfg.PreviousTokenFile}
 	if err := errors.Join(tokens.Check(), cfg.checkSecrets()); err != nil {
-		return misconfigured(err)
+		return command.Misconfigured(err)
 	}
-	config, err := c.cluster()
+	config, err := p.cluster()
 	if err != nil {
-		return misconfigured(err)
+		return command.Misconfigured(err)
 	}
-	klog.SetSlogLogger(c.log.With("part", "kubernetes"))
-	ctrllog.SetLogger(logr.FromSlogHandler(c.log.Handler()))
+	klog.SetSlogLogger(p.log.With("part", "kubernetes"))
+	ctrllog.SetLogger(logr.FromSlogHandler(p.log.Handler()))
 	gin.SetMode(gin.ReleaseMode)
 	kube, err := client.NewWithWatch(config, client.Options{Scheme: scheme()})
 	if err != nil {
@@ -126,14 +127,14 @@ func (c *command) serve(ctx context.Context) error {
 	}
 	sets := &server.ApplicationSets{
 		Client: kube, Namespace: cfg.ArgoCDNamespace, ConfigMap: cfg.GeneratorConfigMap,
-		Log: c.log.With("part", "applicationsets"),
+		Log: p.log.With("part", "applicationsets"),
 	}
 	clean := janitor.New(janitor.Options{
 		Client: kube, Previews: store, Known: store.Known, Ready: lead,
-		ArgoCDNamespace: cfg.ArgoCDNamespace, VeleroNamespace: cfg.VeleroNamespace, Log: c.log.With("part", "janitor"),
+		ArgoCDNamespace: cfg.ArgoCDNamespace, VeleroNamespace: cfg.VeleroNamespace, Log: p.log.With("part", "janitor"),
 	})
 	reconciler := preview.NewReconciler(preview.Options{
-		Log:   c.log.With("part", "previews"),
+		Log:   p.log.With("part", "previews"),
 		Store: store,
 		Namespaces: &preview.Namespaces{
 			Client: kube, Guards: cfg.Guards, Seeds: seeds,
@@ -152,18 +153,18 @@ func (c *command) serve(ctx context.Context) error {
 	restore := broker.New(broker.Options{
 		Client: restoring, Reviewer: broker.TokenReviews{Client: restoring}, Previews: store, Ready: lead,
 		Restorer: broker.NewVelero(broker.VeleroOptions{
-			Client: restoring, Previews: store, VeleroNamespace: cfg.VeleroNamespace, Log: c.log.With("part", "broker"),
+			Client: restoring, Previews: store, VeleroNamespace: cfg.VeleroNamespace, Log: p.log.With("part", "broker"),
 		}),
-		Log: c.log.With("part", "broker"),
+		Log: p.log.With("part", "broker"),
 	})
-	webhooks := server.Engine(c.log.With("part", "webhook"))
-	(&web.Webhooks{Forges: forges, Poker: reconciler, Log: c.log.With("part", "webhook")}).Register(webhooks)
-	health := server.Engine(c.log.With("part", "health"))
+	webhooks := server.Engine(p.log.With("part", "webhook"))
+	(&web.Webhooks{Forges: forges, Poker: reconciler, Log: p.log.With("part", "webhook")}).Register(webhooks)
+	health := server.Engine(p.log.With("part", "health"))
 	web.Health{Ready: ready, Previews: store.All, Confirmed: reconciler.Confirmed}.Register(health)
 
 	listeners := []server.Listener{
 		{Name: "generator", Address: cfg.Listen.Generator, Handler: server.Generator{
-			Tokens: tokens, Answers: reconciler, Ready: lead, Log: c.log.With("part", "generator"),
+			Tokens: tokens, Answers: reconciler, Ready: lead, Log: p.log.With("part", "generator"),
 		}.Handler()},
 		{Name: "broker", Address: cfg.Listen.Broker, Handler: only(snapshot.RestorePath, restore)},
 		{Name: "webhook", Address: cfg.Listen.Webhook, Handler: webhooks},
@@ -175,9 +176,9 @@ func (c *command) serve(ctx context.Context) error {
 	}
 
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return server.Serve(ctx, c.log, listeners, open) })
+	group.Go(func() error { return server.Serve(ctx, p.log, listeners, open) })
 	group.Go(func() error {
-		return server.Lead(ctx, c.log.With("part", "lease"), election, cfg.Namespace, identity(c.getenv), func(ctx context.Context) error {
+		return server.Lead(ctx, p.log.With("part", "lease"), election, cfg.Namespace, identity(p.getenv), func(ctx context.Context) error {
 			if err := store.Load(ctx); err != nil {
 				return err
 			}
@@ -190,7 +191,7 @@ func (c *command) serve(ctx context.Context) error {
 			group.Go(func() error { return reconciler.Run(ctx) })
 			group.Go(func() error { return sets.Run(ctx) })
 			group.Go(func() error { return clean.Run(ctx) })
-			group.Go(func() error { c.follow(ctx, kube, cfg, reconciler, clean); return nil })
+			group.Go(func() error { p.follow(ctx, kube, cfg, reconciler, clean); return nil })
 			return group.Wait()
 		})
 	})
@@ -199,14 +200,14 @@ func (c *command) serve(ctx context.Context) error {
 
 // follow watches what makes a preview's next step possible, so that nobody
 // waits for the next poll.
-func (c *command) follow(ctx context.Context, kube client.WithWatch, cfg *Config, r *preview.Reconciler, j *janitor.Janitor) {
+func (p *program) follow(ctx context.Context, kube client.WithWatch, cfg *Config, r *preview.Reconciler, j *janitor.Janitor) {
 	var group errgroup.Group
 	// Names, labels and times are all that is looked at.
 	watch := func(kind schema.GroupVersionKind, on func(client.Object, bool), opts ...client.ListOption) {
 		list := &metav1.PartialObjectMetadataList{}
 		list.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
 		group.Go(func() error {
-			preview.Watch(ctx, c.log.With("watch", kind.Kind), kube, list, on, opts...)
+			preview.Watch(ctx, p.log.With("watch", kind.Kind), kube, list, on, opts...)
 			return nil
 		})
 	}

@@ -18,7 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/rand"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/snapshot"
 )
@@ -55,7 +55,7 @@ func (o Options) Validate() error {
 	if o.Timeout <= 0 {
 		wrong = append(wrong, fmt.Errorf("--timeout is %s: it must be positive", o.Timeout))
 	}
-	return hook.Misconfigured(errors.Join(wrong...))
+	return command.Misconfigured(errors.Join(wrong...))
 }
 
 // Server is the seed's Postgres.
@@ -139,7 +139,7 @@ func Run(ctx context.Context, log *slog.Logger, o Options, c client.WithWatch, s
 		if !errors.Is(err, errAgain) || attempt == attempts {
 			return nil, err
 		}
-		log.Warn("try once more", "because", hook.OneLine(err.Error()))
+		log.Warn("try once more", "because", command.OneLine(err.Error()))
 		running = nil
 	}
 }
@@ -154,7 +154,7 @@ type run struct {
 
 // until waits for try, bounded as everything before the Backup is.
 func (r *run) until(ctx context.Context, try func(context.Context) (string, error)) error {
-	w := hook.Wait{Status: hook.NewStatus(r.log), Every: pollEvery, Timeout: busyTimeout}
+	w := command.Wait{Status: command.NewStatus(r.log), Every: pollEvery, Timeout: busyTimeout}
 	return w.Until(ctx, try)
 }
 
@@ -177,7 +177,7 @@ func (o Options) check(c Contents) error {
 	if len(c.Others) > 0 {
 		wrong = append(wrong, fmt.Errorf("its Postgres has other databases (%s), which would be in the snapshot unmasked: drop them; if they held raw data, use a fresh volume", strings.Join(c.Others, ", ")))
 	}
-	return hook.Misconfigured(errors.Join(wrong...))
+	return command.Misconfigured(errors.Join(wrong...))
 }
 
 // checkClaims makes sure that the seed's one volume is there and that nothing
@@ -200,12 +200,12 @@ func (r *run) checkClaims(ctx context.Context) error {
 		}
 		switch {
 		case len(others) > 0:
-			return "", hook.Misconfiguredf("namespace %s has other claims (%s), which would be in the snapshot: move them, or label them %s=true",
+			return "", command.Misconfiguredf("namespace %s has other claims (%s), which would be in the snapshot: move them, or label them %s=true",
 				r.Seed, strings.Join(others, ", "), snapshot.VeleroExcludeLabel)
 		case seed == nil:
-			return "", hook.Misconfiguredf("namespace %s has no claim %s: the seed's Postgres is a StatefulSet `postgres` with the claim template `data`", r.Seed, snapshot.SeedPVC)
+			return "", command.Misconfiguredf("namespace %s has no claim %s: the seed's Postgres is a StatefulSet `postgres` with the claim template `data`", r.Seed, snapshot.SeedPVC)
 		case seed.Labels[snapshot.VeleroExcludeLabel] == "true":
-			return "", hook.Misconfiguredf("claim %s/%s is labelled %s: remove the label", r.Seed, seed.Name, snapshot.VeleroExcludeLabel)
+			return "", command.Misconfiguredf("claim %s/%s is labelled %s: remove the label", r.Seed, seed.Name, snapshot.VeleroExcludeLabel)
 		case seed.Status.Phase != corev1.ClaimBound:
 			return fmt.Sprintf("wait for claim %s/%s to be bound: it is %s", r.Seed, seed.Name, seed.Status.Phase), nil
 		}
@@ -277,7 +277,7 @@ func (r *run) create(ctx context.Context, server Server) (*velerov1.Backup, erro
 		case err == nil, apierrors.IsAlreadyExists(err): // the name is random: an earlier try reached the server
 			return "", nil
 		case apierrors.IsInvalid(err):
-			return "", hook.Misconfigured(err)
+			return "", command.Misconfigured(err)
 		}
 		return r.pending("create Backup "+b.Name, err)
 	})
@@ -305,18 +305,18 @@ func (r *run) location(ctx context.Context) (name string, err error) {
 		}
 		switch {
 		case len(list.Items) == 0:
-			return "", hook.Misconfiguredf("namespace %s has no BackupStorageLocation: create one", r.VeleroNamespace)
+			return "", command.Misconfiguredf("namespace %s has no BackupStorageLocation: create one", r.VeleroNamespace)
 		case bsl == nil:
-			return "", hook.Misconfiguredf("none of the %d BackupStorageLocations in namespace %s is the default one: set spec.default on one", len(list.Items), r.VeleroNamespace)
+			return "", command.Misconfiguredf("none of the %d BackupStorageLocations in namespace %s is the default one: set spec.default on one", len(list.Items), r.VeleroNamespace)
 		case bsl.Spec.AccessMode == velerov1.BackupStorageLocationAccessModeReadOnly:
-			return "", hook.Misconfiguredf("BackupStorageLocation %s/%s is read-only", bsl.Namespace, bsl.Name)
+			return "", command.Misconfiguredf("BackupStorageLocation %s/%s is read-only", bsl.Namespace, bsl.Name)
 		case bsl.Status.Phase != velerov1.BackupStorageLocationPhaseAvailable:
 			state := string(bsl.Status.Phase)
 			if state == "" {
 				state = "not validated yet"
 			}
 			if bsl.Status.Message != "" {
-				state += ", " + hook.OneLine(bsl.Status.Message)
+				state += ", " + command.OneLine(bsl.Status.Message)
 			}
 			return fmt.Sprintf("wait for BackupStorageLocation %s/%s to be Available: it is %s", bsl.Namespace, bsl.Name, state), nil
 		}
@@ -374,10 +374,10 @@ func (r *run) backup(location string, now time.Time) *velerov1.Backup {
 func (r *run) pending(step string, err error) (string, error) {
 	switch {
 	case meta.IsNoMatchError(err):
-		return "", hook.Misconfiguredf("%s: the cluster has no such kind: is Velero installed? %w", step, err)
+		return "", command.Misconfiguredf("%s: the cluster has no such kind: is Velero installed? %w", step, err)
 	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
-		return "", hook.Misconfiguredf("%s: %w", step, err)
+		return "", command.Misconfiguredf("%s: %w", step, err)
 	default:
-		return step + ": " + hook.OneLine(err.Error()), nil
+		return step + ": " + command.OneLine(err.Error()), nil
 	}
 }

@@ -25,7 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/seedling-dev/seedling/hooks/backup"
-	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/snapshot"
 )
@@ -472,7 +472,7 @@ func TestRun(t *testing.T) {
 		},
 		{
 			name: "no marker", code: 2, fault: "inspect seed seed: there is none",
-			server: server{contents: contents, err: hook.Misconfiguredf("there is none")},
+			server: server{contents: contents, err: command.Misconfiguredf("there is none")},
 		},
 		{
 			name: "everything wrong with the options", code: 2,
@@ -558,12 +558,12 @@ func (s *scenario) run(t *testing.T) {
 		s.options(&o)
 	}
 	var log bytes.Buffer
-	b, err := backup.Run(ctx, hook.NewLog(&log), o, seen, &g)
+	b, err := backup.Run(ctx, command.NewLog(&log), o, seen, &g)
 	elapsed := time.Since(start)
 	cancel(nil)
 	synctest.Wait()
 
-	if code := hook.ExitCode(err); code != s.code {
+	if code := command.ExitCode(err); code != s.code {
 		t.Errorf("exit code %d, want %d: %v", code, s.code, err)
 	}
 	switch {
@@ -571,7 +571,7 @@ func (s *scenario) run(t *testing.T) {
 		t.Error("neither a snapshot nor an error")
 	case s.code == 0 && err == nil && s.chosen != "" && b.Name != s.chosen:
 		t.Errorf("snapshot %s, want %s", b.Name, s.chosen)
-	case s.fault != "" && (err == nil || !strings.Contains(hook.OneLine(err.Error()), s.fault)):
+	case s.fault != "" && (err == nil || !strings.Contains(command.OneLine(err.Error()), s.fault)):
 		t.Errorf("error %v does not say %q", err, s.fault)
 	}
 	if elapsed != s.elapsed {
@@ -695,7 +695,7 @@ func TestBackupIsWhatTheMarkerSays(t *testing.T) {
 		g := &server{contents: contents}
 		g.contents.Marker.DumpDigest = strings.Repeat("0f", 32)
 		var log bytes.Buffer
-		b, err := backup.Run(ctx, hook.NewLog(&log), options, c, g)
+		b, err := backup.Run(ctx, command.NewLog(&log), options, c, g)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/postgres"
 )
 
@@ -83,7 +83,7 @@ func (p *Postgres) marker(ctx context.Context) (postgres.Marker, error) {
 	config.Database = p.database
 	conn, err := postgres.Connect(ctx, config)
 	if postgres.Is(err, postgres.InvalidCatalogName) {
-		return postgres.Marker{}, hook.Misconfiguredf("there is no such database: nothing was imported yet, or --database names another one")
+		return postgres.Marker{}, command.Misconfiguredf("there is no such database: nothing was imported yet, or --database names another one")
 	}
 	if err != nil {
 		return postgres.Marker{}, final(err)
@@ -102,7 +102,7 @@ func (p *Postgres) Checkpoint(ctx context.Context) error {
 // final marks what a retry will not cure.
 func final(err error) error {
 	if postgres.Lasting(err) || errors.Is(err, postgres.ErrNoMarker) {
-		return hook.Misconfigured(err)
+		return command.Misconfigured(err)
 	}
 	return err
 }

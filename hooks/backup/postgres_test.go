@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/seedling-dev/seedling/hooks/backup"
-	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/internal/pgtest"
 	"github.com/seedling-dev/seedling/hooks/postgres"
 )
@@ -20,7 +20,7 @@ func TestPostgres(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t)
 	volume := server.Strings(t, "postgres", "SELECT id FROM seedling.volume")[0]
-	log := hook.NewLog(io.Discard)
+	log := command.NewLog(io.Discard)
 	target := func(dsn, password string) *pgx.ConnConfig {
 		t.Helper()
 		c, err := postgres.ParseTarget(dsn)
@@ -44,8 +44,8 @@ func TestPostgres(t *testing.T) {
 	refused := func(t *testing.T, says string) {
 		t.Helper()
 		_, err := dial(t).Inspect(t.Context())
-		if hook.ExitCode(err) != 2 || !strings.Contains(err.Error(), says) {
-			t.Errorf("error %v (exit code %d) does not say %q", err, hook.ExitCode(err), says)
+		if command.ExitCode(err) != 2 || !strings.Contains(err.Error(), says) {
+			t.Errorf("error %v (exit code %d) does not say %q", err, command.ExitCode(err), says)
 		}
 	}
 
@@ -135,7 +135,7 @@ func TestPostgres(t *testing.T) {
 	server.Exec(t, "postgres", "DROP TABLE seedling.volume")
 	refused(t, "carries no stamp")
 	server.Exec(t, "postgres", "ALTER ROLE seed_backup PASSWORD 'another'")
-	if _, err := backup.Dial(t.Context(), log, target(server.DSNAs("seed_backup", "postgres"), ""), "app"); hook.ExitCode(err) != 2 || !strings.Contains(err.Error(), "password authentication failed") {
+	if _, err := backup.Dial(t.Context(), log, target(server.DSNAs("seed_backup", "postgres"), ""), "app"); command.ExitCode(err) != 2 || !strings.Contains(err.Error(), "password authentication failed") {
 		t.Errorf("a wrong password: %v", err)
 	}
 	if _, err := backup.Dial(t.Context(), log, target(server.DSNAs("seed_backup", "postgres"), "another"), "app"); err != nil {

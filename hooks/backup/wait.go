@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/snapshot"
 )
 
@@ -47,15 +47,15 @@ func (r *run) wait(ctx context.Context, name string) (*velerov1.Backup, error) {
 	f := follower{run: r, name: name, start: time.Now(), ready: map[string]time.Time{}, nudged: map[string]time.Time{}}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	w := hook.Wait{
-		Status:  hook.NewStatus(r.log),
+	w := command.Wait{
+		Status:  command.NewStatus(r.log),
 		Every:   relistEvery,
 		Timeout: r.Timeout,
 		Wake:    r.wake(ctx),
 	}
 	err := w.Until(ctx, f.step)
 	switch {
-	case errors.Is(err, hook.ErrTimeout):
+	case errors.Is(err, command.ErrTimeout):
 		return nil, fmt.Errorf("wait for Backup %s: %w; it goes on, and the next run waits for it again", name, err)
 	case err != nil:
 		return nil, fmt.Errorf("wait for Backup %s: %w", name, err)
@@ -170,7 +170,7 @@ func (f *follower) step(ctx context.Context) (pending string, err error) {
 	case phase == velerov1.BackupPhaseFailed, phase == velerov1.BackupPhaseFailedValidation:
 		return "", fmt.Errorf("not accepted: %w: %w", fault, errAgain)
 	case phase == velerov1.BackupPhaseCompleted:
-		return "", hook.Misconfiguredf("not accepted although Velero completed it: %w", fault)
+		return "", command.Misconfiguredf("not accepted although Velero completed it: %w", fault)
 	default:
 		return "", fmt.Errorf("not accepted: %w; see `velero backup logs %s`", fault, f.name)
 	}
@@ -200,7 +200,7 @@ func (f *follower) nudge(ctx context.Context, backups []velerov1.Backup) string 
 		if now.Sub(f.nudged[b.Name]) >= orphanAfter {
 			f.nudged[b.Name] = now
 			if err := f.touch(ctx, b, now); err != nil {
-				f.log.Warn("an orphaned Backup could not be nudged", "backup", b.Name, "error", hook.OneLine(err.Error()))
+				f.log.Warn("an orphaned Backup could not be nudged", "backup", b.Name, "error", command.OneLine(err.Error()))
 				continue
 			}
 			f.log.Info("nudged a Backup that Velero forgot", "backup", b.Name)

@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/command"
 )
 
 // Maintenance is the database that the locks, the volume's stamp and the ledger
@@ -39,7 +39,7 @@ func ReadTarget(file string, getenv func(string) string) (*pgx.ConnConfig, error
 	config, err := readTarget(file, getenv)
 	password, passwordErr := readPassword(getenv(PasswordFileVariable))
 	if err = errors.Join(err, passwordErr); err != nil {
-		return nil, hook.Misconfigured(err)
+		return nil, command.Misconfigured(err)
 	}
 	if password != "" {
 		config.Password = password
@@ -81,11 +81,11 @@ func readPassword(file string) (string, error) {
 // database. Its error does not quote it.
 func ParseTarget(s string) (*pgx.ConnConfig, error) {
 	if strings.TrimSpace(s) == "" {
-		return nil, hook.Misconfiguredf("no seed's Postgres is named: pass --target-file or set %s to a libpq connection string", TargetVariable)
+		return nil, command.Misconfiguredf("no seed's Postgres is named: pass --target-file or set %s to a libpq connection string", TargetVariable)
 	}
 	c, err := pgx.ParseConfig(strings.TrimSpace(s))
 	if err != nil {
-		return nil, hook.Misconfiguredf("read the connection string of the seed's Postgres: it is neither a postgres:// URL nor a list of key=value")
+		return nil, command.Misconfiguredf("read the connection string of the seed's Postgres: it is neither a postgres:// URL nor a list of key=value")
 	}
 	c.Database = Maintenance
 	if c.ConnectTimeout == 0 {
@@ -110,16 +110,16 @@ func Connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
 // yet. An error that waiting cannot cure is misconfigured.
 func Dial(ctx context.Context, log *slog.Logger, config *pgx.ConnConfig, timeout time.Duration) (*pgx.Conn, error) {
 	var conn *pgx.Conn
-	w := hook.Wait{Status: hook.NewStatus(log), Every: time.Second, Timeout: max(timeout, time.Millisecond)}
+	w := command.Wait{Status: command.NewStatus(log), Every: time.Second, Timeout: max(timeout, time.Millisecond)}
 	err := w.Until(ctx, func(ctx context.Context) (_ string, err error) {
 		conn, err = Connect(ctx, config)
 		switch {
 		case err == nil:
 			return "", nil
 		case Lasting(err):
-			return "", hook.Misconfigured(err)
+			return "", command.Misconfigured(err)
 		}
-		return "wait for the seed's Postgres: " + hook.OneLine(err.Error()), nil
+		return "wait for the seed's Postgres: " + command.OneLine(err.Error()), nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("connect to the seed's Postgres: %w", err)

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/postgres"
 )
 
@@ -54,8 +54,8 @@ func TestReadTarget(t *testing.T) {
 				}
 				return
 			}
-			if hook.ExitCode(err) != 2 {
-				t.Errorf("exit code %d of %v, want 2", hook.ExitCode(err), err)
+			if command.ExitCode(err) != 2 {
+				t.Errorf("exit code %d of %v, want 2", command.ExitCode(err), err)
 			}
 			for _, fault := range test.faults {
 				if err != nil && strings.Count(err.Error(), fault) != 1 {

@@ -17,7 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/snapshot"
 )
 
@@ -46,7 +46,7 @@ func (o Options) Validate() error {
 	if o.Timeout <= 0 {
 		wrong = append(wrong, fmt.Errorf("--timeout is %s: it must be positive", o.Timeout))
 	}
-	return hook.Misconfigured(errors.Join(wrong...))
+	return command.Misconfigured(errors.Join(wrong...))
 }
 
 // Limits of one request.
@@ -104,7 +104,7 @@ func Run(ctx context.Context, log *slog.Logger, o Options, transport http.RoundT
 		},
 	}
 	start := time.Now()
-	a.wait = &hook.Wait{Status: hook.NewStatus(log), Timeout: o.Timeout}
+	a.wait = &command.Wait{Status: command.NewStatus(log), Timeout: o.Timeout}
 	if err := a.wait.Until(ctx, a.ask); err != nil {
 		return a.reply, fmt.Errorf("restore this preview's volume: %w", err)
 	}
@@ -115,7 +115,7 @@ func Run(ctx context.Context, log *slog.Logger, o Options, transport http.RoundT
 type asker struct {
 	url, tokenFile string
 	client         *http.Client
-	wait           *hook.Wait
+	wait           *command.Wait
 	reply          snapshot.RestoreReply
 	// unheard counts the requests since the last one that was answered.
 	unheard int
@@ -130,7 +130,7 @@ func (a *asker) ask(ctx context.Context) (pending string, err error) {
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.url, http.NoBody)
 	if err != nil {
-		return "", hook.Misconfigured(err)
+		return "", command.Misconfigured(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Accept", "application/json")
@@ -174,14 +174,14 @@ func (a *asker) judge(resp *http.Response, reply snapshot.RestoreReply, valid bo
 		}
 		return reply.Message, nil
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
-		return "", hook.Misconfiguredf("the broker refuses this preview's token (%d): %s", code, reply.Message)
+		return "", command.Misconfiguredf("the broker refuses this preview's token (%d): %s", code, reply.Message)
 	case code == http.StatusConflict:
-		return "", hook.Misconfiguredf("the preview holds a volume that is not ours: %s", reply.Message)
+		return "", command.Misconfiguredf("the preview holds a volume that is not ours: %s", reply.Message)
 	case code == http.StatusTooManyRequests, code == http.StatusRequestTimeout, code >= 500:
 		a.wait.Every = pause(resp, errorPause)
 		return fmt.Sprintf("the broker cannot serve now (%d): %s", code, reply.Message), nil
 	default:
-		return "", hook.Misconfiguredf("%s answers %d: it is not the broker", a.url, code)
+		return "", command.Misconfiguredf("%s answers %d: it is not the broker", a.url, code)
 	}
 }
 
@@ -199,18 +199,18 @@ func pause(resp *http.Response, otherwise time.Duration) time.Duration {
 func readToken(file string) (string, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
-		return "", hook.Misconfiguredf("read the token: %w", err)
+		return "", command.Misconfiguredf("read the token: %w", err)
 	}
 	b = bytes.TrimSpace(b)
 	if len(b) == 0 || bytes.ContainsAny(b, " \t\r\n\x00") {
-		return "", hook.Misconfiguredf("read the token: %s holds no ServiceAccount token", file)
+		return "", command.Misconfiguredf("read the token: %s holds no ServiceAccount token", file)
 	}
 	return string(b), nil
 }
 
 // sentence makes one line of bounded length of a text from elsewhere.
 func sentence(s string) string {
-	s = hook.OneLine(strings.ToValidUTF8(s, "?"))
+	s = command.OneLine(strings.ToValidUTF8(s, "?"))
 	if len(s) > maxSentence {
 		s = strings.ToValidUTF8(s[:maxSentence], "") + "..."
 	}

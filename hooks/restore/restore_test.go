@@ -14,7 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/restore"
 )
 
@@ -127,8 +127,8 @@ func TestRun(t *testing.T) {
 				})
 				var log bytes.Buffer
 				start := time.Now()
-				reply, err := restore.Run(ctx, hook.NewLog(&log), restore.Options{Broker: "http://broker:8081/", TokenFile: token, Timeout: 10 * time.Minute}, broker)
-				if code := hook.ExitCode(err); code != test.code {
+				reply, err := restore.Run(ctx, command.NewLog(&log), restore.Options{Broker: "http://broker:8081/", TokenFile: token, Timeout: 10 * time.Minute}, broker)
+				if code := command.ExitCode(err); code != test.code {
 					t.Errorf("exit code %d, want %d: %v", code, test.code, err)
 				}
 				if test.code == 0 && reply.Snapshot != "seed-1" {
@@ -190,12 +190,12 @@ func TestBadInput(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := restore.Run(t.Context(), hook.NewLog(io.Discard), test.o, roundTrip(func(*http.Request) (*http.Response, error) {
+			_, err := restore.Run(t.Context(), command.NewLog(io.Discard), test.o, roundTrip(func(*http.Request) (*http.Response, error) {
 				t.Error("a request was sent")
 				return nil, errors.New("no")
 			}))
-			if hook.ExitCode(err) != 2 {
-				t.Fatalf("exit code %d: %v", hook.ExitCode(err), err)
+			if command.ExitCode(err) != 2 {
+				t.Fatalf("exit code %d: %v", command.ExitCode(err), err)
 			}
 			for _, fault := range test.faults {
 				if !strings.Contains(err.Error(), fault) {

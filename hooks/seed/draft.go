@@ -7,9 +7,9 @@ import (
 	"io"
 	"strings"
 
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/copytext"
 	"github.com/seedling-dev/seedling/hooks/dump"
-	"github.com/seedling-dev/seedling/hooks/hook"
 	"github.com/seedling-dev/seedling/hooks/mask"
 )
 
@@ -97,7 +97,7 @@ func (r *run) draftSchema(literals bool) (roles, accept string, err error) {
 		// Commented out: only a person accepts.
 		accept = "# decide: look at each in production, then take the signs off\n# " + strings.ReplaceAll(strings.TrimSuffix(found.Fragment(), "\n"), "\n", "\n# ") + "\n"
 	case personal:
-		return "", "", hook.Misconfiguredf("%w. To draft a policy all the same, against a Postgres that is thrown away afterwards, add --accept-literals", found)
+		return "", "", command.Misconfiguredf("%w. To draft a policy all the same, against a Postgres that is thrown away afterwards, add --accept-literals", found)
 	case err != nil:
 		return "", "", err
 	}
@@ -171,7 +171,7 @@ func (r *run) lookAt(ctx context.Context, e *dump.Entry, into [][]*mask.Sample) 
 		}
 		rest = after
 		if fields, err = copytext.Split(fields[:0], line); err != nil || len(fields) != len(into) {
-			return hook.Misconfiguredf("table %s: a row of the dump cannot be read", e.Name())
+			return command.Misconfiguredf("table %s: a row of the dump cannot be read", e.Name())
 		}
 		for i, f := range fields {
 			for _, s := range into[i] {

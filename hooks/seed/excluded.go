@@ -7,9 +7,9 @@ import (
 	"io"
 	"slices"
 
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/copytext"
 	"github.com/seedling-dev/seedling/hooks/dump"
-	"github.com/seedling-dev/seedling/hooks/hook"
 	"github.com/seedling-dev/seedling/hooks/mask"
 )
 
@@ -40,7 +40,7 @@ func (r *run) checkExcluded(ctx context.Context, c mask.Catalog) error {
 	var errs []error
 	if len(r.schema.data) == 0 {
 		if i := slices.IndexFunc(c.Tables, func(t mask.Table) bool { return !t.Partitioned && r.plan.Table(t.Schema, t.Name).Rows }); i >= 0 {
-			return hook.Misconfiguredf("it holds no rows of any table (pg_dump --schema-only, or --section without data): dump with the rows, or give the tables `rows: none`")
+			return command.Misconfiguredf("it holds no rows of any table (pg_dump --schema-only, or --section without data): dump with the rows, or give the tables `rows: none`")
 		}
 	}
 	for _, t := range c.Tables {
@@ -75,7 +75,7 @@ func (r *run) checkExcluded(ctx context.Context, c mask.Catalog) error {
 			}
 		}
 	}
-	return hook.Misconfigured(errors.Join(errs...))
+	return command.Misconfigured(errors.Join(errs...))
 }
 
 // references reports whether one of an entry's first rows has a value in all of
@@ -113,7 +113,7 @@ func (r *run) references(ctx context.Context, entries []*dump.Entry, columns []s
 			}
 			rest = after
 			if fields, err = copytext.Split(fields[:0], line); err != nil || len(fields) != len(have) {
-				return false, hook.Misconfiguredf("table %s: a row of the dump cannot be read", e.Name())
+				return false, command.Misconfiguredf("table %s: a row of the dump cannot be read", e.Name())
 			}
 			if !slices.ContainsFunc(at, func(i int) bool { return copytext.IsNull(fields[i]) }) {
 				return true, nil

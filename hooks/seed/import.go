@@ -14,8 +14,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/dump"
-	"github.com/seedling-dev/seedling/hooks/hook"
 	"github.com/seedling-dev/seedling/hooks/mask"
 	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/sqltext"
@@ -200,7 +200,7 @@ func (r *run) read(ctx context.Context) error {
 	r.Log.Info("open the dump", "dump", d.Name, "format", d.Format, "server", d.Server, "database", d.Database, "bytes", d.Size, "entries", len(d.Entries))
 	err = func() error {
 		if have, want := major(d.Server), r.target.version/10000; have > want {
-			return hook.Misconfiguredf("the dump is of Postgres %d and the seed runs %d: use a seed-postgres of the same major version", have, want)
+			return command.Misconfiguredf("the dump is of Postgres %d and the seed runs %d: use a seed-postgres of the same major version", have, want)
 		}
 		r.schema, err = readSchema(d, r.Policy, r.Owner)
 		if err != nil {
@@ -252,11 +252,11 @@ func (r *run) prepare(ctx context.Context) (err error) {
 	}
 	plan, err := mask.Compile(r.Policy, r.Key, catalog)
 	if err != nil {
-		return hook.Misconfigured(err)
+		return command.Misconfigured(err)
 	}
 	r.plan = plan
 	if plan.LargeObjects() && r.dump.Format == dump.Plain && len(r.schema.largeObjects) > 0 {
-		return hook.Misconfiguredf("the policy keeps large objects, which cannot be read from a plain dump: dump with -Fc, or leave them out (large_objects: none)")
+		return command.Misconfiguredf("the policy keeps large objects, which cannot be read from a plain dump: dump with -Fc, or leave them out (large_objects: none)")
 	}
 	r.ordinary = map[mask.Name]bool{}
 	r.parents = map[mask.Name][]mask.Name{}
@@ -363,7 +363,7 @@ func (r *run) checkExtensions(ctx context.Context, conn *pgx.Conn) error {
 		return postgres.Redact(err)
 	}
 	if len(missing) > 0 {
-		return hook.Misconfiguredf("the dump needs extensions that the seed's image does not have: %s. Build one that has them, for the seed and its previews "+
+		return command.Misconfiguredf("the dump needs extensions that the seed's image does not have: %s. Build one that has them, for the seed and its previews "+
 			"(manifests/seed-postgres/README.md says how), or leave them out of the dump with pg_dump --exclude-extension", strings.Join(missing, ", "))
 	}
 	return nil
@@ -376,7 +376,7 @@ func schemaError(err error) error {
 	case c == "", strings.HasPrefix(c, "57"), strings.HasPrefix(c, "53"), strings.HasPrefix(c, "58"), strings.HasPrefix(c, "40"), strings.HasPrefix(c, "08"), strings.HasPrefix(c, "XX"), c == postgres.ObjectInUse:
 		return err
 	}
-	return hook.Misconfigured(err)
+	return command.Misconfigured(err)
 }
 
 // load fills a scratch database and swaps it in.

@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/internal/pgtest"
 	"github.com/seedling-dev/seedling/hooks/mask"
 	"github.com/seedling-dev/seedling/hooks/postgres"
@@ -139,8 +139,8 @@ func refused(t testing.TB, o seed.Options, sentence string) error {
 	if err == nil || !strings.Contains(err.Error(), sentence) {
 		t.Fatalf("error %v does not say %q", err, sentence)
 	}
-	if hook.ExitCode(err) != hook.ExitMisconfigured {
-		t.Errorf("exit code %d for: %v", hook.ExitCode(err), err)
+	if command.ExitCode(err) != command.ExitMisconfigured {
+		t.Errorf("exit code %d for: %v", command.ExitCode(err), err)
 	}
 	return err
 }
@@ -317,7 +317,7 @@ func TestFailClosed(t *testing.T) { //nolint:tparallel // its subtests share a s
 		o.Target.Fallbacks = nil
 		o.Wait = 100 * time.Millisecond
 		_, err := seed.Import(t.Context(), o)
-		if hook.ExitCode(err) != hook.ExitRetry || !strings.Contains(err.Error(), "connect to the seed's Postgres") {
+		if command.ExitCode(err) != command.ExitRetry || !strings.Contains(err.Error(), "connect to the seed's Postgres") {
 			t.Errorf("error %v", err)
 		}
 	})

@@ -9,8 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/dump"
-	"github.com/seedling-dev/seedling/hooks/hook"
 	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
@@ -25,7 +25,7 @@ func objectIDs(e *dump.Entry) ([]uint32, error) {
 	for _, s := range list {
 		id, err := strconv.ParseUint(s, 10, 32)
 		if err != nil {
-			return nil, hook.Misconfiguredf("%s %s: its list of large objects cannot be read", e.Kind, e.Tag)
+			return nil, command.Misconfiguredf("%s %s: its list of large objects cannot be read", e.Kind, e.Tag)
 		}
 		out = append(out, uint32(id))
 	}

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/mask"
 )
 
@@ -143,7 +143,7 @@ func (r *run) checkLedger(ctx context.Context) error {
 		return nil
 	}
 	slices.Sort(tightened)
-	return hook.Misconfigured(&TightenedError{Columns: tightened, Volume: r.target.volume})
+	return command.Misconfigured(&TightenedError{Columns: tightened, Volume: r.target.volume})
 }
 
 // now says a line in the names of today: partitions come and go, and their

@@ -7,8 +7,8 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/dump"
-	"github.com/seedling-dev/seedling/hooks/hook"
 	"github.com/seedling-dev/seedling/hooks/mask"
 	"github.com/seedling-dev/seedling/hooks/recognize"
 	"github.com/seedling-dev/seedling/hooks/sqltext"
@@ -73,7 +73,7 @@ func checkLiterals(d *dump.Dump, p *mask.Policy) ([]string, error) {
 		}
 	}
 	if len(bad) > 0 {
-		return nil, hook.Misconfigured(&LiteralsError{bad})
+		return nil, command.Misconfigured(&LiteralsError{bad})
 	}
 	var warnings []string
 	for _, a := range p.Accept {
@@ -103,7 +103,7 @@ func findings(e *dump.Entry) ([]Finding, error) {
 	}
 	list, err := sqltext.Split(e.Create)
 	if err != nil {
-		return nil, hook.Misconfiguredf("%s %s: its definition cannot be read: %w", e.Kind, e.Name(), err)
+		return nil, command.Misconfiguredf("%s %s: its definition cannot be read: %w", e.Kind, e.Name(), err)
 	}
 	if e.Kind == "TABLE" || e.Kind == "FOREIGN TABLE" {
 		for _, st := range list {

@@ -14,10 +14,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/copybinary"
 	"github.com/seedling-dev/seedling/hooks/copytext"
 	"github.com/seedling-dev/seedling/hooks/dump"
-	"github.com/seedling-dev/seedling/hooks/hook"
 	"github.com/seedling-dev/seedling/hooks/mask"
 	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/sqltext"
@@ -49,9 +49,9 @@ type tableLoad struct {
 
 // copyTarget is what a TABLE DATA entry's COPY statement names.
 func copyTarget(e *dump.Entry) (table mask.Name, columns []string, err error) {
-	bad := hook.Misconfiguredf("table %s: its COPY statement cannot be read", e.Name())
+	bad := command.Misconfiguredf("table %s: its COPY statement cannot be read", e.Name())
 	if e.Copy == "" {
-		return table, nil, hook.Misconfiguredf("table %s: the dump holds its rows as INSERT statements (pg_dump --inserts), which are never executed: dump without that option", e.Name())
+		return table, nil, command.Misconfiguredf("table %s: the dump holds its rows as INSERT statements (pg_dump --inserts), which are never executed: dump without that option", e.Name())
 	}
 	list, err := sqltext.Split(e.Copy)
 	if err != nil || len(list) != 1 {
@@ -184,7 +184,7 @@ func stream(ctx context.Context, r io.Reader, table string, bytea []bool, p *poo
 			return send(p.get())
 		}
 		if errors.Is(err, io.EOF) {
-			return hook.Misconfiguredf("read %s: its rows end without the end mark: the dump is truncated or damaged", table)
+			return command.Misconfiguredf("read %s: its rows end without the end mark: the dump is truncated or damaged", table)
 		}
 		if err != nil {
 			return err
@@ -254,7 +254,7 @@ func trailing(rest []byte, r io.Reader, err error, table string) error {
 	for {
 		for _, c := range rest {
 			if c != '\n' && c != '\r' {
-				return hook.Misconfiguredf("read %s: bytes follow the end mark: the dump is damaged", table)
+				return command.Misconfiguredf("read %s: bytes follow the end mark: the dump is damaged", table)
 			}
 		}
 		if errors.Is(err, io.EOF) {
@@ -463,7 +463,7 @@ func (f *feed) mask(b *block) error {
 		n++
 		if copytext.IsEnd(line) {
 			// The server would stop reading there, and drop the rest.
-			return hook.Misconfiguredf("row %d is the end mark, and rows follow it: the dump is damaged", b.first+n)
+			return command.Misconfiguredf("row %d is the end mark, and rows follow it: the dump is damaged", b.first+n)
 		}
 		switch {
 		case !b.big:
@@ -542,7 +542,7 @@ func (f *feed) endBinary() {
 func (f *feed) count(b *block) error {
 	for i, c := range b.data {
 		if c != '\n' {
-			return hook.Misconfiguredf("row %d has a field, and the table has no columns: the dump is damaged", b.first+int64(i)+1)
+			return command.Misconfiguredf("row %d has a field, and the table has no columns: the dump is damaged", b.first+int64(i)+1)
 		}
 	}
 	f.buf = append(f.buf, b.data...)
@@ -588,7 +588,7 @@ func (l *tableLoad) copyIn(ctx context.Context, conn *pgx.Conn, blocks <-chan *b
 	f.end()
 	if f.failed != nil {
 		if _, ok := errors.AsType[*mask.RowError](f.failed); ok {
-			f.failed = hook.Misconfigured(f.failed) // the same row will be there again
+			f.failed = command.Misconfigured(f.failed) // the same row will be there again
 		}
 		return fmt.Errorf("load %s: %w", l.name, f.failed)
 	}
@@ -688,12 +688,12 @@ func (m *metered) Read(p []byte) (int, error) {
 func sourceError(err error) error {
 	var we *dump.WindowError
 	switch {
-	case hook.ExitCode(err) == hook.ExitMisconfigured:
+	case command.ExitCode(err) == command.ExitMisconfigured:
 		return err // it was here before
 	case errors.As(err, &we):
-		return hook.Misconfiguredf("%w: give --memory %dMB or more, and the pod as much, or compress it with a smaller window", err, (restMemory+we.Need)>>20)
+		return command.Misconfiguredf("%w: give --memory %dMB or more, and the pod as much, or compress it with a smaller window", err, (restMemory+we.Need)>>20)
 	case errors.Is(err, dump.ErrUnusable):
-		return hook.Misconfigured(err)
+		return command.Misconfigured(err)
 	}
 	return err
 }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/mask"
 	"github.com/seedling-dev/seedling/hooks/postgres"
 )
@@ -91,7 +91,7 @@ func (t *target) role(ctx context.Context, name string) error {
 		return fmt.Errorf("look for role %s: %w", name, postgres.Redact(err))
 	}
 	if !there {
-		return hook.Misconfiguredf("the seed has no role %s, which is to own the data: create it, or name another with --owner", name)
+		return command.Misconfiguredf("the seed has no role %s, which is to own the data: create it, or name another with --owner", name)
 	}
 	return nil
 }

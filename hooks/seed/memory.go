@@ -10,8 +10,8 @@ import (
 	"syscall"
 	"unsafe"
 
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/copytext"
-	"github.com/seedling-dev/seedling/hooks/hook"
 )
 
 // What bounds the memory of an import, whatever the archive's size and however
@@ -130,7 +130,7 @@ func (p *pool) fits(row, size int64) error {
 	if size <= most {
 		return nil
 	}
-	return hook.Misconfiguredf("row %d and its mask take %d MB of memory or more, and --memory leaves %d MB for one row: give --memory %dMB or more, and the pod as much",
+	return command.Misconfiguredf("row %d and its mask take %d MB of memory or more, and --memory leaves %d MB for one row: give --memory %dMB or more, and the pod as much",
 		row, size>>20, most>>20, (p.asked+size-most)>>20+1)
 }
 
@@ -167,7 +167,7 @@ func (p *pool) put(b *block) {
 func (p *pool) grow(ctx context.Context, b *block, table string) error {
 	switch size := cap(b.data) * 2; {
 	case b.big:
-		return hook.Misconfiguredf("read %s: a row is longer than %d bytes, which no COPY can hold: the dump is damaged", table, maxRow)
+		return command.Misconfiguredf("read %s: a row is longer than %d bytes, which no COPY can hold: the dump is damaged", table, maxRow)
 	case size > bigRow:
 		select {
 		case p.token <- struct{}{}:

@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/mask"
 	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/sqltext"
@@ -48,7 +48,7 @@ func (r *run) checkRebuilds(ctx context.Context, database string) error {
 func tryRebuild(ctx context.Context, conn *pgx.Conn, b mask.Rebuild) error {
 	list, err := sqltext.Split(b.As)
 	if err != nil || len(list) != 1 || !closed(list[0].Tokens) {
-		return hook.Misconfiguredf("`as` is not one SQL expression: check its quotes and parentheses")
+		return command.Misconfiguredf("`as` is not one SQL expression: check its quotes and parentheses")
 	}
 	// Through the extended protocol, which takes one statement only. The name
 	// is the table's, so that the expression may use it.
@@ -73,7 +73,7 @@ func tryRebuild(ctx context.Context, conn *pgx.Conn, b mask.Rebuild) error {
 	}
 	for _, c := range columns {
 		if slices.Contains(b.Unusable, c) {
-			return hook.Misconfiguredf("`as` names column %s, which has no value while the row is loaded: it is generated, or rebuilt itself", mask.QuoteIdent(c))
+			return command.Misconfiguredf("`as` names column %s, which has no value while the row is loaded: it is generated, or rebuilt itself", mask.QuoteIdent(c))
 		}
 	}
 	return nil

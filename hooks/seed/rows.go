@@ -10,8 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/dump"
-	"github.com/seedling-dev/seedling/hooks/hook"
 	"github.com/seedling-dev/seedling/hooks/mask"
 	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/sqltext"
@@ -29,7 +29,7 @@ func (r *run) rows(ctx context.Context, database string) error {
 	for _, e := range r.schema.data {
 		l, err := newLoad(e, r.plan, r.Progress)
 		if err != nil {
-			errs = append(errs, hook.Misconfigured(err))
+			errs = append(errs, command.Misconfigured(err))
 			continue
 		}
 		loads = append(loads, l)
@@ -62,7 +62,7 @@ func (r *run) rows(ctx context.Context, database string) error {
 			continue
 		}
 		if !l.entry.HasData {
-			errs = append(errs, hook.Misconfiguredf("table %s: the dump does not hold its rows", l.entry.Name()))
+			errs = append(errs, command.Misconfiguredf("table %s: the dump does not hold its rows", l.entry.Name()))
 			continue
 		}
 		own := mask.Name{Schema: l.entry.Schema, Name: l.entry.Tag}

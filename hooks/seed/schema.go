@@ -9,8 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/dump"
-	"github.com/seedling-dev/seedling/hooks/hook"
 	"github.com/seedling-dev/seedling/hooks/mask"
 	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/sqltext"
@@ -62,11 +62,11 @@ func readSchema(d *dump.Dump, p *mask.Policy, owner string) (*schema, error) {
 	for _, e := range d.Entries {
 		k, known := kinds[e.Kind]
 		if !known {
-			errs = append(errs, hook.Misconfiguredf("%s %s: entries of kind %q are not known to be safe", e.Kind, e.Name(), e.Kind))
+			errs = append(errs, command.Misconfiguredf("%s %s: entries of kind %q are not known to be safe", e.Kind, e.Name(), e.Kind))
 			continue
 		}
 		if e.WithOIDs {
-			errs = append(errs, hook.Misconfiguredf("table %s has OIDs, which no current server stores", e.Name()))
+			errs = append(errs, command.Misconfiguredf("table %s has OIDs, which no current server stores", e.Name()))
 			continue
 		}
 		if e.Kind == "COMMENT" && !strings.HasPrefix(e.Tag, "DATABASE ") && !strings.HasPrefix(e.Tag, "LARGE OBJECT ") {
@@ -79,7 +79,7 @@ func readSchema(d *dump.Dump, p *mask.Policy, owner string) (*schema, error) {
 			}
 		}
 		if e.Schema == postgres.Schema || e.Kind == "SCHEMA" && e.Tag == postgres.Schema {
-			errs = append(errs, hook.Misconfiguredf("%s %s: the schema %s belongs to seeds; this looks like a dump of a seed, not of production", e.Kind, e.Name(), postgres.Schema))
+			errs = append(errs, command.Misconfiguredf("%s %s: the schema %s belongs to seeds; this looks like a dump of a seed, not of production", e.Kind, e.Name(), postgres.Schema))
 			continue
 		}
 		if (e.Kind == "ACL" || e.Kind == "COMMENT") && foreignGrant(e.Tag) {
@@ -136,10 +136,10 @@ func readSchema(d *dump.Dump, p *mask.Policy, owner string) (*schema, error) {
 	if ownerless {
 		// All would be the superuser's, and views would show the rows that row
 		// security hides.
-		errs = append(errs, hook.Misconfiguredf("it does not say who owns its objects (pg_dump --no-owner): dump without that option, or with -Fc, which keeps the owners"))
+		errs = append(errs, command.Misconfiguredf("it does not say who owns its objects (pg_dump --no-owner): dump without that option, or with -Fc, which keeps the owners"))
 	}
 	if len(s.data) > 0 && len(s.pre) == 0 {
-		return nil, hook.Misconfiguredf("it holds rows and no tables (pg_dump --data-only): dump with the schema")
+		return nil, command.Misconfiguredf("it holds rows and no tables (pg_dump --data-only): dump with the schema")
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
@@ -182,10 +182,10 @@ func checkSession(e *dump.Entry) error {
 				return nil
 			}
 		}
-		return hook.Misconfiguredf("the dump's encoding is not UTF-8: dump with `pg_dump --encoding=UTF8`")
+		return command.Misconfiguredf("the dump's encoding is not UTF-8: dump with `pg_dump --encoding=UTF8`")
 	case "STDSTRINGS":
 		if strings.Contains(e.Create, "'off'") {
-			return hook.Misconfiguredf("the dump was made with standard_conforming_strings off, whose literals read differently: dump with it on")
+			return command.Misconfiguredf("the dump was made with standard_conforming_strings off, whose literals read differently: dump with it on")
 		}
 	}
 	return nil
@@ -197,7 +197,7 @@ func (s *schema) step(e *dump.Entry, k kind, r *roleMap) (step, error) {
 	out := step{entry: e}
 	list, err := sqltext.Split(e.Create)
 	if err != nil {
-		return out, hook.Misconfiguredf("%s %s: its definition cannot be read: %w", e.Kind, e.Name(), err)
+		return out, command.Misconfiguredf("%s %s: its definition cannot be read: %w", e.Kind, e.Name(), err)
 	}
 	for _, st := range list {
 		if at := ownerOf(st); at > 0 {
@@ -212,7 +212,7 @@ func (s *schema) step(e *dump.Entry, k kind, r *roleMap) (step, error) {
 		}
 		got := statementKind(st)
 		if !slices.Contains(k.statements, got) {
-			return out, hook.Misconfiguredf("%s %s: a statement %q is not known to be safe there", e.Kind, e.Name(), got)
+			return out, command.Misconfiguredf("%s %s: a statement %q is not known to be safe there", e.Kind, e.Name(), got)
 		}
 		text := st.Text
 		edits := notForeign(st)
@@ -250,7 +250,7 @@ func (s *schema) step(e *dump.Entry, k kind, r *roleMap) (step, error) {
 			}
 			again, err := sqltext.Split(text)
 			if err != nil {
-				return out, hook.Misconfiguredf("%s %s: its definition cannot be read: %w", e.Kind, e.Name(), err)
+				return out, command.Misconfiguredf("%s %s: its definition cannot be read: %w", e.Kind, e.Name(), err)
 			}
 			out.statements = append(out.statements, objectGrants(again[0], ids)...)
 			continue
@@ -294,7 +294,7 @@ func (s *schema) group(e *dump.Entry) ([]uint32, error) {
 			return objectIDs(m)
 		}
 	}
-	return nil, hook.Misconfiguredf("%s %s: the large objects it is about are not in the dump", e.Kind, e.Name())
+	return nil, command.Misconfiguredf("%s %s: the large objects it is about are not in the dump", e.Kind, e.Name())
 }
 
 // ownerTarget names the object in ALTER ... OWNER TO.
@@ -311,7 +311,7 @@ func ownerTarget(e *dump.Entry, k kind) (string, error) {
 	default:
 		list, err := sqltext.Split(e.Drop)
 		if err != nil || len(list) != 1 || !list[0].Tokens[0].Is("DROP") {
-			return "", hook.Misconfiguredf("%s %s: its DROP statement cannot be read", e.Kind, e.Name())
+			return "", command.Misconfiguredf("%s %s: its DROP statement cannot be read", e.Kind, e.Name())
 		}
 		return strings.TrimSpace(list[0].Text[list[0].Tokens[0].End:]), nil
 	}
@@ -454,7 +454,7 @@ func (r *roleMap) err() error {
 	if len(r.missing) == 0 {
 		return nil
 	}
-	return hook.Misconfigured(&UnmappedError{Roles: slices.Sorted(maps.Keys(r.missing)), objects: r.missing, owner: r.owner})
+	return command.Misconfigured(&UnmappedError{Roles: slices.Sorted(maps.Keys(r.missing)), objects: r.missing, owner: r.owner})
 }
 
 // grant maps the roles of GRANT, REVOKE, SET SESSION AUTHORIZATION and ALTER
@@ -514,7 +514,7 @@ func (r *roleMap) grant(st sqltext.Statement, e *dump.Entry) ([]sqltext.Edit, er
 		}
 	}
 	if !found {
-		return nil, hook.Misconfiguredf("%s %s: no role can be found in its statement", e.Kind, e.Name())
+		return nil, command.Misconfiguredf("%s %s: no role can be found in its statement", e.Kind, e.Name())
 	}
 	return edits, nil
 }
@@ -534,7 +534,7 @@ func (r *roleMap) policy(st sqltext.Statement, e *dump.Entry) ([]sqltext.Edit, e
 		for i++; i < len(t); i += 2 {
 			name, ok := t[i].Name()
 			if !ok {
-				return nil, hook.Misconfiguredf("%s %s: its roles cannot be read", e.Kind, e.Name())
+				return nil, command.Misconfiguredf("%s %s: its roles cannot be read", e.Kind, e.Name())
 			}
 			if !t[i].Is("PUBLIC") {
 				if to := r.to(name, e); to != name {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/internal/pgtest"
 	"github.com/seedling-dev/seedling/hooks/seed"
 )
@@ -65,7 +65,7 @@ func TestLockedAtTheSwap(t *testing.T) {
 	user := s.Connect(t, "app")
 	o := options(t, s, file, again(fewPolicy))
 	_, err = seed.Import(t.Context(), o)
-	if hook.ExitCode(err) != hook.ExitRetry || !strings.Contains(err.Error(), "locked") {
+	if command.ExitCode(err) != command.ExitRetry || !strings.Contains(err.Error(), "locked") {
 		t.Errorf("error %v", err)
 	}
 	if got := s.Strings(t, "app", "SELECT import_id FROM seedling.marker"); got[0] != first.ImportID {

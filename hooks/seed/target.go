@@ -11,7 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
@@ -119,15 +119,15 @@ func (t *target) check(ctx context.Context) ([]string, error) {
 	}
 	switch {
 	case pid != t.conn.PgConn().PID():
-		return nil, hook.Misconfiguredf("the target is a connection pooler: an import needs sessions of its own; name Postgres itself")
+		return nil, command.Misconfiguredf("the target is a connection pooler: an import needs sessions of its own; name Postgres itself")
 	case !super:
-		return nil, hook.Misconfiguredf("the target's role is not a superuser: an import restores other roles' objects and extensions; use the seed's superuser")
+		return nil, command.Misconfiguredf("the target's role is not a superuser: an import restores other roles' objects and extensions; use the seed's superuser")
 	case recovery:
-		return nil, hook.Misconfiguredf("the target is a standby: name the primary")
+		return nil, command.Misconfiguredf("the target is a standby: name the primary")
 	case t.version < 130000:
-		return nil, hook.Misconfiguredf("the target runs Postgres %s: 13 or newer is needed", t.versionIs)
+		return nil, command.Misconfiguredf("the target runs Postgres %s: 13 or newer is needed", t.versionIs)
 	case encoding != "UTF8":
-		return nil, hook.Misconfiguredf("the target's encoding is %s: initialise the seed with --encoding=UTF8", encoding)
+		return nil, command.Misconfiguredf("the target's encoding is %s: initialise the seed with --encoding=UTF8", encoding)
 	}
 	if t.version >= 170000 {
 		// Those of the dump are for its users: here they would run as superuser,
@@ -158,7 +158,7 @@ func (t *target) check(ctx context.Context) ([]string, error) {
 
 // lock takes the import's lock or says who has it.
 func (t *target) lock(ctx context.Context) error {
-	w := hook.Wait{Status: hook.NewStatus(t.log), Every: time.Second, Timeout: 15 * time.Second}
+	w := command.Wait{Status: command.NewStatus(t.log), Every: time.Second, Timeout: 15 * time.Second}
 	err := w.Until(ctx, func(ctx context.Context) (string, error) {
 		if got, err := postgres.ImportLock.Try(ctx, t.conn); err != nil || got {
 			return "", err
@@ -192,10 +192,10 @@ func (t *target) stamp(ctx context.Context) error {
 		return fmt.Errorf("read the volume's stamp: %w", postgres.Redact(err))
 	}
 	if err != nil {
-		return hook.Misconfiguredf("the seed's volume carries no file seedling-volume beside its database: it was not made by seed-postgres; give the seed a fresh volume")
+		return command.Misconfiguredf("the seed's volume carries no file seedling-volume beside its database: it was not made by seed-postgres; give the seed a fresh volume")
 	}
 	if strings.TrimSpace(file) != t.volume {
-		return hook.Misconfiguredf("the seed's volume says %q and its database %q: they do not belong together; give the seed a fresh volume", strings.TrimSpace(file), t.volume)
+		return command.Misconfiguredf("the seed's volume says %q and its database %q: they do not belong together; give the seed a fresh volume", strings.TrimSpace(file), t.volume)
 	}
 	return nil
 }

@@ -17,9 +17,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/copytext"
 	"github.com/seedling-dev/seedling/hooks/dump"
-	"github.com/seedling-dev/seedling/hooks/hook"
 	"github.com/seedling-dev/seedling/hooks/mask"
 	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/recognize"
@@ -174,7 +174,7 @@ func (v *verification) do(ctx context.Context) error {
 		return err
 	}
 	if !same {
-		return hook.Misconfiguredf("database %s does not hold this dump under this policy and key: its marker names others, or there is none; import first", v.Database)
+		return command.Misconfiguredf("database %s does not hold this dump under this policy and key: its marker names others, or there is none; import first", v.Database)
 	}
 	conn, err := t.session(ctx, v.Database)
 	if err != nil {
@@ -218,13 +218,13 @@ func (v *verification) compile(ctx context.Context, conn *pgx.Conn) error {
 	catalog.Tables = slices.DeleteFunc(catalog.Tables, func(t mask.Table) bool { return t.Schema == postgres.Schema })
 	catalog.LargeObjects = len(v.schema.largeObjects) > 0
 	if v.plan, err = mask.Compile(v.Policy, v.Key, catalog); err != nil {
-		return hook.Misconfigured(err)
+		return command.Misconfigured(err)
 	}
 	byName := map[mask.Name]*group{}
 	for _, e := range v.schema.data {
 		l, err := newLoad(e, v.plan, silent{})
 		if err != nil {
-			return hook.Misconfigured(err)
+			return command.Misconfigured(err)
 		}
 		if !l.plan.Rows || !e.HasData || l.bare {
 			continue
@@ -434,7 +434,7 @@ func (v *verification) maskEntry(ctx context.Context, l *tableLoad, data io.Read
 				}
 				rest = tail
 				if fields, err = copytext.Split(fields[:0], line); err != nil || len(fields) != len(l.columns) {
-					return hook.Misconfiguredf("table %s: a row of the dump cannot be read", l.name)
+					return command.Misconfiguredf("table %s: a row of the dump cannot be read", l.name)
 				}
 				if masked, err = worker.Append(masked[:0], line); err != nil {
 					return err
@@ -576,7 +576,7 @@ func positions(want, have []string) ([]int, error) {
 	for _, name := range want {
 		i := slices.Index(have, name)
 		if i < 0 {
-			return nil, hook.Misconfiguredf("the dump's rows lack column %s", mask.QuoteIdent(name))
+			return nil, command.Misconfiguredf("the dump's rows lack column %s", mask.QuoteIdent(name))
 		}
 		out = append(out, i)
 	}
@@ -744,7 +744,7 @@ func (v *verification) judge() error {
 	}
 	var errs []error
 	if len(v.out.Leaks) > 0 {
-		errs = append(errs, hook.Misconfigured(&LeakError{v.out.Leaks}))
+		errs = append(errs, command.Misconfigured(&LeakError{v.out.Leaks}))
 	}
 	if len(differ) > 0 {
 		errs = append(errs, &DifferError{differ})

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/internal/pgtest"
 	"github.com/seedling-dev/seedling/hooks/seed"
 )
@@ -23,7 +23,7 @@ func TestVerify(t *testing.T) { //nolint:tparallel // its subtests write to one 
   public.odd: {columns: {a: keep, b: {mask: number_noise, percent: 10}, c: text, d: json, e: {mask: array, of: text}, f: keep, g: keep, h: keep}}
 `
 	o := options(t, s, file, policy)
-	if _, err := seed.Verify(t.Context(), o); hook.ExitCode(err) != hook.ExitMisconfigured || !strings.Contains(err.Error(), "import first") {
+	if _, err := seed.Verify(t.Context(), o); command.ExitCode(err) != command.ExitMisconfigured || !strings.Contains(err.Error(), "import first") {
 		t.Errorf("before any import: %v", err)
 	}
 	mustImport(t, o, seed.Imported)
@@ -49,7 +49,7 @@ func TestVerify(t *testing.T) { //nolint:tparallel // its subtests write to one 
 			s.Exec(t, "app", "CREATE TABLE IF NOT EXISTS seedling.saved_users AS TABLE users")
 			s.Exec(t, "app", "ALTER TABLE users DISABLE TRIGGER ALL; "+test.sql)
 			_, err := seed.Verify(t.Context(), o)
-			if _, ok := errors.AsType[*seed.DifferError](err); !ok || !strings.Contains(err.Error(), test.sentence) || hook.ExitCode(err) != hook.ExitRetry {
+			if _, ok := errors.AsType[*seed.DifferError](err); !ok || !strings.Contains(err.Error(), test.sentence) || command.ExitCode(err) != command.ExitRetry {
 				t.Errorf("error %v does not say %q", err, test.sentence)
 			}
 		})
@@ -74,7 +74,7 @@ tables:
 `)
 	mustImport(t, o, seed.Imported)
 	report, err := seed.Verify(t.Context(), o)
-	if _, ok := errors.AsType[*seed.LeakError](err); !ok || hook.ExitCode(err) != hook.ExitMisconfigured {
+	if _, ok := errors.AsType[*seed.LeakError](err); !ok || command.ExitCode(err) != command.ExitMisconfigured {
 		t.Fatalf("error %v", err)
 	}
 	want := map[string]int64{"notes e-mail addresses": 1, "notes telephone, card or account numbers": 1, "notes full names or addresses": 1, "prefs user names or codes": 3}

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/command"
 )
 
 // cores emulates a machine of more cores by slower ones: every thread of a
@@ -43,7 +43,7 @@ const (
 // for that, and says what went wrong meanwhile.
 func emulateCores(ctx context.Context, container string, n int) (wait func() error, err error) {
 	if n <= runtime.NumCPU() {
-		return nil, hook.Misconfiguredf("--cores %d: this machine has %d, and only more can be emulated: leave the flag out to measure on these", n, runtime.NumCPU())
+		return nil, command.Misconfiguredf("--cores %d: this machine has %d, and only more can be emulated: leave the flag out to measure on these", n, runtime.NumCPU())
 	}
 	c := &cores{share: float64(runtime.NumCPU()) / float64(n), groups: map[string]string{}}
 	if c.cpu, err = cgroupOf(ctx, container, "cpu"); err != nil {
@@ -97,7 +97,7 @@ func cgroupOf(ctx context.Context, container, controller string) (string, error)
 		}
 		return dir, nil
 	}
-	return "", hook.Misconfiguredf("--cores: this machine has no cgroup v1 with the controller %s, which throttles threads: measure without the flag, on a machine of so many cores", controller)
+	return "", command.Misconfiguredf("--cores: this machine has no cgroup v1 with the controller %s, which throttles threads: measure without the flag, on a machine of so many cores", controller)
 }
 
 // look gives every new thread a cgroup of its own, and removes those of threads

@@ -41,14 +41,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/internal/pgtest"
 )
 
-func main() { os.Exit(hook.Main("bench-import", run)) }
+func main() { os.Exit(command.Main("bench-import", run)) }
 
 type bench struct {
-	env    hook.Env
+	env    command.Env
 	dir    string // on the host, mounted at /bench
 	server *pgtest.Server
 	jobs   int
@@ -56,7 +56,7 @@ type bench struct {
 	cpu    float64 // seconds of the last timed command
 }
 
-func run(ctx context.Context, env hook.Env) error {
+func run(ctx context.Context, env command.Env) error {
 	set := flag.NewFlagSet("bench-import", flag.ContinueOnError)
 	size := set.Float64("size", 3, "`GB` of COPY text")
 	rounds := set.Int("rounds", 5, "interleaved `rounds`")
@@ -68,11 +68,11 @@ func run(ctx context.Context, env hook.Env) error {
 	inPlace := set.Bool("in-place", true, "measure pg_restore, UPDATE in place and VACUUM FULL, too")
 	keep := set.Bool("unmasked", true, "measure seed-import with everything kept, too")
 	profile := set.String("profile", "", "a `folder` for CPU profiles of seed-import")
-	if err := hook.ParseFlags(set, env); err != nil {
+	if err := command.ParseFlags(set, env); err != nil {
 		return err
 	}
 	if *rounds < 1 || *size <= 0 || *jobs < 0 || *cores < 0 {
-		return hook.Misconfiguredf("--rounds and --size must be above 0, --jobs and --cores not below: a figure needs something to measure")
+		return command.Misconfiguredf("--rounds and --size must be above 0, --jobs and --cores not below: a figure needs something to measure")
 	}
 	if *jobs == 0 {
 		*jobs = max(*cores, 2)

@@ -8,19 +8,19 @@ import (
 	"os"
 	"time"
 
-	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/restore"
 )
 
-func main() { os.Exit(hook.Main("preview-restore", run)) }
+func main() { os.Exit(command.Main("preview-restore", run)) }
 
-func run(ctx context.Context, env hook.Env) error {
+func run(ctx context.Context, env command.Env) error {
 	set := flag.NewFlagSet("preview-restore", flag.ContinueOnError)
 	var o restore.Options
 	set.StringVar(&o.Broker, "broker", "http://plugin.seedling.svc:8081", "the broker's `URL`")
 	set.StringVar(&o.TokenFile, "token-file", "/var/run/secrets/seedling/token", "the `file` with this pod's ServiceAccount token for the audience seedling")
 	set.DurationVar(&o.Timeout, "timeout", 10*time.Minute, "how long to `wait` for the volume")
-	if err := hook.ParseFlags(set, env); err != nil {
+	if err := command.ParseFlags(set, env); err != nil {
 		return err
 	}
 	_, err := restore.Run(ctx, env.Log, o, restore.Transport())

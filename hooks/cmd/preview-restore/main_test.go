@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/command"
 )
 
 // TestExitCodes: what the command ends with, and the one line it says then.
@@ -59,9 +59,9 @@ func TestExitCodes(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			var stderr bytes.Buffer
-			code := hook.Report(&stderr, "preview-restore", run(t.Context(), hook.Env{
+			code := command.Report(&stderr, "preview-restore", run(t.Context(), command.Env{
 				Args: test.args, Getenv: func(string) string { return "" },
-				Stdout: io.Discard, Stderr: &stderr, Log: hook.NewLog(io.Discard),
+				Stdout: io.Discard, Stderr: &stderr, Log: command.NewLog(io.Discard),
 			}))
 			said := stderr.String()
 			if code != test.code || !strings.Contains(said, test.says) {

@@ -18,13 +18,13 @@ import (
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/seedling-dev/seedling/hooks/backup"
-	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/postgres"
 )
 
-func main() { os.Exit(hook.Main("seed-backup", run)) }
+func main() { os.Exit(command.Main("seed-backup", run)) }
 
-func run(ctx context.Context, env hook.Env) error {
+func run(ctx context.Context, env command.Env) error {
 	set := flag.NewFlagSet("seed-backup", flag.ContinueOnError)
 	var o backup.Options
 	set.StringVar(&o.Seed, "seed", "", "the seed's `name`, which is its namespace")
@@ -34,7 +34,7 @@ func run(ctx context.Context, env hook.Env) error {
 	set.StringVar(&o.KeyID, "key-id", "", "the `id` of the key the data must be masked with, in hex")
 	set.DurationVar(&o.Timeout, "timeout", 10*time.Minute, "how long the Backup may `take`")
 	targetFile := set.String("target-file", "", "a `file` with the connection string of the seed's maintenance database; the environment variable SEED_TARGET otherwise")
-	if err := hook.ParseFlags(set, env); err != nil {
+	if err := command.ParseFlags(set, env); err != nil {
 		return err
 	}
 	if err := o.Validate(); err != nil {
@@ -52,7 +52,7 @@ func run(ctx context.Context, env hook.Env) error {
 	}
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{}).ClientConfig()
 	if err != nil {
-		return hook.Misconfiguredf("find the API server: %w; run in a pod with a ServiceAccount token, or set KUBECONFIG", err)
+		return command.Misconfiguredf("find the API server: %w; run in a pod with a ServiceAccount token, or set KUBECONFIG", err)
 	}
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, velerov1.AddToScheme} {
@@ -62,7 +62,7 @@ func run(ctx context.Context, env hook.Env) error {
 	}
 	c, err := client.NewWithWatch(config, client.Options{Scheme: scheme})
 	if err != nil {
-		return hook.Misconfiguredf("talk to the API server: %w", err)
+		return command.Misconfiguredf("talk to the API server: %w", err)
 	}
 
 	server, err := backup.Dial(ctx, env.Log, target, *database)

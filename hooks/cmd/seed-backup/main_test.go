@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/command"
 )
 
 func TestBadInput(t *testing.T) {
@@ -46,11 +46,11 @@ func TestBadInput(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			err := run(t.Context(), hook.Env{
+			err := run(t.Context(), command.Env{
 				Args: test.args, Getenv: func(name string) string { return test.env[name] },
-				Stdout: io.Discard, Stderr: io.Discard, Log: hook.NewLog(io.Discard),
+				Stdout: io.Discard, Stderr: io.Discard, Log: command.NewLog(io.Discard),
 			})
-			if code := hook.ExitCode(err); code != 2 {
+			if code := command.ExitCode(err); code != 2 {
 				t.Fatalf("exit code %d: %v", code, err)
 			}
 			for _, fault := range test.faults {

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/dump"
-	"github.com/seedling-dev/seedling/hooks/hook"
 	"github.com/seedling-dev/seedling/hooks/mask"
 	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/seed"
@@ -62,8 +62,8 @@ func (f *flags) aboutTarget() {
 var hexDigest = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
 
 // options checks the flags, all at once, and reads the files they name.
-func (f *flags) options(env hook.Env) (o seed.Options, err error) {
-	if err := hook.ParseFlags(f.set, env); err != nil {
+func (f *flags) options(env command.Env) (o seed.Options, err error) {
+	if err := command.ParseFlags(f.set, env); err != nil {
 		return o, err
 	}
 	var errs []error
@@ -117,7 +117,7 @@ func (f *flags) options(env hook.Env) (o seed.Options, err error) {
 		add(err)
 	}
 	if len(errs) > 0 {
-		return o, hook.Misconfigured(errors.Join(errs...))
+		return o, command.Misconfigured(errors.Join(errs...))
 	}
 	return o, nil
 }

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/command"
 )
 
 func main() {
@@ -20,7 +20,7 @@ func main() {
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // who sets GOMEMLIMIT knows better
 		limitHeap = func(most int64) { debug.SetMemoryLimit(most) }
 	}
-	os.Exit(hook.Main("seed-import", run))
+	os.Exit(command.Main("seed-import", run))
 }
 
 // noCores keeps the process' memory, which holds raw rows, out of core files
@@ -34,50 +34,27 @@ func noCores() {
 // limitHeap is seed.Options.Heap of this process, whose heap is the import's alone.
 var limitHeap func(most int64)
 
-// verb is one of the command's subcommands.
-type verb struct {
-	name, does string
-	run        func(context.Context, hook.Env) error
+var verbs = command.Verbs{
+	Name:    "seed-import",
+	About:   "seed-import replaces a seed's database by the masked content of a dump.",
+	Default: "run",
+	List: []command.Verb{
+		{Name: "run", Does: "import the dump (the default)", Run: runImport},
+		{Name: "plan", Does: "say what run would do, and check all that can be checked before", Run: runPlan},
+		{Name: "verify", Does: "compare the seed with the dump", Run: runVerify},
+		{Name: "draft-policy", Does: "write a first policy for a dump to standard output", Run: runDraft},
+		{Name: "request", Does: "write the seed-request ConfigMap for a dump and a policy to standard output", Run: runRequest},
+	},
 }
 
-func verbs() []verb {
-	return []verb{
-		{"run", "import the dump (the default)", runImport},
-		{"plan", "say what run would do, and check all that can be checked before", runPlan},
-		{"verify", "compare the seed with the dump", runVerify},
-		{"draft-policy", "write a first policy for a dump to standard output", runDraft},
-		{"request", "write the seed-request ConfigMap for a dump and a policy to standard output", runRequest},
-	}
-}
-
-func run(ctx context.Context, env hook.Env) error {
-	name := "run"
-	if len(env.Args) > 0 && !strings.HasPrefix(env.Args[0], "-") {
-		name, env.Args = env.Args[0], env.Args[1:]
-	}
+func run(ctx context.Context, env command.Env) error {
 	defer profile(env)()
-	for _, v := range verbs() {
-		if v.name == name {
-			return explain(env, v.run(ctx, env))
-		}
-	}
-	if name == "help" {
-		fmt.Fprintln(env.Stdout, "Usage: seed-import [run|plan|verify|draft-policy|request] --flags; see seed-import VERB --help")
-		for _, v := range verbs() {
-			fmt.Fprintf(env.Stdout, "  %-13s %s\n", v.name, v.does)
-		}
-		return nil
-	}
-	var names []string
-	for _, v := range verbs() {
-		names = append(names, v.name)
-	}
-	return hook.Misconfiguredf("%q is no subcommand: use one of %s", name, strings.Join(names, ", "))
+	return explain(env, verbs.Run(ctx, env))
 }
 
 // explain prints what a person can paste to cure an error, in full and before
 // the last line, which is the error's sentence.
-func explain(env hook.Env, err error) error {
+func explain(env command.Env, err error) error {
 	for _, fragment := range fragments(err) {
 		fmt.Fprintf(env.Stderr, "\nAdd to the policy:\n\n%s\n", strings.TrimRight(fragment, "\n"))
 	}

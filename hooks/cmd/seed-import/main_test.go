@@ -18,7 +18,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/internal/pgtest"
 	"github.com/seedling-dev/seedling/hooks/seed"
 	"github.com/seedling-dev/seedling/hooks/snapshot"
@@ -84,12 +84,12 @@ func (o outcome) last() string {
 	return lines[len(lines)-1]
 }
 
-// command runs the command within the test's process.
-func command(t *testing.T, target string, args ...string) outcome {
+// invoke runs the command within the test's process.
+func invoke(t *testing.T, target string, args ...string) outcome {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	env := hook.Env{
-		Args: args, Stdout: &stdout, Stderr: &stderr, Log: hook.NewLog(&stderr),
+	env := command.Env{
+		Args: args, Stdout: &stdout, Stderr: &stderr, Log: command.NewLog(&stderr),
 		Getenv: func(name string) string {
 			if name == "SEED_TARGET" {
 				return target
@@ -97,7 +97,7 @@ func command(t *testing.T, target string, args ...string) outcome {
 			return ""
 		},
 	}
-	code := hook.Report(&stderr, "seed-import", run(t.Context(), env))
+	code := command.Report(&stderr, "seed-import", run(t.Context(), env))
 	return outcome{code, stdout.String(), stderr.String()}
 }
 
@@ -154,7 +154,7 @@ func TestBadInput(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			got := command(t, test.target, test.args...)
+			got := invoke(t, test.target, test.args...)
 			if got.code != test.code || !strings.Contains(got.last(), test.sentence) {
 				t.Errorf("exit code %d, want %d; %q does not say %q", got.code, test.code, got.last(), test.sentence)
 			}
@@ -163,10 +163,10 @@ func TestBadInput(t *testing.T) {
 			}
 		})
 	}
-	if got := command(t, "", "run", "--help"); got.code != 0 || !strings.Contains(got.stdout, "-policy-digest") {
+	if got := invoke(t, "", "run", "--help"); got.code != 0 || !strings.Contains(got.stdout, "-policy-digest") {
 		t.Errorf("--help: code %d, %s", got.code, got.stdout)
 	}
-	if got := command(t, "", "help"); got.code != 0 || !strings.Contains(got.stdout, "draft-policy") {
+	if got := invoke(t, "", "help"); got.code != 0 || !strings.Contains(got.stdout, "draft-policy") {
 		t.Errorf("help: code %d, %s", got.code, got.stdout)
 	}
 }
@@ -175,7 +175,7 @@ func TestBadInput(t *testing.T) {
 func TestRequest(t *testing.T) {
 	t.Parallel()
 	f := newFiles(t, "s3://bucket/a.dump?endpoint=http://s3:7070&region=us-east-1")
-	got := command(t, "", "request", "--dump", f.dump, "--policy", f.policy, "--key-file", f.key, "--namespace", "seed")
+	got := invoke(t, "", "request", "--dump", f.dump, "--policy", f.policy, "--key-file", f.key, "--namespace", "seed")
 	if got.code != 0 {
 		t.Fatal(got.stderr)
 	}
@@ -195,12 +195,12 @@ func TestRequest(t *testing.T) {
 	}
 	// What is secret in a URL does not go into Git.
 	f.write(t, "signed", "https://host/a.dump?X-Amz-Signature=hidden\n")
-	signed := command(t, "", "request", "--dump-file", f.dir+"/signed", "--policy", f.policy, "--key-file", f.key)
+	signed := invoke(t, "", "request", "--dump-file", f.dir+"/signed", "--policy", f.policy, "--key-file", f.key)
 	if signed.code != 2 || strings.Contains(signed.stdout+signed.stderr, "hidden") || !strings.Contains(signed.last(), "--dump-file is signed") {
 		t.Errorf("signed: code %d, %s %s", signed.code, signed.stdout, signed.stderr)
 	}
 	// And those values pass as the import's arguments.
-	again := command(t, "", "run", "--dump", f.dump, "--policy", f.policy, "--key-file", f.key, "--policy-digest", cm.Data["policy-digest"], "--key-id", cm.Data["key-id"])
+	again := invoke(t, "", "run", "--dump", f.dump, "--policy", f.policy, "--key-file", f.key, "--policy-digest", cm.Data["policy-digest"], "--key-id", cm.Data["key-id"])
 	if !strings.Contains(again.last(), "SEED_TARGET") || strings.Contains(again.last(), "digest") {
 		t.Error(again.last())
 	}
@@ -267,14 +267,14 @@ func TestFromS3(t *testing.T) {
 	report := filepath.Join(f.dir, "report.json")
 	args := f.args("--dump-credentials", creds, "--dump-sha256", hex.EncodeToString(sum[:]), "--report", report)
 
-	plan := command(t, s.DSN("postgres"), append([]string{"plan"}, args...)...)
+	plan := invoke(t, s.DSN("postgres"), append([]string{"plan"}, args...)...)
 	if plan.code != 0 || !strings.Contains(plan.stdout, "email (unique)") || !strings.Contains(plan.stdout, "GB beside the seed") {
 		t.Errorf("plan: code %d\n%s\n%s", plan.code, plan.stdout, plan.stderr)
 	}
 	if got := s.Strings(t, "postgres", "SELECT datname FROM pg_database WHERE datname NOT IN ('postgres', 'template0', 'template1')"); len(got) > 0 {
 		t.Errorf("plan made databases: %v", got)
 	}
-	got := command(t, s.DSN("postgres"), args...)
+	got := invoke(t, s.DSN("postgres"), args...)
 	if got.code != 0 || !strings.Contains(got.stdout, "20000 rows") {
 		t.Fatalf("code %d\n%s\n%s", got.code, got.stdout, got.stderr)
 	}
@@ -291,7 +291,7 @@ func TestFromS3(t *testing.T) {
 	}
 	// With its digest declared the dump is not even opened.
 	st.Close()
-	got = command(t, s.DSN("postgres"), args...)
+	got = invoke(t, s.DSN("postgres"), args...)
 	if got.code != 0 || !strings.Contains(got.stdout, "nothing to do") {
 		t.Errorf("code %d\n%s\n%s", got.code, got.stdout, got.stderr)
 	}
@@ -299,12 +299,12 @@ func TestFromS3(t *testing.T) {
 	bad := f.args("--dump-credentials", creds)
 	bad[1] = strings.Replace(f.dump, st.URL, st2.URL, 1)
 	f.write(t, "creds/AWS_ACCESS_KEY_ID", "stranger")
-	if got = command(t, s.DSN("postgres"), bad...); got.code != 2 || !strings.Contains(got.last(), "the credentials are wrong, or may not read this object") {
+	if got = invoke(t, s.DSN("postgres"), bad...); got.code != 2 || !strings.Contains(got.last(), "the credentials are wrong, or may not read this object") {
 		t.Errorf("wrong credentials: code %d, %s", got.code, got.last())
 	}
 	f.write(t, "creds/AWS_ACCESS_KEY_ID", "reader")
 	bad[1] = strings.Replace(bad[1], "people.dump", "other.dump", 1)
-	if got = command(t, s.DSN("postgres"), bad...); got.code != 2 || !strings.Contains(got.last(), "no such file or object") {
+	if got = invoke(t, s.DSN("postgres"), bad...); got.code != 2 || !strings.Contains(got.last(), "no such file or object") {
 		t.Errorf("no object: code %d, %s", got.code, got.last())
 	}
 }
@@ -320,7 +320,7 @@ func TestStopped(t *testing.T) {
 	s := pgtest.Start(t)
 	first := f
 	first.dump = small
-	if got := command(t, s.DSN("postgres"), first.args()...); got.code != 0 {
+	if got := invoke(t, s.DSN("postgres"), first.args()...); got.code != 0 {
 		t.Fatal(got.stderr)
 	}
 	loading := func() bool {
@@ -359,7 +359,7 @@ func TestStopped(t *testing.T) {
 	if got := left(); len(got) != 1 {
 		t.Errorf("SIGKILL leaves %v: the test killed too late or too early", got)
 	}
-	if got := command(t, s.DSN("postgres"), f.args()...); got.code != 0 {
+	if got := invoke(t, s.DSN("postgres"), f.args()...); got.code != 0 {
 		t.Fatal(got.stderr)
 	}
 	if got := left(); len(got) > 0 {

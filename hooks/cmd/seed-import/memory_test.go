@@ -69,7 +69,7 @@ tables:
 	args := f.args("--jobs", "4", "--memory", fmt.Sprintf("%dMB", most))
 	within(t, s, most, args...)
 	if compression == "zstd:long" && most == 256 {
-		if got := command(t, s.DSN("postgres"), append([]string{"verify"}, args...)...); got.code != 0 {
+		if got := invoke(t, s.DSN("postgres"), append([]string{"verify"}, args...)...); got.code != 0 {
 			t.Errorf("verify: %s", got.stderr)
 		}
 	}
@@ -128,7 +128,7 @@ func TestTooMuch(t *testing.T) {
 	s := pgtest.Start(t)
 	refused := func(t *testing.T, sentence string, args ...string) string {
 		t.Helper()
-		got := command(t, s.DSN("postgres"), args...)
+		got := invoke(t, s.DSN("postgres"), args...)
 		if got.code != 2 || !strings.Contains(got.last(), sentence) || strings.Contains(got.stderr, "PLANTED") {
 			t.Fatalf("exit code %d, want 2 and %q: %s", got.code, sentence, got.stderr)
 		}
@@ -142,11 +142,11 @@ func TestTooMuch(t *testing.T) {
 	refused(t, windows, f.args()...)
 	refused(t, windows, append([]string{"plan"}, f.args()...)...)
 	refused(t, windows, "draft-policy", "--dump", f.dump)
-	if got := command(t, s.DSN("postgres"), f.args("--memory", "384MB")...); got.code != 0 {
+	if got := invoke(t, s.DSN("postgres"), f.args("--memory", "384MB")...); got.code != 0 {
 		t.Fatalf("with 384 MB: %s", got.stderr)
 	}
 	refused(t, windows, append([]string{"verify"}, f.args()...)...)
-	if got := command(t, s.DSN("postgres"), append([]string{"verify"}, f.args("--memory", "384MB")...)...); got.code != 0 {
+	if got := invoke(t, s.DSN("postgres"), append([]string{"verify"}, f.args("--memory", "384MB")...)...); got.code != 0 {
 		t.Fatalf("verify with 384 MB: %s", got.stderr)
 	}
 

@@ -2,6 +2,6 @@
 
 package main
 
-import "github.com/seedling-dev/seedling/hooks/hook"
+import "github.com/seedling-dev/seedling/hooks/command"
 
-func profile(hook.Env) (stop func()) { return func() {} }
+func profile(command.Env) (stop func()) { return func() {} }

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/command"
 )
 
 // progress shows how an import goes on: a bar on a terminal, otherwise a line
@@ -37,7 +37,7 @@ const (
 	barEvery   = 200 * time.Millisecond
 )
 
-func newProgress(env hook.Env) *progress {
+func newProgress(env command.Env) *progress {
 	p := &progress{log: env.Log, stop: make(chan struct{})}
 	every := linesEvery
 	if f, ok := env.Stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {

@@ -9,12 +9,12 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/dump"
-	"github.com/seedling-dev/seedling/hooks/hook"
 	"github.com/seedling-dev/seedling/hooks/seed"
 )
 
-func runImport(ctx context.Context, env hook.Env) error {
+func runImport(ctx context.Context, env command.Env) error {
 	f := newFlags("run")
 	f.aboutDump()
 	f.aboutPolicy()
@@ -64,7 +64,7 @@ func writeReport(file string, report any) error {
 	return nil
 }
 
-func runPlan(ctx context.Context, env hook.Env) error {
+func runPlan(ctx context.Context, env command.Env) error {
 	f := newFlags("plan")
 	f.aboutDump()
 	f.aboutPolicy()
@@ -91,7 +91,7 @@ func runPlan(ctx context.Context, env hook.Env) error {
 	return err
 }
 
-func runVerify(ctx context.Context, env hook.Env) error {
+func runVerify(ctx context.Context, env command.Env) error {
 	f := newFlags("verify")
 	f.aboutDump()
 	f.aboutPolicy()
@@ -117,7 +117,7 @@ func runVerify(ctx context.Context, env hook.Env) error {
 	return err
 }
 
-func runDraft(ctx context.Context, env hook.Env) error {
+func runDraft(ctx context.Context, env command.Env) error {
 	f := newFlags("draft-policy")
 	f.aboutDump()
 	f.aboutTarget()
@@ -142,7 +142,7 @@ func runDraft(ctx context.Context, env hook.Env) error {
 // Kubernetes along.
 const requestName = "seed-request"
 
-func runRequest(_ context.Context, env hook.Env) error {
+func runRequest(_ context.Context, env command.Env) error {
 	f := newFlags("request")
 	f.aboutDump()
 	f.aboutPolicy()
@@ -152,7 +152,7 @@ func runRequest(_ context.Context, env hook.Env) error {
 		return err
 	}
 	if f.dumpFile != "" && dump.CheckURL(o.Dump) != nil {
-		return hook.Misconfiguredf("the URL in --dump-file is signed, or carries a secret, and the seed-request stands in Git: give --dump the URL without it")
+		return command.Misconfiguredf("the URL in --dump-file is signed, or carries a secret, and the seed-request stands in Git: give --dump the URL without it")
 	}
 	where := ""
 	if *namespace != "" {

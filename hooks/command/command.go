@@ -1,4 +1,4 @@
-package hook
+package command
 
 import (
 	"context"
@@ -46,7 +46,17 @@ func Main(name string, run func(context.Context, Env) error) int {
 		Stderr: os.Stderr,
 		Log:    NewLog(os.Stderr),
 	}
-	return Report(os.Stderr, name, run(ctx, env))
+	return Run(ctx, env, name, run)
+}
+
+// Run is Main with an environment of the caller's. Every command answers
+// `version` by itself.
+func Run(ctx context.Context, env Env, name string, run func(context.Context, Env) error) int {
+	if len(env.Args) == 1 && (env.Args[0] == "version" || env.Args[0] == "--version") {
+		fmt.Fprintf(env.Stdout, "%s %s\n", name, ThisBuild())
+		return ExitDone
+	}
+	return Report(env.Stderr, name, run(ctx, env))
 }
 
 // Report writes the sentence a command ends with, as one line, and returns the
@@ -114,8 +124,12 @@ func ParseFlags(set *flag.FlagSet, env Env) error {
 
 // NewLog returns the log of a command: a line of text for each step, times in
 // UTC and whole seconds.
-func NewLog(w io.Writer) *slog.Logger {
+func NewLog(w io.Writer) *slog.Logger { return NewLogAt(w, slog.LevelInfo) }
+
+// NewLogAt is NewLog from a level on.
+func NewLogAt(w io.Writer, level slog.Leveler) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{
+		Level: level,
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
 			if len(groups) == 0 && a.Key == slog.TimeKey {
 				return slog.String(a.Key, a.Value.Time().UTC().Format(time.RFC3339))

@@ -1,4 +1,4 @@
-package hook_test
+package command_test
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/seedling-dev/seedling/hooks/hook"
+	"github.com/seedling-dev/seedling/hooks/command"
 )
 
 func TestReport(t *testing.T) {
@@ -27,15 +27,15 @@ func TestReport(t *testing.T) {
 		{"done", nil, "", 0},
 		{"help", flag.ErrHelp, "", 0},
 		{"retry", errors.New("no answer"), "cmd: no answer\n", 1},
-		{"misconfigured", hook.Misconfiguredf("no key"), "cmd: no key\n", 2},
-		{"misconfigured deep down", fmt.Errorf("start: %w", hook.Misconfigured(errors.New("no key"))), "cmd: start: no key\n", 2},
+		{"misconfigured", command.Misconfiguredf("no key"), "cmd: no key\n", 2},
+		{"misconfigured deep down", fmt.Errorf("start: %w", command.Misconfigured(errors.New("no key"))), "cmd: start: no key\n", 2},
 		{"many lines", errors.Join(errors.New("a is wrong\r"), errors.New("\tb is wrong\x00")), "cmd: a is wrong; b is wrong\n", 1},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			if code := hook.Report(&out, "cmd", test.err); code != test.code {
+			if code := command.Report(&out, "cmd", test.err); code != test.code {
 				t.Errorf("exit code %d, want %d", code, test.code)
 			}
 			if out.String() != test.line {
@@ -43,7 +43,7 @@ func TestReport(t *testing.T) {
 			}
 		})
 	}
-	if hook.Misconfigured(nil) != nil {
+	if command.Misconfigured(nil) != nil {
 		t.Error("Misconfigured(nil) is an error")
 	}
 }
@@ -67,7 +67,7 @@ func TestParseFlags(t *testing.T) {
 			var out bytes.Buffer
 			set := flag.NewFlagSet("cmd", flag.ContinueOnError)
 			n := set.Int("n", 1, "a number")
-			err := hook.ParseFlags(set, hook.Env{Args: test.args, Stdout: &out, Stderr: io.Discard})
+			err := command.ParseFlags(set, command.Env{Args: test.args, Stdout: &out, Stderr: io.Discard})
 			if test.fault == "" {
 				if err != nil || *n != 3 {
 					t.Fatalf("n=%d, error %v", *n, err)
@@ -77,7 +77,7 @@ func TestParseFlags(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.fault) {
 				t.Fatalf("error %v does not say %q", err, test.fault)
 			}
-			if code := hook.Report(io.Discard, "cmd", err); code != test.code {
+			if code := command.Report(io.Discard, "cmd", err); code != test.code {
 				t.Errorf("exit code %d, want %d", code, test.code)
 			}
 			if help := test.code == 0; help != strings.Contains(out.String(), "a number") {
@@ -119,7 +119,7 @@ func TestWait(t *testing.T) {
 					time.AfterFunc(test.stop, func() { cancel(errors.New("terminated")) })
 				}
 				start, n := time.Now(), 0
-				wait := hook.Wait{Status: hook.NewStatus(quiet), Every: time.Second, Timeout: 9500 * time.Millisecond}
+				wait := command.Wait{Status: command.NewStatus(quiet), Every: time.Second, Timeout: 9500 * time.Millisecond}
 				err := wait.Until(ctx, func(context.Context) (string, error) {
 					n++
 					return test.try(n)
@@ -133,7 +133,7 @@ func TestWait(t *testing.T) {
 				if test.fault != "" && (err == nil || !strings.Contains(err.Error(), test.fault)) {
 					t.Errorf("error %v does not say %q", err, test.fault)
 				}
-				if errors.Is(err, hook.ErrTimeout) != test.timeout {
+				if errors.Is(err, command.ErrTimeout) != test.timeout {
 					t.Errorf("error %v, want timeout %v", err, test.timeout)
 				}
 			})
@@ -147,7 +147,7 @@ func TestWaitIsWoken(t *testing.T) {
 		wake := make(chan struct{}, 1)
 		time.AfterFunc(3*time.Second, func() { wake <- struct{}{} })
 		start, n := time.Now(), 0
-		wait := hook.Wait{Status: hook.NewStatus(slog.New(slog.DiscardHandler)), Every: time.Hour, Timeout: 2 * time.Hour, Wake: wake}
+		wait := command.Wait{Status: command.NewStatus(slog.New(slog.DiscardHandler)), Every: time.Hour, Timeout: 2 * time.Hour, Wake: wake}
 		err := wait.Until(t.Context(), func(context.Context) (string, error) {
 			if n++; n == 2 {
 				return "", nil
@@ -164,7 +164,7 @@ func TestStatusSaysNewsAndReminds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		status := hook.NewStatus(hook.NewLog(&out))
+		status := command.NewStatus(command.NewLog(&out))
 		for i := range 100 {
 			if i < 70 {
 				status.Set("queued")
@@ -185,4 +185,49 @@ func TestStatusSaysNewsAndReminds(t *testing.T) {
 			t.Errorf("said\n%s\nwant\n%s", strings.Join(said, "\n"), strings.Join(want, "\n"))
 		}
 	})
+}
+
+func TestVerbs(t *testing.T) {
+	t.Parallel()
+	var ran string
+	say := func(name string) command.Verb {
+		return command.Verb{Name: name, Does: "do " + name, Run: func(_ context.Context, env command.Env) error {
+			ran = strings.Join(append([]string{name}, env.Args...), " ")
+			return nil
+		}}
+	}
+	with := command.Verbs{Name: "cmd", About: "cmd does things.", Default: "run", List: []command.Verb{say("run"), say("plan")}}
+	without := command.Verbs{Name: "cmd", About: "cmd does things.", List: with.List}
+	tests := []struct {
+		name       string
+		verbs      command.Verbs
+		args       []string
+		ran        string
+		code       int
+		out, fault string
+	}{
+		{name: "the default", verbs: with, ran: "run"},
+		{name: "the default with flags", verbs: with, args: []string{"--x"}, ran: "run --x"},
+		{name: "one by name", verbs: with, args: []string{"plan", "--x"}, ran: "plan --x"},
+		{name: "help", verbs: with, args: []string{"help"}, out: "cmd plan          do plan"},
+		{name: "an unknown one", verbs: with, args: []string{"fly"}, code: 2, fault: `"fly" is no subcommand: use one of run, plan`},
+		{name: "none", verbs: without, code: 2, fault: "say what to do: run, plan"},
+		{name: "none and help", verbs: without, args: []string{"--help"}, out: "cmd version"},
+		{name: "flags and none", verbs: without, args: []string{"--x"}, code: 2, fault: `"--x" is no subcommand`},
+		{name: "the version", verbs: without, args: []string{"version"}, out: "cmd dev (commit "},
+		{name: "the version as a flag", verbs: with, args: []string{"--version"}, out: "cmd dev (commit "},
+	}
+	for _, test := range tests { //nolint:paralleltest // they share ran
+		t.Run(test.name, func(t *testing.T) {
+			ran = ""
+			var stdout, stderr bytes.Buffer
+			code := command.Run(t.Context(), command.Env{Args: test.args, Stdout: &stdout, Stderr: &stderr}, "cmd", test.verbs.Run)
+			if code != test.code || ran != test.ran {
+				t.Errorf("exit code %d, ran %q; want %d, %q", code, ran, test.code, test.ran)
+			}
+			if !strings.Contains(stdout.String(), test.out) || !strings.Contains(stderr.String(), test.fault) {
+				t.Errorf("it says %q and %q; want %q and %q", stdout.String(), stderr.String(), test.out, test.fault)
+			}
+		})
+	}
 }
