@@ -8,7 +8,7 @@ SHELL := /bin/bash
 modules := $(shell go list -m -f '{{.Dir}}' | sed 's|^$(CURDIR)/||')
 unit := $(filter-out e2e,$(modules))
 commands = $(shell go list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' $(unit:%=./%/...))
-scripts = $(shell grep -rlIE '^\#!.*[ /](ba)?sh$$' .ci lint images $(modules) --exclude='*.go')
+scripts = $(shell grep -rlIE '^\#!.*[ /](ba)?sh$$' .ci images $(modules) --exclude='*.go')
 
 # One way to compile for tests, linters and images alike, so that everything is compiled once.
 export CGO_ENABLED := 0
@@ -42,10 +42,14 @@ images: ## Build every image of the product, each tagged with a hash of what it 
 test: lint test-unit test-e2e ## Run every check: linters, unit tests, and a real cluster
 
 .PHONY: test-unit
-test-unit: ## Run the tests that need no cluster; some start a Postgres in Docker
+test-unit: ## Run the tests that need no cluster; some start a Postgres in Docker. PKG=./plugin/preview for one package, RUN=TestX for one test
+ifdef PKG
+	go test -vet=off -timeout 30m $(if $(RUN),-run '$(RUN)') $(PKG)
+else
 	@.ci/ensure-host test
 	@go run ./e2e/cmd/cluster image seed-postgres
-	go test -vet=off -timeout 30m $(unit:%=./%/...)
+	go test -vet=off -timeout 30m $(if $(RUN),-run '$(RUN)') $(unit:%=./%/...)
+endif
 
 .PHONY: test-e2e
 test-e2e: ## Run the tests on a real cluster, which they start; evidence of failures is left in e2e/evidence
@@ -78,13 +82,13 @@ bench-import: ## Measure seed-import against pg_restore and masking in place; AR
 lint: ## Run the linters, and build each module without the workspace
 	@.ci/ensure-host test
 	shellcheck $(scripts)
-	lint/golangci-lint run --allow-parallel-runners $(modules:%=./%/...)
-	lint/manifests
+	.ci/lint/golangci-lint run --allow-parallel-runners $(modules:%=./%/...)
+	.ci/lint/manifests
 	@for module in $(modules); do echo "GOWORK=off go -C $$module build ./..."; GOWORK=off go -C $$module build -mod=readonly ./...; done
 
 .PHONY: fmt
 fmt: ## Format the Go code
-	lint/golangci-lint fmt $(modules)
+	.ci/lint/golangci-lint fmt $(modules)
 
 .PHONY: cluster-up
 cluster-up: ## Start the test cluster, or adopt the one that runs
