@@ -133,8 +133,8 @@ tables:
       email: email
       firstName: first_name
       is_admin: keep
-      data: json   # decide: jsonb
-      '"odd.thing"': text   # decide: text
+      data: json
+      '"odd.thing"': text
   public.orders:
     columns:
       id: keep
@@ -149,7 +149,7 @@ tables:
       Email: email
   public.logs_kept:
     columns:
-      line: text   # decide: text
+      line: text
 `
 	if diff := cmp.Diff(want, uncovered.Fragment()); diff != "" {
 		t.Error(diff)

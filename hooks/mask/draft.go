@@ -1,7 +1,9 @@
 package mask
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -11,23 +13,29 @@ import (
 const largeObjectsLine = "large_objects: none   # decide: or keep; they cannot be masked\n"
 
 // Draft writes a first policy for a catalog: a rule for every column, from
-// names, types and the samples there are, that Compile accepts. What it is not
-// sure of is marked with "decide". No sampled value is in it.
+// names, types and the samples there are, that Compile accepts. It masks what
+// may be personal, so that it is safe as it stands. What it keeps without being
+// sure is marked with "decide", and asked about at its head, the riskiest first.
+// No sampled value is in it.
 func Draft(c Catalog, samples map[ColumnName]*Sample) []byte {
 	var b strings.Builder
-	b.WriteString("# A first policy, drafted from names, types and a sample. Lines with \"decide\" need\n# a person; look at all the others too. MASKERS.md lists what else there is.\nversion: 1\n")
-	if c.LargeObjects {
-		b.WriteString(largeObjectsLine)
-	}
 	d := newDrafter(c, samples)
 	d.write(&b, func(*columnState) bool { return true })
-	return []byte(b.String())
+	var head strings.Builder
+	head.WriteString("# A first policy, drafted from names, types and a sample. What could be personal is masked: it is\n# safe to use as it stands. MASKERS.md lists what else there is.\n")
+	d.ask(&head)
+	head.WriteString("version: 1\n")
+	if c.LargeObjects {
+		head.WriteString(largeObjectsLine)
+	}
+	return []byte(head.String() + b.String())
 }
 
 // drafter tries proposals against what Compile would say.
 type drafter struct {
 	*compiler
-	samples map[ColumnName]*Sample
+	samples   map[ColumnName]*Sample
+	questions map[string][]*columnState // by the reason they are asked for
 }
 
 func newDrafter(c Catalog, samples map[ColumnName]*Sample) *drafter {
@@ -39,7 +47,7 @@ func newDrafter(c Catalog, samples map[ColumnName]*Sample) *drafter {
 	x.rows()
 	x.rules()
 	x.groups()
-	return &drafter{x, samples}
+	return &drafter{x, samples, map[string][]*columnState{}}
 }
 
 // write writes a table's entry for each table with a column that wanted names.
@@ -62,10 +70,8 @@ func (d *drafter) write(b *strings.Builder, wanted func(*columnState) bool) {
 			p := d.choose(c)
 			mark := ""
 			if !p.sure {
-				mark = "   # decide: " + comment(c.Type)
-				if p.why != "" && p.why != c.Type {
-					mark += ", " + p.why
-				}
+				mark = "   # decide: " + comment(c.Type) + ", " + p.why
+				d.questions[p.why] = append(d.questions[p.why], c)
 			}
 			fmt.Fprintf(&rules, "      %s: %s%s\n", yamlKey(quoteName(c.Name)), p.rule, mark)
 		}
@@ -75,6 +81,35 @@ func (d *drafter) write(b *strings.Builder, wanted func(*columnState) bool) {
 		case notes.Len() > 0:
 			fmt.Fprintf(b, "  # %s needs no entry:\n%s", name, notes.String())
 		}
+	}
+}
+
+// askedColumns is how many columns a question names.
+const askedColumns = 6
+
+// ask writes the questions, one for each reason: what is kept first, and of that
+// what nobody knows.
+func (d *drafter) ask(b *strings.Builder) {
+	if len(d.questions) == 0 {
+		return
+	}
+	b.WriteString("# Questions, the riskiest first; the lines that they are about end in \"decide\":\n")
+	risk := func(why string) int { // what is not listed has to be kept
+		return slices.Index([]string{asksFewKinds, asksPaths, asksNoRows, asksNumber, asksBirth, asksDate, asksLookup, asksSensitive, asksAttributes}, why)
+	}
+	reasons := slices.SortedFunc(maps.Keys(d.questions), func(a, b string) int {
+		return cmp.Or(risk(a)-risk(b), strings.Compare(a, b))
+	})
+	for _, why := range reasons {
+		var names []string
+		for i, c := range d.questions[why] {
+			if i == askedColumns {
+				names = append(names, fmt.Sprintf("and %d more", len(d.questions[why])-i))
+				break
+			}
+			names = append(names, c.name.String())
+		}
+		fmt.Fprintf(b, "# - %s: %s\n", why, comment(strings.Join(names, ", ")))
 	}
 }
 
@@ -108,28 +143,50 @@ func (d *drafter) leads(c *columnState) bool {
 func (d *drafter) choose(c *columnState) proposal {
 	first := propose(c.table.name, c.Column, d.samples[c.name])
 	candidates := []proposal{first}
-	add := func(rule, why string) { candidates = append(candidates, proposal{rule, false, why}) }
+	add := func(rule string) { candidates = append(candidates, proposal{rule, true, ""}) }
 	switch first.rule {
 	case "phone":
-		candidates = append(candidates, proposal{"{mask: phone, unique: true}", first.sure, "unique"})
+		add("{mask: phone, unique: true}")
 	case "mac":
-		candidates = append(candidates, proposal{"{mask: mac, unique: true}", first.sure, "unique"})
+		add("{mask: mac, unique: true}")
 	case "keep":
+	case sensitive:
+		if value := harmlessConstant(c.Column); value != "" && !first.sure {
+			candidates = append(candidates, proposal{"{mask: constant, value: " + value + "}", false, asksSensitive})
+		}
 	default:
-		add("{mask: "+strings.Trim(first.rule, "{}")+", unique: false}", "too short for unique masks")
+		add("{mask: " + strings.Trim(first.rule, "{}") + ", unique: false}")
 	}
 	if k := c.kind(); k == kindText && first.rule != "keep" {
-		add("hash", "the column takes no other mask")
-		add("text", "the column takes no other mask")
+		add("hash")
+		add("text")
 	}
-	add("null", "the column takes no other mask")
-	add("keep", "its indexes or partitions take no mask")
+	if first.rule != "keep" {
+		add("null")
+	}
+	candidates = append(candidates, proposal{"keep", false, asksForced})
 	for _, p := range candidates {
 		if d.takes(c, p.rule) {
 			return p
 		}
 	}
 	return candidates[len(candidates)-1]
+}
+
+// harmlessConstant is a value for all rows of a column that must have one, as the
+// policy has it, or "".
+func harmlessConstant(c *Column) string {
+	switch c.kind() {
+	case kindText:
+		return `""`
+	case kindEnum:
+		return yamlKey(c.Enum[0])
+	case kindBool:
+		return "false"
+	case kindInt, kindNumeric:
+		return "0"
+	}
+	return ""
 }
 
 // takes reports whether the column can have the rule, and gives it to it if

@@ -242,6 +242,8 @@ var properties = map[string]property{
 	"city":                    {rule: "city", column: "text", value: person, valid: matches(`\w+`), coarse: true},
 	"postcode":                {rule: "postcode", column: "varchar(8)", value: func(i int) string { return fmt.Sprintf("SW%d %dAa", i%100, i/100%10) }, valid: all(sameLength, sameShape), fixed: .01},
 	"company":                 {rule: "company", column: "text", value: person, valid: matches(`\w+ \w+ \w+`)},
+	"product":                 {rule: "product", column: "text", value: person, valid: matches(`\w+ \w+`)},
+	"product short":           {rule: "product", column: "varchar(9)", value: person, valid: matches(`\w+( \w+)?`), coarse: true},
 	"company short":           {rule: "company", column: "varchar(16)", value: person, valid: matches(`\w+( \w+ \w+)?`), coarse: true},
 	"url":                     {rule: "url", column: "text", value: func(i int) string { return fmt.Sprintf("http://acme.test/u/%d", i) }, valid: matches(`http://www\.example\.com/[0-9a-v]{20}`), distinct: true},
 	"url short":               {rule: "{mask: url, unique: false}", column: "varchar(30)", value: func(i int) string { return fmt.Sprintf("https://acme.test/u/%d", i) }, valid: matches(`https://example\.com/[0-9a-v]{8}`)},

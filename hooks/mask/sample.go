@@ -5,25 +5,33 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/maphash"
-	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/seedling-dev/seedling/hooks/copytext"
+	"github.com/seedling-dev/seedling/hooks/recognize"
 )
 
 // Sample is what some values of one column look like, for Draft. It holds
-// counts, never a value. A nil Sample has seen nothing.
+// counts, never a value. A nil Sample has seen nothing. Of an array its elements
+// are the values.
 type Sample struct {
+	kind     kind // of the values
 	values   int
 	looks    map[string]int // by the masker that would fit
 	inside   int            // values with something personal inside a longer text
 	long     int            // values of several words
+	named    int            // values that look like somebody's name
+	surely   int            // values that hold a frequent name of people besides
+	handles  int            // values that look like a user's name
+	known    int            // values that say a state, a kind, a format
+	numbers  int            // numbers of seven digits and more
+	old      int            // dates before 2011
 	distinct map[uint64]struct{}
 	longest  int
 	seed     maphash.Seed
 	json     *jsonSample
-	isJSON   bool
+	array    *array
+	scratch  *scratch
 }
 
 // maxDistinct is from how many distinct values on a sample stops counting.
@@ -31,7 +39,11 @@ const maxDistinct = 1000
 
 // NewSample starts a sample of the column's values.
 func NewSample(c Column) *Sample {
-	return &Sample{looks: map[string]int{}, distinct: map[uint64]struct{}{}, seed: maphash.MakeSeed(), isJSON: c.kind() == kindJSON}
+	s := &Sample{kind: c.elementKind(), looks: map[string]int{}, distinct: map[uint64]struct{}{}, seed: maphash.MakeSeed()}
+	if c.Array {
+		s.array, s.scratch = &array{of: lens(s.look)}, newScratch()
+	}
+	return s
 }
 
 // Add looks at one field as a COPY row has it.
@@ -43,6 +55,14 @@ func (s *Sample) Add(field []byte) {
 	if !copytext.Plain(field) {
 		v = copytext.Unescape(nil, field)
 	}
+	if s.array != nil {
+		_, _ = s.array.mask(s.scratch, nil, v) // what is none has no elements
+		return
+	}
+	s.look(v)
+}
+
+func (s *Sample) look(v []byte) {
 	if len(v) == 0 || len(v) > 1<<20 {
 		return
 	}
@@ -51,29 +71,90 @@ func (s *Sample) Add(field []byte) {
 	if len(s.distinct) < maxDistinct {
 		s.distinct[maphash.Bytes(s.seed, v)] = struct{}{}
 	}
-	if s.isJSON {
-		if s.json == nil {
-			s.json = newJSONSample()
+	switch s.kind {
+	case kindJSON:
+		s.lookJSON(v)
+	case kindInt, kindNumeric, kindFloat:
+		whole, _, _ := bytes.Cut(bytes.TrimLeft(v, "-"), []byte{'.'})
+		if len(whole) >= 7 && !epoch(whole) {
+			s.numbers++
 		}
-		d := json.NewDecoder(bytes.NewReader(v))
-		d.UseNumber()
-		var doc any
-		if d.Decode(&doc) == nil {
-			s.json.add(doc, 0)
+	case kindDate, kindTimestamp:
+		if len(v) >= 4 && (string(v[:4]) < "2011" || v[0] == '-') {
+			s.old++
 		}
-		return
+	case kindText:
+		s.lookText(v)
 	}
-	if what := recognize(v); what != "" {
+}
+
+// epoch reports whether digits are a time of this century, in seconds,
+// milliseconds or finer.
+func epoch(digits []byte) bool {
+	return (len(digits) == 10 || len(digits) == 13 || len(digits) == 16 || len(digits) == 19) && digits[0] == '1' && digits[1] >= '4' && digits[1] <= '9'
+}
+
+func (s *Sample) lookJSON(v []byte) {
+	if s.json == nil {
+		s.json = newJSONSample()
+	}
+	d := json.NewDecoder(bytes.NewReader(v))
+	d.UseNumber()
+	var doc any
+	if d.Decode(&doc) == nil {
+		s.json.add(doc, 0)
+	}
+}
+
+func (s *Sample) lookText(v []byte) {
+	if what := recognizeValue(v); what != "" {
 		s.looks[what]++
-	} else if slices.ContainsFunc(bytes.FieldsFunc(v, func(r rune) bool { return strings.ContainsRune(" \t\n,;<>()[]\"'", r) }), personalWord) {
+	} else if _, _, date := parseDate(v); !date && mentionsSomebody(v) {
 		s.inside++
+	}
+	text := string(v)
+	switch nameLike(text) {
+	case surelyNamed:
+		s.surely++
+		s.named++
+	case maybeNamed:
+		s.named++
+	case notNamed:
+		if handleLike(text) {
+			s.handles++
+		}
+	}
+	if isKnown(text) {
+		s.known++
 	}
 	if bytes.Count(v, []byte{' '}) >= 3 {
 		s.long++
 	}
 }
 
-func (s *Sample) has() bool { return s != nil && s.values >= 20 }
+// mentionsSomebody reports whether a text holds an address, a number or a secret
+// of somebody.
+func mentionsSomebody(v []byte) bool {
+	found := false
+	recognize.Parts(v, func(k recognize.Kind, words ...[]byte) {
+		found = found || k == recognize.Email || k == recognize.Number && len(words[0]) >= 9
+	})
+	return found || recognize.Suspicious(string(v)) != ""
+}
+
+// enough is how many values a sample must have before it tells how few
+// different ones there are.
+const enough = 20
+
+func (s *Sample) has() bool { return s != nil && s.values >= enough }
+
+// share is the part of the values that a count is.
+func (s *Sample) share(count int) float64 {
+	if s == nil || s.values == 0 {
+		return 0
+	}
+	return float64(count) / float64(s.values)
+}
 
 // looksLike returns the masker that fits most values, and how many in all.
 func (s *Sample) looksLike() (string, float64) {
@@ -86,25 +167,45 @@ func (s *Sample) looksLike() (string, float64) {
 			best, n = what, s.looks[what]
 		}
 	}
-	if share := float64(n) / float64(s.values); share >= .6 {
+	if share := s.share(n); share >= .6 {
 		return best, share
 	}
 	return "", 0
 }
 
-// mentions reports whether values hold something personal inside other text.
-func (s *Sample) mentions() bool { return s != nil && s.inside > 0 }
-
-// few reports whether the same short values come again and again. Without a
-// sample it is not known, and the column's name decides.
-func (s *Sample) few() bool {
-	return s == nil || s.values < 20 || len(s.distinct) <= 50 && len(s.distinct)*5 <= s.values && s.longest <= 64
+// mentions reports whether values hold something personal.
+func (s *Sample) mentions() bool {
+	if s == nil {
+		return false
+	}
+	personal := s.inside
+	for what, n := range s.looks {
+		switch what {
+		case "first_name", "last_name", "full_name", "uuid", "url": // judged by their share
+		default:
+			personal += n
+		}
+	}
+	return personal > 0
 }
+
+// few reports whether the same short values come again and again, in a sample
+// large enough to tell.
+func (s *Sample) few() bool {
+	return s.has() && len(s.distinct) <= 50 && len(s.distinct)*4 <= s.values && s.longest <= 64
+}
+
+// people reports whether values may be names of people or of users.
+func (s *Sample) people() bool { return s != nil && s.share(s.named+s.handles) > .1 }
+
+// knows reports whether almost every value, and every frequent one, is what many
+// databases hold.
+func (s *Sample) knows() bool { return s != nil && s.values > 0 && s.share(s.known) >= .95 }
 
 func (s *Sample) sentences() bool { return s != nil && s.long*2 > s.values }
 
-// recognize names the masker that fits a value as a whole, or "".
-func recognize(v []byte) string {
+// recognizeValue names the masker that fits a value as a whole, or "".
+func recognizeValue(v []byte) string {
 	switch {
 	case isEmail(v):
 		return "email"
@@ -124,25 +225,20 @@ func recognize(v []byte) string {
 		return "phone"
 	}
 	words := strings.Fields(string(v))
-	if len(words) == 0 || len(words) > 4 || len(v) > 60 {
+	if len(words) == 1 {
+		given, family := nameSet[words[0]]&1 != 0, nameSet[words[0]]&2 != 0
+		switch {
+		case given && !family:
+			return "first_name"
+		case family && !given:
+			return "last_name"
+		}
 		return ""
 	}
-	given, family := nameSet[words[0]]&1 != 0, nameSet[words[len(words)-1]]&2 != 0
-	switch {
-	case len(words) == 1 && given && !family:
-		return "first_name"
-	case len(words) == 1 && family && !given:
-		return "last_name"
-	case len(words) > 1 && (given || family) && capitalized(words):
+	if nameLike(string(v)) == surelyNamed {
 		return "full_name"
 	}
 	return ""
-}
-
-// personalWord reports whether a word in a text names somebody.
-func personalWord(w []byte) bool {
-	w = bytes.Trim(w, ".:!?")
-	return isEmail(w) || isIBAN(w) || isSecret(w) || len(w) >= 10 && w[0] == '+' && isPhone(w)
 }
 
 // nameSet holds given names (1) and family names (2).
@@ -156,16 +252,6 @@ var nameSet = func() map[string]byte {
 	}
 	return m
 }()
-
-func capitalized(words []string) bool {
-	for _, w := range words {
-		r, _ := utf8.DecodeRuneInString(w)
-		if r < 'A' || r > 'Z' && r < 0x80 {
-			return false
-		}
-	}
-	return true
-}
 
 func isEmail(v []byte) bool {
 	at := bytes.IndexByte(v, '@')
@@ -253,7 +339,8 @@ type jsonSample struct {
 	members map[string]*jsonSample
 	items   *jsonSample
 	values  *Sample // of strings
-	scalars int     // numbers and booleans
+	numbers *Sample
+	scalars int // numbers and booleans
 	objects int
 }
 
@@ -291,8 +378,14 @@ func (s *jsonSample) add(v any, depth int) {
 		if s.values == nil {
 			s.values = NewSample(Column{BaseType: "text"})
 		}
-		s.values.Add(copytext.Escape(nil, []byte(v)))
-	case json.Number, bool:
+		s.values.look([]byte(v))
+	case json.Number:
+		s.scalars++
+		if s.numbers == nil {
+			s.numbers = NewSample(Column{BaseType: "numeric"})
+		}
+		s.numbers.look([]byte(v))
+	case bool:
 		s.scalars++
 	}
 }
@@ -301,35 +394,35 @@ func (s *jsonSample) add(v any, depth int) {
 // of members that may be data are not written down.
 func proposeJSON(table Name, s *Sample) proposal {
 	if s == nil || s.json == nil {
-		return proposal{"json", false, ""}
+		return proposal{"json", true, ""}
 	}
 	var paths []string
 	sure := true
+	propose := func(path, name string, k kind, values *Sample, unlisted string) {
+		p := proposeFor(table, name, k, false, values)
+		if p.rule != unlisted { // what no path lists is masked so
+			paths = append(paths, fmt.Sprintf("%s: %s", yamlKey(path), p.rule))
+			sure = sure && p.sure
+		}
+	}
 	var walk func(n *jsonSample, path, name string)
 	walk = func(n *jsonSample, path, name string) {
 		if len(paths) >= 200 {
-			sure = false
 			return
 		}
 		switch {
+		case n.values != nil && n.scalars > 0: // whatever it is
 		case n.values != nil:
-			p := proposeFor(table, name, kindText, false, n.values)
-			sure = sure && p.sure
-			if p.rule != "text" { // what no path lists is masked like text
-				paths = append(paths, fmt.Sprintf("%s: %s", yamlKey(path), p.rule))
-			}
+			propose(path, name, kindText, n.values, "text")
+		case n.numbers != nil:
+			propose(path, name, kindNumeric, n.numbers, "key")
 		case n.scalars > 0:
-			p := proposeFor(table, name, kindNumeric, false, nil)
-			sure = sure && p.sure
-			if p.rule != "key" { // what no path lists gets other digits
-				paths = append(paths, fmt.Sprintf("%s: %s", yamlKey(path), p.rule))
-			}
+			propose(path, name, kindBool, nil, "")
 		}
 		for _, m := range sortedKeys(n.members) {
 			// Named only when many objects have it: a member seen once may be
 			// data. What is left out is masked like text.
-			if m == "*" || len(n.members) >= maxMembers || n.objects >= 20 && n.members[m].seen*50 < n.objects {
-				sure = false
+			if m == "*" || len(n.members) >= maxMembers || n.objects >= enough && n.members[m].seen*50 < n.objects {
 				continue
 			}
 			walk(n.members[m], path+"."+quoteMember(m), m)
@@ -340,7 +433,7 @@ func proposeJSON(table Name, s *Sample) proposal {
 	}
 	walk(s.json, "$", "")
 	if len(paths) == 0 {
-		return proposal{"json", false, ""}
+		return proposal{"json", true, ""}
 	}
-	return proposal{"{mask: json, paths: {" + strings.Join(paths, ", ") + "}}", sure, "look at the paths"}
+	return proposal{"{mask: json, paths: {" + strings.Join(paths, ", ") + "}}", sure, asksPaths}
 }

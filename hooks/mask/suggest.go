@@ -27,6 +27,7 @@ const sensitive = "null"
 
 // secrets are what opens something.
 const secrets = `passwords?|passwd|pwd|pass|pass(?:word)?_?(?:hash|salt|digest)|encrypted_password|secret|secrets|token|tokens|api_?key|access_key|private_key|refresh_token|session_token|otp|totp|salt|credential|credentials|signature|nonce|csrf` +
+	`|contrasena|clave(?:_?(?:acceso|secreta))?|senha|chave(?:_?(?:acesso|secreta|api))?|mot_?de_?passe|mdp|jeton|parola|haslo|wachtwoord|sifre|kennwort|passwort|geheimnis|kodikos_?prosvasis|parol|losenord|pin|pin_?code|seed_?phrase|(?:api|access|private|signing|encryption|master|license|licence)_?keys?` +
 	`|(?:security|verification|activation|confirmation|recovery|backup|reset|access|auth(?:orization)?)_?codes?|cvv2?|cvc2?`
 
 // The names stand in English and, where they are plain enough, in other languages,
@@ -50,21 +51,22 @@ var suggestions = []suggestion{
 	{nameWords(`mac|mac_?addr|mac_?address`), "mac", []kind{kindText, kindMAC}},
 	{nameWords(`lat|latitude|lng|lon|long|longitude`), "latlong", []kind{kindNumeric, kindFloat}},
 	{nameWords(`ssn|social_?security(?:_?number)?|tax_?id|vat_?id|national_?id(?:_?(?:number|no))?|passport(?:_?(?:number|no))?|driver_?licen[cs]e|account_?number|insurance_?number`), "hash", []kind{kindText}},
-	{nameWords(`birth_?date|birthday|date_?of_?birth|dob|born|born_?on|geburts(?:datum|tag)|(?:date_?(?:de_?)?)?naissance|(?:fecha_?(?:de_?)?)?nacimiento|(?:data_?(?:de_?)?)?nascimento|data_?(?:di_?)?nascita|geboortedatum|(?:imerominia|hmeromhnia)_?genn?[ih]s[ih]s`), "year_only", []kind{kindDate, kindTimestamp}},
+	{nameWords(`birth_?date|birthday|date_?of_?birth|dob|born|born_?on|geburts(?:datum|tag)|(?:date_?(?:de_?)?)?naissance|(?:fecha_?(?:de_?)?)?nacimiento|geb_?dat(?:um)?|geb|(?:data_?(?:de_?)?)?nascimento|data_?(?:di_?)?nascita|geboortedatum|data_?urodzenia|data_?rozhdeniya|dogum_?(?:tarihi|gunu)|fodelse(?:datum|dag)|syntyma_?aika|(?:imerominia|hmeromhnia)_?genn?[ih]s[ih]s`), "year_only", []kind{kindDate, kindTimestamp}},
 	{nameWords(`gender|sex|marital_?status|religion|denomination|ethnicity|ethnic_?(?:group|origin)|nationality|race|blood_?(?:type|group)|disabilit(?:y|ies)|sexual_orientation|political_?(?:party|views?)|diagnos[ie]s|` +
 		`religious(?:_?affiliation)?|party_?affiliation|caste|citizenship|immigration_?status|skin_?colou?r|union_?member(?:ship)?|hiv|pregnan(?:t|cy)|health_?(?:status|condition)|medical_?(?:condition|history)|vaccinat(?:ed|ion)|` +
-		`geschlecht|sexe|sexo|genero|geslacht|fylo|konfession|familienstand|estado_?civil|etat_?civil|stato_?civile|staatsangeh(?:oe|ö)rigkeit|nationali(?:taet|tät|te)|nacionalidade?|ithageneia|thriskeia`), sensitive, []kind{kindText, kindEnum, kindBool, kindInt, kindNumeric}},
-	{nameWords(`salary|income|wage|wages|gehalt|lohn|salaire|salario|stipendio|misthos`), "number_noise", []kind{kindInt, kindNumeric, kindFloat, kindMoney}},
+		`geschlecht|sexe|sexo|genero|geslacht|fylo|konfession|familienstand|estado_?civil|etat_?civil|stato_?civile|staatsangeh(?:oe|ö)rigkeit|nationali(?:taet|tät|te)|nacionalidade?|ithageneia|thriskeia|oikogeneiaki_?katastasi|(?:burgerlijke_?staat|geloof|godsdienst|etniciteit)|stan_?cywilny|plec|wyznanie|narodowosc|obywatelstwo|medeni_?(?:durum|hal)|cinsiyet|uyruk|civilstand|religiao|raca(?:_?cor)?|etnia|cor_?raca|razza|religione|cittadinanza|raza|origen_?etnico|discapacidad|deficiencia|handicap|behinderung|schwerbehinder(?:t|ung)|vozrast_?gruppa|natsionalnost|semeinoe_?polozhenie|konfessiya|engelli|kan_?grubu|tipo_?sanguineo|grupo_?sanguineo|groupe_?sanguin|gruppo_?sanguigno|blutgruppe|bloedgroep|omada_?aimatos`), sensitive, []kind{kindText, kindEnum, kindBool, kindInt, kindNumeric}},
+	{nameWords(`salary|salaries|income|wages?|remuneration|compensation|bonus|gehalt|lohn|verguetung|einkommen|salaire|revenus?|salario|sueldo|nomina|ingresos|stipendio|retribuzione|reddito|vencimento|ordenado|renda|misthos|eisodima|salaris|loon|inkomen|wynagrodzenie|pensja|zarobki|maas|ucret|gelir|zarplata|oklad|dokhod|lon|inkomst|palkka`), "number_noise", []kind{kindInt, kindNumeric, kindFloat, kindMoney}},
 	{nameWords(`notes?|comments?|description|bio|about|message|body|text|content|remarks?|memo|reason|subject|title`), "text", []kind{kindText}},
 }
 
 // personTable matches tables whose column "name" is a person's.
-var personTable = nameWords(`users?|persons?|people|customers?|clients?|contacts?|employees?|members?|patients?|students?|accounts?|authors?|profiles?|guests?|subscribers?|leads?|owners?|players?|tenants?`)
+var personTable = nameWords(`users?|persons?|people|customers?|clients?|contacts?|employees?|members?|patients?|students?|accounts?|authors?|profiles?|guests?|subscribers?|leads?|owners?|players?|tenants?|staff|drivers?|doctors?|nurses?|teachers?|pupils?|residents?|citizens?|applicants?|candidates?|participants?|attendees?|beneficiar(?:y|ies)|donors?|passengers?|buyers?|sellers?|recipients?|` +
+	`kund(?:e|en|in|innen)|mitarbeiter|patienten|personen|benutzer|nutzer|mitglied(?:er)?|schueler|lehrer|mieter|kontakte?|ansprechpartner|` +
+	`clientes?|usuarios?|empleados?|personas?|pacientes?|alumnos?|contactos?|socios?|utilisateurs?|salaries|employes?|eleves?|personnes?|adherents?|utenti|clienti|dipendenti|persone|pazienti|alunni|artisti|soci|funcionarios?|pessoas?|` +
+	`klanten|medewerkers|gebruikers|leden|leerlingen|klienci|pracownicy|uczniowie|osoby|pacjenci|uzytkownicy|polites|pelates|pelatis|ypalliloi|astheneis|mathites|xristes|musteriler|calisanlar|kullanicilar|kisiler|hastalar|ogrenciler|klienty|sotrudniki|patsienty|lyudi|zhiltsy|polzovateli|kunder|anstallda|medlemmar`)
 
 // The names of columns that describe things, not people.
 var (
-	plainText   = nameWords(`status|state|kind|type|currency|country|country_?code|locale|language|lang|timezone|time_?zone|role|plan|category|colou?r|size|unit|method|level|event|action|sku|version|slug|code|provider|channel|source|mime_?type|content_?type|format|priority|visibility|environment|region|iso_?code|icon`)
-	unclearText = nameWords(`state|region|code|source`) // of a thing, or of somebody's address
 	plainNumber = nameWords(`count|quantity|qty|position|version|sort|rank|total|size|status|type|amount|price|cents|tax|rate|cost|discount|weight|score|year|month|day|number|order|level|duration|width|height|length|percent|stock|balance|points|priority|seq|sequence|attempts|retries|ms|milliseconds|seconds|minutes|bytes`)
 	plainTime   = nameWords(`created|updated|deleted|modified|inserted|expires|started|finished|completed|published|archived|at|on|since|until|time|timestamp|last_login|last_seen`)
 	birth       = nameWords(`birth|born`)
@@ -126,7 +128,7 @@ func proposeComposite(table Name, c *Column, depth int) proposal {
 		}
 		rules = append(rules, yamlKey(a.Name)+": "+p.rule)
 	}
-	return proposal{"{mask: composite, attributes: {" + strings.Join(rules, ", ") + "}}", false, "look at the attributes"}
+	return proposal{"{mask: composite, attributes: {" + strings.Join(rules, ", ") + "}}", false, asksAttributes}
 }
 
 // maxAttributeDepth bounds composite types within composite types.
@@ -148,81 +150,42 @@ func proposeFor(table Name, column string, k kind, notNull bool, s *Sample) prop
 		byName = "full_name"
 	}
 	if k == kindText {
-		if byContent, share := s.looksLike(); byContent != "" {
-			switch {
-			case byName == byContent:
-				return proposal{byName, true, ""}
-			case byName == "" || byName == "text":
-				return proposal{byContent, share >= .9, "most values look like this"}
-			case byName != "credential":
-				return proposal{byContent, false, "the name says " + byName + ", the values look otherwise"}
-			}
-		}
+		return proposeText(table, name, byName, s)
 	}
-	if byName == sensitive {
-		return proposal{sensitive, false, "says much about a person, and has few values: null, or choice with `by`"}
-	}
-	if byName != "" {
+	switch {
+	case byName == sensitive:
+		return proposal{sensitive, false, asksSensitive}
+	case byName != "":
 		return proposal{byName, true, ""}
 	}
-	id := name == "id" || strings.HasSuffix(name, "_id") || name == "uuid" || name == "guid"
 	switch k {
-	case kindText:
-		switch {
-		case s.mentions():
-			return proposal{"text", false, "some values hold addresses or numbers of people"}
-		case plainText.MatchString(name) && s.few() && (s.has() || !unclearText.MatchString(name)):
-			return proposal{"keep", true, ""}
-		case s.has() && s.few():
-			return proposal{"keep", false, "few distinct values"}
-		case plainText.MatchString(name):
-			return proposal{"keep", false, "the name sounds harmless"}
-		case id:
-			return proposal{"hash", false, "an identifier of somebody else's"}
-		}
-		return proposal{"text", s.has() && s.sentences(), ""}
 	case kindBool, kindEnum:
 		return proposal{"keep", true, ""}
-	case kindInt:
-		switch {
-		case personalNumber.MatchString(name):
-			return proposal{"key", false, "looks personal"}
-		case birth.MatchString(name):
-			return proposal{"keep", false, "of a birth"}
-		}
-		return proposal{"keep", id || plainNumber.MatchString(name), ""}
+	case kindInt, kindNumeric, kindFloat, kindMoney:
+		return proposeNumber(name, k, s)
 	case kindUUID:
-		if secret.MatchString(name) && !id {
+		if secret.MatchString(name) && !identifier(name) {
 			return proposal{"uuid", true, ""}
 		}
 		return proposal{"keep", true, ""}
 	case kindDate, kindTimestamp:
-		return proposal{"keep", plainTime.MatchString(name), ""}
+		return proposeTime(table, name, k, s)
 	case kindRange:
 		return proposal{"keep", plainTime.MatchString(name) || plainNumber.MatchString(name), "a range"}
 	case kindInterval:
 		return proposal{"keep", plainNumber.MatchString(name) || plainTime.MatchString(name), "a span of time"}
 	case kindXML:
-		return proposal{"xml", false, "look at its elements"}
-	case kindNumeric, kindFloat, kindMoney:
-		switch {
-		case !personalNumber.MatchString(name):
-		case k == kindNumeric:
-			return proposal{"key", false, "looks personal"}
-		default:
-			return proposal{"null", false, "looks personal"}
-		}
-		return proposal{"keep", plainNumber.MatchString(name), ""}
+		return proposal{"xml", true, ""}
 	case kindJSON:
 		return proposeJSON(table, s)
 	case kindBytea:
-		return proposal{"bytea", false, "bytes"}
+		return proposal{"bytea", true, ""}
 	case kindInet:
 		return proposal{"ip", true, ""}
 	case kindMAC:
 		return proposal{"mac", true, ""}
 	case kindHstore:
-		return proposal{"hstore", false, "pairs"}
+		return proposal{"hstore", true, ""}
 	case kindPoint:
 		return proposal{"latlong", true, ""}
 	case kindTime:
