@@ -18,6 +18,7 @@ import (
 
 	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/plugin/forge"
+	"github.com/seedling-dev/seedling/plugin/preview"
 	"github.com/seedling-dev/seedling/plugin/server"
 )
 
@@ -112,6 +113,7 @@ func (p *program) checkCluster(ctx context.Context, cfg *Config, found *checked)
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
+	p.checkDNS(ctx, cfg, kube, found)
 	location, err := available(ctx, kube, cfg.VeleroNamespace)
 	found.say("Velero's storage", ": "+location+" is Available", refused(err))
 	var sets argov1alpha1.ApplicationSetList
@@ -123,6 +125,19 @@ func (p *program) checkCluster(ctx context.Context, cfg *Config, found *checked)
 		}
 	}
 	found.say("ApplicationSets", fmt.Sprintf(": %d of %d name ConfigMap %s", ours, len(sets.Items), cfg.GeneratorConfigMap), refused(err))
+}
+
+// checkDNS says where previews will ask for names. Only in a pod of the cluster
+// can it be told: another machine's nameservers are others.
+func (p *program) checkDNS(ctx context.Context, cfg *Config, kube client.Client, found *checked) {
+	if p.getenv("KUBERNETES_SERVICE_HOST") == "" {
+		fmt.Fprintln(p.stdout, "note  where previews find DNS can be told in the plugin's pod only")
+		return
+	}
+	namespaces := &preview.Namespaces{Client: kube, Guards: cfg.Guards, ResolvConf: preview.DefaultResolvConf, APIServer: p.getenv("KUBERNETES_SERVICE_HOST")}
+	err := namespaces.Look(ctx)
+	around := namespaces.Surroundings()
+	found.say("DNS for previews", fmt.Sprintf(": namespace %s, addresses %v and %v", cfg.Guards.DNSNamespace, around.DNS, cfg.Guards.DNSAddresses), refused(err))
 }
 
 // refused marks an error by which the cluster says that we may not.

@@ -160,6 +160,9 @@ func (c *Config) validate() error {
 			bad("guards.dnsAddresses: %q is no block of addresses such as 169.254.20.10/32", block)
 		}
 	}
+	if err := c.Guards.ValidateEgress(c.Namespace, c.ArgoCDNamespace, c.VeleroNamespace); err != nil {
+		wrong = append(wrong, err)
+	}
 	for field, address := range map[string]string{
 		"generator": c.Listen.Generator, "broker": c.Listen.Broker, "webhook": c.Listen.Webhook, "health": c.Listen.Health,
 	} {

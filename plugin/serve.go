@@ -133,19 +133,21 @@ func (p *program) serve(ctx context.Context) error {
 		Client: kube, Previews: store, Known: store.Known, Ready: lead,
 		ArgoCDNamespace: cfg.ArgoCDNamespace, VeleroNamespace: cfg.VeleroNamespace, Log: p.log.With("part", "janitor"),
 	})
+	namespaces := &preview.Namespaces{
+		Client: kube, Guards: cfg.Guards, Seeds: seeds,
+		BrokerNamespace: cfg.Namespace, BrokerLabels: cfg.BrokerLabels, BrokerPort: port(cfg.Listen.Broker),
+		ResolvConf: preview.DefaultResolvConf, APIServer: p.getenv("KUBERNETES_SERVICE_HOST"),
+	}
 	reconciler := preview.NewReconciler(preview.Options{
-		Log:   p.log.With("part", "previews"),
-		Store: store,
-		Namespaces: &preview.Namespaces{
-			Client: kube, Guards: cfg.Guards, Seeds: seeds,
-			BrokerNamespace: cfg.Namespace, BrokerLabels: cfg.BrokerLabels, BrokerPort: port(cfg.Listen.Broker),
-		},
-		Snapshots: broker.Snapshots{Client: kube, VeleroNamespace: cfg.VeleroNamespace, Now: now},
-		Forges:    forges,
-		Poke:      sets.Poke,
-		Applied:   sets.Applied,
-		Ended:     clean.Trigger,
-		Refresh:   sets.Refresh,
+		Log:        p.log.With("part", "previews"),
+		Store:      store,
+		Namespaces: namespaces,
+		Snapshots:  broker.Snapshots{Client: kube, VeleroNamespace: cfg.VeleroNamespace, Now: now},
+		Forges:     forges,
+		Poke:       sets.Poke,
+		Applied:    sets.Applied,
+		Ended:      clean.Trigger,
+		Refresh:    sets.Refresh,
 	})
 	sets.Set = reconciler.SetApplicationSets
 	ready := func() error { return cmp.Or(lead(), reconciler.Ready()) }
@@ -182,6 +184,10 @@ func (p *program) serve(ctx context.Context) error {
 			if err := store.Load(ctx); err != nil {
 				return err
 			}
+			// Before the first preview is made; Follow says again what fails.
+			if err := namespaces.Look(ctx); err != nil {
+				p.log.WarnContext(ctx, "the cluster's addresses could not be read", "error", err)
+			}
 			leading.Store(true)
 			defer leading.Store(false)
 			// Before the return already, which waits for rounds to end: by then
@@ -191,6 +197,7 @@ func (p *program) serve(ctx context.Context) error {
 			group.Go(func() error { return reconciler.Run(ctx) })
 			group.Go(func() error { return sets.Run(ctx) })
 			group.Go(func() error { return clean.Run(ctx) })
+			group.Go(func() error { namespaces.Follow(ctx, p.log.With("part", "guards"), kube, store.All); return nil })
 			group.Go(func() error { p.follow(ctx, kube, cfg, reconciler, clean); return nil })
 			return group.Wait()
 		})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
@@ -16,7 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seedling-dev/seedling/hooks/snapshot"
@@ -55,8 +55,11 @@ type Guards struct {
 	IngressNamespace string `json:"ingressNamespace"`
 	// DNSNamespace is where DNS runs; DNSAddresses are blocks of addresses it
 	// answers on outside of pods (a node-local cache).
+	// The rest is found by itself: see Surroundings.
 	DNSNamespace string   `json:"dnsNamespace"`
 	DNSAddresses []string `json:"dnsAddresses"`
+	// Egress is what previews may reach beyond themselves, DNS and the broker.
+	Egress []Egress `json:"egress"`
 }
 
 // DefaultGuards are the settings where the configuration says nothing.
@@ -91,6 +94,13 @@ type Namespaces struct {
 	BrokerPort      int32
 	// Seeds by name; one that is not there has the defaults.
 	Seeds map[string]Seed
+	// ResolvConf is this pod's, with the nameservers that previews have too;
+	// without it only the settings say where DNS is. APIServer is the address
+	// that pods know the API server by.
+	ResolvConf string
+	APIServer  string
+
+	around atomic.Pointer[Surroundings]
 }
 
 // Prepare creates or adopts the namespace of a preview with everything in it
@@ -177,8 +187,16 @@ func (n *Namespaces) guard(ctx context.Context, p Preview) (hook types.UID, err 
 			func(is, want *corev1.LimitRange) bool { return replace(&is.Spec, want.Spec) })
 	}))
 	group.Go(caught(func() error {
-		return keep(ctx, n.Client, &networkingv1.NetworkPolicy{ObjectMeta: meta(guardName), Spec: n.network(p.Namespace)},
-			func(is, want *networkingv1.NetworkPolicy) bool { return replace(&is.Spec, want.Spec) })
+		policy := &networkingv1.NetworkPolicy{ObjectMeta: meta(guardName), Spec: n.network(p)}
+		policy.Annotations = map[string]string{AnnotationGuards: n.guardsDigest(policy.Spec)}
+		return keep(ctx, n.Client, policy, func(is, want *networkingv1.NetworkPolicy) bool {
+			spec := replace(&is.Spec, want.Spec)
+			digest := is.Annotations[AnnotationGuards] != want.Annotations[AnnotationGuards]
+			if digest {
+				metav1.SetMetaDataAnnotation(&is.ObjectMeta, AnnotationGuards, want.Annotations[AnnotationGuards])
+			}
+			return spec || digest
+		})
 	}))
 	no := false
 	mute := func(is, want *corev1.ServiceAccount) bool {
@@ -292,43 +310,6 @@ func (n *Namespaces) limits() corev1.LimitRangeSpec {
 	}
 	maps.Copy(item.DefaultRequest, n.Guards.DefaultRequests)
 	return corev1.LimitRangeSpec{Limits: []corev1.LimitRangeItem{item}}
-}
-
-func (n *Namespaces) network(namespace string) networkingv1.NetworkPolicySpec {
-	in := func(name string, pods map[string]string) networkingv1.NetworkPolicyPeer {
-		peer := networkingv1.NetworkPolicyPeer{NamespaceSelector: &metav1.LabelSelector{
-			MatchLabels: map[string]string{corev1.LabelMetadataName: name},
-		}}
-		if pods != nil {
-			peer.PodSelector = &metav1.LabelSelector{MatchLabels: pods}
-		}
-		return peer
-	}
-	port := func(proto corev1.Protocol, number int32) networkingv1.NetworkPolicyPort {
-		p := intstr.FromInt32(number)
-		return networkingv1.NetworkPolicyPort{Protocol: &proto, Port: &p}
-	}
-	itself := in(namespace, nil)
-	dns := []networkingv1.NetworkPolicyPeer{in(n.Guards.DNSNamespace, nil)}
-	for _, block := range n.Guards.DNSAddresses {
-		dns = append(dns, networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: block}})
-	}
-	from := []networkingv1.NetworkPolicyPeer{itself}
-	if n.Guards.IngressNamespace != "" {
-		from = append(from, in(n.Guards.IngressNamespace, nil))
-	}
-	return networkingv1.NetworkPolicySpec{
-		PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress},
-		Ingress:     []networkingv1.NetworkPolicyIngressRule{{From: from}},
-		Egress: []networkingv1.NetworkPolicyEgressRule{
-			{To: []networkingv1.NetworkPolicyPeer{itself}},
-			{To: dns, Ports: []networkingv1.NetworkPolicyPort{port(corev1.ProtocolUDP, 53), port(corev1.ProtocolTCP, 53)}},
-			{
-				To:    []networkingv1.NetworkPolicyPeer{in(n.BrokerNamespace, n.BrokerLabels)},
-				Ports: []networkingv1.NetworkPolicyPort{port(corev1.ProtocolTCP, n.BrokerPort)},
-			},
-		},
-	}
 }
 
 // password is 192 bits in letters that need no quoting anywhere.
