@@ -10,7 +10,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/seedling-dev/seedling/hooks/command"
@@ -47,6 +49,10 @@ type Config struct {
 	// NetworkPolicy; app.kubernetes.io/name: plugin where it is empty.
 	BrokerLabels map[string]string `json:"brokerLabels"`
 
+	// Linger is for how long an ended preview keeps its data: it comes back with
+	// it when its pull request is reopened or labelled again by then.
+	Linger metav1.Duration `json:"linger"`
+
 	Listen Listen `json:"listen"`
 }
 
@@ -68,6 +74,7 @@ func defaults() Config {
 		TokenFile:          "/etc/seedling/token/token",
 		PreviousTokenFile:  "/etc/seedling/token/token-previous",
 		Guards:             preview.DefaultGuards(),
+		Linger:             metav1.Duration{Duration: 15 * time.Minute},
 		Listen:             Listen{Generator: ":8080", Broker: ":8081", Webhook: ":8082", Health: ":8083"},
 	}
 }
@@ -113,6 +120,9 @@ func (c *Config) validate() error {
 	}
 	if c.Mode != "velero" {
 		bad("mode: %q is not supported by this version: use velero", c.Mode)
+	}
+	if c.Linger.Duration < 0 || c.Linger.Duration > 7*24*time.Hour {
+		bad("linger: %s is not between 0 and seven days", c.Linger.Duration)
 	}
 	if c.TokenFile == "" {
 		bad("tokenFile: name the file with the token that Argo CD presents")

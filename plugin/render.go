@@ -43,7 +43,7 @@ func (p *program) render(ctx context.Context) error {
 			set.Name, p.applicationSet, cfg.GeneratorConfigMap)
 	}
 	for _, parameters := range inputs {
-		body, held, err := preview.Render(ctx, p.log, forges, set.Name, parameters)
+		body, held, err := preview.Render(ctx, forges, set.Name, parameters)
 		if _, ok := errors.AsType[*preview.InputError](err); ok {
 			return command.Misconfigured(err)
 		}

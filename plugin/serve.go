@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"sync/atomic"
@@ -16,7 +17,6 @@ import (
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v8/apis/volumesnapshot/v1"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	"golang.org/x/sync/errgroup"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -148,6 +148,8 @@ func (p *program) serve(ctx context.Context) error {
 		Applied:    sets.Applied,
 		Ended:      clean.Trigger,
 		Refresh:    sets.Refresh,
+		Linger:     cfg.Linger.Duration,
+		Audit:      slog.New(slog.NewJSONHandler(p.stdout, nil)).With("audit", "seedling"),
 	})
 	sets.Set = reconciler.SetApplicationSets
 	ready := func() error { return cmp.Or(lead(), reconciler.Ready()) }
@@ -162,7 +164,7 @@ func (p *program) serve(ctx context.Context) error {
 	webhooks := server.Engine(p.log.With("part", "webhook"))
 	(&web.Webhooks{Forges: forges, Poker: reconciler, Log: p.log.With("part", "webhook")}).Register(webhooks)
 	health := server.Engine(p.log.With("part", "health"))
-	web.Health{Ready: ready, Previews: store.All, Confirmed: reconciler.Confirmed}.Register(health)
+	web.Health{Ready: ready, Previews: store.All, Status: reconciler.Status}.Register(health)
 
 	listeners := []server.Listener{
 		{Name: "generator", Address: cfg.Listen.Generator, Handler: server.Generator{
@@ -221,19 +223,6 @@ func (p *program) follow(ctx context.Context, kube client.WithWatch, cfg *Config
 	watch(velerov1.SchemeGroupVersion.WithKind("Backup"), func(o client.Object, _ bool) {
 		r.TriggerSeed(o.GetLabels()[snapshot.LabelSeed])
 	}, client.InNamespace(cfg.VeleroNamespace), client.HasLabels{snapshot.LabelSeed})
-	watch(corev1.SchemeGroupVersion.WithKind("Namespace"), func(o client.Object, gone bool) {
-		if gone || o.GetDeletionTimestamp() != nil {
-			r.TriggerNamespace(o.GetName())
-		}
-		if gone {
-			j.Trigger()
-		}
-	}, client.HasLabels{snapshot.LabelPreview})
-	watch(corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim"), func(o client.Object, gone bool) {
-		if gone || o.GetDeletionTimestamp() != nil {
-			r.TriggerNamespace(o.GetNamespace())
-		}
-	}, client.HasLabels{snapshot.VeleroRestoreLabel})
 	watch(argov1alpha1.SchemeGroupVersion.WithKind("Application"), func(o client.Object, gone bool) {
 		if gone {
 			r.TriggerNamespace(o.GetName())

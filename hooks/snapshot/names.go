@@ -36,6 +36,10 @@ const (
 	LabelNamespace = "seedling.dev/namespace"
 	// LabelState marks the ConfigMaps that hold the plugin's state.
 	LabelState = "seedling.dev/state"
+	// LabelOwner names the plugin, by its own namespace, that an object belongs
+	// to: on previews' namespaces and on Restores. Two plugins of one cluster
+	// never touch each other's.
+	LabelOwner = "seedling.dev/owner"
 	// VeleroRestoreLabel is set by Velero on everything a Restore creates, and
 	// by the broker in direct mode: part of a PVC's provenance.
 	VeleroRestoreLabel = "velero.io/restore-name"
@@ -94,6 +98,10 @@ const (
 	// Its own refresh annotation can be lost: one that is set while a
 	// reconciliation runs is taken off at its end without another one.
 	AnnotationPoke = "seedling.dev/poke"
+	// AnnotationEndConfirmed on an ApplicationSet is how a person says that all
+	// the previews may end that the plugin's guard keeps back: as its sentence
+	// prints it, <number>-<token>.
+	AnnotationEndConfirmed = "seedling.dev/end-confirmed"
 	// ArgoTrackingAnnotation is how Argo CD knows what belongs to which of its
 	// Applications.
 	ArgoTrackingAnnotation = "argocd.argoproj.io/tracking-id"

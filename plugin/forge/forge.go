@@ -87,6 +87,11 @@ var (
 	// ErrNotLabelled is returned by Labelled when the forge has no record of
 	// who put the label there.
 	ErrNotLabelled = errors.New("no record of who set the label")
+	// ErrUnlabelled is wrapped where the forge's record of events tells that the
+	// label was taken off.
+	ErrUnlabelled = errors.New("the label was taken off")
+	// ErrMoved is wrapped where the repository has another name by now.
+	ErrMoved = errors.New("the repository was renamed or moved")
 	// ErrSignature is returned by Event for a call that is not signed with our
 	// secret.
 	ErrSignature = errors.New("webhook signature does not match")
@@ -94,6 +99,52 @@ var (
 	// request.
 	ErrIgnored = errors.New("not a pull-request event")
 )
+
+// Query narrows a list.
+type Query struct {
+	// Label, where it is not empty, leaves out pull requests without it, where
+	// the forge can do that.
+	Label string
+}
+
+// List is a complete list.
+type List struct {
+	// Began is when, by our clock, the pass that was complete began: before its
+	// first call.
+	Began        time.Time
+	PullRequests []PullRequest
+	// Filtered says that only pull requests with the label asked for are in it.
+	Filtered bool
+}
+
+// Lister reads one list, call by call.
+type Lister interface {
+	// Next makes one bounded call. After an error it may be called again, and
+	// goes on where it was. done: the list is complete and proven so.
+	Next(ctx context.Context) (done bool, err error)
+	// List is the list, after done.
+	List() List
+}
+
+// LimitedError says that the forge wants no calls until then.
+type LimitedError struct{ Until time.Time }
+
+func (e *LimitedError) Error() string {
+	return "the forge wants no calls until " + e.Until.UTC().Format(time.RFC3339)
+}
+
+// UnlabelledError says that the label was taken off, by the forge's own record
+// of events.
+type UnlabelledError struct{ At time.Time }
+
+func (e *UnlabelledError) Error() string {
+	return "the label was taken off at " + e.At.UTC().Format(time.RFC3339)
+}
+
+// Is makes it an ErrUnlabelled.
+func (e *UnlabelledError) Is(target error) bool {
+	return target == ErrUnlabelled || target == ErrNotLabelled
+}
 
 // Forge is one configured Git hosting service. Methods are safe for
 // concurrent use, and end within the bounds of limits.go.
@@ -105,8 +156,9 @@ type Forge interface {
 	// Login says as whom we call, which also proves that the forge answers and
 	// that the credential is good.
 	Login(ctx context.Context) (string, error)
-	// List returns every open pull request of a repository.
-	List(ctx context.Context, repository string) ([]PullRequest, error)
+	// List begins a list of a repository's open pull requests. It makes no call
+	// yet.
+	List(repository string, q Query) Lister
 	// Get returns one pull request, open or not.
 	Get(ctx context.Context, repository string, number int64) (PullRequest, error)
 	// Labelled says who put the label there that is there now.

@@ -66,74 +66,99 @@ func (g *Gitea) Login(ctx context.Context) (string, error) {
 	return u.UserName, nil
 }
 
-// List implements Forge. A list that changed while its pages were read is read
-// again, because a pull request that closes moves later ones to earlier pages.
-func (g *Gitea) List(ctx context.Context, repository string) ([]PullRequest, error) {
-	ctx, cancel := context.WithTimeout(ctx, listTimeout)
-	defer cancel()
-	for range maxTries {
-		prs, stable, err := g.listOnce(ctx, repository)
-		if err != nil {
-			return nil, fmt.Errorf("forge %s: list pull requests of %s: %w", g.Name(), repository, err)
-		}
-		if stable {
-			return prs, nil
-		}
-	}
-	return nil, fmt.Errorf("forge %s: list pull requests of %s: the list changed %d times while it was read", g.Name(), repository, maxTries)
+// List implements Forge.
+func (g *Gitea) List(repository string, _ Query) Lister {
+	return &giteaList{gitea: g, repository: repository}
 }
 
-func (g *Gitea) listOnce(ctx context.Context, repository string) (prs []PullRequest, stable bool, err error) {
-	owner, repo, err := split(repository)
+// giteaList reads a list page by page. One that changed while its pages were
+// read is read again, because a pull request that closes moves later ones to
+// earlier pages.
+type giteaList struct {
+	gitea      *Gitea
+	repository string
+
+	tries, page, total int
+	seen               map[int64]bool
+	list               List
+}
+
+// List implements Lister.
+func (l *giteaList) List() List { return l.list }
+
+// Next implements Lister: one page.
+func (l *giteaList) Next(ctx context.Context) (done bool, err error) {
+	if l.page == 0 {
+		l.page, l.total, l.seen = 1, -1, map[int64]bool{}
+		l.list = List{Began: time.Now()}
+	}
+	stable := true
+	done, stable, err = l.next(ctx)
+	switch {
+	case err != nil:
+		return false, fmt.Errorf("forge %s: list pull requests of %s: page %d: %w", l.gitea.Name(), l.repository, l.page, err)
+	case stable && done:
+		return true, nil
+	case stable:
+		l.page++
+		if l.page > maxPages {
+			return false, fmt.Errorf("forge %s: list pull requests of %s: more than %d pages", l.gitea.Name(), l.repository, maxPages)
+		}
+		return false, nil
+	}
+	l.page = 0
+	if l.tries++; l.tries >= maxTries {
+		l.tries = 0
+		return false, fmt.Errorf("forge %s: list pull requests of %s: the list changed %d times while it was read", l.gitea.Name(), l.repository, maxTries)
+	}
+	return false, nil
+}
+
+func (l *giteaList) next(ctx context.Context) (done, stable bool, err error) {
+	owner, repo, err := split(l.repository)
 	if err != nil {
-		return nil, false, err
+		return false, false, err
 	}
-	c, err := g.client(ctx)
+	c, err := l.gitea.client(ctx)
 	if err != nil {
-		return nil, false, err
+		return false, false, err
 	}
-	seen := map[int64]bool{}
-	total := -1
-	for page := 1; page <= maxPages; page++ {
-		batch, res, err := c.ListRepoPullRequests(owner, repo, gitea.ListPullRequestsOptions{
-			ListOptions: gitea.ListOptions{Page: page, PageSize: pageSize},
-			State:       gitea.StateOpen,
-			Sort:        "oldest",
-		})
-		if err := failed(res, err); err != nil {
-			return nil, false, fmt.Errorf("page %d: %w", page, err)
-		}
-		// Without the count we read on until a page is empty.
-		if t, err := strconv.Atoi(res.Header.Get("X-Total-Count")); err == nil {
-			if total >= 0 && t != total {
-				return nil, false, nil
-			}
-			total = t
-		}
-		if page == 1 && len(batch) == 0 && total != 0 {
-			return nil, false, errors.New("an empty list without a count of 0 is no answer")
-		}
-		if len(batch) == 0 {
-			return prs, total < 0 || len(prs) == total, nil
-		}
-		for _, p := range batch {
-			if p == nil || p.Index <= 0 {
-				return nil, false, fmt.Errorf("page %d: a pull request without a number", page)
-			}
-			if seen[p.Index] {
-				if total >= 0 && page > 1 {
-					return nil, false, nil // it moved between pages
-				}
-				return nil, false, fmt.Errorf("page %d repeats pull request %d: does something in between cache answers", page, p.Index)
-			}
-			seen[p.Index] = true
-			prs = append(prs, g.normal(repository, p))
-		}
-		if total >= 0 && len(prs) >= total {
-			return prs, len(prs) == total, nil
-		}
+	batch, res, err := c.ListRepoPullRequests(owner, repo, gitea.ListPullRequestsOptions{
+		ListOptions: gitea.ListOptions{Page: l.page, PageSize: pageSize},
+		State:       gitea.StateOpen,
+		Sort:        "oldest",
+	})
+	if err := failed(res, err); err != nil {
+		return false, false, err
 	}
-	return nil, false, fmt.Errorf("more than %d pages", maxPages)
+	// Without the count we read on until a page is empty.
+	if t, err := strconv.Atoi(res.Header.Get("X-Total-Count")); err == nil {
+		if l.total >= 0 && t != l.total {
+			return false, false, nil
+		}
+		l.total = t
+	}
+	if l.page == 1 && len(batch) == 0 && l.total != 0 {
+		return false, false, errors.New("an empty list without a count of 0 is no answer")
+	}
+	if len(batch) == 0 {
+		return true, l.total < 0 || len(l.list.PullRequests) == l.total, nil
+	}
+	for _, p := range batch {
+		if p == nil || p.Index <= 0 {
+			return false, false, errors.New("a pull request without a number")
+		}
+		if l.seen[p.Index] {
+			if l.total >= 0 && l.page > 1 {
+				return false, false, nil // it moved between pages
+			}
+			return false, false, fmt.Errorf("it repeats pull request %d: does something in between cache answers", p.Index)
+		}
+		l.seen[p.Index] = true
+		l.list.PullRequests = append(l.list.PullRequests, l.gitea.normal(l.repository, p))
+	}
+	read := len(l.list.PullRequests)
+	return l.total >= 0 && read >= l.total, l.total < 0 || read <= l.total, nil
 }
 
 // Get implements Forge.
@@ -234,6 +259,9 @@ func (g *Gitea) Labelled(ctx context.Context, repository string, number int64, l
 				}
 			}
 		}
+	}
+	if last != nil && last.Body != "1" {
+		return fail(&UnlabelledError{At: last.Created})
 	}
 	if last == nil || last.Body != "1" || last.User == nil || last.User.Login == "" {
 		return fail(ErrNotLabelled)

@@ -184,7 +184,7 @@ func TestGiteaList(t *testing.T) {
 			t.Parallel()
 			s, g := newGiteaServer(t, test.pulls)
 			s.perPage = test.perPage
-			list, err := g.List(t.Context(), "acme/shop")
+			list, err := whole(t, g, "acme/shop")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -212,7 +212,7 @@ func TestGiteaListWithoutCount(t *testing.T) {
 		_ = json.NewEncoder(w).Encode(list)
 		return true
 	}
-	list, err := g.List(t.Context(), "acme/shop")
+	list, err := whole(t, g, "acme/shop")
 	if err != nil || len(list) != 60 {
 		t.Fatalf("%d pull requests, error %v", len(list), err)
 	}
@@ -328,7 +328,7 @@ func TestGiteaNeverShort(t *testing.T) {
 			t.Parallel()
 			s, g := newGiteaServer(t, 120)
 			s.before = test.before
-			list, err := g.List(t.Context(), "acme/shop")
+			list, err := whole(t, g, "acme/shop")
 			if err == nil {
 				t.Fatalf("a list of %d", len(list))
 			}
@@ -343,7 +343,7 @@ func TestGiteaNeverShort(t *testing.T) {
 		silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 		t.Cleanup(silent.Close)
 		g.config.URL, g.http.Timeout = silent.URL, 50*time.Millisecond
-		if _, err := g.List(t.Context(), "acme/shop"); err == nil {
+		if _, err := whole(t, g, "acme/shop"); err == nil {
 			t.Error("no error")
 		}
 	})
@@ -351,7 +351,7 @@ func TestGiteaNeverShort(t *testing.T) {
 		t.Parallel()
 		_, g := newGiteaServer(t, 1)
 		for _, repo := range []string{"", "shop", "a/b/c", "/shop"} {
-			if _, err := g.List(t.Context(), repo); err == nil {
+			if _, err := whole(t, g, repo); err == nil {
 				t.Errorf("%q is listed", repo)
 			}
 		}
@@ -360,7 +360,7 @@ func TestGiteaNeverShort(t *testing.T) {
 		t.Parallel()
 		_, g := newGiteaServer(t, 1)
 		g.config.CredentialFile += "-gone"
-		if _, err := g.List(t.Context(), "acme/shop"); err == nil {
+		if _, err := whole(t, g, "acme/shop"); err == nil {
 			t.Error("no error")
 		}
 	})
@@ -378,7 +378,7 @@ func TestGiteaListThatMoves(t *testing.T) {
 		}
 		return false
 	}
-	list, err := g.List(t.Context(), "acme/shop")
+	list, err := whole(t, g, "acme/shop")
 	if err != nil || len(list) != 119 {
 		t.Fatalf("%d pull requests, error %v", len(list), err)
 	}
@@ -684,5 +684,20 @@ func TestConfig(t *testing.T) {
 	}
 	if strings.Contains(err.Error(), "secret") {
 		t.Errorf("the error quotes: %v", err)
+	}
+}
+
+// whole reads a list to its end, or its first error.
+func whole(t *testing.T, f Forge, repository string) ([]PullRequest, error) {
+	t.Helper()
+	l := f.List(repository, Query{})
+	for {
+		done, err := l.Next(t.Context())
+		switch {
+		case err != nil:
+			return nil, err
+		case done:
+			return l.List().PullRequests, nil
+		}
 	}
 }

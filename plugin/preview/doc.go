@@ -1,14 +1,26 @@
 // Package preview decides which pull requests have a preview, and keeps the
 // namespaces those previews live in.
 //
-// Its promise: failure is never an empty or a shorter list. What it answers
-// is the last list that a forge confirmed completely; what leaves that list
-// left by a decision with a recorded reason, or because the forge said of
-// that one pull request that it is closed. State is written before it is
-// answered.
+// Its promise: failure is never an empty or a shorter list, and nothing ends on
+// one answer. What it answers is the last list that a forge confirmed
+// completely; what leaves that list left by a decision with a recorded reason.
+// State is written before it is answered.
 //
-// The parts: a Key names a preview (name.go); Next is the pure state machine
-// of one preview (next.go); a Store keeps previews per repository in a
-// ConfigMap (state.go); Namespaces makes and guards namespaces (namespace.go);
-// a Reconciler brings forge, state and cluster together (reconcile.go).
+// Each part has a pace of its own, and waits for no slower one:
+//
+//   - observe.go: lists and single questions become sightings, which package
+//     sight merges by the forge's own clock.
+//   - facts.go: consent, commit statuses, snapshots, namespaces and losses are
+//     small tasks in the bounded queues of package queue; each result is kept
+//     when it comes.
+//   - decide.go: state, sightings and facts become the next state. Next
+//     (next.go) is the pure state machine of one preview; guard.go keeps back
+//     what comes in masses.
+//   - publish.go: answers for Argo CD, and pokes.
+//   - after.go: commit statuses, labels and mending, never in the way.
+//   - inventory.go: one watch of what exists in the cluster.
+//
+// loop.go brings them together, a goroutine for each repository. A Store keeps
+// the previews of a repository in ConfigMaps (state.go, piece.go); Namespaces
+// makes and guards namespaces (namespace.go); a Key names a preview (name.go).
 package preview

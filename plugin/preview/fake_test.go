@@ -1,6 +1,7 @@
 package preview
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -124,12 +126,16 @@ type host struct {
 	getErr   error
 	askErr   error
 	listed   func() // within a list
+	hang     bool   // statuses
+	asked    int    // who labelled
+	// label removals that the record of events tells of
+	removals map[int64]time.Time
 }
 
 func newHost(pulls ...forge.PullRequest) *host {
 	h := &host{
 		pulls: map[int64]forge.PullRequest{}, hidden: map[int64]bool{}, labelled: map[int64]string{},
-		writers: map[string]bool{"maintainer": true}, green: map[string]bool{}, statuses: map[string]forge.Status{},
+		removals: map[int64]time.Time{}, writers: map[string]bool{"maintainer": true}, green: map[string]bool{}, statuses: map[string]forge.Status{},
 	}
 	for _, p := range pulls {
 		h.set(p)
@@ -137,13 +143,26 @@ func newHost(pulls ...forge.PullRequest) *host {
 	return h
 }
 
+// set changes a pull request, with what the record of events then tells.
 func (h *host) set(p forge.PullRequest) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if was := h.pulls[p.Number]; was.HasLabel("preview") && !p.HasLabel("preview") {
+		h.removals[p.Number] = p.UpdatedAt
+	} else if p.HasLabel("preview") {
+		delete(h.removals, p.Number)
+	}
 	h.pulls[p.Number] = p
 	if _, ok := h.labelled[p.Number]; !ok {
 		h.labelled[p.Number] = "maintainer"
 	}
+}
+
+func (h *host) missing(n int64) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, ok := h.pulls[n]
+	return !ok
 }
 
 func (h *host) with(f func(*host)) {
@@ -156,7 +175,23 @@ func (h *host) Name() string                          { return "gitea" }
 func (h *host) URL() string                           { return "https://git.example.com" }
 func (h *host) Login(context.Context) (string, error) { return "seedling", nil }
 
-func (h *host) List(context.Context, string) ([]forge.PullRequest, error) {
+// pass is a list of one call.
+type pass struct {
+	*host
+	list forge.List
+}
+
+func (h *host) List(string, forge.Query) forge.Lister { return &pass{host: h} }
+
+func (p *pass) List() forge.List { return p.list }
+
+func (p *pass) Next(context.Context) (bool, error) {
+	list, err := p.all()
+	p.list.PullRequests = list
+	return err == nil, err
+}
+
+func (h *host) all() ([]forge.PullRequest, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.lists++
@@ -193,6 +228,10 @@ func (h *host) Labelled(_ context.Context, _ string, n int64, _ string) (forge.L
 	defer h.mu.Unlock()
 	if h.askErr != nil {
 		return forge.Labelled{}, h.askErr
+	}
+	h.asked++
+	if at, ok := h.removals[n]; ok {
+		return forge.Labelled{}, &forge.UnlabelledError{At: at}
 	}
 	if h.labelled[n] == "" {
 		return forge.Labelled{}, forge.ErrNotLabelled
@@ -269,6 +308,12 @@ type world struct {
 	seeds   *seeds
 	pokes   chan string
 	now     time.Time
+	linger  time.Duration
+	// repository is what rounds are of; acme/shop where it is empty.
+	repository string
+	// confirmed is the annotation of the ApplicationSet.
+	confirmed string
+	said      *strings.Builder
 }
 
 var asksForShop = map[string]json.RawMessage{"forge": json.RawMessage(`"gitea"`), "repo": json.RawMessage(`"acme/shop"`)}
@@ -277,7 +322,7 @@ func newWorld(t *testing.T, h *host, objects ...client.Object) *world {
 	t.Helper()
 	w := &world{
 		t: t, cluster: newCluster(t, objects...), host: h, seeds: &seeds{none: map[string]bool{}},
-		pokes: make(chan string, 1000), now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC),
+		said: &strings.Builder{}, pokes: make(chan string, 1000), now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC),
 	}
 	w.restart()
 	return w
@@ -291,10 +336,12 @@ func (w *world) restart() {
 		w.t.Fatal(err)
 	}
 	w.Reconciler = NewReconciler(Options{
-		Log:   slog.New(slog.DiscardHandler),
-		Store: store,
+		Log:    slog.New(slog.NewTextHandler(w.said, nil)),
+		Store:  store,
+		Linger: w.linger,
 		Namespaces: &Namespaces{
-			Client: w.cluster, Guards: DefaultGuards(), BrokerNamespace: "seedling",
+			// Without a watch: what there is is looked at when a round does.
+			Client: struct{ client.Client }{w.cluster}, Guards: DefaultGuards(), BrokerNamespace: "seedling",
 			BrokerLabels: map[string]string{"app.kubernetes.io/name": "plugin"}, BrokerPort: 8081,
 		},
 		Snapshots: w.seeds,
@@ -305,30 +352,50 @@ func (w *world) restart() {
 		},
 		Now: func() time.Time { return w.now },
 	})
-	w.SetApplicationSets(map[string][]map[string]json.RawMessage{"previews": {asksForShop}})
+	w.asks(asksForShop)
 }
+
+// asks makes ApplicationSet previews ask for that, and nobody else for anything.
+func (w *world) asks(inputs ...map[string]json.RawMessage) {
+	w.SetApplicationSets(map[string]Asked{"previews": {Inputs: inputs, Confirmed: w.confirmed}})
+}
+
+// repoOf chooses the repository that rounds are of.
+func (w *world) repoOf(name string) { w.repository = name }
 
 func (w *world) repo() *repository {
-	return w.repos[Key{ForgeURL: w.host.URL(), Repository: "acme/shop"}.RepositoryHash()]
+	return w.repos[Key{ForgeURL: w.host.URL(), Repository: cmp.Or(w.repository, "acme/shop")}.RepositoryHash()]
 }
 
-// roundOf runs one round a minute later, with a list, and returns its error.
+// roundOf lets a minute pass and everything settle, and returns the last error of
+// a step, or of the list.
 func (w *world) roundOf() error {
 	w.now = w.now.Add(pollEvery)
 	return w.quickRound()
 }
 
-// quickRound runs one round now, which has no list if there was one lately.
+// quickRound steps, and does what a step leaves to be done, until there is
+// nothing more to do now.
 func (w *world) quickRound() error {
 	repo := w.repo()
-	err := w.safely(w.t.Context(), repo)
-	repo.mu.Lock()
-	repo.rounds++
-	repo.err = err
-	close(repo.ended)
-	repo.ended = make(chan struct{})
-	repo.mu.Unlock()
-	return err
+	before := repo.list.attempts
+	for range 1000 {
+		next, err := w.safely(w.t.Context(), repo)
+		for _, t := range next.tasks {
+			for again := true; again; {
+				again, _ = w.do(w.t.Context(), repo, t)
+			}
+		}
+		if len(next.tasks) > 0 {
+			continue
+		}
+		if err == nil && repo.list.attempts > before {
+			err = repo.list.err
+		}
+		return err
+	}
+	w.t.Fatal("it does not settle")
+	return nil
 }
 
 func (w *world) mustRound() {
@@ -356,7 +423,10 @@ func (w *world) answered() []string {
 }
 
 func (w *world) preview(n int64) (Preview, bool) {
-	rec := w.Store.read(w.repo().key.RepositoryHash())
+	rec, err := w.Store.read(w.repo().id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	p := rec.find("previews", n)
 	if p == nil {
 		return Preview{}, false

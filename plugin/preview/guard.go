@@ -1,132 +1,238 @@
 package preview
 
 import (
-	"context"
-	"errors"
+	"fmt"
+	"maps"
 	"slices"
-	"sort"
+	"strings"
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"github.com/seedling-dev/seedling/plugin/forge"
+	"github.com/seedling-dev/seedling/hooks/snapshot"
 )
 
-// maxConfirmations bounds how many pull requests one round asks for one by
-// one. What is not asked for stays in the list, and is asked for in the next.
-const maxConfirmations = 400
+const (
+	// settleFor is how long an ending must stand that nothing but configuration
+	// causes, so that all who would end are counted before the first does.
+	settleFor = 10 * time.Second
+	// guardWindow is for how long an ending counts against the next.
+	guardWindow = 15 * time.Minute
+)
 
-// known is what was last confirmed of a repository.
-type known struct {
-	// open are the numbers of the last confirmed list.
-	open []int64
-	// pulls are those pull requests as last seen, as far as remembered.
-	pulls map[int64]forge.PullRequest
-	// needed are those that have a preview.
-	needed map[int64]bool
-}
-
-// guarded is a list after the guard.
-type guarded struct {
-	// pulls are open, or not known to be closed.
-	pulls map[int64]forge.PullRequest
-	// open are their numbers, with those of whom nothing but the number is
-	// known.
-	open []int64
-	// unconfirmed are in the list for want of an answer.
-	unconfirmed []int64
-	// at is when the list was complete, as of the list's beginning.
-	at time.Time
-}
-
-// massive says whether a list that had n pull requests and lost some of them
-// lost more than is believed without asking.
+// massive says whether of n a loss of some is more than is believed without
+// asking.
 func massive(lost, n int) bool { return lost > max(2, n*30/100) }
 
-// guard turns what a forge listed into what is believed. Of a list that lost
-// more than max(2, 30 %), each lost pull request is asked for; of any other,
-// those are that have a preview. What the forge does not call closed stays.
-func guard(ctx context.Context, was known, list []forge.PullRequest, get func(context.Context, int64) (forge.PullRequest, error)) guarded {
-	g := guarded{pulls: map[int64]forge.PullRequest{}}
-	for _, p := range list {
-		g.pulls[p.Number] = p
-	}
-	var lost []int64
-	for _, n := range was.open {
-		if _, ok := g.pulls[n]; !ok {
-			lost = append(lost, n)
-		}
-	}
-	ask := map[int64]bool{}
-	for n := range was.needed {
-		if _, ok := g.pulls[n]; !ok {
-			ask[n] = true
-		}
-	}
-	if massive(len(lost), len(was.open)) {
-		for _, n := range lost {
-			ask[n] = true
-		}
-	}
-	// Those with a preview first: they are the ones that matter.
-	order := make([]int64, 0, len(ask))
-	for n := range ask {
-		order = append(order, n)
-	}
-	sort.Slice(order, func(i, j int) bool {
-		if a, b := was.needed[order[i]], was.needed[order[j]]; a != b {
-			return a
-		}
-		return order[i] < order[j]
-	})
+// massGuard keeps endings back that come in masses and that nobody told of each:
+// a label renamed in the repository, a typo in an ApplicationSet, a cluster that
+// was restored. What a pull request's own record tells, or the forge's record of
+// events, or a person by a label, is not counted and passes.
+type massGuard struct {
+	mu   sync.Mutex
+	sets map[string]*ledger
+	// spent are tokens that were acted upon.
+	spent map[string]bool
+}
 
-	var mu sync.Mutex
-	var group errgroup.Group
-	group.SetLimit(8)
-	only := map[int64]bool{} // open as far as we know, and nothing more is
-	for i, n := range order {
-		stay := func() {
-			mu.Lock()
-			defer mu.Unlock()
-			g.unconfirmed = append(g.unconfirmed, n)
-			if p, ok := was.pulls[n]; ok {
-				g.pulls[n] = p
-			} else {
-				only[n] = true
+// ledger is what the guard knows of one ApplicationSet.
+type ledger struct {
+	// wants are the endings asked for, by repository and life.
+	wants map[string]map[string]want
+	// released are lives whose end a person confirmed.
+	released map[string]bool
+	ended    []time.Time
+	// confirmed is the annotation's value; token what would confirm the present
+	// endings, sentence what was said of them.
+	confirmed, token, sentence string
+	withheld                   int
+}
+
+// want is one ending asked for.
+type want struct {
+	since  time.Time
+	reason string
+	// settles: it must stand for a while.
+	settles bool
+}
+
+// verdict is what the guard says of the endings of one repository.
+type verdict struct {
+	// may end, by life.
+	may map[string]bool
+	// by is when to ask again; zero for no need.
+	by time.Time
+	// say is a sentence that was not said yet, spend a token that was used.
+	say, spend string
+	// wake are other repositories whose endings were released.
+	wake []string
+}
+
+// life tells one life of a preview from the next.
+func life(p *Preview) string { return p.Namespace + "/" + string(p.NamespaceUID) }
+
+func (g *massGuard) ledger(set string) *ledger {
+	if g.sets == nil {
+		g.sets = map[string]*ledger{}
+	}
+	l := g.sets[set]
+	if l == nil {
+		l = &ledger{wants: map[string]map[string]want{}, released: map[string]bool{}}
+		g.sets[set] = l
+	}
+	return l
+}
+
+// remember takes in tokens that were spent before a restart.
+func (g *massGuard) remember(tokens []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.spent == nil {
+		g.spent = map[string]bool{}
+	}
+	for _, t := range tokens {
+		g.spent[t] = true
+	}
+}
+
+// confirm takes in the annotations of all ApplicationSets, and returns the
+// repositories that have something to do for it.
+func (g *massGuard) confirm(annotations map[string]string) map[string]bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	wake := map[string]bool{}
+	for set, value := range annotations {
+		l := g.ledger(set)
+		if value != l.confirmed {
+			l.confirmed = value
+			for id := range l.wants {
+				wake[id] = true
 			}
 		}
-		if i >= maxConfirmations {
-			stay()
-			continue
-		}
-		group.Go(func() error {
-			var p forge.PullRequest
-			err := caught(func() (err error) {
-				p, err = get(ctx, n)
-				return err
-			})()
-			switch {
-			case errors.Is(err, forge.ErrGone):
-			case err != nil:
-				stay()
-			case p.Open:
-				mu.Lock()
-				g.pulls[n] = p
-				mu.Unlock()
-			}
-			return nil
-		})
 	}
-	_ = group.Wait() // its functions return no error
+	maps.DeleteFunc(g.sets, func(set string, _ *ledger) bool { _, ok := annotations[set]; return !ok })
+	return wake
+}
 
-	for n := range g.pulls {
-		g.open = append(g.open, n)
+// judge says which of a repository's endings may happen. wants are all of its
+// guarded endings for that ApplicationSet, live how many previews the
+// ApplicationSet has in all. everything says that a large part of all previews
+// there are would end.
+func (g *massGuard) judge(set, repository string, wants map[string]want, live int, everything bool, now time.Time) verdict {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	l := g.ledger(set)
+	before := l.wants[repository]
+	for id, w := range wants {
+		if was, ok := before[id]; ok && !was.since.After(now) {
+			w.since = was.since
+		} else {
+			w.since = now
+		}
+		wants[id] = w
 	}
-	for n := range only {
-		g.open = append(g.open, n)
+	if len(wants) == 0 {
+		delete(l.wants, repository)
+	} else {
+		l.wants[repository] = wants
 	}
-	slices.Sort(g.open)
-	slices.Sort(g.unconfirmed)
-	return g
+	l.ended = slices.DeleteFunc(l.ended, func(at time.Time) bool { return now.Sub(at) > guardWindow })
+
+	v := verdict{may: map[string]bool{}}
+	var all []string
+	reasons := map[string]int{}
+	for _, of := range l.wants {
+		for id, w := range of {
+			if !l.released[id] {
+				all = append(all, id)
+				reasons[w.reason]++
+			}
+		}
+	}
+	held := len(all) > 0 && (everything || massive(len(all)+len(l.ended), live+len(l.ended)))
+	if !held {
+		l.token, l.sentence, l.withheld = "", "", 0
+	} else {
+		l.withheld = len(all)
+		l.token = token(set, all)
+		if g.agreed(l) {
+			g.use(l.token)
+			v.spend = l.token
+			for _, id := range all {
+				l.released[id] = true
+			}
+			for id := range l.wants {
+				if id != repository {
+					v.wake = append(v.wake, id)
+				}
+			}
+			l.token, l.sentence, l.withheld = "", "", 0
+		} else if s := sentenceOf(set, l.token, len(all), live, reasons); s != l.sentence {
+			l.sentence, v.say = s, s
+		}
+	}
+	for id, w := range wants {
+		switch stands := w.since.Add(settleFor); {
+		case l.released[id]:
+			delete(l.released, id)
+			v.may[id] = true
+		case held:
+		case w.settles && stands.After(now):
+			if v.by.IsZero() || stands.Before(v.by) {
+				v.by = stands
+			}
+		default:
+			v.may[id] = true
+			l.ended = append(l.ended, now)
+		}
+	}
+	return v
+}
+
+func (g *massGuard) use(token string) {
+	if g.spent == nil {
+		g.spent = map[string]bool{}
+	}
+	g.spent[token] = true
+}
+
+// agreed says whether a person confirmed exactly these endings, and for the
+// first time.
+func (g *massGuard) agreed(l *ledger) bool {
+	return l.token != "" && strings.TrimSpace(l.confirmed) == l.token && !g.spent[l.token]
+}
+
+// token stands for exactly these lives.
+func token(set string, lives []string) string {
+	slices.Sort(lives)
+	return fmt.Sprintf("%d-%s", len(lives), digest(append([]string{set}, lives...)...)[:12])
+}
+
+func sentenceOf(set, token string, n, live int, reasons map[string]int) string {
+	var why []string
+	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
+		why = append(why, fmt.Sprintf("%d because %s", reasons[reason], reason))
+	}
+	return fmt.Sprintf("%d of %d previews of ApplicationSet %s would end at once (%s), which looks like a mistake: they stay. "+
+		"If all of them shall end: kubectl -n <argocd's namespace> annotate --overwrite applicationset %s %s=%s",
+		n, live, set, strings.Join(why, "; "), set, snapshot.AnnotationEndConfirmed, token)
+}
+
+// Withheld are the endings that the guard keeps back, by ApplicationSet: how
+// many, and the sentence that says what to do.
+func (g *massGuard) Withheld() map[string]Withheld {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	out := map[string]Withheld{}
+	for set, l := range g.sets {
+		if l.withheld > 0 {
+			out[set] = Withheld{Previews: l.withheld, Sentence: l.sentence}
+		}
+	}
+	return out
+}
+
+// Withheld is what the guard keeps back for one ApplicationSet.
+type Withheld struct {
+	Previews int
+	Sentence string
 }

@@ -1,113 +1,272 @@
 package preview
 
 import (
-	"context"
-	"errors"
-	"slices"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
 	"testing"
+	"time"
 
-	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/seedling-dev/seedling/hooks/snapshot"
 	"github.com/seedling-dev/seedling/plugin/forge"
 )
 
-func TestGuard(t *testing.T) {
-	t.Parallel()
-	upTo := func(n int64) (numbers []int64) {
-		for i := int64(1); i <= n; i++ {
-			numbers = append(numbers, i)
-		}
-		return numbers
+// lived is a world with that many live previews.
+func lived(t *testing.T, n int64) *world {
+	t.Helper()
+	w := newWorld(t, newHost())
+	for i := int64(1); i <= n; i++ {
+		w.host.set(pull(i))
 	}
-	down := errors.New("the forge does not answer")
+	w.mustRound()
+	if got := len(w.answered()); got != int(n) {
+		t.Fatalf("%d are live", got)
+	}
+	return w
+}
+
+// changed lets f change every pull request as the forge's record of events does
+// not tell.
+func (h *host) changed(f func(*forge.PullRequest)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for n, p := range h.pulls {
+		f(&p)
+		h.pulls[n] = p
+		h.labelled[n] = ""
+	}
+}
+
+func (w *world) loseNamespaces(n int64) {
+	w.t.Helper()
+	for i := int64(1); i <= n; i++ {
+		p, _ := w.preview(i)
+		if err := w.cluster.Delete(w.t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: p.Namespace}}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+var typo = map[string]json.RawMessage{"forge": asksForShop["forge"], "repo": asksForShop["repo"], "label": json.RawMessage(`"preveiw"`)}
+
+// masses are what ends many at once without anybody having told of each.
+var masses = []struct {
+	name string
+	do   func(w *world)
+	// input is what is asked for afterwards.
+	input map[string]json.RawMessage
+	heal  func(w *world)
+}{
+	{"the label is renamed in the repository", func(w *world) { w.host.changed(func(p *forge.PullRequest) { p.Labels = []string{"review-app"} }) }, asksForShop,
+		func(w *world) { w.host.changed(func(p *forge.PullRequest) { p.Labels = []string{"preview"} }) }},
+	{"a typo in the ApplicationSet", func(w *world) { w.asks(typo) }, typo, func(w *world) { w.asks(asksForShop) }},
+	{"the cluster is restored", func(w *world) { w.loseNamespaces(10) }, asksForShop, nil},
+	{"nothing is there any more", func(w *world) { w.host.with(func(h *host) { clear(h.pulls) }) }, asksForShop,
+		func(w *world) {
+			for i := int64(1); i <= 10; i++ {
+				w.host.set(pull(i))
+			}
+		}},
+}
+
+func (w *world) answeredFor(input map[string]json.RawMessage) int {
+	w.t.Helper()
+	body, err := w.Answer(canceled(w.t), "previews", input)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return len(parse(w.t, body))
+}
+
+// TestMassGuard: they all stay, after a restart too, and one sentence says what
+// to do.
+func TestMassGuard(t *testing.T) {
+	t.Parallel()
+	for _, test := range masses {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := lived(t, 10)
+			test.do(w)
+			for round := range 5 {
+				if err := w.roundOf(); err != nil {
+					t.Fatal(err)
+				}
+				if n := w.answeredFor(test.input); n != 10 {
+					t.Fatalf("%d are answered in round %d", n, round)
+				}
+			}
+			if n := strings.Count(w.said.String(), "which looks like a mistake"); n != 1 {
+				t.Errorf("it was said %d times", n)
+			}
+			if got := w.Status().Withheld["previews"]; got.Previews != 10 {
+				t.Errorf("withheld %+v", got)
+			}
+			w.restart()
+			w.asks(test.input)
+			for range 3 {
+				w.mustRound()
+				if n := w.answeredFor(test.input); n != 10 {
+					t.Fatalf("%d are answered after a restart", n)
+				}
+			}
+			if test.heal == nil {
+				return
+			}
+			test.heal(w)
+			w.mustRound()
+			w.mustRound()
+			if n := w.answeredFor(asksForShop); n != 10 || len(w.Status().Withheld) > 0 {
+				t.Errorf("%d are answered when it is put right, withheld %v", n, w.Status().Withheld)
+			}
+		})
+	}
+}
+
+var confirms = regexp.MustCompile(snapshot.AnnotationEndConfirmed + `=(\d+-[0-9a-f]{12})`)
+
+// TestEndConfirmed: a person's word ends exactly those it was printed for, once.
+func TestEndConfirmed(t *testing.T) {
+	t.Parallel()
+	for _, test := range masses {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := lived(t, 10)
+			test.do(w)
+			for range 4 {
+				w.mustRound()
+			}
+			found := confirms.FindStringSubmatch(w.said.String())
+			if found == nil {
+				t.Fatalf("no token in %s", w.said)
+			}
+			for _, wrong := range []string{"true", "10", "11" + found[1][2:], "10-000000000000"} {
+				w.confirmed = wrong
+				w.asks(test.input)
+				w.mustRound()
+				if n := w.answeredFor(test.input); n != 10 {
+					t.Fatalf("%d are answered for %q", n, wrong)
+				}
+			}
+			w.confirmed = found[1]
+			w.asks(test.input)
+			w.mustRound()
+			if n := w.answeredFor(test.input); n != 0 {
+				t.Fatalf("%d are answered when it is confirmed", n)
+			}
+			for _, p := range w.Store.All() {
+				if p.Phase != Ending {
+					t.Errorf("%s: %s", p.Namespace, p.Phase)
+				}
+			}
+		})
+	}
+}
+
+// TestConfirmationIsSpent: the word that was used is no word for the next time,
+// also after a restart.
+func TestConfirmationIsSpent(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	wants := func() map[string]want {
+		m := map[string]want{}
+		for n := range 10 {
+			m[fmt.Sprint("preview-", n, "/uid")] = want{reason: "a typo"}
+		}
+		return m
+	}
+	g := &massGuard{}
+	g.confirm(map[string]string{"s": ""})
+	if v := g.judge("s", "r", wants(), 10, false, now); len(v.may) > 0 || v.say == "" {
+		t.Fatalf("%+v", v)
+	}
+	token := g.sets["s"].token
+	g.confirm(map[string]string{"s": token})
+	v := g.judge("s", "r", wants(), 10, false, now)
+	if len(v.may) != 10 || v.spend != token {
+		t.Fatalf("%+v", v)
+	}
+	for _, h := range []*massGuard{g, {}} {
+		h.remember([]string{token})
+		h.confirm(map[string]string{"s": token})
+		if v := h.judge("s", "r", wants(), 10, false, now.Add(time.Hour)); len(v.may) > 0 {
+			t.Errorf("it was used again: %+v", v)
+		}
+	}
+}
+
+// TestFewPass: what is told of each, and what is few, is not kept back.
+func TestFewPass(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
-		name    string
-		was     []int64
-		preview []int64
-		list    []int64
-		open    []int64 // what the forge says when asked for one
-		gone    []int64
-		// asked is how many are asked for one by one.
-		asked       int
-		want        []int64
-		unconfirmed []int64
+		name string
+		do   func(w *world)
+		left int
 	}{
-		{name: "the same", was: upTo(5), list: upTo(5), want: upTo(5)},
-		{name: "a new one", was: upTo(5), list: upTo(6), want: upTo(6)},
-		{name: "one less without a preview", was: upTo(5), list: upTo(4), want: upTo(4)},
-		{name: "one less with a preview, closed", was: upTo(5), preview: []int64{5}, list: upTo(4), asked: 1, want: upTo(4)},
-		{name: "one less with a preview, open", was: upTo(5), preview: []int64{5}, list: upTo(4), open: []int64{5}, asked: 1, want: upTo(5)},
-		{name: "one less with a preview, no answer", was: upTo(5), preview: []int64{5}, list: upTo(4), gone: []int64{-5}, asked: 1, want: upTo(5), unconfirmed: []int64{5}},
-		{name: "one less with a preview, gone", was: upTo(5), preview: []int64{5}, list: upTo(4), gone: []int64{5}, asked: 1, want: upTo(4)},
-		{name: "two of six are believed", was: upTo(6), list: upTo(4), want: upTo(4)},
-		{name: "three of six are not", was: upTo(6), list: upTo(3), asked: 3, open: []int64{5}, want: []int64{1, 2, 3, 5}},
-		{name: "thirty percent are believed", was: upTo(10), list: upTo(7), want: upTo(7)},
-		{name: "more are not", was: upTo(10), list: upTo(6), asked: 4, want: upTo(6)},
-		{name: "empty once", was: upTo(4), list: nil, open: upTo(4), asked: 4, want: upTo(4)},
-		{name: "empty and true", was: upTo(4), list: nil, asked: 4, want: nil},
-		{name: "a preview the last list lacked", was: nil, preview: []int64{9}, list: nil, open: []int64{9}, asked: 1, want: []int64{9}},
+		{"all are closed", func(w *world) {
+			for i := int64(1); i <= 10; i++ {
+				w.host.set(pull(i, closed))
+			}
+		}, 0},
+		{"all are unlabelled, as events tell", func(w *world) {
+			for i := int64(1); i <= 10; i++ {
+				w.host.set(pull(i, unlabelled))
+			}
+		}, 0},
+		{"three lose their label, as no event tells", func(w *world) {
+			w.host.with(func(h *host) {
+				for i := int64(1); i <= 3; i++ {
+					h.pulls[i] = pull(i, unlabelled)
+				}
+			})
+		}, 7},
+		{"four do", func(w *world) {
+			w.host.with(func(h *host) {
+				for i := int64(1); i <= 4; i++ {
+					h.pulls[i] = pull(i, unlabelled)
+				}
+			})
+		}, 10},
+		{"one is a draft, where drafts are left out", func(w *world) {
+			w.host.set(pull(1, func(p *forge.PullRequest) { p.Draft = true }))
+			w.asks(map[string]json.RawMessage{"forge": asksForShop["forge"], "repo": asksForShop["repo"], "filters": json.RawMessage(`{"drafts":false}`)})
+		}, 9},
+		{"one lost its namespace", func(w *world) { w.loseNamespaces(1) }, 9},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			k := known{open: test.was, pulls: map[int64]forge.PullRequest{}, needed: map[int64]bool{}}
-			for _, n := range test.was {
-				k.pulls[n] = pull(n)
+			w := lived(t, 10)
+			test.do(w)
+			for range 4 {
+				w.mustRound()
 			}
-			for _, n := range test.preview {
-				k.pulls[n], k.needed[n] = pull(n), true
-			}
-			var list []forge.PullRequest
-			for _, n := range test.list {
-				list = append(list, pull(n))
-			}
-			asked := make(chan int64, 1000)
-			g := guard(t.Context(), k, list, func(_ context.Context, n int64) (forge.PullRequest, error) {
-				asked <- n
-				if slices.Contains(test.open, n) {
-					return pull(n), nil
+			live := 0
+			for _, p := range w.Store.All() {
+				if p.Phase == Live {
+					live++
 				}
-				for _, o := range test.gone {
-					switch o {
-					case n:
-						return forge.PullRequest{}, forge.ErrGone
-					case -n:
-						return forge.PullRequest{}, down
-					}
-				}
-				return pull(n, func(p *forge.PullRequest) { p.Open = false }), nil
-			})
-			if len(asked) != test.asked {
-				t.Errorf("asked %d times, want %d", len(asked), test.asked)
 			}
-			if diff := cmp.Diff(test.want, g.open); diff != "" {
-				t.Errorf("open: %s", diff)
-			}
-			if diff := cmp.Diff(test.unconfirmed, g.unconfirmed); diff != "" {
-				t.Errorf("unconfirmed: %s", diff)
-			}
-			for _, n := range g.open {
-				if !g.pulls[n].Open {
-					t.Errorf("%d is open and not known so", n)
-				}
+			if live != test.left {
+				t.Errorf("%d are left", live)
 			}
 		})
 	}
+}
 
-	t.Run("nobody answers", func(t *testing.T) {
-		t.Parallel()
-		k := known{open: upTo(1000), pulls: map[int64]forge.PullRequest{}, needed: map[int64]bool{999: true}}
-		k.pulls[999] = pull(999)
-		asked := make(chan int64, 2000)
-		g := guard(t.Context(), k, nil, func(_ context.Context, n int64) (forge.PullRequest, error) {
-			asked <- n
-			return forge.PullRequest{}, down
-		})
-		if len(g.open) != 1000 || len(asked) != maxConfirmations || len(g.unconfirmed) != 1000 {
-			t.Errorf("%d stay, %d were asked for, %d unconfirmed", len(g.open), len(asked), len(g.unconfirmed))
-		}
-		if _, ok := g.pulls[999]; !ok {
-			t.Error("the one with a preview is not known any more")
-		}
-	})
+// TestTrickle: a mass that comes little by little is one.
+func TestTrickle(t *testing.T) {
+	t.Parallel()
+	w := lived(t, 10)
+	for i := int64(1); i <= 10; i++ {
+		w.host.with(func(h *host) { h.pulls[i] = pull(i, unlabelled) })
+		w.mustRound()
+	}
+	w.mustRound()
+	if n := w.answeredFor(asksForShop); n < 7 {
+		t.Errorf("%d are left", n)
+	}
 }

@@ -319,38 +319,39 @@ func password() string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// view is what exists of previews in the cluster at one moment.
+// view is what exists of previews in the cluster: the UID of a namespace, and of
+// the Postgres claim in one; empty for what is not there or is being deleted.
 type view struct {
-	// namespaces by name, without those that are being deleted.
-	namespaces map[string]types.UID
-	// volumes are the UIDs of previews' Postgres claims by namespace, without
-	// those that are being deleted.
-	volumes map[string]types.UID
+	namespace func(name string) types.UID
+	volume    func(namespace string) types.UID
 }
 
 // look lists what previews consist of, with two calls however many there are.
 func (n *Namespaces) look(ctx context.Context) (view, error) {
-	v := view{namespaces: map[string]types.UID{}, volumes: map[string]types.UID{}}
-	var namespaces corev1.NamespaceList
-	if err := n.Client.List(ctx, &namespaces, client.HasLabels{snapshot.LabelPreview}); err != nil {
-		return v, fmt.Errorf("list the namespaces of previews: %w", err)
+	namespaces, volumes := map[string]types.UID{}, map[string]types.UID{}
+	var list corev1.NamespaceList
+	if err := n.Client.List(ctx, &list, client.HasLabels{snapshot.LabelPreview}); err != nil {
+		return view{}, fmt.Errorf("list the namespaces of previews: %w", err)
 	}
-	for _, ns := range namespaces.Items {
+	for _, ns := range list.Items {
 		if ns.DeletionTimestamp == nil {
-			v.namespaces[ns.Name] = ns.UID
+			namespaces[ns.Name] = ns.UID
 		}
 	}
 	var claims metav1.PartialObjectMetadataList
 	claims.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaimList"))
 	if err := n.Client.List(ctx, &claims, client.HasLabels{snapshot.VeleroRestoreLabel}); err != nil {
-		return v, fmt.Errorf("list the volumes of previews: %w", err)
+		return view{}, fmt.Errorf("list the volumes of previews: %w", err)
 	}
 	for _, c := range claims.Items {
 		if c.Name == snapshot.SeedPVC && c.DeletionTimestamp == nil {
-			v.volumes[c.Namespace] = c.UID
+			volumes[c.Namespace] = c.UID
 		}
 	}
-	return v, nil
+	return view{
+		namespace: func(name string) types.UID { return namespaces[name] },
+		volume:    func(namespace string) types.UID { return volumes[namespace] },
+	}, nil
 }
 
 // loss says what a live preview lost, nil for nothing. The preview was read
@@ -360,9 +361,9 @@ func (v view) loss(p *Preview) *Loss {
 	switch {
 	case p.Phase != Live:
 		return nil
-	case v.namespaces[p.Namespace] != p.NamespaceUID:
+	case v.namespace(p.Namespace) != p.NamespaceUID:
 		l.Reason = reasonLostNamespace
-	case p.PVCUID != "" && v.volumes[p.Namespace] != p.PVCUID:
+	case p.PVCUID != "" && v.volume(p.Namespace) != p.PVCUID:
 		l.Reason = reasonLostVolume
 	default:
 		return nil

@@ -38,6 +38,11 @@ type Facts struct {
 	ClosedAt time.Time
 	// Reset is true while the reset label is on the pull request.
 	Reset bool
+	// Gone says that the pull request is not there any more without having been
+	// closed, as far as the forge tells.
+	Gone bool
+	// Linger is for how long a preview that ends keeps its data.
+	Linger time.Duration
 }
 
 // Consent comes from somebody with write access, or Missing says why it does
@@ -71,9 +76,11 @@ type Space struct {
 // Reasons that more than one place says.
 const (
 	reasonClosed    = "the pull request is closed"
-	reasonReopened  = "the pull request was closed and opened again; it begins anew with fresh data"
+	reasonGone      = "the pull request is not there any more"
+	reasonReopened  = "the pull request was closed and opened again"
 	reasonReset     = "a fresh preview was asked for"
 	reasonFork      = "it comes from a fork, and forks get no data"
+	reasonResting   = "it is being stopped, and comes back with its data"
 	reasonTorndown  = "what the preview before it left is still being removed"
 	reasonNamespace = "its namespace is being prepared"
 	reasonUnasked   = "no ApplicationSet asks for it any more"
@@ -89,12 +96,14 @@ var renewing = map[string]bool{reasonReopened: true, reasonReset: true, reasonLo
 var commit = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
 // Blocked says what keeps a preview that is asked for from being emitted,
-// before its namespace is looked at; empty for nothing.
-func Blocked(cur *Preview, f Facts) string {
+// before its namespace is looked at; empty for nothing. Consent counts at this
+// step and not from before: who set the label may have taken it off, or may not
+// write any more.
+func Blocked(f Facts) string {
 	switch {
 	case f.PullRequest.Fork:
 		return reasonFork
-	case (cur == nil || cur.ConsentBy == "") && f.Consent.By == "":
+	case f.Consent.By == "":
 		return cmp.Or(f.Consent.Missing, "the forge has not been asked yet who set the label")
 	case !commit.MatchString(f.HeadSHA):
 		if f.HeadWaits != "" {
@@ -125,8 +134,8 @@ func closedSince(p *Preview, closedAt time.Time) bool {
 // leaves nothing behind. It changes nothing that it is given.
 //
 //	(none) -> Held -> Live -> Ending -> (none, by the janitor)
-//	           |  \___________^
-//	           v
+//	           |  ^\___________^  |
+//	           v   \______________/ while it lingers
 //	         (none)
 func Next(cur *Preview, key Key, f Facts, now time.Time) *Preview {
 	wanted := f.PullRequest != nil && f.Refused == ""
@@ -149,21 +158,35 @@ func Next(cur *Preview, key Key, f Facts, now time.Time) *Preview {
 	}
 	end := func(reason string) *Preview {
 		p.Phase, p.Reason, p.EndedAt = Ending, reason, now
+		p.LingersUntil, p.Rests = time.Time{}, false
+		return &p
+	}
+	// linger ends it and keeps its data, where it has some.
+	linger := func(reason string) *Preview {
+		end(reason)
+		if f.Linger > 0 && p.PVCUID != "" && !p.Foreign {
+			p.LingersUntil = now.Add(f.Linger)
+		}
 		return &p
 	}
 	refused := f.Refused
 	if f.PullRequest == nil {
 		refused = reasonClosed
+		if f.Gone {
+			refused = reasonGone
+		}
 		p.PullRequest.Open = false
 	}
 
 	switch p.Phase {
 	case Live:
 		switch {
-		case !wanted:
+		case !wanted && refused == reasonUnasked:
 			return end(refused)
+		case !wanted:
+			return linger(refused)
 		case closedSince(&p, f.ClosedAt):
-			return end(reasonReopened)
+			return linger(reasonReopened)
 		case f.Lost != nil && f.Lost.NamespaceUID == p.NamespaceUID && f.Lost.PVCUID == p.PVCUID:
 			return end(f.Lost.Reason)
 		case f.Reset && !p.ResetSpent:
@@ -180,35 +203,59 @@ func Next(cur *Preview, key Key, f Facts, now time.Time) *Preview {
 		return &p
 
 	case Held:
-		if !wanted {
-			if p.NamespaceUID == "" {
-				return nil
-			}
-			return end(refused)
-		}
-		p.Seed = f.Seed // nothing of it is used yet
-		p.ResetSpent = f.Reset
-		if p.ConsentBy == "" && !f.PullRequest.Fork {
-			p.ConsentBy, p.ConsentAt = f.Consent.By, f.Consent.At
-		}
-		if f.Space.UID != "" {
-			p.NamespaceUID, p.HookUID = f.Space.UID, f.Space.HookUID
-		}
-		if p.Reason = Blocked(&p, f); p.Reason != "" {
-			return &p
-		}
-		if p.Reason = f.Space.Blocked; p.Reason != "" {
-			return &p
-		}
-		if f.Space.UID == "" || f.Space.HookUID == "" {
-			p.Reason = reasonNamespace
-			return &p
-		}
-		p.Phase, p.EmittedAt, p.HeadSHA = Live, now, f.HeadSHA
-		p.EmittedAsOf = f.PullRequest.UpdatedAt
-		return &p
+		return held(&p, f, wanted, refused, now, end, linger)
 
 	default: // Ending, until the janitor has forgotten it
-		return &p
+		switch {
+		case !wanted || !p.Lingers(now):
+			return &p
+		case f.Seed != p.Seed || f.Reset:
+			p.LingersUntil = time.Time{} // its data is not what is asked for
+			return &p
+		case !p.Rests:
+			return &p
+		}
+		p.Phase, p.EndedAt = Held, time.Time{}
+		return held(&p, f, wanted, refused, now, end, linger)
 	}
+}
+
+// held is the next step of a preview that is not emitted yet.
+func held(p *Preview, f Facts, wanted bool, refused string, now time.Time, end, linger func(string) *Preview) *Preview {
+	returning := !p.LingersUntil.IsZero()
+	switch {
+	case !wanted && p.NamespaceUID == "":
+		return nil
+	case !wanted:
+		return linger(refused)
+	case returning && (!now.Before(p.LingersUntil) || f.Reset || f.Seed != p.Seed):
+		return end(reasonReset)
+	}
+	p.Seed = f.Seed // nothing of it is used yet, or it is the same
+	p.ResetSpent = f.Reset
+	if f.Consent.By != "" && !f.PullRequest.Fork {
+		p.ConsentBy, p.ConsentAt = f.Consent.By, f.Consent.At
+	} else if f.Consent.Missing != "" && !f.Consent.Unanswered {
+		p.ConsentBy, p.ConsentAt = "", time.Time{}
+	}
+	if f.Space.UID != "" {
+		if p.NamespaceUID != f.Space.UID {
+			p.Snapshot, p.PVCUID = "", "" // of another namespace
+		}
+		p.NamespaceUID, p.HookUID = f.Space.UID, f.Space.HookUID
+	}
+	if p.Reason = Blocked(f); p.Reason != "" {
+		return p
+	}
+	if p.Reason = f.Space.Blocked; p.Reason != "" {
+		return p
+	}
+	if f.Space.UID == "" || f.Space.HookUID == "" {
+		p.Reason = reasonNamespace
+		return p
+	}
+	p.Phase, p.EmittedAt, p.HeadSHA = Live, now, f.HeadSHA
+	p.EmittedAsOf = f.PullRequest.UpdatedAt
+	p.LingersUntil, p.Rests = time.Time{}, false
+	return p
 }

@@ -16,11 +16,17 @@ const (
 	Held Phase = "Held"
 	// Live previews are emitted to Argo CD.
 	Live Phase = "Live"
-	// Ending previews are emitted no more, and wait for the janitor to remove
-	// what they leave. One whose pull request is asked for again begins anew
+	// Ending previews are emitted no more. One that lingers keeps its data for a
+	// while, and comes back with it if it is asked for again; of any other the
+	// janitor removes what is left, and one that is asked for again begins anew
 	// when the janitor has forgotten it.
 	Ending Phase = "Ending"
 )
+
+// Lingers says whether an ended preview keeps its data at that time.
+func (p *Preview) Lingers(now time.Time) bool {
+	return p.Phase == Ending && now.Before(p.LingersUntil)
+}
 
 // Preview is one preview as the plugin remembers it.
 type Preview struct {
@@ -66,6 +72,11 @@ type Preview struct {
 	HeadSeenAt time.Time `json:"headSeenAt,omitzero"`
 	EmittedAt  time.Time `json:"emittedAt,omitzero"`
 	EndedAt    time.Time `json:"endedAt,omitzero"`
+	// LingersUntil is until when an ended preview keeps its data, and Rests that
+	// nothing but that is left of it: from then on it may come back. While it
+	// does it is Held and has both still. Zero for one that keeps nothing.
+	LingersUntil time.Time `json:"lingersUntil,omitzero"`
+	Rests        bool      `json:"rests,omitempty"`
 	// EmittedAsOf is the forge's clock at the emission: the pull request's last
 	// change that was known then. A closing is compared with this and not with
 	// EmittedAt, because the two clocks differ. State of earlier versions lacks

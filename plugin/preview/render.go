@@ -3,7 +3,7 @@ package preview
 import (
 	"context"
 	"encoding/json"
-	"log/slog"
+	"fmt"
 	"time"
 
 	"github.com/seedling-dev/seedling/plugin/forge"
@@ -12,32 +12,30 @@ import (
 // Render is the answer for one input by the forge alone, as if every seed had
 // a usable snapshot and every namespace could be made, and the previews that
 // would be held back all the same. It changes nothing anywhere.
-func Render(ctx context.Context, log *slog.Logger, forges map[string]forge.Forge, applicationSet string, parameters map[string]json.RawMessage) (body []byte, held []Preview, err error) {
-	r := &Reconciler{Options: Options{Log: log, Forges: forges, Now: time.Now}}
+func Render(ctx context.Context, forges map[string]forge.Forge, applicationSet string, parameters map[string]json.RawMessage) (body []byte, held []Preview, err error) {
+	r := &Reconciler{Options: Options{Forges: forges}}
 	in, err := r.input(parameters)
 	if err != nil {
 		return nil, nil, err
 	}
 	f := forges[in.Forge]
-	list, err := f.List(ctx, in.Repo)
-	if err != nil {
-		return nil, nil, err
-	}
-	g := guarded{pulls: map[int64]forge.PullRequest{}}
-	for _, p := range list {
-		g.pulls[p.Number] = p
-		g.open = append(g.open, p.Number)
-	}
-	key := Key{ForgeURL: f.URL(), Repository: in.Repo}
-	var live []*Preview
-	for _, it := range r.items(key, []subscription{{applicationSet, in}}, nil, &record{}, g) {
-		if !it.facts.PullRequest.Fork {
-			if it.facts.Consent = r.consent(ctx, log, f, it); it.facts.Consent.By != "" {
-				it.facts.HeadSHA, it.facts.HeadWaits = r.head(ctx, log, f, it)
-			}
+	lister := f.List(in.Repo, forge.Query{Label: in.Label})
+	for done := false; !done; {
+		if done, err = lister.Next(ctx); err != nil {
+			return nil, nil, err
 		}
-		it.facts.Space = Space{UID: "rendered", HookUID: "rendered"}
-		switch p := Next(nil, it.key, it.facts, r.Now()); {
+	}
+	var live []*Preview
+	for _, pr := range lister.List().PullRequests {
+		facts := Facts{PullRequest: &pr, Refused: in.allows(pr), Seed: in.Seed, Reset: pr.HasLabel(in.ResetLabel), Space: Space{UID: "rendered", HookUID: "rendered"}}
+		if facts.Refused != "" {
+			continue
+		}
+		key := Key{ForgeURL: f.URL(), Repository: in.Repo, ApplicationSet: applicationSet, Number: pr.Number}
+		if err := ask(ctx, f, key, in, &facts); err != nil {
+			return nil, nil, err
+		}
+		switch p := Next(nil, key, facts, time.Now()); {
 		case p == nil:
 		case p.Phase == Live:
 			live = append(live, p)
@@ -47,4 +45,25 @@ func Render(ctx context.Context, log *slog.Logger, forges map[string]forge.Forge
 	}
 	body, err = answer(live, in)
 	return body, held, err
+}
+
+// ask asks the forge what Next needs to know.
+func ask(ctx context.Context, f forge.Forge, key Key, in Input, facts *Facts) error {
+	pr := facts.PullRequest
+	if pr.Fork {
+		return nil
+	}
+	c, _, err := consent(ctx, f, key, in.Label)
+	if err != nil {
+		return err
+	}
+	facts.Consent, facts.HeadSHA = c, pr.HeadSHA
+	if c.By == "" || in.WaitForStatus == "" {
+		return nil
+	}
+	passed, err := f.Passed(ctx, key.Repository, pr.HeadSHA, in.WaitForStatus)
+	if err == nil && !passed {
+		facts.HeadSHA, facts.HeadWaits = "", fmt.Sprintf("it waits for commit status %s to succeed", in.WaitForStatus)
+	}
+	return err
 }

@@ -1,51 +1,40 @@
 package preview
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"sort"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seedling-dev/seedling/hooks/snapshot"
 )
 
-const (
-	stateKey = "state.json"
-	// stateVersion is the format's. A newer one is refused, not guessed at.
-	stateVersion = 1
-	// loadTimeout bounds the reading of all state at the start.
-	loadTimeout = 30 * time.Second
-	// maxState bounds a repository's state. A ConfigMap holds 1 MiB at most.
-	maxState = 900 << 10
+// loadTimeout bounds the reading of all state at the start.
+const loadTimeout = 30 * time.Second
+
+var (
+	// ErrNoPreview is returned by Store methods for a namespace that is no
+	// preview's in the phase asked for.
+	ErrNoPreview = errors.New("no such preview")
+	// ErrState is wrapped for a repository whose state cannot be read.
+	ErrState = errors.New("the repository's state cannot be read")
 )
 
-// ErrNoPreview is returned by Store methods for a namespace that is no
-// preview's in the phase asked for.
-var ErrNoPreview = errors.New("no such preview")
-
-// errFull is returned for a state that does not fit in a ConfigMap.
-var errFull = errors.New("the repository's state does not fit in a ConfigMap")
-
-// record is the state of one repository, as it is stored.
+// record is the state of one repository.
 type record struct {
-	Version    int    `json:"version"`
-	ForgeURL   string `json:"forgeURL"`
-	Repository string `json:"repository"`
-	// Open are the numbers of the last confirmed list: what the guard compares
-	// the next one with, after a restart too.
-	Open     []int64    `json:"open"`
-	Previews []*Preview `json:"previews"`
+	Previews []*Preview
+	// Spent are the tokens of confirmed endings, newest last.
+	Spent []string
 }
 
 func (r *record) find(applicationSet string, number int64) *Preview {
@@ -59,43 +48,48 @@ func (r *record) find(applicationSet string, number int64) *Preview {
 
 // put replaces, adds or (with nil) removes a preview.
 func (r *record) put(applicationSet string, number int64, p *Preview) {
-	r.Previews = slices.DeleteFunc(r.Previews, func(q *Preview) bool {
+	at := slices.IndexFunc(r.Previews, func(q *Preview) bool {
 		return q.Number == number && q.ApplicationSet == applicationSet
 	})
-	if p != nil {
+	switch {
+	case at < 0 && p != nil:
 		r.Previews = append(r.Previews, p)
+	case at >= 0 && p != nil:
+		r.Previews[at] = p
+	case at >= 0:
+		r.Previews = slices.Delete(r.Previews, at, at+1)
 	}
 }
 
+// clone copies the record. Previews are shared: whoever changes one puts
+// another in its place.
 func (r *record) clone() *record {
-	c := *r
-	c.Open = slices.Clone(r.Open)
-	c.Previews = make([]*Preview, len(r.Previews))
-	for i, p := range r.Previews {
-		q := *p
-		c.Previews[i] = &q
-	}
-	return &c
+	return &record{Previews: slices.Clone(r.Previews), Spent: slices.Clone(r.Spent)}
 }
 
 // stored is a repository's record and where it is kept.
 type stored struct {
+	key Key // without ApplicationSet and Number
 	// writing is held from reading the record to having written it.
 	writing sync.Mutex
-	// current is never changed, only replaced, under Store.mu.
+	// pieces are what the ConfigMaps hold. Slice and record are never changed,
+	// only replaced, under Store.mu.
+	pieces  []*piece
 	current *record
-	object  *corev1.ConfigMap
+	// index finds a preview of current by its namespace.
+	index map[string]*Preview
+	// broken says why the state cannot be read.
+	broken error
 }
 
-// Store keeps previews per repository, each repository in a ConfigMap. A
-// change is in the ConfigMap before anybody sees it.
+// Store keeps previews per repository, each repository in ConfigMaps of its
+// own. A change is in its ConfigMap before anybody sees it.
 type Store struct {
 	client    client.Client
 	namespace string
 
 	mu    sync.RWMutex
 	repos map[string]*stored // by Key.RepositoryHash
-	where map[string]string  // preview namespace -> repository
 
 	// forgotten is told the repository of a preview that was forgotten.
 	forgotten func(repository string)
@@ -107,14 +101,14 @@ type Store struct {
 // first.
 func NewStore(c client.Client, namespace string) *Store {
 	return &Store{
-		client: c, namespace: namespace,
-		repos: map[string]*stored{}, where: map[string]string{},
+		client: c, namespace: namespace, repos: map[string]*stored{},
 		forgotten: func(string) {}, changed: func(string) {},
 	}
 }
 
-// Load reads every repository's state. A state that cannot be read is an
-// error: without it we would take live previews for unknown ones.
+// Load reads every repository's state. A repository whose state cannot be read
+// is marked so and stands still; whatever else is wrong is an error: without
+// the state we would take live previews for unknown ones.
 func (s *Store) Load(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
@@ -122,60 +116,69 @@ func (s *Store) Load(ctx context.Context) error {
 	if err := s.client.List(ctx, &list, client.InNamespace(s.namespace), client.HasLabels{snapshot.LabelState}); err != nil {
 		return fmt.Errorf("load the state from namespace %s: %w", s.namespace, err)
 	}
-	repos := map[string]*stored{}
+	byRepository, strays := map[string][]*corev1.ConfigMap{}, map[string]error{}
 	for i := range list.Items {
 		cm := &list.Items[i]
-		r, err := decode(cm)
+		hash, _, err := parsePieceName(cm.Name)
 		if err != nil {
-			return fmt.Errorf("load the state from ConfigMap %s/%s: %w", s.namespace, cm.Name, err)
+			// Nobody's state as far as we can tell. While it is there, nothing is
+			// taken for an orphan.
+			strays[cm.Name] = fmt.Errorf("ConfigMap %s/%s: %w", s.namespace, cm.Name, err)
+			continue
 		}
-		repos[Key{ForgeURL: r.ForgeURL, Repository: r.Repository}.RepositoryHash()] = &stored{current: r, object: cm}
+		byRepository[hash] = append(byRepository[hash], cm)
+	}
+	repos := map[string]*stored{}
+	for hash, maps := range byRepository {
+		repos[hash] = s.assemble(hash, maps)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for name, err := range strays {
+		repos[name] = &stored{current: &record{}, broken: err}
+	}
 	s.repos = repos
-	s.index()
 	return nil
 }
 
-func decode(cm *corev1.ConfigMap) (*record, error) {
-	var r record
-	if err := json.Unmarshal([]byte(cm.Data[stateKey]), &r); err != nil {
-		return nil, fmt.Errorf("key %s: %w", stateKey, err)
-	}
-	if r.Version != stateVersion {
-		return nil, fmt.Errorf("its format is version %d, this plugin knows %d: run the plugin that wrote it", r.Version, stateVersion)
-	}
-	if r.ForgeURL == "" || r.Repository == "" {
-		return nil, errors.New("it names no repository")
-	}
-	for _, p := range r.Previews {
-		if p == nil || p.Namespace != p.Key.Namespace() {
-			return nil, errors.New("a preview's namespace is not the one its key gives")
+// Broken are the repositories whose state cannot be read, by hash, with why.
+func (s *Store) Broken() map[string]error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	broken := map[string]error{}
+	for hash, repo := range s.repos {
+		if repo.broken != nil {
+			broken[hash] = repo.broken
 		}
 	}
-	return &r, nil
+	return broken
 }
 
-// index is called with mu held.
-func (s *Store) index() {
-	s.where = map[string]string{}
-	for key, repo := range s.repos {
-		for _, p := range repo.current.Previews {
-			s.where[p.Namespace] = key
-		}
+// Reload reads the state of a repository again that could not be read.
+func (s *Store) Reload(ctx context.Context, repository string) error {
+	s.mu.RLock()
+	repo := s.repos[repository]
+	s.mu.RUnlock()
+	if repo == nil || repo.broken == nil {
+		return nil
 	}
+	repo.writing.Lock()
+	defer repo.writing.Unlock()
+	return s.reread(ctx, repository, repo)
 }
 
 // read returns a repository's record, which is not to be changed.
-func (s *Store) read(repository string) *record {
+func (s *Store) read(repository string) (*record, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	repo, ok := s.repos[repository]
 	if !ok {
-		return &record{}
+		return &record{}, nil
 	}
-	return repo.current
+	if repo.broken != nil {
+		return nil, fmt.Errorf("%w: %w", ErrState, repo.broken)
+	}
+	return repo.current, nil
 }
 
 // repositories are the keys of all that have state.
@@ -184,19 +187,22 @@ func (s *Store) repositories() map[string]Key {
 	defer s.mu.RUnlock()
 	out := map[string]Key{}
 	for k, repo := range s.repos {
-		out[k] = Key{ForgeURL: repo.current.ForgeURL, Repository: repo.current.Repository}
+		if repo.key.Repository != "" {
+			out[k] = repo.key
+		}
 	}
 	return out
 }
 
 // update changes a repository's record: change gets a copy, and what it makes
-// of it is visible when the ConfigMap holds it. An error leaves all as it was.
+// of it is visible when the ConfigMaps hold it. Each piece stands for itself:
+// an error leaves those as they were that could not be written.
 func (s *Store) update(ctx context.Context, of Key, change func(*record) error) error {
 	key := of.RepositoryHash()
 	s.mu.Lock()
 	repo, ok := s.repos[key]
 	if !ok {
-		repo = &stored{current: &record{Version: stateVersion, ForgeURL: of.ForgeURL, Repository: of.Repository}}
+		repo = &stored{key: Key{ForgeURL: of.ForgeURL, Repository: of.Repository}, current: &record{}}
 		s.repos[key] = repo
 	}
 	s.mu.Unlock()
@@ -204,107 +210,56 @@ func (s *Store) update(ctx context.Context, of Key, change func(*record) error) 
 	repo.writing.Lock()
 	defer repo.writing.Unlock()
 	s.mu.RLock()
+	broken := repo.broken
 	next := repo.current.clone()
 	s.mu.RUnlock()
+	if broken != nil {
+		return fmt.Errorf("%w: %w", ErrState, broken)
+	}
 	if err := change(next); err != nil {
 		return err
 	}
-	sort.Slice(next.Previews, func(i, j int) bool {
-		a, b := next.Previews[i], next.Previews[j]
-		if a.Number != b.Number {
-			return a.Number < b.Number
-		}
-		return a.ApplicationSet < b.ApplicationSet
-	})
-	if err := s.write(ctx, of, repo, next); err != nil {
+	if err := s.write(ctx, repo, next); err != nil {
 		return fmt.Errorf("write the state of %s: %w", of.Repository, err)
 	}
 	return nil
 }
 
-// write is called with repo.writing held.
-func (s *Store) write(ctx context.Context, of Key, repo *stored, next *record) error {
-	b, err := json.Marshal(next)
-	if err != nil {
-		return err
+// rebuild makes the record of the pieces. The caller holds mu.
+func (repo *stored) rebuild() {
+	next := &record{}
+	for _, p := range repo.pieces {
+		next.Previews = append(next.Previews, p.previews...)
+		next.Spent = append(next.Spent, p.spent...)
 	}
-	if len(b) > maxState {
-		return fmt.Errorf("%w: %d bytes, %d previews", errFull, len(b), len(next.Previews))
+	sort.Slice(next.Previews, func(i, j int) bool {
+		a, b := next.Previews[i], next.Previews[j]
+		return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.ApplicationSet, b.ApplicationSet)) < 0
+	})
+	repo.current = next
+	repo.index = make(map[string]*Preview, len(next.Previews))
+	for _, p := range next.Previews {
+		repo.index[p.Namespace] = p
 	}
-	object := repo.object
-	if object == nil {
-		slug := Slug(of.Repository, 40)
-		object = &corev1.ConfigMap{
-			ObjectMeta: metav1.ObjectMeta{
-				Namespace: s.namespace, Name: "previews-" + slug + "-" + of.RepositoryHash(),
-				Labels: map[string]string{snapshot.LabelState: "true", "app.kubernetes.io/part-of": "seedling"},
-			},
-			Data: map[string]string{stateKey: string(b)},
-		}
-		if err := s.client.Create(ctx, object); err != nil {
-			if apierrors.IsAlreadyExists(err) {
-				// Ours, of a creation whose answer was lost, or of a restart that did
-				// not see it because its label was gone.
-				return errors.Join(err, s.reread(ctx, repo, object))
-			}
-			return err
-		}
-	} else if object.Data[stateKey] != string(b) || object.Labels[snapshot.LabelState] == "" {
-		object = object.DeepCopy()
-		object.Data = map[string]string{stateKey: string(b)}
-		// Without its label the next start would not find it.
-		metav1.SetMetaDataLabel(&object.ObjectMeta, snapshot.LabelState, "true")
-		// The resource version makes a second writer an error.
-		if err := s.client.Update(ctx, object); err != nil {
-			if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-				return errors.Join(err, s.reread(ctx, repo, repo.object))
-			}
-			return err
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	repo.object, repo.current = object, next
-	s.index()
-	return nil
 }
 
-// reread follows somebody who made, changed or deleted the ConfigMap: one that
-// is gone is written anew from memory, one that is there is taken.
-func (s *Store) reread(ctx context.Context, repo *stored, object *corev1.ConfigMap) error {
-	var cm corev1.ConfigMap
-	err := s.client.Get(ctx, client.ObjectKeyFromObject(object), &cm)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if apierrors.IsNotFound(err) {
-		repo.object = nil
-		return nil
+// same says whether there is nothing in a preview that the state would have to
+// be written for.
+func same(a, b *Preview) bool {
+	if a == b {
+		return true
 	}
-	if err != nil {
-		return err
-	}
-	r, err := decode(&cm)
-	if err != nil {
-		return fmt.Errorf("read ConfigMap %s/%s: %w", s.namespace, cm.Name, err)
-	}
-	if r.ForgeURL != repo.current.ForgeURL || r.Repository != repo.current.Repository {
-		return fmt.Errorf("ConfigMap %s/%s holds the state of another repository", s.namespace, cm.Name)
-	}
-	repo.object, repo.current = &cm, r
-	s.index()
-	return nil
+	x, y := *a, *b
+	x.PullRequest.UpdatedAt, y.PullRequest.UpdatedAt = time.Time{}, time.Time{}
+	return reflect.DeepEqual(x, y)
 }
 
 // byNamespace finds a preview; the copy is the caller's.
 func (s *Store) byNamespace(namespace string) (Preview, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	repo, ok := s.repos[s.where[namespace]]
-	if !ok {
-		return Preview{}, false
-	}
-	for _, p := range repo.current.Previews {
-		if p.Namespace == namespace {
+	for _, repo := range s.repos {
+		if p, ok := repo.index[namespace]; ok {
 			return *p, true
 		}
 	}
@@ -349,18 +304,54 @@ func (s *Store) RecordForeign(ctx context.Context, namespace string) error {
 // record changes a live preview, unless it has ended or begun anew since it
 // was read.
 func (s *Store) record(ctx context.Context, p Preview, change func(*Preview)) error {
-	err := s.update(ctx, p.Key, func(r *record) error {
-		q := r.find(p.ApplicationSet, p.Number)
+	return s.amend(ctx, p, func(q *Preview) error {
 		if q == nil || q.Phase != Live || q.NamespaceUID != p.NamespaceUID {
 			return ErrNoPreview
 		}
 		change(q)
 		return nil
 	})
+}
+
+// amend changes a copy of a preview, nil if there is none, and puts it in its
+// place.
+func (s *Store) amend(ctx context.Context, p Preview, change func(*Preview) error) error {
+	err := s.update(ctx, p.Key, func(r *record) error {
+		q := r.find(p.ApplicationSet, p.Number)
+		if q == nil {
+			return change(nil)
+		}
+		c := *q
+		if err := change(&c); err != nil {
+			return err
+		}
+		r.put(p.ApplicationSet, p.Number, &c)
+		return nil
+	})
 	if err == nil {
 		s.changed(p.RepositoryHash())
 	}
 	return err
+}
+
+// Rest notes that an ended preview that lingers is at rest: its Application and
+// its pods are gone, its network is closed. From here it may come back.
+func (s *Store) Rest(ctx context.Context, namespace string) error {
+	p, ok := s.byNamespace(namespace)
+	if !ok || p.Phase != Ending || p.Rests {
+		return nil
+	}
+	err := s.amend(ctx, p, func(q *Preview) error {
+		if q == nil || q.Phase != Ending || q.NamespaceUID != p.NamespaceUID {
+			return ErrNoPreview
+		}
+		q.Rests = true
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("record that %s is at rest: %w", namespace, err)
+	}
+	return nil
 }
 
 // Ended are the previews the plugin ended and the janitor has not forgotten,
@@ -375,18 +366,38 @@ func (s *Store) All() []Preview {
 }
 
 func (s *Store) all(keep func(*Preview) bool, at func(*Preview) time.Time) []Preview {
+	var out []Preview
+	s.each(func(p *Preview) {
+		if keep(p) {
+			out = append(out, *p)
+		}
+	})
+	sort.SliceStable(out, func(i, j int) bool { return at(&out[i]).Before(at(&out[j])) })
+	return out
+}
+
+// each looks at every preview, which is not to be changed.
+func (s *Store) each(look func(*Preview)) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	var out []Preview
 	for _, key := range slices.Sorted(maps.Keys(s.repos)) {
-		for _, p := range s.repos[key].current.Previews {
-			if keep(p) {
-				out = append(out, *p)
+		if repo := s.repos[key]; repo.broken == nil {
+			for _, p := range repo.current.Previews {
+				look(p)
 			}
 		}
 	}
-	sort.SliceStable(out, func(i, j int) bool { return at(&out[i]).Before(at(&out[j])) })
-	return out
+}
+
+// Count is how many previews there are.
+func (s *Store) Count() int {
+	n := 0
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, repo := range s.repos {
+		n += len(repo.index)
+	}
+	return n
 }
 
 // Forget drops an ended preview of which nothing is left. A pull request that
@@ -414,8 +425,11 @@ func (s *Store) Forget(ctx context.Context, namespace string) error {
 	return nil
 }
 
-// Known says whether there is a preview of that namespace, in whatever phase.
+// Known says whether there may be a preview of that namespace, in whatever
+// phase. While some state cannot be read, every namespace may be one's.
 func (s *Store) Known(namespace string) bool {
-	_, ok := s.byNamespace(namespace)
-	return ok
+	if _, ok := s.byNamespace(namespace); ok {
+		return true
+	}
+	return len(s.Broken()) > 0
 }

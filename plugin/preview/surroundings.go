@@ -39,6 +39,8 @@ const (
 	DefaultResolvConf = "/etc/resolv.conf"
 	// lookEvery is the net under the watches, and the pace for resolv.conf.
 	lookEvery = 30 * time.Second
+	// atOnce bounds how many policies are written side by side.
+	atOnce = 8
 	// gather waits for the burst of events that one change makes.
 	gather = 200 * time.Millisecond
 )

@@ -35,11 +35,21 @@ type ApplicationSets struct {
 	// ConfigMap is the one whose name says that a generator is ours.
 	ConfigMap string
 	// Set is told of all of them, whenever one changed.
-	Set func(map[string][]map[string]json.RawMessage)
+	Set func(map[string]preview.Asked)
 	Log *slog.Logger
 
 	mu   sync.Mutex
-	seen map[types.UID]int64 // generation
+	seen map[types.UID]version
+}
+
+// version is what of an ApplicationSet we follow.
+type version struct {
+	generation int64
+	confirmed  string
+}
+
+func versionOf(o client.Object) version {
+	return version{generation: o.GetGeneration(), confirmed: o.GetAnnotations()[snapshot.AnnotationEndConfirmed]}
 }
 
 // Refresh lists them once.
@@ -55,13 +65,13 @@ func (a *ApplicationSets) Refresh(ctx context.Context) error {
 	if list.Continue != "" {
 		return fmt.Errorf("list the ApplicationSets in namespace %s: the list is not complete", a.Namespace)
 	}
-	all := map[string][]map[string]json.RawMessage{}
-	seen := map[types.UID]int64{}
+	all := map[string]preview.Asked{}
+	seen := map[types.UID]version{}
 	for i := range list.Items {
 		set := &list.Items[i]
-		seen[set.UID] = set.Generation
+		seen[set.UID] = versionOf(set)
 		if inputs := Inputs(set, a.ConfigMap); len(inputs) > 0 {
-			all[set.Name] = inputs
+			all[set.Name] = preview.Asked{Inputs: inputs, Confirmed: set.Annotations[snapshot.AnnotationEndConfirmed]}
 		}
 	}
 	a.Set(all)
@@ -88,9 +98,9 @@ func (a *ApplicationSets) Run(ctx context.Context) error {
 	go preview.Watch(ctx, a.Log.With("watch", "applicationsets"), a.Client, &argov1alpha1.ApplicationSetList{},
 		func(object client.Object, deleted bool) {
 			a.mu.Lock()
-			generation, ok := a.seen[object.GetUID()]
+			seen, ok := a.seen[object.GetUID()]
 			a.mu.Unlock()
-			if ok && !deleted && generation == object.GetGeneration() {
+			if ok && !deleted && seen == versionOf(object) {
 				return // its status, or our own poke
 			}
 			select {

@@ -28,6 +28,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/seedling-dev/seedling/hooks/snapshot"
+	"github.com/seedling-dev/seedling/plugin/preview"
 )
 
 func set(name, configMap, repo string) *argov1alpha1.ApplicationSet {
@@ -45,17 +46,17 @@ func set(name, configMap, repo string) *argov1alpha1.ApplicationSet {
 	return s
 }
 
-func applicationSets(t *testing.T, funcs interceptor.Funcs, objects ...client.Object) (*ApplicationSets, chan map[string][]map[string]json.RawMessage) {
+func applicationSets(t *testing.T, funcs interceptor.Funcs, objects ...client.Object) (*ApplicationSets, chan map[string]preview.Asked) {
 	t.Helper()
 	s := runtime.NewScheme()
 	if err := argov1alpha1.AddToScheme(s); err != nil {
 		t.Fatal(err)
 	}
-	told := make(chan map[string][]map[string]json.RawMessage, 100)
+	told := make(chan map[string]preview.Asked, 100)
 	return &ApplicationSets{
 		Client:    fake.NewClientBuilder().WithScheme(s).WithObjects(objects...).WithInterceptorFuncs(funcs).Build(),
 		Namespace: "argocd", ConfigMap: "seedling-plugin", Log: quiet,
-		Set: func(m map[string][]map[string]json.RawMessage) { told <- m },
+		Set: func(m map[string]preview.Asked) { told <- m },
 	}, told
 }
 
@@ -63,11 +64,13 @@ func TestApplicationSets(t *testing.T) {
 	t.Parallel()
 	elsewhere := set("elsewhere", "seedling-plugin", "acme/shop")
 	elsewhere.Namespace = "other"
-	a, told := applicationSets(t, interceptor.Funcs{}, set("previews", "seedling-plugin", "acme/shop"), set("lists", "", ""), set("foreign", "another-plugin", "acme/shop"), elsewhere)
+	ours := set("previews", "seedling-plugin", "acme/shop")
+	ours.Annotations[snapshot.AnnotationEndConfirmed] = "3-abc"
+	a, told := applicationSets(t, interceptor.Funcs{}, ours, set("lists", "", ""), set("foreign", "another-plugin", "acme/shop"), elsewhere)
 	if err := a.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string][]map[string]json.RawMessage{"previews": {{"repo": json.RawMessage(`"acme/shop"`)}}}
+	want := map[string]preview.Asked{"previews": {Inputs: []map[string]json.RawMessage{{"repo": json.RawMessage(`"acme/shop"`)}}, Confirmed: "3-abc"}}
 	if diff := cmp.Diff(want, <-told); diff != "" {
 		t.Error(diff)
 	}
@@ -78,7 +81,7 @@ func TestApplicationSets(t *testing.T) {
 	if err := a.Client.Get(t.Context(), types.NamespacedName{Namespace: "argocd", Name: "previews"}, &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.Annotations[snapshot.AnnotationPoke] == "" || got.Annotations["mine"] != "stays" || len(got.Annotations) != 2 || len(got.Spec.Generators) != 1 {
+	if got.Annotations[snapshot.AnnotationPoke] == "" || got.Annotations["mine"] != "stays" || len(got.Annotations) != 3 || len(got.Spec.Generators) != 1 {
 		t.Errorf("after a poke: %+v", got.ObjectMeta)
 	}
 	if err := a.Poke(t.Context(), "none"); err == nil {

@@ -2,7 +2,6 @@ package web
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,14 +11,14 @@ import (
 	"github.com/seedling-dev/seedling/plugin/preview"
 )
 
-// Health serves /healthz, /readyz and /metrics.
+// Health serves /healthz, /readyz, /metrics and /status.
 type Health struct {
 	// Ready is nil when Argo CD may be sent here.
 	Ready func() error
 	// Previews are all there are.
 	Previews func() []preview.Preview
-	// Confirmed is when each repository was last listed completely.
-	Confirmed func() map[string]time.Time
+	// Status is how the control loop is doing.
+	Status func() preview.Status
 }
 
 // Register adds the endpoints to an engine.
@@ -32,37 +31,8 @@ func (h Health) Register(e *gin.Engine) {
 		}
 		c.String(http.StatusOK, "ok")
 	})
+	e.GET("/status", func(c *gin.Context) { c.String(http.StatusOK, statusPage(h.Status(), h.Previews())) })
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(h, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(metrics{h}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	e.GET("/metrics", gin.WrapH(promhttp.HandlerFor(registry, promhttp.HandlerOpts{})))
-}
-
-var (
-	metricPreviews = prometheus.NewDesc("seedling_previews", "Previews by seed and phase.", []string{"seed", "phase"}, nil)
-	metricListed   = prometheus.NewDesc("seedling_repository_listed_timestamp_seconds",
-		"When the repository was last listed completely, as Unix time; 0 for never.", []string{"repository"}, nil)
-)
-
-// Describe implements prometheus.Collector.
-func (h Health) Describe(out chan<- *prometheus.Desc) {
-	out <- metricPreviews
-	out <- metricListed
-}
-
-// Collect implements prometheus.Collector.
-func (h Health) Collect(out chan<- prometheus.Metric) {
-	count := map[[2]string]int{}
-	for _, p := range h.Previews() {
-		count[[2]string{p.Seed, string(p.Phase)}]++
-	}
-	for k, n := range count {
-		out <- prometheus.MustNewConstMetric(metricPreviews, prometheus.GaugeValue, float64(n), k[0], k[1])
-	}
-	for repository, at := range h.Confirmed() {
-		seconds := 0.0
-		if !at.IsZero() {
-			seconds = float64(at.UnixNano()) / 1e9
-		}
-		out <- prometheus.MustNewConstMetric(metricListed, prometheus.GaugeValue, seconds, repository)
-	}
 }

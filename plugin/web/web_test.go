@@ -18,6 +18,7 @@ import (
 
 	"github.com/seedling-dev/seedling/plugin/forge"
 	"github.com/seedling-dev/seedling/plugin/preview"
+	"github.com/seedling-dev/seedling/plugin/queue"
 )
 
 func TestMain(m *testing.M) {
@@ -196,7 +197,17 @@ func TestHealth(t *testing.T) {
 		Previews: func() []preview.Preview {
 			return []preview.Preview{{Seed: "seed", Phase: preview.Live}, {Seed: "seed", Phase: preview.Live}}
 		},
-		Confirmed: func() map[string]time.Time { return map[string]time.Time{"acme/shop": time.Unix(5, 0), "acme/new": {}} },
+		Status: func() preview.Status {
+			return preview.Status{
+				Repositories: []preview.RepositoryStatus{
+					{Forge: "gitea", Repository: "acme/shop", Listed: time.Unix(5, 0)},
+					{Forge: "gitea", Repository: "acme/new", Problem: errors.New("the repository was moved")},
+				},
+				Queues:       map[string]queue.Stats{"gitea": {Waiting: [3]int{0, 7, 0}}},
+				Withheld:     map[string]preview.Withheld{"previews": {Previews: 4, Sentence: "4 of 4 would end"}},
+				OldestEnding: time.Minute,
+			}
+		},
 	}.Register(e)
 	get := func(path string) (int, string) {
 		w := httptest.NewRecorder()
@@ -216,11 +227,21 @@ func TestHealth(t *testing.T) {
 	_, text := get("/metrics")
 	for _, want := range []string{
 		`seedling_previews{phase="Live",seed="seed"} 2`,
-		`seedling_repository_listed_timestamp_seconds{repository="acme/shop"} 5`,
-		`seedling_repository_listed_timestamp_seconds{repository="acme/new"} 0`,
+		`seedling_repository_listed_timestamp_seconds{forge="gitea",repository="acme/shop"} 5`,
+		`seedling_repository_listed_timestamp_seconds{forge="gitea",repository="acme/new"} 0`,
+		`seedling_repository_problem{forge="gitea",repository="acme/new"} 1`,
+		`seedling_queue_waiting{class="normal",queue="forge gitea"} 7`,
+		`seedling_guard_withheld_previews{applicationset="previews"} 4`,
+		`seedling_oldest_ending_seconds 60`,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%s is missing", want)
+		}
+	}
+	_, text = get("/status")
+	for _, want := range []string{"previews: 2 live", "WITHHELD: 4 of 4 would end", "acme/new: never listed; PROBLEM: the repository was moved"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in %s", want, text)
 		}
 	}
 }

@@ -1,0 +1,256 @@
+package preview
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sort"
+	"time"
+)
+
+// staleAfter is how old a complete list may be and still be answered, or three
+// times as long as it took if that is longer. It counts from its completion.
+const staleAfter = 5 * time.Minute
+
+var (
+	// ErrNotReady is returned until the ApplicationSets are known.
+	ErrNotReady = errors.New("the ApplicationSets are not known yet")
+	// ErrNotAsked is returned for an input that no ApplicationSet of that name
+	// has.
+	ErrNotAsked = errors.New("no ApplicationSet of that name has this input")
+	// ErrUnlisted is returned while a repository was never listed completely.
+	ErrUnlisted = errors.New("the repository has not been listed completely yet")
+	// ErrStale is returned when the last confirmed list is too old.
+	ErrStale = errors.New("the last confirmed list is too old")
+)
+
+// publish replaces the answers once there is a complete list, and makes Argo CD
+// ask for those that differ.
+func (r *Reconciler) publish(ctx context.Context, repo *repository, items []*item, e *errands) error {
+	rec, err := r.Store.read(repo.id)
+	if err != nil {
+		return err
+	}
+	repo.mu.Lock()
+	subs, listed := repo.subs, !repo.list.done.IsZero()
+	repo.mu.Unlock()
+	if !listed || len(subs) == 0 {
+		return nil
+	}
+	if !r.settled(repo, items) {
+		return nil
+	}
+	answers, err := assembleAnswers(rec, subs, items)
+	if err != nil {
+		return err
+	}
+
+	repo.mu.Lock()
+	for _, s := range subs {
+		if was, ok := repo.answers[s.id()]; !ok || string(was) != string(answers[s.id()]) {
+			repo.unpoked[s.set] = true
+		}
+	}
+	// Who asks may have changed since.
+	for _, s := range repo.subs {
+		if body, ok := answers[s.id()]; ok {
+			repo.answers[s.id()] = body
+		}
+	}
+	// One that asks no more needs no poke.
+	maps.DeleteFunc(repo.unpoked, func(name string, _ bool) bool {
+		return !slices.ContainsFunc(subs, func(s subscription) bool { return s.set == name })
+	})
+	var poke []string
+	for _, name := range slices.Sorted(maps.Keys(repo.unpoked)) {
+		if next := repo.pace["poke/"+name].next; next.After(e.now) {
+			e.by(next)
+		} else {
+			poke = append(poke, name)
+		}
+	}
+	repo.mu.Unlock()
+	for _, name := range poke {
+		err := r.Poke(ctx, name)
+		repo.mu.Lock()
+		if key := "poke/" + name; err == nil {
+			delete(repo.unpoked, name)
+			delete(repo.pace, key)
+		} else {
+			if repo.pace[key].n == 0 {
+				r.Log.WarnContext(ctx, "Argo CD could not be poked; it is tried again, and asks by itself later", "applicationset", name, "error", err)
+			}
+			repo.later(key, e.now, retryFirst, pollEvery)
+			e.by(repo.pace[key].next)
+		}
+		repo.mu.Unlock()
+	}
+	return nil
+}
+
+// settled says whether nobody is missing from a first answer who is only not
+// decided about yet. A preview whose namespace is there and that the state does
+// not know outlived the state: left out, it would be deleted.
+func (r *Reconciler) settled(repo *repository, items []*item) bool {
+	repo.mu.Lock()
+	defer repo.mu.Unlock()
+	if len(repo.answers) > 0 {
+		return true
+	}
+	seen, ok := r.inventory.current()
+	if !ok {
+		return false
+	}
+	for _, it := range items {
+		if it.is == nil || it.is.Phase != Held || it.unasked || seen.namespace(it.is.Namespace) == "" {
+			continue
+		}
+		pending := it.facts.Consent.Unanswered || it.is.Reason == reasonSnapshots || it.is.Reason == reasonNamespace
+		if k := repo.knowledge(it.is.Namespace); pending && (!k.preparing || k.existed) && !it.is.Rests {
+			return false
+		}
+	}
+	return true
+}
+
+// assembleAnswers makes the answers of all who ask for a repository. A live
+// preview that no input has is an error: left out, it would end.
+func assembleAnswers(rec *record, subs []subscription, items []*item) (map[string][]byte, error) {
+	owner := make(map[string]Input, len(items))
+	for _, it := range items {
+		if !it.unasked {
+			owner[it.key.Namespace()] = it.in
+		}
+	}
+	asked := map[string]bool{}
+	for _, s := range subs {
+		asked[s.set] = true
+	}
+	live := map[string][]*Preview{}
+	for _, p := range rec.Previews {
+		if p.Phase != Live || !asked[p.ApplicationSet] {
+			continue
+		}
+		in, ok := owner[p.Namespace]
+		if !ok {
+			return nil, fmt.Errorf("preview %s is live and was not decided about: the next step looks at it", p.Namespace)
+		}
+		id := subscription{set: p.ApplicationSet, in: in}.id()
+		live[id] = append(live[id], p)
+	}
+	answers := map[string][]byte{}
+	for _, s := range subs {
+		id := s.id()
+		body, err := answer(live[id], s.in)
+		if err != nil {
+			return nil, err
+		}
+		answers[id] = body
+	}
+	return answers, nil
+}
+
+// Answer is the body of the answer to a generator's request: the last
+// confirmed list. Errors of the input are InputErrors.
+func (r *Reconciler) Answer(ctx context.Context, applicationSet string, parameters map[string]json.RawMessage) ([]byte, error) {
+	in, err := r.input(parameters)
+	if err != nil {
+		return nil, err
+	}
+	sub := subscription{set: applicationSet, in: in}
+	repo, err := r.asked(sub)
+	if errors.Is(err, ErrNotAsked) {
+		// Our watch may be behind Argo CD's.
+		if err := r.Refresh(ctx); err != nil {
+			return nil, err
+		}
+		repo, err = r.asked(sub)
+	}
+	if err != nil {
+		return nil, err
+	}
+
+	id := sub.id()
+	attempts, steps := -1, 0
+	for {
+		repo.mu.Lock()
+		body, ok := repo.answers[id]
+		list, ended, stepErr, stepped := repo.list, repo.ended, repo.err, repo.steps
+		repo.mu.Unlock()
+		if ok {
+			if age, most := r.Now().Sub(list.done), max(staleAfter, 3*list.took); age > most {
+				return nil, errors.Join(fmt.Errorf("%w: %s", ErrStale, age.Round(time.Second)), list.err, stepErr)
+			}
+			return body, nil
+		}
+		if attempts < 0 {
+			attempts, steps = list.attempts, stepped
+			repo.wake(nil)
+		}
+		// Its first list is waited for, as long as the request may last; a failure
+		// of it, or of writing the state, is the answer.
+		if list.attempts > attempts && list.err != nil || stepped >= steps+2 && stepErr != nil {
+			return nil, errors.Join(ErrUnlisted, list.err, stepErr)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(ErrUnlisted, ctx.Err())
+		case <-r.over:
+			return nil, ErrUnlisted
+		case <-ended:
+		}
+	}
+}
+
+func (r *Reconciler) asked(sub subscription) (*repository, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.synced {
+		return nil, ErrNotReady
+	}
+	for _, in := range r.sets[sub.set].inputs {
+		if in.id() == sub.in.id() {
+			key := Key{ForgeURL: r.Forges[in.Forge].URL(), Repository: in.Repo}
+			return r.repos[key.RepositoryHash()], nil
+		}
+	}
+	return nil, ErrNotAsked
+}
+
+// Ready says whether each repository that was known first has been listed
+// once, or tried for long enough. It stays true: a repository seen later is
+// listed within its first request.
+func (r *Reconciler) Ready() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ready {
+		return nil
+	}
+	if !r.synced {
+		return ErrNotReady
+	}
+	var missing []string
+	for _, repo := range r.repos {
+		repo.mu.Lock()
+		if len(repo.subs) > 0 && len(repo.answers) == 0 {
+			missing = append(missing, repo.key.Repository)
+		}
+		repo.mu.Unlock()
+	}
+	sort.Strings(missing)
+	// One repository that is gone for good must not keep the broker and the
+	// webhooks of all others away: after a while its own requests are refused,
+	// and no more.
+	if len(missing) > 0 && r.Now().Sub(r.syncedAt) > patience {
+		r.Log.Warn("repositories could not be listed; their ApplicationSets get no answer, all others do", "repositories", missing)
+		missing = nil
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("%w: %v", ErrUnlisted, missing)
+	}
+	r.ready = true
+	return nil
+}

@@ -1,0 +1,357 @@
+package sight
+
+import (
+	"slices"
+	"time"
+
+	"github.com/seedling-dev/seedling/plugin/forge"
+)
+
+const (
+	// Apart is how far apart two sightings are of which the second confirms
+	// what the first made doubtful.
+	Apart = 10 * time.Second
+	// backwards is for how long a forge must tell of an earlier state, by its
+	// own clock, before that is believed: it was restored from a backup. Caches
+	// and replicas lag for less.
+	backwards = 10 * time.Minute
+	// remember is how long a closed pull request is kept, so that a list from
+	// before its closing does not open it again.
+	remember = 15 * time.Minute
+)
+
+// State is what is believed of one pull request.
+type State int
+
+const (
+	// Unknown: it was never seen, and nothing is certain.
+	Unknown State = iota
+	// Open, as far as anybody knows.
+	Open
+	// Closed: its own record says so.
+	Closed
+	// Gone: it could not be had, and a list that came later lacks it.
+	Gone
+)
+
+// Look is what is believed of one pull request.
+type Look struct {
+	State State
+	// PullRequest is as it was last seen. Labels in doubt are still on it.
+	PullRequest forge.PullRequest
+	// ChangedAt is when this version of it was first seen, by our clock.
+	ChangedAt time.Time
+	// Removed are the labels whose removal the forge's record of events tells.
+	Removed []string
+	// Doubt is true while something about it waits for a second sighting.
+	Doubt bool
+}
+
+// Book is what is known of one repository's pull requests. It is for one
+// goroutine at a time.
+type Book struct {
+	entries map[int64]*entry
+	needed  map[int64]bool
+	watched []string
+}
+
+type entry struct {
+	pr forge.PullRequest
+	// seen is false for one that is only remembered from before a restart.
+	seen bool
+	// at is when the call began that told of it; changed when the version of it
+	// that is believed was first seen. Both by our clock.
+	at, changed time.Time
+	gone        *absence
+	labels      map[string]*doubt
+	removed     map[string]bool
+	earlier     *earlier
+}
+
+// absence is a doubt whether the pull request is still there.
+type absence struct {
+	first time.Time
+	// missing: asked for by number, it was not there. listed: a complete list
+	// that began Apart after the first sighting lacked it.
+	missing, listed bool
+}
+
+// doubt is about a label that a sighting lacked.
+type doubt struct {
+	first time.Time
+	asked bool
+}
+
+// earlier is a version that is older by the forge's clock than the believed.
+type earlier struct {
+	updated time.Time
+	first   time.Time
+}
+
+// NewBook makes an empty Book.
+func NewBook() *Book { return &Book{entries: map[int64]*entry{}} }
+
+// Need says of which pull requests there are previews, and which labels matter.
+// Of all others every sighting is believed at once.
+func (b *Book) Need(numbers map[int64]bool, labels []string) {
+	b.needed, b.watched = numbers, labels
+}
+
+// Needs says whether there is a preview of a pull request.
+func (b *Book) Needs(number int64) bool { return b.needed[number] }
+
+// Remember puts in what was known before a restart, unless there is something
+// better.
+func (b *Book) Remember(pr forge.PullRequest) {
+	if _, ok := b.entries[pr.Number]; !ok {
+		pr.UpdatedAt = time.Time{}
+		b.entries[pr.Number] = &entry{pr: pr}
+	}
+}
+
+// See takes in a pull request's own record, asked for by a call that began at
+// that time.
+func (b *Book) See(pr forge.PullRequest, began time.Time) { b.see(pr, began, false) }
+
+func (b *Book) see(pr forge.PullRequest, began time.Time, listed bool) {
+	e := b.entries[pr.Number]
+	if e == nil {
+		e = &entry{}
+		b.entries[pr.Number] = e
+	}
+	if pr.Open && e.gone != nil && !began.Before(e.gone.first) {
+		e.gone = nil
+	}
+	if e.seen && e.newer(pr, began) && !e.wentBack(pr, began, listed) {
+		return
+	}
+	e.earlier = nil
+	before := e.pr
+	if !e.seen || !before.UpdatedAt.Equal(pr.UpdatedAt) || before.Open != pr.Open {
+		e.changed = began
+	}
+	if pr.Open && before.Open && b.needed[pr.Number] {
+		pr.Labels = e.believe(before.Labels, pr.Labels, b.watched, began, listed)
+	} else {
+		e.labels = nil
+	}
+	if !pr.Open {
+		e.gone = nil
+	}
+	for _, label := range pr.Labels {
+		delete(e.removed, label)
+	}
+	e.pr, e.at, e.seen = pr, began, true
+}
+
+// newer says whether what is believed is newer than a sighting.
+func (e *entry) newer(pr forge.PullRequest, began time.Time) bool {
+	if was := e.pr.UpdatedAt; !was.IsZero() && !pr.UpdatedAt.IsZero() && !was.Equal(pr.UpdatedAt) {
+		return pr.UpdatedAt.Before(was)
+	}
+	return began.Before(e.at)
+}
+
+// wentBack says whether the forge has told of this earlier version for so long
+// that its clock, or its data, must have gone back.
+func (e *entry) wentBack(pr forge.PullRequest, began time.Time, listed bool) bool {
+	if began.Before(e.at) {
+		return false
+	}
+	if e.earlier == nil || !e.earlier.updated.Equal(pr.UpdatedAt) {
+		e.earlier = &earlier{updated: pr.UpdatedAt, first: began}
+		return false
+	}
+	return listed && began.Sub(e.earlier.first) >= backwards
+}
+
+// believe is the labels of a sighting, and those before it whose loss is still
+// in doubt.
+func (e *entry) believe(before, now, watched []string, began time.Time, listed bool) []string {
+	labels := slices.Clone(now)
+	for _, label := range watched {
+		switch {
+		case slices.Contains(now, label) || !slices.Contains(before, label):
+			delete(e.labels, label)
+		case e.labels[label] == nil:
+			if e.labels == nil {
+				e.labels = map[string]*doubt{}
+			}
+			e.labels[label] = &doubt{first: began}
+			labels = append(labels, label)
+		case listed && began.Sub(e.labels[label].first) >= Apart:
+			delete(e.labels, label)
+		default:
+			labels = append(labels, label)
+		}
+	}
+	return labels
+}
+
+// Missing takes in that a pull request, asked for by number, was not there.
+func (b *Book) Missing(number int64, began time.Time) {
+	e := b.entries[number]
+	switch {
+	case e == nil || e.seen && !e.pr.Open || e.seen && began.Before(e.at):
+		return
+	case !b.needed[number]:
+		delete(b.entries, number)
+		return
+	case e.gone == nil:
+		e.gone = &absence{first: began}
+	}
+	e.gone.missing = true
+}
+
+// Removed takes in that the forge's record of events tells of the removal of a
+// label, at a time of the forge's clock.
+func (b *Book) Removed(number int64, label string, at time.Time) {
+	e := b.entries[number]
+	if e == nil {
+		return
+	}
+	if d := e.labels[label]; d != nil {
+		d.asked = true
+	}
+	// One from before what was last seen with the label is another removal.
+	if e.labels[label] == nil && at.Before(e.pr.UpdatedAt) {
+		return
+	}
+	delete(e.labels, label)
+	e.pr.Labels = slices.DeleteFunc(slices.Clone(e.pr.Labels), func(l string) bool { return l == label })
+	if at.After(e.pr.UpdatedAt) {
+		e.pr.UpdatedAt = at
+	}
+	if e.removed == nil {
+		e.removed = map[string]bool{}
+	}
+	e.removed[label] = true
+}
+
+// Asked takes in that the record of events tells of no removal.
+func (b *Book) Asked(number int64, label string) {
+	if e := b.entries[number]; e != nil && e.labels[label] != nil {
+		e.labels[label].asked = true
+	}
+}
+
+// Listed takes in a complete list. Where it is filtered, label is the label
+// that all in it carry.
+func (b *Book) Listed(list forge.List, label string) {
+	in := map[int64]bool{}
+	for _, pr := range list.PullRequests {
+		in[pr.Number] = true
+		b.see(pr, list.Began, true)
+	}
+	for number, e := range b.entries {
+		switch {
+		case in[number] || e.seen && !e.at.Before(list.Began):
+		case e.seen && !e.pr.Open:
+			if list.Began.Sub(e.at) > remember && !b.needed[number] {
+				delete(b.entries, number)
+			}
+		case list.Filtered && !e.pr.HasLabel(label):
+			// A list of those with the label says nothing of others.
+			if !b.needed[number] {
+				delete(b.entries, number)
+			}
+		case !b.needed[number]:
+			delete(b.entries, number)
+		case list.Filtered && e.labels[label] != nil:
+			// It was seen open without the label, and is not among those with it.
+			if list.Began.Sub(e.labels[label].first) >= Apart {
+				delete(e.labels, label)
+				e.pr.Labels = slices.DeleteFunc(slices.Clone(e.pr.Labels), func(l string) bool { return l == label })
+			}
+		case e.gone == nil:
+			e.gone = &absence{first: list.Began}
+		case list.Began.Sub(e.gone.first) >= Apart:
+			e.gone.listed = true
+		}
+	}
+}
+
+// Look says what is believed of a pull request.
+func (b *Book) Look(number int64) Look {
+	e := b.entries[number]
+	if e == nil {
+		return Look{}
+	}
+	l := Look{PullRequest: e.pr, ChangedAt: e.changed, Doubt: e.gone != nil || len(e.labels) > 0}
+	for label := range e.removed {
+		l.Removed = append(l.Removed, label)
+	}
+	switch {
+	case e.gone != nil && e.gone.missing && e.gone.listed:
+		l.State = Gone
+	case !e.seen:
+		l.State = Unknown
+	case e.pr.Open:
+		l.State = Open
+	default:
+		l.State = Closed
+	}
+	return l
+}
+
+// Numbers are those of all pull requests that are known, in order.
+func (b *Book) Numbers() []int64 {
+	numbers := make([]int64, 0, len(b.entries))
+	for n := range b.entries {
+		numbers = append(numbers, n)
+	}
+	slices.Sort(numbers)
+	return numbers
+}
+
+// Question is a label of which the forge's record of events should be asked.
+type Question struct {
+	Number int64
+	Label  string
+}
+
+// Questions are what would settle the doubts there are.
+type Questions struct {
+	// Get are pull requests to be asked for by number.
+	Get []int64
+	// Events are labels that may have been removed.
+	Events []Question
+	// List is when a list should begin; zero where none is needed.
+	List time.Time
+}
+
+// Questions says what should be asked next. Those of pull requests that a
+// filtered list cannot show are among Get once they are older than stale.
+func (b *Book) Questions(filter string, stale time.Time) Questions {
+	var q Questions
+	list := func(first time.Time) {
+		if by := first.Add(Apart); q.List.IsZero() || by.Before(q.List) {
+			q.List = by
+		}
+	}
+	for _, number := range b.Numbers() {
+		e := b.entries[number]
+		if !b.needed[number] {
+			continue
+		}
+		switch {
+		case e.gone != nil && !e.gone.missing:
+			q.Get = append(q.Get, number)
+		case e.gone != nil && !e.gone.listed:
+			list(e.gone.first)
+		case filter != "" && !e.pr.HasLabel(filter) && e.at.Before(stale) && (!e.seen || e.pr.Open):
+			q.Get = append(q.Get, number)
+		}
+		for _, label := range b.watched {
+			d := e.labels[label]
+			if d == nil {
+				continue
+			}
+			if !d.asked {
+				q.Events = append(q.Events, Question{Number: number, Label: label})
+			}
+			list(d.first)
+		}
+	}
+	return q
+}
