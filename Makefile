@@ -10,6 +10,11 @@ unit := $(filter-out e2e,$(modules))
 commands = $(shell go list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' $(unit:%=./%/...))
 scripts = $(shell grep -rlIE '^\#!.*[ /](ba)?sh$$' .ci images $(modules) --exclude='*.go')
 
+# What `version` answers: the commit, its time, and a release's version where VERSION names one.
+frame := github.com/seedling-dev/seedling/hooks/command
+stamp = -X $(frame).version=$(VERSION) -X $(frame).commit=$(shell git rev-parse HEAD) \
+	-X $(frame).date=$(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd)
+
 # One way to compile for tests, linters and images alike, so that everything is compiled once.
 export CGO_ENABLED := 0
 export GOFLAGS := -trimpath -buildvcs=false
@@ -31,7 +36,7 @@ demo: ## Show it: a cluster, a masked seed, a pull request and its preview; keep
 .PHONY: build
 build: ## Build every command of the product into bin/
 	@mkdir -p bin
-	go build -ldflags '-s -w' -o bin/ $(commands)
+	go build -ldflags '-s -w $(stamp)' -o bin/ $(commands)
 
 .PHONY: images
 images: ## Build every image of the product, each tagged with a hash of what it is made from
@@ -56,6 +61,18 @@ test-e2e: ## Run the tests on a real cluster, which they start; evidence of fail
 	@.ci/ensure-host test
 	@go run ./e2e/cmd/cluster prepare
 	go test -vet=off -timeout 40m -count=1 ./e2e/...
+
+.PHONY: test-race
+test-race: ## Run the unit tests with the race detector (cgo); RACE=2/5 for the second fifth of the packages, PKG=./plugin/... for some
+	@.ci/ensure-host test
+	@go run ./e2e/cmd/cluster image seed-postgres
+	CGO_ENABLED=1 GOFLAGS='-trimpath -buildvcs=false' go test -race -short -vet=off -timeout 60m \
+		$(or $(PKG),$$(go list $(unit:%=./%/...) | .ci/part '$(or $(RACE),1/1)'))
+
+.PHONY: vulnerabilities
+vulnerabilities: ## Ask the Go vulnerability database about what the product calls; needs a network that reaches vuln.go.dev
+	@for module in $(unit); do echo "govulncheck $$module"; \
+		GOWORK=off go run -C .ci/vulnerabilities golang.org/x/vuln/cmd/govulncheck -C "$(CURDIR)/$$module" ./...; done
 
 .PHONY: soak-import
 soak-import: ## Let 200 imports fail at random points; SOAK=400 for more, SOAK==17 for run 17 alone
@@ -84,11 +101,30 @@ lint: ## Run the linters, and build each module without the workspace
 	shellcheck $(scripts)
 	.ci/lint/golangci-lint run --allow-parallel-runners $(modules:%=./%/...)
 	.ci/lint/manifests
+	cd .ci/release && GOWORK=off go vet ./... && GOWORK=off go test -vet=off ./...
 	@for module in $(modules); do echo "GOWORK=off go -C $$module build ./..."; GOWORK=off go -C $$module build -mod=readonly ./...; done
 
 .PHONY: fmt
 fmt: ## Format the Go code
 	.ci/lint/golangci-lint fmt $(modules)
+
+.PHONY: release
+release: ## Make VERSION=v1.0.0 into dist/: install.yaml, images as OCI archives, SBOMs and checksums; needs no registry
+	@.ci/ensure-host demo
+	@GOWORK=off go run -C .ci/release . make -version '$(VERSION)'
+
+.PHONY: release-postgres release-checksums release-push
+release-postgres: # seed-postgres for this machine's architecture alone
+	@.ci/ensure-host demo
+	@GOWORK=off go run -C .ci/release . postgres -version '$(VERSION)'
+release-checksums: # again, after files were added to dist/
+	@GOWORK=off go run -C .ci/release . checksums
+release-push: # the images in dist/, as docker is logged in
+	@GOWORK=off go run -C .ci/release . push
+
+.PHONY: reload
+reload: ## Build PART=plugin (or another image of ours) and put it into the running cluster
+	@go run ./e2e/cmd/reload $(PART)
 
 .PHONY: cluster-up
 cluster-up: ## Start the test cluster, or adopt the one that runs
