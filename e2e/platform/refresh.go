@@ -105,8 +105,9 @@ func (p *Platform) CommitRequest(ctx context.Context, r Refresh, want snapshot.R
 	return revision, p.refreshApplication(ctx, seedData)
 }
 
-// seedDataTree is the folder seed-data of acme/platform.
-func (p *Platform) seedDataTree(want snapshot.Request, policy []byte) (tree, error) {
+// seedDataOverlay is the folder seed-data of acme/platform, without what is
+// asked for.
+func (p *Platform) seedDataOverlay() (tree, error) {
 	overlay, err := fs.Sub(gitops, "gitops")
 	if err != nil {
 		return nil, err
@@ -117,6 +118,15 @@ func (p *Platform) seedDataTree(want snapshot.Request, policy []byte) (tree, err
 	}
 	t.adapt(p.Cluster.Gitea().InCluster, p.images)
 	maps.DeleteFunc(t, func(name string, _ []byte) bool { return !strings.HasPrefix(name, seedData+"/") })
+	return t, nil
+}
+
+// seedDataTree is the folder seed-data of acme/platform.
+func (p *Platform) seedDataTree(want snapshot.Request, policy []byte) (tree, error) {
+	t, err := p.seedDataOverlay()
+	if err != nil {
+		return nil, err
+	}
 	request, err := yaml.Marshal(map[string]any{
 		"apiVersion": "v1",
 		"kind":       "ConfigMap",

@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -54,7 +55,7 @@ func (v Verbs) names() string {
 
 func (v Verbs) help(env Env) {
 	fmt.Fprintf(env.Stdout, "%s\n\n", v.About)
-	for _, verb := range append(v.List[:len(v.List):len(v.List)], Verb{Name: "version", Does: "say which build this is"}) {
+	for _, verb := range append(slices.Clip(v.List), Verb{Name: "version", Does: "say which build this is"}) {
 		fmt.Fprintf(env.Stdout, "  %s %-13s %s\n", v.Name, verb.Name, verb.Does)
 	}
 	if v.Default != "" {

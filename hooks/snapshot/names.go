@@ -91,7 +91,7 @@ const (
 )
 
 const (
-	// AnnotationNamespaceUID, on a Restore, tells one namespace of that name
+	// AnnotationNamespaceUID is on a Restore and tells one namespace of that name
 	// from the next.
 	AnnotationNamespaceUID = "seedling.dev/namespace-uid"
 	// AnnotationPoke is changed to make Argo CD reconcile an ApplicationSet.

@@ -30,6 +30,7 @@ func Literal(s string) string {
 // Kind tells words from literals in SQL text.
 type Kind int
 
+// The kinds of tokens.
 const (
 	Word      Kind = iota // an unquoted identifier or key word
 	Quoted                // a "quoted" identifier
