@@ -112,6 +112,14 @@ func (p *program) serve(ctx context.Context) error {
 		return fmt.Errorf("make a client for the broker: %w", err)
 	}
 
+	// So has the janitor.
+	slow := rest.CopyConfig(config)
+	slow.QPS, slow.Burst = 20, 50
+	removing, err := client.NewWithWatch(slow, client.Options{Scheme: scheme()})
+	if err != nil {
+		return fmt.Errorf("make a client for the janitor: %w", err)
+	}
+
 	// leading is true while the Lease is held and the state is loaded.
 	var leading atomic.Bool
 	lead := func() error {
@@ -130,7 +138,7 @@ func (p *program) serve(ctx context.Context) error {
 		Log: p.log.With("part", "applicationsets"),
 	}
 	clean := janitor.New(janitor.Options{
-		Client: kube, Previews: store, Known: store.Known, Ready: lead,
+		Client: removing, Previews: store, Known: store.Known, Ready: lead,
 		ArgoCDNamespace: cfg.ArgoCDNamespace, VeleroNamespace: cfg.VeleroNamespace, Log: p.log.With("part", "janitor"),
 	})
 	namespaces := &preview.Namespaces{
@@ -138,6 +146,7 @@ func (p *program) serve(ctx context.Context) error {
 		BrokerNamespace: cfg.Namespace, BrokerLabels: cfg.BrokerLabels, BrokerPort: port(cfg.Listen.Broker),
 		ResolvConf: preview.DefaultResolvConf, APIServer: p.getenv("KUBERNETES_SERVICE_HOST"),
 	}
+	clean.Close = namespaces.Close
 	reconciler := preview.NewReconciler(preview.Options{
 		Log:        p.log.With("part", "previews"),
 		Store:      store,

@@ -20,6 +20,15 @@ const (
 	again = 5 * time.Second
 	// passTimeout bounds one pass: a call that hangs must not end all clean-up.
 	passTimeout = 5 * time.Minute
+	// tidyEvery is the pace of the search for used snapshots while previews are
+	// being removed.
+	tidyEvery = 5 * time.Second
+	// hurryEvery bounds how often events make all be looked at.
+	hurryEvery = 2 * time.Second
+	// waitsMost is how seldom an ended preview is looked at that does not get on;
+	// saidAfter when that is said.
+	waitsMost = time.Minute
+	saidAfter = 10 * time.Minute
 	// orphansEvery is the pace of the search for orphans.
 	orphansEvery = 10 * time.Minute
 
@@ -42,6 +51,8 @@ type Previews interface {
 	// Ended are the previews that the plugin ended and the janitor has not
 	// yet forgotten.
 	Ended() []preview.Preview
+	// Rest says that of one that keeps its data nothing else is left.
+	Rest(ctx context.Context, namespace string) error
 	// Forget says that nothing is left of one.
 	Forget(ctx context.Context, namespace string) error
 }
@@ -50,6 +61,8 @@ type Previews interface {
 type Options struct {
 	Client   client.Client // uncached
 	Previews Previews
+	// Close closes the namespace of one that keeps its data.
+	Close func(ctx context.Context, p preview.Preview) error
 	// Known says whether the state has a preview of that namespace, in
 	// whatever phase. Without it nobody looks for orphans.
 	Known func(namespace string) bool
@@ -68,6 +81,16 @@ type Janitor struct {
 	began   map[string]time.Time // when a namespace's removal began
 	orphan  map[string]time.Time // when something was first seen to be one
 	orphans time.Time            // when we looked last
+	waits   map[string]waiting   // by the namespace of an ended preview
+	tidied  time.Time
+	hurried time.Time
+}
+
+// waiting is an ended preview that does not get on: whoever does not is looked
+// at less and less often.
+type waiting struct {
+	since, next time.Time
+	said        bool
 }
 
 // New makes a Janitor. Its methods but Trigger are for one goroutine.
@@ -80,6 +103,30 @@ func New(o Options) *Janitor {
 		trigger: make(chan struct{}, 1),
 		began:   map[string]time.Time{},
 		orphan:  map[string]time.Time{},
+		waits:   map[string]waiting{},
+	}
+}
+
+// soonest is when the next ended preview is to be looked at.
+func (j *Janitor) soonest() time.Duration {
+	soon, now := every, j.Now()
+	for _, w := range j.waits {
+		soon = min(soon, max(w.next.Sub(now), 0))
+	}
+	return soon
+}
+
+// hurry makes the next pass look at all ended previews: something is gone that
+// one of them may have waited for. Many events in a row do that once.
+func (j *Janitor) hurry() {
+	now := j.Now()
+	if since := now.Sub(j.hurried); since >= 0 && since < hurryEvery {
+		return
+	}
+	j.hurried = now
+	for namespace, w := range j.waits {
+		w.next = time.Time{}
+		j.waits[namespace] = w
 	}
 }
 
@@ -104,6 +151,9 @@ func (j *Janitor) Run(ctx context.Context) error {
 			if more {
 				next = busy
 			}
+			if len(j.waits) > 0 {
+				next = max(busy, min(next, every), j.soonest())
+			}
 		}
 		pause := time.NewTimer(next)
 		select {
@@ -112,6 +162,7 @@ func (j *Janitor) Run(ctx context.Context) error {
 			return nil
 		case <-j.trigger:
 			pause.Stop()
+			j.hurry()
 		case <-pause.C:
 		}
 	}
@@ -145,15 +196,36 @@ func (j *Janitor) pass(ctx context.Context, h *hand) (bool, error) {
 	ending := make(map[string]bool, len(ended))
 	for _, p := range ended {
 		ending[p.Namespace] = true
-		done, err := j.end(ctx, h, p)
-		if err != nil {
-			wrong = append(wrong, fmt.Errorf("clean up preview %s: %w", p.Namespace, err))
+		now := j.Now()
+		if j.waits[p.Namespace].next.After(now) && !h.dry {
+			more = true
 			continue
 		}
-		more = more || !done
+		do := j.end
+		if p.Lingers(now) {
+			do = j.rest
+		}
+		done, err := do(ctx, h, p)
+		if err != nil {
+			wrong = append(wrong, fmt.Errorf("clean up preview %s: %w", p.Namespace, err))
+		}
+		if done && err == nil {
+			delete(j.waits, p.Namespace)
+			continue
+		}
+		j.wait(ctx, p, now)
+		more = more || err == nil
 	}
-	if err := j.tidy(ctx, h); err != nil {
-		wrong = append(wrong, fmt.Errorf("remove used volume snapshots: %w", err))
+	for namespace := range j.waits {
+		if !ending[namespace] {
+			delete(j.waits, namespace)
+		}
+	}
+	if h.dry || !more || j.Now().Sub(j.tidied) >= tidyEvery || j.Now().Before(j.tidied) {
+		if err := j.tidy(ctx, h); err != nil {
+			wrong = append(wrong, fmt.Errorf("remove used volume snapshots: %w", err))
+		}
+		j.tidied = j.Now()
 	}
 	if j.Known != nil && (h.dry || j.Now().Sub(j.orphans) >= orphansEvery) {
 		sweeping, err := j.sweep(ctx, h, ending)
@@ -166,6 +238,23 @@ func (j *Janitor) pass(ctx context.Context, h *hand) (bool, error) {
 		more = more || sweeping
 	}
 	return more, errors.Join(wrong...)
+}
+
+// wait puts off the next look at an ended preview: by an eighth of the time that
+// it has waited.
+func (j *Janitor) wait(ctx context.Context, p preview.Preview, now time.Time) {
+	w, ok := j.waits[p.Namespace]
+	if !ok || w.since.After(now) {
+		w = waiting{since: now}
+	}
+	age := now.Sub(w.since)
+	w.next = now.Add(min(age/8, waitsMost))
+	if age >= saidAfter && !w.said {
+		w.said = true
+		j.Log.ErrorContext(ctx, "an ended preview cannot be removed: something keeps its Application or its namespace; "+
+			"see the finalizers of both, and whether a policy lets Argo CD delete", "preview", p.Namespace, "ended", p.EndedAt)
+	}
+	j.waits[p.Namespace] = w
 }
 
 // since remembers when a namespace's removal began.

@@ -66,6 +66,16 @@ type state struct {
 	ended     []preview.Preview
 	known     map[string]bool
 	forgotten []string
+	rest      []string
+	closed    int
+}
+
+func (s *state) Rest(_ context.Context, namespace string) error {
+	s.rest = append(s.rest, namespace)
+	for i := range s.ended {
+		s.ended[i].Rests = true
+	}
+	return nil
 }
 
 func (s *state) Ended() []preview.Preview { return slices.Clone(s.ended) }
@@ -122,6 +132,10 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 	}).Build()
 	w.j = janitor.New(janitor.Options{
 		Client: w.WithWatch, Previews: w.state, Ready: func() error { return nil },
+		Close: func(context.Context, preview.Preview) error {
+			w.state.closed++
+			return nil
+		},
 		Known:           func(namespace string) bool { return w.state.known[namespace] },
 		ArgoCDNamespace: "argocd", VeleroNamespace: "velero",
 		Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return w.now },
@@ -648,6 +662,7 @@ func TestRun(t *testing.T) {
 type none struct{}
 
 func (none) Ended() []preview.Preview             { return nil }
+func (none) Rest(context.Context, string) error   { return nil }
 func (none) Forget(context.Context, string) error { return nil }
 
 // A call that hangs ends one pass and not all of them.
