@@ -48,6 +48,9 @@ type Catalog struct {
 	// FoldsASCII says that lower() of the database changes A to Z only, as in
 	// the C locale.
 	FoldsASCII bool
+	// Seed says that it is the catalog of a seed, which lacks the indexes that
+	// the policy drops.
+	Seed bool
 }
 
 // Table is one table of the catalog.

@@ -22,6 +22,7 @@ func Compile(p *Policy, k Key, c Catalog) (*Plan, error) {
 	}}
 	x.index(c)
 	x.references()
+	x.indexRules(c.Seed)
 	x.rows()
 	x.rules()
 	x.groups()
@@ -62,6 +63,7 @@ type tableState struct {
 	byName  map[string]*columnState
 	parents []*tableState
 	rowsSet *rowsRule
+	indexes map[string]string // what the policy says of them
 }
 
 type columnState struct {
@@ -766,7 +768,7 @@ func (x *compiler) partitions() {
 			p = p.parents[0]
 		}
 		for i := range t.Uniques {
-			if u := &t.Uniques[i]; t.plan.LoadInto != t.name && !inherited(t, u) && !t.impliedBy(u) {
+			if u := &t.Uniques[i]; t.plan.LoadInto != t.name && t.indexSaid(u) == "" && !inherited(t, u) && !t.impliedBy(u) {
 				x.fail("%s: %s holds for this partition only, and rows of others may move here because the partition key of %s is masked: keep its columns, or drop the index in the dump", t.name, u.describe(), t.plan.LoadInto)
 			}
 		}

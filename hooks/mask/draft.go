@@ -3,6 +3,7 @@ package mask
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -52,34 +53,61 @@ func newDrafter(c Catalog, samples map[ColumnName]*Sample) *drafter {
 
 // write writes a table's entry for each table with a column that wanted names.
 func (d *drafter) write(b *strings.Builder, wanted func(*columnState) bool) {
-	b.WriteString("tables:\n")
+	chosen := map[*columnState]proposal{} // all of them before one table is written: indexes may be another's
+	for c := range d.own(wanted) {
+		if len(c.follows) == 0 || d.leads(c) {
+			chosen[c] = d.choose(c)
+		}
+	}
+	entries := map[*tableState]*strings.Builder{}
+	notes := map[*tableState]*strings.Builder{}
 	for _, t := range d.order {
-		if !t.plan.Rows {
+		entries[t], notes[t] = &strings.Builder{}, &strings.Builder{}
+	}
+	for c := range d.own(wanted) {
+		p, ok := chosen[c]
+		if !ok {
+			fmt.Fprintf(notes[c.table], "      # %s\n", comment(quoteName(c.Name)+" "+c.because[0]))
 			continue
 		}
+		mark := ""
+		if !p.sure {
+			mark = "   # decide: " + comment(c.Type) + ", " + p.why
+			d.questions[p.why] = append(d.questions[p.why], c)
+		}
+		fmt.Fprintf(entries[c.table], "      %s: %s%s\n", yamlKey(quoteName(c.Name)), p.rule, mark)
+	}
+	b.WriteString("tables:\n")
+	for _, t := range d.order {
 		name := yamlKey(quoteName(t.Schema) + "." + quoteName(t.Name))
-		var rules, notes strings.Builder
-		for _, c := range t.columns {
-			if c.Generated || !wanted(c) || t.inherits(c) {
-				continue
+		rules, notes := entries[t].String(), notes[t].String()
+		if rules != "" {
+			rules = "    columns:\n" + rules
+		}
+		if len(t.indexes) > 0 {
+			notes += "    indexes:\n"
+			for _, index := range sortedKeys(t.indexes) {
+				notes += fmt.Sprintf("      %s: %s\n", yamlKey(quoteName(index)), t.indexes[index])
 			}
-			if len(c.follows) > 0 && !d.leads(c) {
-				fmt.Fprintf(&notes, "      # %s\n", comment(quoteName(c.Name)+" "+c.because[0]))
-				continue
-			}
-			p := d.choose(c)
-			mark := ""
-			if !p.sure {
-				mark = "   # decide: " + comment(c.Type) + ", " + p.why
-				d.questions[p.why] = append(d.questions[p.why], c)
-			}
-			fmt.Fprintf(&rules, "      %s: %s%s\n", yamlKey(quoteName(c.Name)), p.rule, mark)
 		}
 		switch {
-		case rules.Len() > 0:
-			fmt.Fprintf(b, "  %s:\n    columns:\n%s%s", name, rules.String(), notes.String())
-		case notes.Len() > 0:
-			fmt.Fprintf(b, "  # %s needs no entry:\n%s", name, notes.String())
+		case rules != "" || len(t.indexes) > 0:
+			fmt.Fprintf(b, "  %s:\n%s%s", name, rules, notes)
+		case notes != "":
+			fmt.Fprintf(b, "  # %s needs no entry:\n%s", name, notes)
+		}
+	}
+}
+
+// own yields the columns that are wanted and not a parent's.
+func (d *drafter) own(wanted func(*columnState) bool) iter.Seq[*columnState] {
+	return func(yield func(*columnState) bool) {
+		for _, t := range d.order {
+			for _, c := range t.columns {
+				if t.plan.Rows && !c.Generated && wanted(c) && !t.inherits(c) && !yield(c) {
+					return
+				}
+			}
 		}
 	}
 }
@@ -95,7 +123,7 @@ func (d *drafter) ask(b *strings.Builder) {
 	}
 	b.WriteString("# Questions, the riskiest first; the lines that they are about end in \"decide\":\n")
 	risk := func(why string) int { // what is not listed has to be kept
-		return slices.Index([]string{asksFewKinds, asksPaths, asksNoRows, asksNumber, asksBirth, asksDate, asksLookup, asksSensitive, asksAttributes}, why)
+		return slices.Index([]string{asksDropped, asksFewKinds, asksPaths, asksNoRows, asksNumber, asksBirth, asksDate, asksLookup, asksSensitive, asksAttributes}, why)
 	}
 	reasons := slices.SortedFunc(maps.Keys(d.questions), func(a, b string) int {
 		return cmp.Or(risk(a)-risk(b), strings.Compare(a, b))
@@ -139,38 +167,64 @@ func (d *drafter) leads(c *columnState) bool {
 }
 
 // choose returns the first rule that the column's type, length and indexes
-// take: the one proposed, then stricter or more distinct ones.
+// take: the one proposed, then more distinct and stricter ones. Where no index
+// promises to take any, it is tried whether it does; where none can, the seed
+// does without the index, before something personal is kept for its sake.
 func (d *drafter) choose(c *columnState) proposal {
 	first := propose(c.table.name, c.Column, d.samples[c.name])
-	candidates := []proposal{first}
-	add := func(rule string) { candidates = append(candidates, proposal{rule, true, ""}) }
-	switch first.rule {
-	case "phone":
-		add("{mask: phone, unique: true}")
-	case "mac":
-		add("{mask: mac, unique: true}")
-	case "keep":
-	case sensitive:
-		if value := harmlessConstant(c.Column); value != "" && !first.sure {
-			candidates = append(candidates, proposal{"{mask: constant, value: " + value + "}", false, asksSensitive})
-		}
-	default:
-		add("{mask: " + strings.Trim(first.rule, "{}") + ", unique: false}")
+	if first.rule == "keep" && d.takes(c, "keep", "") {
+		return first
 	}
-	if k := c.kind(); k == kindText && first.rule != "keep" {
-		add("hash")
-		add("text")
-	}
-	if first.rule != "keep" {
-		add("null")
-	}
-	candidates = append(candidates, proposal{"keep", false, asksForced})
-	for _, p := range candidates {
-		if d.takes(c, p.rule) {
+	masks := d.alternatives(c, first)
+	for _, step := range []struct {
+		indexes    string
+		candidates []proposal
+	}{
+		{"", masks}, {indexTry, masks}, {"", []proposal{{"null", true, ""}}}, {indexDrop, masks},
+	} {
+		for _, p := range step.candidates {
+			if !d.takes(c, p.rule, step.indexes) {
+				continue
+			}
+			if step.indexes == indexDrop {
+				p.sure, p.why = false, asksDropped
+			}
 			return p
 		}
 	}
-	return candidates[len(candidates)-1]
+	d.takes(c, "keep", "")
+	return proposal{"keep", false, asksForced}
+}
+
+// alternatives lists the masks for a column, the best first.
+func (d *drafter) alternatives(c *columnState, first proposal) []proposal {
+	list := []proposal{first}
+	add := func(rule string) { list = append(list, proposal{rule, true, ""}) }
+	switch first.rule {
+	case "phone", "mac":
+		add("{mask: " + first.rule + ", unique: true}")
+	case "credential":
+		if c.kind() == kindText {
+			add(`{mask: credential, value: ""}`)
+		}
+	case sensitive:
+		if value := harmlessConstant(c.Column); value != "" && !first.sure {
+			list = append(list, proposal{"{mask: constant, value: " + value + "}", false, asksSensitive})
+		}
+	case "email", "username", "url":
+		add("{mask: " + first.rule + ", unique: false}")
+	}
+	switch c.kind() {
+	case kindText, kindBytea:
+		add("hash")
+		if s := d.samples[c.name]; s != nil && s.values > 0 && s.leastShape >= leastShape {
+			add("permute")
+		}
+		if c.kind() == kindText {
+			add("text")
+		}
+	}
+	return list
 }
 
 // harmlessConstant is a value for all rows of a column that must have one, as the
@@ -190,8 +244,9 @@ func harmlessConstant(c *Column) string {
 }
 
 // takes reports whether the column can have the rule, and gives it to it if
-// so, for the judgement of the columns that follow.
-func (d *drafter) takes(c *columnState, text string) bool {
+// so, for the judgement of the columns that follow. What refuses it may be tried
+// or dropped, as indexes says.
+func (d *drafter) takes(c *columnState, text, indexes string) bool {
 	var n yaml.Node
 	if err := yaml.Unmarshal([]byte(text), &n); err != nil || len(n.Content) == 0 {
 		return false
@@ -205,25 +260,81 @@ func (d *drafter) takes(c *columnState, text string) bool {
 	if err != nil {
 		return false
 	}
-	before := *c
-	c.rule, c.tf, c.traits, c.built = r, tf, tr, true
-	if d.fits(c) {
+	// What follows the column has its rule too.
+	members := c.find().info.members
+	var before []columnState
+	for _, m := range members {
+		before = append(before, *m)
+		m.rule, m.tf, m.traits, m.built = r, tf, tr, true
+	}
+	refused, ok := d.fits(members)
+	if ok && d.loosen(refused, indexes) {
 		return true
 	}
-	c.rule, c.tf, c.traits, c.built = before.rule, before.tf, before.traits, before.built
+	for i, m := range members {
+		m.rule, m.tf, m.traits, m.built = before[i].rule, before[i].tf, before[i].traits, before[i].built
+	}
 	return false
 }
 
-// fits judges the column's indexes and partitions as Compile does.
-func (d *drafter) fits(c *columnState) bool {
-	t := c.table
-	if t.Partitioned && t.keyMasked() && t.PartitionStrategy != "hash" && !t.DefaultPartition {
-		return false
+// refusal is an index that refuses masks.
+type refusal struct {
+	table *tableState
+	index *Unique
+}
+
+// fits judges the columns' indexes and partitions as Compile does. It returns
+// the indexes that refuse the masks, and whether nothing else does.
+func (d *drafter) fits(columns []*columnState) (refused []refusal, ok bool) {
+	var tables []*tableState
+	for _, c := range columns {
+		if t := c.table; t.plan.Rows && !slices.Contains(tables, t) {
+			tables = append(tables, t)
+		}
 	}
-	for i := range t.Uniques {
-		if t.judge(&t.Uniques[i]) != "" {
+	for _, t := range tables {
+		if t.Partitioned && t.keyMasked() && t.PartitionStrategy != "hash" && !t.DefaultPartition {
+			return nil, false
+		}
+		for i := range t.Uniques {
+			u := &t.Uniques[i]
+			if (t.PartitionOf && inherited(t, u)) || t.indexSaid(u) != "" {
+				continue
+			}
+			if t.judge(u) != "" {
+				refused = append(refused, refusal{t, u})
+			}
+		}
+	}
+	return refused, true
+}
+
+// loosen says of indexes that refuse masks that they are to be tried or dropped,
+// if they all can.
+func (d *drafter) loosen(refused []refusal, says string) bool {
+	for _, r := range refused {
+		switch {
+		case says == indexTry && !r.table.worthTrying(r.index), says == indexDrop && d.referencedBy(r.table, r.index) != "", says == "":
 			return false
 		}
 	}
+	for _, r := range refused {
+		if r.table.indexes == nil {
+			r.table.indexes = map[string]string{}
+		}
+		r.table.indexes[r.index.Name] = says
+	}
 	return true
+}
+
+// worthTrying reports whether an index will likely take the masks: those of
+// distinct values are distinct, and only what its expressions make of them, or
+// its predicate says, is not known.
+func (t *tableState) worthTrying(u *Unique) bool {
+	for _, name := range slices.Concat(u.Columns, u.ExpressionColumns) {
+		if c := t.byName[name]; c != nil && c.changes() && (c.Generated || !c.traits.injective) {
+			return false
+		}
+	}
+	return u.Exclusion == nil && (len(u.Expressions) > 0 || u.Predicate != "")
 }

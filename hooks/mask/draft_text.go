@@ -7,6 +7,7 @@ import "slices"
 // masked to be safe is not.
 const (
 	asksForced     = "kept, because its type, indexes or partitions take no mask"
+	asksDropped    = "its unique index is left out of the seed, since no mask that fits keeps all values apart"
 	asksFewKinds   = "kept, because name and values sound harmless: few, short and of nobody"
 	asksLookup     = "kept, because the table lists what there is to choose from"
 	asksNoRows     = "kept for the name alone: there are too few rows to look at"

@@ -277,8 +277,11 @@ func (p *parser) tables(n *yaml.Node) {
 						t.columns = append(t.columns, c)
 					}
 				})
+			case "indexes":
+				said = true
+				p.indexes(v, &t)
 			default:
-				p.unknown(k, "field of table "+t.String(), field, []string{"columns", "rows"})
+				p.unknown(k, "field of table "+t.String(), field, []string{"columns", "indexes", "rows"})
 			}
 		})
 		if !said && v.Kind == yaml.MappingNode {
@@ -288,6 +291,25 @@ func (p *parser) tables(n *yaml.Node) {
 			p.fail(k, "table %s has `rows: none`, so its columns need no rules: remove one of the two", t)
 		}
 		p.policy.tables = append(p.policy.tables, t)
+	})
+}
+
+// indexes reads what is said of a table's unique indexes.
+func (p *parser) indexes(n *yaml.Node, t *tableRule) {
+	if !t.exact() {
+		p.fail(n, "indexes of %s: write them under the table's own name, without *", t)
+		return
+	}
+	p.mapping(n, "indexes of "+t.String(), func(name string, k, v *yaml.Node) {
+		parts, err := parseDotted(name, 1)
+		switch {
+		case err != nil:
+			p.fail(k, "index %q of %s: %v", name, t, err)
+		case v.Kind != yaml.ScalarNode || v.Value != indexTry && v.Value != indexDrop:
+			p.fail(v, "index %s of %s must be try or drop", parts[0], t)
+		default:
+			t.indexes = append(t.indexes, indexRule{parts[0].text, v.Value, k.Line})
+		}
 	})
 }
 

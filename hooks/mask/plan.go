@@ -21,6 +21,8 @@ type Plan struct {
 	rebuilds     []Rebuild
 	orphans      []Orphans
 	lateKeys     []LateKey
+	dropped      []Index
+	tried        []Index
 }
 
 // Table returns the plan of one table, or nil when the catalog has none of

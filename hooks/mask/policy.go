@@ -42,6 +42,7 @@ type tableRule struct {
 	schema, table pattern
 	rows          *rowsRule // nil: not said
 	columns       []columnRule
+	indexes       []indexRule
 	line          int
 }
 
@@ -183,6 +184,7 @@ func (p *Policy) Digest() string {
 	type jsonTable struct {
 		Rows    any                       `json:"rows,omitempty"`
 		Columns map[string]map[string]any `json:"columns,omitempty"`
+		Indexes map[string]string         `json:"indexes,omitempty"`
 	}
 	doc := struct {
 		Version      int                       `json:"version"`
@@ -233,6 +235,12 @@ func (p *Policy) Digest() string {
 					jt.Rows = map[string]any{"where": where, "on_missing_parent": r.missing()}
 				}
 			}
+		}
+		for _, i := range t.indexes {
+			if jt.Indexes == nil {
+				jt.Indexes = map[string]string{}
+			}
+			jt.Indexes[i.name] = i.says
 		}
 		doc.Tables[t.String()] = jt
 	}

@@ -191,7 +191,7 @@ type traits struct {
 func (tr *traits) guessable() bool { return !tr.keep && !tr.null && !tr.told && tr.entity == "" }
 
 // maskerList is the registry in the order of the documentation.
-var maskerList = slices.Concat(basicMaskers, personMaskers, textMaskers, placeMaskers, productMaskers, networkMaskers, numberMaskers, dateMaskers, moneyMaskers, nestedMaskers, compositeMaskers, xmlMaskers, rebuildMaskers)
+var maskerList = slices.Concat(basicMaskers, personMaskers, textMaskers, placeMaskers, productMaskers, permuteMaskers, networkMaskers, numberMaskers, dateMaskers, moneyMaskers, nestedMaskers, compositeMaskers, xmlMaskers, rebuildMaskers)
 
 var maskers = func() map[string]*masker {
 	m := make(map[string]*masker, len(maskerList))

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/maphash"
+	"math"
 	"strings"
 
 	"github.com/seedling-dev/seedling/hooks/copytext"
@@ -28,10 +29,12 @@ type Sample struct {
 	old      int            // dates before 2011
 	distinct map[uint64]struct{}
 	longest  int
-	seed     maphash.Seed
-	json     *jsonSample
-	array    *array
-	scratch  *scratch
+	// leastShape is how many values the shape of one has, at least.
+	leastShape float64
+	seed       maphash.Seed
+	json       *jsonSample
+	array      *array
+	scratch    *scratch
 }
 
 // maxDistinct is from how many distinct values on a sample stops counting.
@@ -39,7 +42,7 @@ const maxDistinct = 1000
 
 // NewSample starts a sample of the column's values.
 func NewSample(c Column) *Sample {
-	s := &Sample{kind: c.elementKind(), looks: map[string]int{}, distinct: map[uint64]struct{}{}, seed: maphash.MakeSeed()}
+	s := &Sample{kind: c.elementKind(), looks: map[string]int{}, distinct: map[uint64]struct{}{}, seed: maphash.MakeSeed(), leastShape: math.Inf(1)}
 	if c.Array {
 		s.array, s.scratch = &array{of: lens(s.look)}, newScratch()
 	}
@@ -84,7 +87,10 @@ func (s *Sample) look(v []byte) {
 			s.old++
 		}
 	case kindText:
+		s.leastShape = min(s.leastShape, shapeCount(bytes.TrimRight(v, " "), false))
 		s.lookText(v)
+	case kindBytea:
+		s.leastShape = min(s.leastShape, shapeCount(v, true))
 	}
 }
 

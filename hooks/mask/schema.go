@@ -100,7 +100,10 @@ func Schema() []byte {
 		"innerRule": object{"anyOf": append([]any{shortForm}, inner...)},
 		"table": object{
 			"type": "object", "additionalProperties": false, "minProperties": 1,
-			"properties": object{"columns": mapOf(ref("rule")), "rows": ref("rows")},
+			"properties": object{
+				"columns": mapOf(ref("rule")), "rows": ref("rows"),
+				"indexes": object{"type": "object", "additionalProperties": object{"enum": []any{indexTry, indexDrop}}, "description": "unique indexes that the policy cannot promise distinct masks: try builds one and fails the import where rows collide, drop leaves it out"},
+			},
 		},
 		"rows": object{"anyOf": []any{
 			object{"enum": []any{"all", "none"}},

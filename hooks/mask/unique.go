@@ -2,9 +2,9 @@ package mask
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
-	"strings"
+
+	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
 // uniqueness refuses masks that a unique index, or an exclusion constraint,
@@ -15,10 +15,24 @@ func (x *compiler) uniqueness() {
 			continue
 		}
 		for i := range t.Uniques {
-			if t.PartitionOf && inherited(t, &t.Uniques[i]) {
-				continue // judged at the parent
+			u := &t.Uniques[i]
+			said := t.indexSaid(u)
+			if said == indexDrop {
+				x.dropIndex(t, u)
+				continue
 			}
-			if sentence := t.judge(&t.Uniques[i]); sentence != "" {
+			if t.PartitionOf && inherited(t, u) { // judged at the parent
+				if said == indexTry {
+					x.plan.tried = append(x.plan.tried, Index{t.name, u.Name})
+				}
+				continue
+			}
+			sentence := t.judge(u)
+			if said == indexTry {
+				x.tryIndex(t, u, sentence)
+				continue
+			}
+			if sentence != "" {
 				x.fail("%s: %s", t.name, sentence)
 			}
 		}
@@ -29,14 +43,17 @@ func (x *compiler) uniqueness() {
 // so is judged there: a parent without rows is not judged.
 func inherited(t *tableState, u *Unique) bool {
 	for _, p := range t.parents {
-		if p.plan.Rows && slices.ContainsFunc(p.Uniques, func(o Unique) bool {
-			return slices.Equal(o.Columns, u.Columns) && slices.Equal(o.Expressions, u.Expressions) &&
-				o.Predicate == u.Predicate && o.NullsNotDistinct == u.NullsNotDistinct && slices.Equal(o.Exclusion, u.Exclusion)
-		}) {
+		if p.plan.Rows && slices.ContainsFunc(p.Uniques, func(o Unique) bool { return sameIndex(&o, u) }) {
 			return true
 		}
 	}
 	return false
+}
+
+// sameIndex reports whether two indexes say the same of their tables.
+func sameIndex(o, u *Unique) bool {
+	return slices.Equal(o.Columns, u.Columns) && slices.Equal(o.Expressions, u.Expressions) &&
+		o.Predicate == u.Predicate && o.NullsNotDistinct == u.NullsNotDistinct && slices.Equal(o.Exclusion, u.Exclusion)
 }
 
 // describe names an index in a sentence.
@@ -50,27 +67,41 @@ func (u *Unique) describe() string {
 	return "unique index " + QuoteIdent(u.Name)
 }
 
-var (
-	foldExpression = regexp.MustCompile(`^\(*(?:lower|upper)\(\(*(?:"((?:[^"]|"")+)"|([a-z_][a-z0-9_$]*))\)*(?:::(?:text|citext|character varying))?\)*$`)
-	nullTests      = regexp.MustCompile(`^\(*(?:"(?:[^"]|"")+"|[a-z_][a-z0-9_$]*) IS (?:NOT )?NULL\)*(?: AND \(*(?:"(?:[^"]|"")+"|[a-z_][a-z0-9_$]*) IS (?:NOT )?NULL\)*)*$`)
-)
-
-// foldedColumn returns the column whose case an index expression folds.
-func foldedColumn(expression string) (string, bool) {
-	m := foldExpression.FindStringSubmatch(expression)
-	if m == nil {
-		return "", false
+// bareColumn returns the column that an index expression is, perhaps under casts
+// between types of text, and whether lower() or upper() folds its case.
+func bareColumn(expression string) (name string, folded, ok bool) {
+	statements, err := sqltext.Split(expression)
+	if err != nil || len(statements) != 1 {
+		return "", false, false
 	}
-	if m[1] != "" {
-		return strings.ReplaceAll(m[1], `""`, `"`), true
+	tokens := statements[0].Tokens
+	for i := 0; i < len(tokens); i++ {
+		t := tokens[i]
+		word, isName := t.Name()
+		switch {
+		case t.IsSymbol('('), t.IsSymbol(')'), t.IsSymbol(':'):
+		case isName && i > 0 && tokens[i-1].IsSymbol(':'):
+			if word == "character" && i+1 < len(tokens) && tokens[i+1].Is("VARYING") {
+				i++
+			} else if word != "text" && word != "varchar" && word != "citext" {
+				return "", false, false
+			}
+		case isName && i+1 < len(tokens) && tokens[i+1].IsSymbol('(') && (word == "lower" || word == "upper") && !folded && name == "" && t.Kind == sqltext.Word:
+			folded = true
+		case isName && name == "":
+			name = word
+		default:
+			return "", false, false
+		}
 	}
-	return m[2], true
+	return name, folded, name != ""
 }
 
 // part is a key part of an index: a column, perhaps under lower() or upper().
 type part struct {
 	column *columnState
 	folded bool
+	cast   bool // to another type of text
 }
 
 // judge returns a sentence when the index could refuse masked rows.
@@ -85,22 +116,29 @@ func (t *tableState) judge(u *Unique) string {
 		parts = append(parts, part{column: c})
 		masked = masked || c.changes()
 	}
+	if u.Exclusion == nil && !u.NullsNotDistinct && slices.ContainsFunc(parts, func(p part) bool { return p.column.changes() && p.column.traits.null }) {
+		return "" // a row with a NULL is distinct from every other
+	}
+	problem, none := t.judgePredicate(u)
+	if none {
+		return ""
+	}
 	// A generated column holds what its expression makes of others; without
 	// knowing them, an index on it is judged like an expression.
 	for _, e := range u.Expressions {
-		if name, ok := foldedColumn(e); ok && t.byName[name] != nil {
-			parts = append(parts, part{t.byName[name], true})
+		if name, folded, ok := bareColumn(e); ok && t.byName[name] != nil {
+			parts = append(parts, part{t.byName[name], folded, true})
 			masked = masked || t.byName[name].changes()
 			continue
 		}
 		for _, name := range u.ExpressionColumns {
 			if c := t.byName[name]; c != nil && c.changes() {
-				return fmt.Sprintf("%s is on an expression over %s, whose masker %s cannot promise distinct results: keep the column, or drop the index in the dump", u.describe(), QuoteIdent(name), c.maskName())
+				return fmt.Sprintf("%s is on an expression over %s, whose masker %s cannot promise distinct results: %s", u.describe(), QuoteIdent(name), c.maskName(), u.wayOut(t))
 			}
 		}
 	}
-	if s := t.judgePredicate(u); s != "" {
-		return s
+	if problem != "" {
+		return problem
 	}
 	if !masked {
 		return ""
@@ -109,9 +147,9 @@ func (t *tableState) judge(u *Unique) string {
 		return u.judgeExclusion(parts)
 	}
 	if !u.NullsNotDistinct && slices.ContainsFunc(parts, func(p part) bool { return p.column.traits.null }) {
-		return "" // a row with a NULL is distinct from every other
+		return ""
 	}
-	problem := distinctParts(parts, u)
+	problem = distinctParts(parts, u)
 	if problem == "" || t.impliedBy(u) {
 		return ""
 	}
@@ -179,7 +217,7 @@ func (p part) coarser() string {
 	c := p.column
 	eq := c.find().info.eq
 	switch {
-	case (eq.fold || c.rule.flag("fold")) && c.BaseType != "citext" && !p.folded:
+	case (eq.fold || c.rule.flag("fold")) && (c.BaseType != "citext" || p.cast) && !p.folded:
 		return "upper and lower case get the same mask (fold, or a citext column it is joined with), but the index tells them apart"
 	case eq.trim && c.BaseType != "bpchar":
 		return "it is joined with a char(n) column, where trailing spaces do not count, but the index counts them"
@@ -207,19 +245,30 @@ func (t *tableState) impliedBy(u *Unique) bool {
 }
 
 // judgePredicate refuses a partial index whose predicate could hold for other
-// rows after masking than before.
-func (t *tableState) judgePredicate(u *Unique) string {
-	for _, name := range u.PredicateColumns {
-		c := t.byName[name]
-		if c == nil || !c.changes() {
-			continue
-		}
-		if nullTests.MatchString(u.Predicate) && c.staysNull() {
-			continue
-		}
-		return fmt.Sprintf("%s holds for some rows only, depending on %s, whose masker %s may change which: keep the column", u.describe(), QuoteIdent(name), c.maskName())
+// rows after masking than before. none says that it holds for none of them.
+func (t *tableState) judgePredicate(u *Unique) (problem string, none bool) {
+	if u.Predicate == "" {
+		return "", false
 	}
-	return ""
+	a := t.judgedPredicate(u.Predicate)
+	if a.values&saysTrue == 0 {
+		return "", true
+	}
+	if a.same {
+		return "", false
+	}
+	for _, name := range u.PredicateColumns {
+		if c := t.byName[name]; c != nil && c.changes() {
+			return fmt.Sprintf("%s holds for some rows only, depending on %s, whose masker %s may change which: %s", u.describe(), QuoteIdent(name), c.maskName(), u.wayOut(t)), false
+		}
+	}
+	return "", false
+}
+
+// wayOut is what a policy can say where it is not known whether an index takes
+// the masks.
+func (u *Unique) wayOut(t *tableState) string {
+	return fmt.Sprintf("keep the column, or write `indexes: {%s: try}` (or drop) under %s", QuoteIdent(u.Name), t.name)
 }
 
 // staysNull reports whether the column's masks are NULL where its values are.

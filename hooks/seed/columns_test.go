@@ -158,6 +158,8 @@ var columnRules = map[string][]string{
 	"city":         {"city"},
 	"postcode":     {"postcode"},
 	"company":      {"company"},
+	"product":      {"product"},
+	"permute":      {"permute"},
 	"url":          {"url", "{mask: url, unique: false}"},
 	"ip":           {"{mask: ip, malformed: text}", "{mask: ip, malformed: null}", "{mask: ip, keep4: 0, keep6: 0}", "{mask: ip, keep4: 24, keep6: 64}"},
 	"mac":          {"{mask: mac, malformed: text}", "{mask: mac, unique: true}"},
@@ -179,7 +181,7 @@ var columnRules = map[string][]string{
 
 // stops lists rules that may stop at some values of a type that they take;
 // the others mask every value.
-var stops = regexp.MustCompile(`malformed: null|domain: keep|mask: ip|unique: true|percent|amount|latlong|days: 36500|\byear_only}?$|mask: regex|^key$`)
+var stops = regexp.MustCompile(`malformed: null|domain: keep|mask: ip|unique: true|percent|amount|latlong|days: 36500|\byear_only}?$|mask: regex|^key$|^permute$`)
 
 // Every masker, on every type that MASKERS.md says it takes, writes what a
 // column of that type takes, whatever the column held; and where the plan

@@ -139,7 +139,7 @@ func (r *run) run(ctx context.Context) error {
 	}
 	checked := r.checkDigest(ctx)
 	defer checked.stop()
-	return r.load(ctx, checked)
+	return r.triedError(r.load(ctx, checked))
 }
 
 // warn says what a person should know, in the log and in the report.
@@ -279,6 +279,10 @@ func (r *run) prepare(ctx context.Context) (err error) {
 	if err := r.checkExcluded(ctx, catalog); err != nil {
 		return err
 	}
+	r.schema.leaveOut(plan.Dropped())
+	if err := r.dropIndexes(ctx, name); err != nil {
+		return err
+	}
 	r.report.phase("plan", start)
 	if err := r.checkRebuilds(ctx, name); err != nil {
 		return err
@@ -291,7 +295,7 @@ func (r *run) prepare(ctx context.Context) (err error) {
 	if err := r.writeLedger(ctx); err != nil {
 		return err
 	}
-	err = r.sample(ctx, name)
+	err = r.triedError(r.sample(ctx, name))
 	r.report.phase("sample", start)
 	return err
 }
