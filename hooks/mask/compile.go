@@ -64,6 +64,7 @@ type tableState struct {
 	parents []*tableState
 	rowsSet *rowsRule
 	indexes map[string]string // what the policy says of them
+	idle    string            // why a draft leaves it without rows
 }
 
 type columnState struct {

@@ -21,6 +21,7 @@ const largeObjectsLine = "large_objects: none   # decide: or keep; they cannot b
 func Draft(c Catalog, samples map[ColumnName]*Sample) []byte {
 	var b strings.Builder
 	d := newDrafter(c, samples)
+	d.disarm()
 	d.write(&b, func(*columnState) bool { return true })
 	var head strings.Builder
 	head.WriteString("# A first policy, drafted from names, types and a sample. What could be personal is masked: it is\n# safe to use as it stands. MASKERS.md lists what else there is.\n")
@@ -36,7 +37,7 @@ func Draft(c Catalog, samples map[ColumnName]*Sample) []byte {
 type drafter struct {
 	*compiler
 	samples   map[ColumnName]*Sample
-	questions map[string][]*columnState // by the reason they are asked for
+	questions map[string][]string // columns and tables, by the reason they are asked about
 }
 
 func newDrafter(c Catalog, samples map[ColumnName]*Sample) *drafter {
@@ -48,7 +49,7 @@ func newDrafter(c Catalog, samples map[ColumnName]*Sample) *drafter {
 	x.rows()
 	x.rules()
 	x.groups()
-	return &drafter{x, samples, map[string][]*columnState{}}
+	return &drafter{x, samples, map[string][]string{}}
 }
 
 // write writes a table's entry for each table with a column that wanted names.
@@ -73,7 +74,7 @@ func (d *drafter) write(b *strings.Builder, wanted func(*columnState) bool) {
 		mark := ""
 		if !p.sure {
 			mark = "   # decide: " + comment(c.Type) + ", " + p.why
-			d.questions[p.why] = append(d.questions[p.why], c)
+			d.questions[p.why] = append(d.questions[p.why], c.name.String())
 		}
 		fmt.Fprintf(entries[c.table], "      %s: %s%s\n", yamlKey(quoteName(c.Name)), p.rule, mark)
 	}
@@ -89,6 +90,10 @@ func (d *drafter) write(b *strings.Builder, wanted func(*columnState) bool) {
 			for _, index := range sortedKeys(t.indexes) {
 				notes += fmt.Sprintf("      %s: %s\n", yamlKey(quoteName(index)), t.indexes[index])
 			}
+		}
+		if idle := d.idleEntry(t); idle != "" {
+			fmt.Fprintf(b, "  %s:\n%s", name, idle)
+			continue
 		}
 		switch {
 		case rules != "" || len(t.indexes) > 0:
@@ -123,7 +128,7 @@ func (d *drafter) ask(b *strings.Builder) {
 	}
 	b.WriteString("# Questions, the riskiest first; the lines that they are about end in \"decide\":\n")
 	risk := func(why string) int { // what is not listed has to be kept
-		return slices.Index([]string{asksDropped, asksFewKinds, asksPaths, asksNoRows, asksNumber, asksBirth, asksDate, asksLookup, asksSensitive, asksAttributes}, why)
+		return slices.Index([]string{asksDropped, asksFewKinds, asksPaths, asksNoRows, asksNumber, asksBirth, asksDate, asksLookup, asksSensitive, asksAttributes, asksOutbox, asksJobs, asksSessions}, why)
 	}
 	reasons := slices.SortedFunc(maps.Keys(d.questions), func(a, b string) int {
 		return cmp.Or(risk(a)-risk(b), strings.Compare(a, b))
@@ -135,7 +140,7 @@ func (d *drafter) ask(b *strings.Builder) {
 				names = append(names, fmt.Sprintf("and %d more", len(d.questions[why])-i))
 				break
 			}
-			names = append(names, c.name.String())
+			names = append(names, c)
 		}
 		fmt.Fprintf(b, "# - %s: %s\n", why, comment(strings.Join(names, ", ")))
 	}

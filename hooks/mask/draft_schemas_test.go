@@ -164,7 +164,7 @@ var draftSchemas = map[string]draftSchema{
 // proposed for them without a sample, "?" where a person must be asked.
 var draftNames = map[string]string{
 	// Secrets are secrets in any type.
-	"users.confirmation_token uuid!": "uuid", "users.apiKey uuid": "uuid", "sessions.csrf_token uuid": "uuid", "webhooks.secret uuid!": "uuid",
+	"users.confirmation_token uuid!": "uuid", "users.apiKey uuid": "uuid", "logins.csrf_token uuid": "uuid", "webhooks.secret uuid!": "uuid",
 	"users.token_id uuid": "keep", "users.id uuid!": "keep",
 	"cards.security_code text": "credential", "users.verification_code text": "credential", "users.activationCode varchar(10)": "credential",
 	"users.recovery_codes text[]": "credential", "cards.cvv varchar(4)": "credential", "users.otp_backup_codes text[]": "credential",

@@ -1,0 +1,67 @@
+package mask
+
+import (
+	"strings"
+	"testing"
+)
+
+// A draft leaves what acts without rows, and says so, but not what rows of others
+// need.
+func TestDraftDisarms(t *testing.T) {
+	t.Parallel()
+	inSchema := func(schema string, tab Table) Table {
+		tab.Schema = schema
+		return tab
+	}
+	queue := []string{"id int8!", "queue_name text", "payload jsonb", "attempts int4", "locked_at timestamptz", "run_at timestamptz"}
+	for name, c := range map[string]struct {
+		table Table
+		idle  bool
+	}{
+		"river":            {table("river_job", "id int8!", "args jsonb"), true},
+		"oban":             {table("oban_jobs", "id int8!", "args jsonb"), true},
+		"good job":         {table("good_jobs", "id uuid!", "serialized_params jsonb"), true},
+		"delayed job":      {table("delayed_jobs", "id int8!", "handler text"), true},
+		"graphile worker":  {inSchema("graphile_worker", table("_private_jobs", "id int8!", "payload json")), true},
+		"pg-boss":          {inSchema("pgboss", table("job", "id uuid!", "data jsonb")), true},
+		"quartz":           {table("QRTZ_TRIGGERS", "sched_name text!"), true},
+		"pg_cron":          {inSchema("cron", table("job", "jobid int8!", "command text")), true},
+		"outbox":           {table("mail_outbox", "id int8!", "body text"), true},
+		"debezium outbox":  {table("OutboxEvents", "id uuid!", "payload jsonb"), true},
+		"own queue":        {table("export_tasks", queue...), true},
+		"sessions":         {table("django_session", "session_key varchar(40)!", "session_data text!"), true},
+		"refresh tokens":   {inSchema("auth", table("refresh_tokens", "id int8!", "token varchar(255)")), true},
+		"push tokens":      {table("device_tokens", "id int8!", "token text"), true},
+		"webhook attempts": {table("webhook_deliveries", "id int8!", "url text"), true},
+		"todo tasks":       {table("tasks", "id int8!", "title text", "priority text", "done bool"), false},
+		"job offers":       {table("job_offers", "id int8!", "title text", "salary int4"), false},
+		"training":         {table("training_sessions", "id int8!", "held_on date"), false},
+		"orders":           {table("orders", "id int8!", "status text"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			other := table("other", "id int8!")
+			for _, needed := range []bool{false, true} {
+				if needed {
+					other = table("other", "id int8!", "ref "+c.table.Columns[0].Type).references(c.table.Name, "ref="+c.table.Columns[0].Name)
+					other.ForeignKeys[0].References.Schema = c.table.Schema
+				}
+				catalog := Catalog{Tables: []Table{c.table, other}}
+				draft := string(Draft(catalog, nil))
+				if got, want := strings.Contains(draft, "rows: none   # decide: "), c.idle && !needed; got != want {
+					t.Errorf("without rows is %v, want %v (needed %v)\n%s", got, want, needed, draft)
+				}
+				if strings.Contains(draft, "rows: none") != strings.Contains(draft, "# - left without rows: ") {
+					t.Errorf("what has no rows is not asked about:\n%s", draft)
+				}
+				p, err := ParsePolicy([]byte(draft))
+				if err != nil {
+					t.Fatalf("%v\n%s", err, draft)
+				}
+				if _, err := Compile(p, testKey(t), catalog); err != nil {
+					t.Errorf("%v\n%s", err, draft)
+				}
+			}
+		})
+	}
+}
