@@ -34,8 +34,8 @@ type PullRequest struct {
 	Draft          bool     `json:"draft,omitempty"`
 	Open           bool     `json:"open,omitempty"`
 	// UpdatedAt is when it last changed, by the forge's clock; zero where that
-	// is not known. It is not remembered, because every comment moves it.
-	UpdatedAt time.Time `json:"-"`
+	// is not known. Every comment moves it, so it alone is no news.
+	UpdatedAt time.Time `json:"updatedAt,omitzero"`
 }
 
 // Labelled says who put a label on a pull request, and when, by the forge's

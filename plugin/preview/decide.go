@@ -90,7 +90,7 @@ func (r *Reconciler) need(repo *repository, rec *record) {
 			repo.book.Remember(p.PullRequest)
 		}
 	}
-	repo.book.Need(needed, repo.watched())
+	repo.book.Need(needed, repo.asking())
 }
 
 // forget drops what is remembered of previews that are no more. The caller holds

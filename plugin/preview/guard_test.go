@@ -219,14 +219,14 @@ func TestFewPass(t *testing.T) {
 		{"three lose their label, as no event tells", func(w *world) {
 			w.host.with(func(h *host) {
 				for i := int64(1); i <= 3; i++ {
-					h.pulls[i] = pull(i, unlabelled)
+					h.pulls[i], h.labelled[i] = pull(i, unlabelled), ""
 				}
 			})
 		}, 7},
 		{"four do", func(w *world) {
 			w.host.with(func(h *host) {
 				for i := int64(1); i <= 4; i++ {
-					h.pulls[i] = pull(i, unlabelled)
+					h.pulls[i], h.labelled[i] = pull(i, unlabelled), ""
 				}
 			})
 		}, 10},
@@ -262,7 +262,7 @@ func TestTrickle(t *testing.T) {
 	t.Parallel()
 	w := lived(t, 10)
 	for i := int64(1); i <= 10; i++ {
-		w.host.with(func(h *host) { h.pulls[i] = pull(i, unlabelled) })
+		w.host.with(func(h *host) { h.pulls[i], h.labelled[i] = pull(i, unlabelled), "" })
 		w.mustRound()
 	}
 	w.mustRound()

@@ -3,6 +3,7 @@ package preview
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -98,8 +99,9 @@ func (r *Reconciler) observe(repo *repository, e *errands) {
 	if rest := l.done.Add(l.took / 2); rest.After(due) && !l.done.IsZero() {
 		due = rest
 	}
-	if !q.List.IsZero() && q.List.Before(due) {
-		due = q.List
+	if !q.List.IsZero() {
+		// One that settled nothing is no reason for another at once.
+		due = earliest(due, latest(q.List, l.begun.Add(sight.Apart)))
 	}
 	// A clock that was set back must not put the next one off.
 	if l.lister != nil || l.now || l.begun.IsZero() || !due.After(e.now) || l.begun.After(e.now) {
@@ -107,6 +109,20 @@ func (r *Reconciler) observe(repo *repository, e *errands) {
 		return
 	}
 	e.by(due)
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // filter is the label that all who ask for the repository ask for; empty where
@@ -142,6 +158,17 @@ func (repo *repository) watched() []string {
 				seen[label] = true
 				labels = append(labels, label)
 			}
+		}
+	}
+	return labels
+}
+
+// asking are the labels that ask for a preview. The caller holds mu.
+func (repo *repository) asking() []string {
+	var labels []string
+	for _, s := range repo.subs {
+		if !slices.Contains(labels, s.in.Label) {
+			labels = append(labels, s.in.Label)
 		}
 	}
 	return labels
@@ -208,11 +235,18 @@ func (r *Reconciler) listed(repo *repository, list forge.List) {
 		list.PullRequests[i] = bounded(list.PullRequests[i], watched)
 	}
 	repo.book.Listed(list, l.label)
-	for n, h := range repo.hints {
-		if !h.at.After(list.Began) {
-			h.settled = true
-			repo.hints[n] = h
-		}
+	for n := range repo.hints {
+		repo.settle(n, list.Began, now)
+	}
+}
+
+// settle notes that a pull request was looked at by a call that began then. A
+// hint from after now is from before our clock was set back. The caller holds
+// mu.
+func (repo *repository) settle(n int64, began, now time.Time) {
+	if h, ok := repo.hints[n]; ok && (!h.at.After(began) || h.at.After(now)) {
+		h.settled = true
+		repo.hints[n] = h
 	}
 }
 
@@ -240,10 +274,7 @@ func (r *Reconciler) getTask(repo *repository, n int64, class queue.Class) task 
 		default:
 			repo.book.See(bounded(pr, repo.watched()), began)
 		}
-		if h, ok := repo.hints[n]; ok && !h.at.After(began) {
-			h.settled = true
-			repo.hints[n] = h
-		}
+		repo.settle(n, began, r.Now())
 		return false, nil
 	}}
 }
@@ -268,7 +299,8 @@ func (r *Reconciler) eventTask(repo *repository, q sight.Question) task {
 		case err != nil && !errors.Is(err, forge.ErrNotLabelled):
 			return false, err
 		default:
-			repo.book.Asked(q.Number, q.Label)
+			repo.book.Asked(q.Number, q.Label, err == nil)
+			repo.seldom(key, r.Now(), pollEvery, pollEvery)
 		}
 		return false, nil
 	}}

@@ -53,6 +53,7 @@ type Book struct {
 	entries map[int64]*entry
 	needed  map[int64]bool
 	watched []string
+	last    time.Time
 }
 
 type entry struct {
@@ -62,10 +63,12 @@ type entry struct {
 	// at is when the call began that told of it; changed when the version of it
 	// that is believed was first seen. Both by our clock.
 	at, changed time.Time
-	gone        *absence
-	labels      map[string]*doubt
-	removed     map[string]bool
-	earlier     *earlier
+	// looked is when the last call began that told of it, believed or not.
+	looked  time.Time
+	gone    *absence
+	labels  map[string]*doubt
+	removed map[string]bool
+	earlier *earlier
 }
 
 // absence is a doubt whether the pull request is still there.
@@ -74,12 +77,16 @@ type absence struct {
 	// missing: asked for by number, it was not there. listed: a complete list
 	// that began Apart after the first sighting lacked it.
 	missing, listed bool
+	// asked: it was asked for by number since.
+	asked bool
 }
 
 // doubt is about a label that a sighting lacked.
 type doubt struct {
 	first time.Time
-	asked bool
+	// asked: so was the record of events. set: it tells that the label is there,
+	// and then no list takes it off.
+	asked, set bool
 }
 
 // earlier is a version that is older by the forge's clock than the believed.
@@ -104,7 +111,6 @@ func (b *Book) Needs(number int64) bool { return b.needed[number] }
 // better.
 func (b *Book) Remember(pr forge.PullRequest) {
 	if _, ok := b.entries[pr.Number]; !ok {
-		pr.UpdatedAt = time.Time{}
 		b.entries[pr.Number] = &entry{pr: pr}
 	}
 }
@@ -114,6 +120,7 @@ func (b *Book) Remember(pr forge.PullRequest) {
 func (b *Book) See(pr forge.PullRequest, began time.Time) { b.see(pr, began, false) }
 
 func (b *Book) see(pr forge.PullRequest, began time.Time, listed bool) {
+	b.tick(began)
 	e := b.entries[pr.Number]
 	if e == nil {
 		e = &entry{}
@@ -122,7 +129,11 @@ func (b *Book) see(pr forge.PullRequest, began time.Time, listed bool) {
 	if pr.Open && e.gone != nil && !began.Before(e.gone.first) {
 		e.gone = nil
 	}
-	if e.seen && e.newer(pr, began) && !e.wentBack(pr, began, listed) {
+	e.looked = began
+	if e.gone != nil && !listed {
+		e.gone.asked = true
+	}
+	if (e.seen || !e.pr.UpdatedAt.IsZero()) && e.newer(pr, began) && !e.wentBack(pr, began, listed) {
 		return
 	}
 	e.earlier = nil
@@ -179,7 +190,7 @@ func (e *entry) believe(before, now, watched []string, began time.Time, listed b
 			}
 			e.labels[label] = &doubt{first: began}
 			labels = append(labels, label)
-		case listed && began.Sub(e.labels[label].first) >= Apart:
+		case listed && !e.labels[label].set && began.Sub(e.labels[label].first) >= Apart:
 			delete(e.labels, label)
 		default:
 			labels = append(labels, label)
@@ -190,7 +201,14 @@ func (e *entry) believe(before, now, watched []string, began time.Time, listed b
 
 // Missing takes in that a pull request, asked for by number, was not there.
 func (b *Book) Missing(number int64, began time.Time) {
+	b.tick(began)
 	e := b.entries[number]
+	if e != nil {
+		e.looked = began
+		if e.gone != nil {
+			e.gone.asked = true
+		}
+	}
 	switch {
 	case e == nil || e.seen && !e.pr.Open || e.seen && began.Before(e.at):
 		return
@@ -200,7 +218,7 @@ func (b *Book) Missing(number int64, began time.Time) {
 	case e.gone == nil:
 		e.gone = &absence{first: began}
 	}
-	e.gone.missing = true
+	e.gone.missing, e.gone.asked = true, true
 }
 
 // Removed takes in that the forge's record of events tells of the removal of a
@@ -228,16 +246,52 @@ func (b *Book) Removed(number int64, label string, at time.Time) {
 	e.removed[label] = true
 }
 
-// Asked takes in that the record of events tells of no removal.
-func (b *Book) Asked(number int64, label string) {
+// Asked takes in that the record of events tells of no removal; set says that it
+// tells who set the label that is there now.
+func (b *Book) Asked(number int64, label string, set bool) {
 	if e := b.entries[number]; e != nil && e.labels[label] != nil {
-		e.labels[label].asked = true
+		e.labels[label].asked, e.labels[label].set = true, set
 	}
+}
+
+// tick notices that our clock was set back: what was seen after now was seen
+// now.
+func (b *Book) tick(now time.Time) {
+	if !now.Before(b.last.Add(-time.Minute)) {
+		b.last = latest(b.last, now)
+		return
+	}
+	b.last = now
+	for _, e := range b.entries {
+		times := []*time.Time{&e.at, &e.changed, &e.looked}
+		if e.gone != nil {
+			times = append(times, &e.gone.first)
+		}
+		if e.earlier != nil {
+			times = append(times, &e.earlier.first)
+		}
+		for _, d := range e.labels {
+			times = append(times, &d.first)
+		}
+		for _, t := range times {
+			if t.After(now) {
+				*t = now
+			}
+		}
+	}
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // Listed takes in a complete list. Where it is filtered, label is the label
 // that all in it carry.
 func (b *Book) Listed(list forge.List, label string) {
+	b.tick(list.Began)
 	in := map[int64]bool{}
 	for _, pr := range list.PullRequests {
 		in[pr.Number] = true
@@ -259,7 +313,7 @@ func (b *Book) Listed(list forge.List, label string) {
 			delete(b.entries, number)
 		case list.Filtered && e.labels[label] != nil:
 			// It was seen open without the label, and is not among those with it.
-			if list.Began.Sub(e.labels[label].first) >= Apart {
+			if !e.labels[label].set && list.Began.Sub(e.labels[label].first) >= Apart {
 				delete(e.labels, label)
 				e.pr.Labels = slices.DeleteFunc(slices.Clone(e.pr.Labels), func(l string) bool { return l == label })
 			}
@@ -335,11 +389,13 @@ func (b *Book) Questions(filter string, stale time.Time) Questions {
 			continue
 		}
 		switch {
+		case e.gone != nil && !e.gone.missing && e.gone.asked && !e.looked.Before(stale):
+			// Whoever answered said nothing that settles it; again in a while.
 		case e.gone != nil && !e.gone.missing:
 			q.Get = append(q.Get, number)
 		case e.gone != nil && !e.gone.listed:
 			list(e.gone.first)
-		case filter != "" && !e.pr.HasLabel(filter) && e.at.Before(stale) && (!e.seen || e.pr.Open):
+		case filter != "" && !e.pr.HasLabel(filter) && e.looked.Before(stale) && (!e.seen || e.pr.Open):
 			q.Get = append(q.Get, number)
 		}
 		for _, label := range b.watched {
@@ -347,7 +403,7 @@ func (b *Book) Questions(filter string, stale time.Time) Questions {
 			if d == nil {
 				continue
 			}
-			if !d.asked {
+			if !d.asked || d.set {
 				q.Events = append(q.Events, Question{Number: number, Label: label})
 			}
 			list(d.first)

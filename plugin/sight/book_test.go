@@ -79,11 +79,16 @@ func TestBook(t *testing.T) {
 		{"absent from a list that began before it was seen", func(b *Book) { b.Listed(list(-1, false), "preview") }, Open, true, Questions{}},
 
 		{"once without its label", func(b *Book) { b.See(pr(5, bare), at(5)) }, Open, true, Questions{Events: []Question{{1, "preview"}}, List: at(15)}},
-		{"without its label, no event tells", func(b *Book) { b.See(pr(5, bare), at(5)); b.Asked(1, "preview") }, Open, true, Questions{List: at(15)}},
+		{"without its label, no event tells", func(b *Book) { b.See(pr(5, bare), at(5)); b.Asked(1, "preview", false) }, Open, true, Questions{List: at(15)}},
 		{"without its label, an event tells", func(b *Book) { b.See(pr(5, bare), at(5)); b.Removed(1, "preview", pr(5).UpdatedAt) }, Open, false, Questions{}},
 		{"without its label, and so in a list at once", func(b *Book) { b.See(pr(5, bare), at(5)); b.Listed(list(6, false, pr(5, bare)), "preview") }, Open, true, Questions{Events: []Question{{1, "preview"}}, List: at(15)}},
 		{"without its label, and so in a list later", func(b *Book) { b.See(pr(5, bare), at(5)); b.Listed(list(15, false, pr(5, bare)), "preview") }, Open, false, Questions{}},
 		{"without its label, and not among those with it", func(b *Book) { b.See(pr(5, bare), at(5)); b.Listed(list(15, true), "preview") }, Open, false, Questions{}},
+		{"without its label in two lists, and an event says who set it", func(b *Book) {
+			b.See(pr(5, bare), at(5))
+			b.Asked(1, "preview", true)
+			b.Listed(list(15, false, pr(5, bare)), "preview")
+		}, Open, true, Questions{Events: []Question{{1, "preview"}}, List: at(15)}},
 		{"without its label twice, one by one", func(b *Book) { b.See(pr(5, bare), at(5)); b.See(pr(5, bare), at(50)) }, Open, true, Questions{Events: []Question{{1, "preview"}}, List: at(15)}},
 		{"a list from before the label was set", func(b *Book) { b.Listed(list(5, false, pr(-9, bare)), "preview") }, Open, true, Questions{}},
 		{"labelled again", func(b *Book) { b.See(pr(5, bare), at(5)); b.See(pr(8), at(8)) }, Open, true, Questions{}},
@@ -151,7 +156,7 @@ func TestRemembered(t *testing.T) {
 	if q := b.Questions("", time.Time{}); !slices.Equal(q.Get, []int64{1}) {
 		t.Errorf("%+v", q)
 	}
-	b.Listed(list(5, false, pr(0, bare)), "preview")
+	b.Listed(list(5, false, pr(1, bare)), "preview")
 	if l := b.Look(1); l.State != Open || !l.PullRequest.HasLabel("preview") {
 		t.Errorf("%+v: its label went with the first look", l)
 	}

@@ -1,0 +1,464 @@
+package preview
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seedling-dev/seedling/hooks/snapshot"
+	"github.com/seedling-dev/seedling/plugin/forge"
+)
+
+// modelRuns is how many random lives a test run has; PLUGIN_SOAK, a duration,
+// goes on with others until it is over, PLUGIN_MODEL=17 runs life 17 alone.
+const (
+	modelRuns  = 60
+	modelSteps = 60
+)
+
+// TestModel is random lives of a repository: its people, its forge, the cluster
+// and we ourselves change and fail in any order. No preview leaves the answer
+// unless its pull request was closed, lost its label, or somebody asked for a
+// reset, or its namespace or volume was deleted, or a person confirmed it. When
+// everything is well again, the answer is what the forge says.
+func TestModel(t *testing.T) {
+	t.Parallel()
+	if only := os.Getenv("PLUGIN_MODEL"); only != "" {
+		n, err := strconv.ParseUint(only, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		newModel(t, n).run()
+		return
+	}
+	for n := range uint64(modelRuns) {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			newModel(t, n).run()
+		})
+	}
+	soak, err := time.ParseDuration(os.Getenv("PLUGIN_SOAK"))
+	if err != nil {
+		return
+	}
+	for until, n := time.Now().Add(soak), uint64(time.Now().UnixNano()); time.Now().Before(until) && !t.Failed(); n++ {
+		t.Run(fmt.Sprint(n), func(t *testing.T) { newModel(t, n).run() })
+	}
+}
+
+// model is one life.
+type model struct {
+	*world
+	rng *rand.Rand
+	// clock is the forge's.
+	clock time.Time
+	// before are versions of pull requests that a cache may still tell of.
+	before map[int64]forge.PullRequest
+	// causes are why a preview may have left the answer, since it came into it.
+	causes  map[int64]map[string]bool
+	answers map[string]bool
+	asked   bool
+	input   map[string]json.RawMessage
+	tale    []string
+}
+
+func newModel(t *testing.T, seed uint64) *model {
+	m := &model{
+		world: newWorld(t, newHost()), rng: rand.New(rand.NewPCG(seed, 1)), clock: time.Date(2026, 11, 30, 9, 0, 0, 0, time.UTC),
+		before: map[int64]forge.PullRequest{}, causes: map[int64]map[string]bool{}, answers: map[string]bool{}, asked: true, input: asksForShop,
+	}
+	if m.rng.IntN(2) == 0 {
+		m.linger = 15 * time.Minute
+		m.restart()
+	}
+	for n := int64(1); n <= int64(2+m.rng.IntN(9)); n++ {
+		m.change(n, func(p *forge.PullRequest) { *p = pull(n) })
+	}
+	return m
+}
+
+func (m *model) note(format string, args ...any) {
+	m.tale = append(m.tale, fmt.Sprintf(format, args...))
+}
+
+func (m *model) fatal(format string, args ...any) {
+	m.t.Helper()
+	m.t.Fatalf("%s\n\n%s", fmt.Sprintf(format, args...), strings.Join(m.tale, "\n"))
+}
+
+// change changes a pull request as somebody at the forge does.
+func (m *model) change(n int64, f func(*forge.PullRequest)) {
+	m.clock = m.clock.Add(time.Duration(1+m.rng.IntN(60)) * time.Second)
+	m.host.mu.Lock()
+	p := m.host.pulls[n]
+	m.host.mu.Unlock()
+	m.before[n] = p
+	p.Labels = slices.Clone(p.Labels)
+	f(&p)
+	p.UpdatedAt = m.clock
+	m.host.set(p)
+}
+
+func (m *model) any() int64 { return int64(1 + m.rng.IntN(12)) }
+
+func (m *model) may(n int64, cause string) {
+	if m.causes[n] == nil {
+		m.causes[n] = map[string]bool{}
+	}
+	m.causes[n][cause] = true
+}
+
+func (m *model) pr(n int64) (forge.PullRequest, bool) {
+	m.host.mu.Lock()
+	defer m.host.mu.Unlock()
+	p, ok := m.host.pulls[n]
+	return p, ok
+}
+
+// people are what happens at the forge.
+func (m *model) people() {
+	n := m.any()
+	p, there := m.pr(n)
+	switch k := m.rng.IntN(9); {
+	case !there:
+		m.note("open %d", n)
+		m.change(n, func(p *forge.PullRequest) { *p = pull(n) })
+	case k == 0 && p.Open:
+		m.note("close %d", n)
+		m.may(n, reasonClosed)
+		m.may(n, reasonReopened)
+		m.change(n, closed)
+		if m.rng.IntN(2) == 0 {
+			m.Trigger("gitea", "acme/shop", n, m.clock)
+		}
+	case k == 1 && !p.Open:
+		m.note("reopen %d", n)
+		m.change(n, func(p *forge.PullRequest) { p.Open = true })
+	case k == 2 && p.HasLabel("preview"):
+		m.note("unlabel %d", n)
+		m.may(n, "the label was removed")
+		m.change(n, func(p *forge.PullRequest) { p.Labels = nil })
+		if m.rng.IntN(3) == 0 {
+			m.note("... and no event tells")
+			m.host.with(func(h *host) { delete(h.removals, n); h.labelled[n] = "" })
+		}
+	case k == 3 && !p.HasLabel("preview"):
+		m.note("label %d", n)
+		m.change(n, func(p *forge.PullRequest) { p.Labels = append(p.Labels, "preview") })
+		m.host.with(func(h *host) { h.labelled[n] = "maintainer" })
+	case k == 4:
+		m.note("push %d", n)
+		m.change(n, func(p *forge.PullRequest) { p.HeadSHA = strings.Repeat(strconv.Itoa(m.rng.IntN(10)), 40) })
+	case k == 5 && !p.HasLabel("preview-reset"):
+		m.note("reset %d", n)
+		m.may(n, reasonReset)
+		m.change(n, func(p *forge.PullRequest) { p.Labels = append(p.Labels, "preview-reset") })
+	}
+	if m.rng.IntN(2) == 0 {
+		m.Trigger("gitea", "acme/shop", n, time.Time{})
+	}
+}
+
+// faults are what the forge and what is before it do wrong for one look.
+func (m *model) faults() {
+	h := m.host
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.listErr, h.getErr, h.askErr, h.lies = nil, nil, nil, nil
+	clear(h.hidden)
+	switch m.rng.IntN(10) {
+	case 0:
+		h.listErr = errDown
+		m.tale = append(m.tale, "  (lists fail)")
+	case 1:
+		h.getErr = errDown
+		m.tale = append(m.tale, "  (questions fail)")
+	case 2:
+		for n := range h.pulls {
+			h.hidden[n] = m.rng.IntN(2) == 0
+		}
+		m.tale = append(m.tale, fmt.Sprint("  (lists lack ", h.hidden, ")"))
+	case 3:
+		// It may be absent from a list by another fault later: then two sightings
+		// that are apart say that it is gone, and that is believed.
+		lost := m.any()
+		m.may(lost, reasonGone)
+		h.lies = func(n int64, _ bool) (forge.PullRequest, error, bool) {
+			return forge.PullRequest{}, forge.ErrGone, n == lost
+		}
+		m.tale = append(m.tale, fmt.Sprint("  (404 for ", lost, ")"))
+	case 4:
+		old := map[int64]forge.PullRequest{}
+		for n, p := range m.before {
+			if p.Number != 0 && m.rng.IntN(2) == 0 {
+				old[n] = p
+			}
+		}
+		h.lies = func(n int64, _ bool) (forge.PullRequest, error, bool) { p, ok := old[n]; return p, nil, ok }
+		m.tale = append(m.tale, "  (old answers)")
+	case 5:
+		h.askErr = errDown
+		m.tale = append(m.tale, "  (nobody tells who labelled)")
+	}
+}
+
+// platform is what happens in the cluster, and to us.
+func (m *model) platform() {
+	p, ok := m.preview(m.any())
+	switch m.rng.IntN(12) {
+	case 0:
+		m.note("restart")
+		m.cluster.failing(nil)
+		m.restart()
+		m.set()
+	case 1:
+		m.note("our clock steps")
+		m.now = m.now.Add(time.Duration(m.rng.IntN(7200)-3600) * time.Second)
+	case 2:
+		if ok && p.Phase == Live {
+			m.note("namespace of %d is deleted", p.Number)
+			m.may(p.Number, reasonLostNamespace)
+			m.wipe(p)
+		}
+	case 3:
+		if ok && p.Phase == Live && p.PVCUID == "" {
+			m.note("%d is restored", p.Number)
+			m.restored(p)
+		}
+	case 4:
+		if ok && p.Phase == Live && p.PVCUID != "" {
+			m.note("volume of %d is deleted", p.Number)
+			m.may(p.Number, reasonLostVolume)
+			_ = m.cluster.Delete(m.t.Context(), &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: snapshot.SeedPVC}})
+		}
+	case 5:
+		m.note("the ApplicationSet has a typo")
+		m.input = typo
+		m.set()
+	case 6:
+		m.note("the ApplicationSet is right")
+		m.input = asksForShop
+		m.set()
+	case 7:
+		m.note("the ApplicationSet is gone, its Applications are not")
+		m.asked = false
+		m.set()
+	case 8:
+		m.note("the ApplicationSet is back")
+		m.asked = true
+		m.set()
+	case 9:
+		m.note("the API server fails")
+		m.cluster.failing(func(string, runtime.Object) error {
+			if m.rng.IntN(2) == 0 {
+				return errDown
+			}
+			return nil
+		})
+	case 10:
+		m.cluster.failing(nil)
+	case 11:
+		m.note("somebody touches the state")
+		m.touch()
+	}
+	m.janitor()
+}
+
+func (m *model) set() {
+	m.Applied = func(context.Context, string) (bool, error) { return true, nil }
+	if m.asked {
+		m.asks(m.input)
+	} else {
+		m.SetApplicationSets(map[string]Asked{})
+	}
+}
+
+func (m *model) touch() {
+	var all corev1.ConfigMapList
+	if m.cluster.List(m.t.Context(), &all, client.InNamespace("seedling")) != nil || len(all.Items) == 0 {
+		return
+	}
+	cm := &all.Items[m.rng.IntN(len(all.Items))]
+	cm.Annotations = map[string]string{"touched": strconv.Itoa(m.rng.Int())}
+	_ = m.cluster.Update(m.t.Context(), cm)
+}
+
+func (m *model) restored(p Preview) {
+	pvc := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: snapshot.SeedPVC, Labels: map[string]string{snapshot.VeleroRestoreLabel: "x"}}}
+	if m.cluster.Create(m.t.Context(), pvc) == nil {
+		_ = m.Store.Record(m.t.Context(), p.Namespace, "seed-1", pvc.UID)
+	}
+}
+
+// wipe deletes a namespace with all that is in it.
+func (m *model) wipe(p Preview) {
+	ctx := m.t.Context()
+	_ = m.cluster.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: p.Namespace}})
+	for _, o := range []client.Object{
+		&corev1.ServiceAccount{}, &corev1.Secret{}, &corev1.ResourceQuota{}, &corev1.LimitRange{}, &networkingv1.NetworkPolicy{}, &corev1.PersistentVolumeClaim{},
+	} {
+		_ = m.cluster.DeleteAllOf(ctx, o, client.InNamespace(p.Namespace))
+	}
+}
+
+// janitor brings to rest what lingers and removes what does not.
+func (m *model) janitor() {
+	for _, p := range m.Store.Ended() {
+		switch {
+		case p.Lingers(m.now):
+			_ = m.Store.Rest(m.t.Context(), p.Namespace)
+		case m.rng.IntN(2) == 0:
+			m.wipe(p)
+			_ = m.Store.Forget(m.t.Context(), p.Namespace)
+		}
+	}
+}
+
+// look lets us look, and checks what we answer.
+func (m *model) look() {
+	m.now = m.now.Add(time.Duration(m.rng.IntN(90)) * time.Second)
+	m.clock = m.clock.Add(time.Second)
+	_ = m.quickRound()
+	m.check()
+}
+
+func (m *model) check() {
+	if !m.asked {
+		return
+	}
+	body, err := m.Answer(canceled(m.t), "previews", m.input)
+	if err != nil {
+		return // no answer ends nothing
+	}
+	is := map[string]bool{}
+	for _, p := range parse(m.t, body) {
+		is[p["number"]] = true
+	}
+	for n := range m.answers {
+		number, _ := strconv.ParseInt(n, 10, 64)
+		if is[n] {
+			continue
+		}
+		if string(m.input["label"]) == string(typo["label"]) && m.untold() <= 2 {
+			continue // two are no mass
+		}
+		p, _ := m.preview(number)
+		if len(m.causes[number]) == 0 || p.Phase == Ending && !m.causes[number][p.Reason] {
+			m.fatal("preview %s left the answer (%s: %s); what happened to it: %v", n, p.Phase, p.Reason, m.causes[number])
+		}
+		m.note("  %s left: %s", n, p.Reason)
+	}
+	for n := range is {
+		if !m.answers[n] {
+			number, _ := strconv.ParseInt(n, 10, 64)
+			m.settleCauses(number)
+		}
+	}
+	m.answers = is
+}
+
+// untold are how many in the last answer have nothing that would end them.
+func (m *model) untold() (n int) {
+	for text := range m.answers {
+		number, _ := strconv.ParseInt(text, 10, 64)
+		if len(m.causes[number]) == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// settleCauses forgets what happened before a preview came into the answer, but
+// what is still so.
+func (m *model) settleCauses(n int64) {
+	p, _ := m.pr(n)
+	keep := map[string]bool{}
+	if !p.Open {
+		keep[reasonClosed], keep[reasonReopened] = true, true
+	}
+	if !p.HasLabel("preview") {
+		keep["the label was removed"] = true
+	}
+	if p.HasLabel("preview-reset") {
+		keep[reasonReset] = true
+	}
+	m.causes[n] = keep
+}
+
+func (m *model) run() {
+	m.set()
+	for range modelSteps {
+		for range m.rng.IntN(3) {
+			m.people()
+		}
+		if m.rng.IntN(3) == 0 {
+			m.platform()
+		}
+		m.faults()
+		m.look()
+	}
+	m.heal()
+}
+
+// heal makes everything well, and waits for the answer to be what the forge says.
+func (m *model) heal() {
+	m.note("all is well")
+	h := m.host
+	h.with(func(h *host) {
+		h.listErr, h.getErr, h.askErr, h.lies = nil, nil, nil, nil
+		clear(h.hidden)
+	})
+	m.cluster.failing(nil)
+	m.asked, m.input = true, asksForShop
+	m.set()
+	var want, got []string
+	for range 60 {
+		m.now = m.now.Add(pollEvery)
+		_ = m.quickRound()
+		m.check()
+		m.janitor()
+		// What the guard keeps back is confirmed, as a person who looked would.
+		if w, ok := m.Status().Withheld["previews"]; ok {
+			m.confirmed = confirms.FindStringSubmatch(w.Sentence)[1]
+			for n := range m.answers {
+				number, _ := strconv.ParseInt(n, 10, 64)
+				for _, reason := range []string{reasonLostNamespace, reasonLostVolume, "the label was removed"} {
+					m.may(number, reason)
+				}
+			}
+			m.set()
+		}
+		want, got = nil, m.answered()
+		h.with(func(h *host) {
+			for n, p := range h.pulls {
+				if p.Open && p.HasLabel("preview") && h.labelled[n] != "" {
+					want = append(want, strconv.FormatInt(n, 10))
+				}
+			}
+		})
+		slices.Sort(want)
+		slices.Sort(got)
+		if slices.Equal(want, got) {
+			return
+		}
+	}
+	for n := int64(1); n <= 12; n++ {
+		if p, ok := m.preview(n); ok {
+			m.note("%d: %s %s", n, p.Phase, p.Reason)
+		}
+	}
+	m.fatal("the forge says %v, answered are %v", want, got)
+}
