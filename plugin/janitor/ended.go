@@ -52,6 +52,7 @@ func (j *Janitor) end(ctx context.Context, h *hand, p preview.Preview) (done boo
 		return true, nil
 	}
 	delete(j.began, p.Namespace)
+	delete(j.hangs, p.Namespace)
 	if err := j.Previews.Forget(ctx, p.Namespace); err != nil {
 		return false, fmt.Errorf("forget it: %w", err)
 	}
@@ -187,10 +188,19 @@ func (j *Janitor) haltRestores(ctx context.Context, h *hand, restores []velerov1
 // removeNamespace empties a namespace in order and deletes it. A step that
 // hangs holds up the next for a while and no longer.
 func (j *Janitor) removeNamespace(ctx context.Context, h *hand, ns *corev1.Namespace, began time.Time, why string) (gone bool, err error) {
-	if ns.DeletionTimestamp == nil {
+	// Also while the namespace ends: nobody else is in a hurry with its pods.
+	podsAndClaims := func(ctx context.Context, h *hand, namespace, why string) (bool, error) {
+		return j.removePodsAndClaims(ctx, h, namespace, began, why)
+	}
+	if ns.DeletionTimestamp != nil {
+		if _, err := podsAndClaims(ctx, h, ns.Name, why); err != nil {
+			return false, err
+		}
+		j.sayHang(ctx, h, ns)
+	} else {
 		patient := j.Now().Sub(began) < stepHangs
 		for _, step := range []func(context.Context, *hand, string, string) (bool, error){
-			j.removePodsAndClaims, j.removeSnapshots, j.removeContents,
+			podsAndClaims, j.removeSnapshots, j.removeContents,
 		} {
 			left, err := step(ctx, h, ns.Name, why)
 			if err != nil {
@@ -206,13 +216,13 @@ func (j *Janitor) removeNamespace(ctx context.Context, h *hand, ns *corev1.Names
 
 // removePodsAndClaims deletes both at once: a claim that is being deleted
 // goes when its last pod does, and takes no new one.
-func (j *Janitor) removePodsAndClaims(ctx context.Context, h *hand, namespace, why string) (left bool, err error) {
+func (j *Janitor) removePodsAndClaims(ctx context.Context, h *hand, namespace string, began time.Time, why string) (left bool, err error) {
 	var pods corev1.PodList
 	if err := j.Client.List(ctx, &pods, client.InNamespace(namespace)); err != nil {
 		return false, fmt.Errorf("list its Pods: %w", err)
 	}
 	for i := range pods.Items {
-		gone, err := h.remove(ctx, "Pod", &pods.Items[i], why, client.GracePeriodSeconds(1))
+		gone, err := j.endPod(ctx, h, &pods.Items[i], began, why)
 		if err != nil {
 			return false, err
 		}
@@ -229,7 +239,10 @@ func (j *Janitor) removePodsAndClaims(ctx context.Context, h *hand, namespace, w
 		}
 		left = left || !gone
 	}
-	return left, nil
+	if len(pods.Items) > 0 {
+		return left, nil
+	}
+	return left, j.freeClaims(ctx, h, claims.Items)
 }
 
 func (j *Janitor) removeSnapshots(ctx context.Context, h *hand, namespace, why string) (left bool, err error) {

@@ -41,12 +41,17 @@ type hand struct {
 // remove deletes exactly the object that was read. gone says that it needs no
 // waiting for.
 func (h *hand) remove(ctx context.Context, kind string, obj client.Object, why string, options ...client.DeleteOption) (gone bool, err error) {
+	if obj.GetDeletionTimestamp() != nil && !h.dry {
+		return false, nil
+	}
+	return h.force(ctx, kind, obj, why, options...)
+}
+
+// force deletes it also where it is being deleted already, for a shorter grace.
+func (h *hand) force(ctx context.Context, kind string, obj client.Object, why string, options ...client.DeleteOption) (gone bool, err error) {
 	if h.dry {
 		h.note(Action{"delete", kind, obj.GetNamespace(), obj.GetName(), why})
 		return true, nil
-	}
-	if obj.GetDeletionTimestamp() != nil {
-		return false, nil
 	}
 	uid := obj.GetUID()
 	options = append(options, client.Preconditions{UID: &uid}, client.PropagationPolicy(metav1.DeletePropagationBackground))

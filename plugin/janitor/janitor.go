@@ -57,7 +57,7 @@ type Previews interface {
 	Forget(ctx context.Context, namespace string) error
 }
 
-// Options are a Janitor's parts. Known and Now may be nil.
+// Options are a Janitor's parts. Known, Hangs and Now may be nil.
 type Options struct {
 	Client   client.Client // uncached
 	Previews Previews
@@ -66,6 +66,8 @@ type Options struct {
 	// Known says whether the state has a preview of that namespace, in
 	// whatever phase. Without it nobody looks for orphans.
 	Known func(namespace string) bool
+	// Hangs is told what the removal of a preview waits for, for its pull request.
+	Hangs func(namespace, what string)
 	// Ready is nil when this process leads and has loaded its state.
 	Ready                            func() error
 	ArgoCDNamespace, VeleroNamespace string
@@ -78,6 +80,7 @@ type Janitor struct {
 	Options
 	trigger chan struct{}
 
+	hangs   map[string]Hang      // what was said of a namespace that does not end
 	began   map[string]time.Time // when a namespace's removal began
 	orphan  map[string]time.Time // when something was first seen to be one
 	orphans time.Time            // when we looked last
@@ -98,7 +101,11 @@ func New(o Options) *Janitor {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Hangs == nil {
+		o.Hangs = func(string, string) {}
+	}
 	return &Janitor{
+		hangs:   map[string]Hang{},
 		Options: o,
 		trigger: make(chan struct{}, 1),
 		began:   map[string]time.Time{},
