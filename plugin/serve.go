@@ -161,6 +161,7 @@ func (p *program) serve(ctx context.Context) error {
 		Audit:      slog.New(slog.NewJSONHandler(p.stdout, nil)).With("audit", "seedling"),
 	})
 	sets.Set = reconciler.SetApplicationSets
+	clean.Hangs = reconciler.Hangs
 	ready := func() error { return cmp.Or(lead(), reconciler.Ready()) }
 
 	restore := broker.New(broker.Options{

@@ -102,7 +102,13 @@ func TestLabelNeedsWriteAccess(t *testing.T) {
 	must(t, pr.LabelAs(ctx, former, platform.LabelPreview))
 	must(t, world.SetAccess(ctx, former, false))
 	must(t, pr.Reopen(ctx))
-	heldBack(ctx, t, pr, "somebody without write access")
+	// Nothing is written on the commit for somebody who may not; the log says it.
+	must(t, world.Wait(ctx, "wait until the plugin says why it holds back "+pr.URL, func(ctx context.Context) error {
+		return world.PluginSaid(ctx, fmt.Sprintf("number=%d ", pr.Number), "somebody without write access")
+	}))
+	if s, err := pr.Status(ctx, pr.StatusContext()); err != nil || s != nil {
+		t.Errorf("the commit status is %+v, error %v", s, err)
+	}
 
 	// Set again by somebody who may, it counts.
 	must(t, pr.Unlabel(ctx, platform.LabelPreview))
@@ -128,7 +134,7 @@ func TestPushForReviewGetsNoData(t *testing.T) {
 func heldBack(ctx context.Context, t *testing.T, pr *platform.PullRequest, why string) {
 	t.Helper()
 	must(t, world.Wait(ctx, "wait until the plugin says why it holds back "+pr.URL, func(ctx context.Context) error {
-		s, err := pr.Status(ctx, platform.StatusContext)
+		s, err := pr.Status(ctx, pr.StatusContext())
 		if err != nil {
 			return err
 		}

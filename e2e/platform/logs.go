@@ -3,6 +3,9 @@ package platform
 import (
 	"bufio"
 	"context"
+	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -55,4 +58,30 @@ func (p *Platform) FollowLogs(ctx context.Context, namespace string, names []str
 		case <-time.After(300 * time.Millisecond):
 		}
 	}
+}
+
+// PluginSaid is an error until the running plugin has logged a line with all of
+// these texts.
+func (p *Platform) PluginSaid(ctx context.Context, texts ...string) error {
+	clients, err := kubernetes.NewForConfig(p.Cluster.REST())
+	if err != nil {
+		return err
+	}
+	const namespace = "seedling"
+	var pods corev1.PodList
+	if err := p.Kube.List(ctx, &pods, client.InNamespace(namespace), client.MatchingLabels{"app.kubernetes.io/name": "plugin"}); err != nil {
+		return fmt.Errorf("list the plugin's pods: %w", err)
+	}
+	for _, pod := range pods.Items {
+		log, err := clients.CoreV1().Pods(namespace).GetLogs(pod.Name, &corev1.PodLogOptions{}).DoRaw(ctx)
+		if err != nil {
+			return fmt.Errorf("read the log of pod %s: %w", pod.Name, err)
+		}
+		for line := range strings.Lines(string(log)) {
+			if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("the plugin has not said %q", texts)
 }

@@ -15,8 +15,9 @@ const (
 	LabelReset   = "preview-reset"
 )
 
-// StatusContext is the commit status in which the plugin speaks to people.
-const StatusContext = "seedling/previews"
+// StatusContext is the commit status in which the plugin speaks to people about
+// a pull request.
+func (pr *PullRequest) StatusContext() string { return fmt.Sprintf("seedling/previews/%d", pr.Number) }
 
 // PullRequest is a pull request of the shop, and what people do with it.
 // Everything is done as [Developer].

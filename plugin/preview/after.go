@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"hash/fnv"
+	"strconv"
 	"time"
 
 	"github.com/seedling-dev/seedling/hooks/snapshot"
@@ -23,14 +24,19 @@ const (
 	mendEach  = 500 * time.Millisecond
 )
 
-// statusContext names our commit status; one per ApplicationSet.
-func statusContext(applicationSet string) string { return "seedling/" + applicationSet }
+// statusContext names our commit status: one for each ApplicationSet and pull
+// request, because two pull requests may have one commit as their head.
+func statusContext(k Key) string {
+	return "seedling/" + k.ApplicationSet + "/" + strconv.FormatInt(k.Number, 10)
+}
 
 // sentence is what others say of a live preview: the broker, Argo CD.
 type sentence struct {
 	// Broker is the hook's own sentence while it waits, Sync why the sync of a
 	// commit failed. An empty one says nothing.
 	broker, sync string
+	// hangs is what the removal of an ended preview waits for.
+	hangs string
 	// failed: the broker's sentence is about a failure.
 	failed bool
 	// commit is the one whose sync failed.
@@ -50,11 +56,21 @@ func (r *Reconciler) SyncFailed(namespace, commit, text string) {
 	r.saying(namespace, func(s *sentence) { s.sync, s.commit = text, commit })
 }
 
-func (r *Reconciler) saying(namespace string, change func(*sentence)) {
-	p, ok := r.Store.Live(namespace)
-	if !ok {
-		return
+// Hangs takes in what the removal of an ended preview waits for.
+func (r *Reconciler) Hangs(namespace, what string) {
+	if p, ok := r.Store.byNamespace(namespace); ok && p.Phase == Ending {
+		r.change(p, func(s *sentence) { s.hangs = what })
 	}
+}
+
+func (r *Reconciler) saying(namespace string, change func(*sentence)) {
+	if p, ok := r.Store.Live(namespace); ok {
+		r.change(p, change)
+	}
+}
+
+func (r *Reconciler) change(p Preview, change func(*sentence)) {
+	namespace := p.Namespace
 	r.mu.Lock()
 	repo := r.repos[p.RepositoryHash()]
 	r.mu.Unlock()
@@ -74,8 +90,9 @@ func (r *Reconciler) saying(namespace string, change func(*sentence)) {
 
 // status is what is said of a preview on its pull request. Held back for good,
 // until somebody does something, is a failure; what is tried again is pending.
-func status(p *Preview, in Input, asked Consent, said sentence) forge.Status {
-	s := forge.Status{Context: statusContext(p.ApplicationSet), State: forge.Pending}
+// wanted: the pull request asks for a preview now.
+func status(p *Preview, in Input, asked Consent, said sentence, wanted bool) forge.Status {
+	s := forge.Status{Context: statusContext(p.Key), State: forge.Pending}
 	switch p.Phase {
 	case Held:
 		s.Description = "Held back: " + p.Reason
@@ -85,6 +102,13 @@ func status(p *Preview, in Input, asked Consent, said sentence) forge.Status {
 	case Live:
 		statusLive(p, in, said, &s)
 	case Ending:
+		if said.hangs != "" {
+			s.Description = "The removal of its preview waits for " + said.hangs
+			if wanted {
+				s.Description = "It begins anew once its old preview is removed, which waits for " + said.hangs
+			}
+			break
+		}
 		if renewing[p.Reason] && p.LingersUntil.IsZero() {
 			s.Description = "The preview is being removed: " + p.Reason
 			break
@@ -132,7 +156,12 @@ func (r *Reconciler) after(repo *repository, items []*item, events []transition,
 		if p == nil || it.unsure {
 			continue
 		}
-		if repo.forge != nil && !it.unasked && it.facts.PullRequest != nil && commit.MatchString(p.PullRequest.HeadSHA) {
+		said := repo.said[p.Namespace] != "" || repo.sentence[p.Namespace].hangs != ""
+		// Nothing is written for what nobody asked for who may: whoever can label,
+		// or open a pull request, would write on a commit that is others' too.
+		asked := p.ConsentBy != "" || it.facts.Consent.By != ""
+		open := it.facts.PullRequest != nil || repo.sentence[p.Namespace].hangs != ""
+		if repo.forge != nil && !it.unasked && open && (asked || said) && commit.MatchString(p.PullRequest.HeadSHA) {
 			r.tell(repo, it, p, e)
 		}
 		if p.Phase == Live {
@@ -159,7 +188,7 @@ func givenUp(it *item) *Preview {
 // only gets on is said now and then.
 func (r *Reconciler) tell(repo *repository, it *item, p *Preview, e *errands) {
 	said := repo.sentence[p.Namespace]
-	s := status(p, it.in, it.facts.Consent, said)
+	s := status(p, it.in, it.facts.Consent, said, it.facts.PullRequest != nil && it.facts.Refused == "")
 	text := digest(p.PullRequest.HeadSHA, string(s.State), s.Description, s.URL)[:16]
 	if repo.said[p.Namespace] == text {
 		return

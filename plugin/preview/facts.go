@@ -158,8 +158,8 @@ func (r *Reconciler) find(repo *repository, it *item, is *Preview, e *errands) {
 // because nothing is made for strangers.
 func (r *Reconciler) findHeld(repo *repository, it *item, is *Preview, k *found, e *errands) {
 	pr := it.facts.PullRequest
-	if pr.Fork {
-		return
+	if pr.Fork && k.consentOf == consentKey(pr, it.in.Label) {
+		return // it is only said to whoever asked for it
 	}
 	class := queue.Normal
 	if h, ok := repo.hints[it.key.Number]; ok && e.now.Sub(h.at) < pollEvery {

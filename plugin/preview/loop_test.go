@@ -32,6 +32,7 @@ func closed(p *forge.PullRequest)     { p.Open = false }
 func TestPreviewAppears(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, newHost(pull(1), pull(2, unlabelled), pull(3, func(p *forge.PullRequest) { p.Fork = true })))
+	w.host.labelled[3] = "stranger" // who would write on the commit of the first one
 	if w.answered() != nil {
 		t.Fatal("there is an answer before the forge was asked")
 	}
@@ -46,7 +47,7 @@ func TestPreviewAppears(t *testing.T) {
 	if p.Phase != Live || p.ConsentBy != "maintainer" || p.Namespace != p.Key.Namespace() {
 		t.Errorf("unexpected %+v", p)
 	}
-	if s := w.host.statuses[sha1]; s.Context != "seedling/previews" {
+	if s := w.host.statuses[sha1]; s.Context != "seedling/previews/1" {
 		t.Errorf("commit status %+v", s)
 	}
 
@@ -529,15 +530,15 @@ func TestHeldBack(t *testing.T) {
 		},
 		{
 			"labelled by somebody who may not", func(w *world) { w.host.labelled[1] = "stranger" }, func(w *world) { w.host.labelled[1] = "maintainer" },
-			"somebody without write access", forge.Failure, false,
+			"somebody without write access", "", false,
 		},
 		{
 			"labelled by nobody known", func(w *world) { w.host.labelled[1] = "" }, func(w *world) { w.host.labelled[1] = "maintainer" },
-			"no record of who set label preview", forge.Failure, false,
+			"no record of who set label preview", "", false,
 		},
 		{
 			"forge does not say who labelled", func(w *world) { w.host.askErr = errDown }, func(w *world) { w.host.askErr = nil },
-			"could not be asked who set the label", forge.Pending, false,
+			"could not be asked who set the label", "", false,
 		},
 		{
 			"namespace of somebody else", func(w *world) {
@@ -602,7 +603,8 @@ func TestHeldBack(t *testing.T) {
 			if p.Phase != Held || !strings.Contains(p.Reason, test.says) {
 				t.Fatalf("%s: %s", p.Phase, p.Reason)
 			}
-			if s := w.host.statuses[sha1]; s.State != test.state || !strings.Contains(s.Description, "Held back: ") {
+			// Nothing is said of what nobody asked for who may.
+			if s := w.host.statuses[sha1]; s.State != test.state || s.State != "" && !strings.Contains(s.Description, "Held back: ") {
 				t.Errorf("commit status %+v", s)
 			}
 			err := w.cluster.Get(t.Context(), types.NamespacedName{Name: p.Namespace}, &corev1.Namespace{})
@@ -623,9 +625,9 @@ func TestHeldBack(t *testing.T) {
 func TestHeldBackAndGivenUp(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, newHost(pull(1)))
-	w.host.labelled[1] = "stranger"
+	w.seeds.set("seed", true)
 	w.mustRound()
-	if s := w.host.statuses[sha1]; s.State != forge.Failure {
+	if s := w.host.statuses[sha1]; s.State != forge.Pending {
 		t.Fatalf("commit status %+v", s)
 	}
 	p := pull(1)
@@ -1202,4 +1204,32 @@ func TestLoadIsBounded(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	})
+}
+
+// TestHangIsSaid: what the removal of a preview waits for is on its pull
+// request, closed or opened again.
+func TestHangIsSaid(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newHost(pull(1)))
+	w.mustRound()
+	p, _ := w.preview(1)
+	closed := pull(1)
+	closed.Open = false
+	w.host.set(closed)
+	w.mustRound()
+	w.mustRound()
+	if p, _ = w.preview(1); p.Phase != Ending {
+		t.Fatalf("%s: %s", p.Phase, p.Reason)
+	}
+	w.Hangs(p.Namespace, "configmaps with finalizer example.com/hold: kubectl get configmaps")
+	w.mustRound()
+	if s := w.host.statuses[sha1]; s.State != forge.Pending || !strings.Contains(s.Description, "removal of its preview waits for configmaps") {
+		t.Errorf("closed: %+v", s)
+	}
+	w.host.set(pull(1))
+	w.mustRound()
+	w.mustRound()
+	if s := w.host.statuses[sha1]; s.State != forge.Pending || !strings.Contains(s.Description, "begins anew once its old preview is removed, which waits for configmaps") {
+		t.Errorf("open again: %+v", s)
+	}
 }

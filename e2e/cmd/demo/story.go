@@ -129,7 +129,7 @@ func (d *demo) labelled(ctx context.Context) (*platform.Timeline, error) {
 		return nil, err
 	}
 	d.done(t.At(platform.ApplicationHealthy).Sub(start), "preview %s is Healthy", d.preview.Namespace)
-	if status, err := d.pr.Status(bound, platform.StatusContext); err == nil && status != nil {
+	if status, err := d.pr.Status(bound, d.pr.StatusContext()); err == nil && status != nil {
 		d.note("the pull request says: %s", status.Description)
 	}
 	return t, nil
