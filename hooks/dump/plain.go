@@ -49,7 +49,7 @@ func (p *plainReader) line() ([]byte, error) {
 }
 
 // heading is the comment that pg_dump writes before each entry.
-var heading = regexp.MustCompile(`^-- (Data for )?Name: (.*); Type: ([A-Z][A-Z ]*); Schema: (.*?); Owner: ?(.*?)(; Tablespace: .*)?$`)
+var heading = regexp.MustCompile(`^-- (Data for |Statistics for )?Name: (.*); Type: ([A-Z][A-Z ]*); Schema: (.*?); Owner: ?(.*?)(; Tablespace: .*)?$`)
 
 // openPlain reads the statements of a plain dump and notes where the rows are.
 func (d *Dump) openPlain(s *streamed, toc hash.Hash) error {

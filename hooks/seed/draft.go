@@ -48,7 +48,11 @@ func (r *run) draft(ctx context.Context, sample, literals bool) (text []byte, er
 		return nil, err
 	}
 	defer r.dump.Close()
-	roles, accept, err := r.draftSchema(literals)
+	err = r.checkMajor()
+	var roles, accept string
+	if err == nil {
+		roles, accept, err = r.draftSchema(literals)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("check dump %s: %w", r.dump.Name, err)
 	}

@@ -199,8 +199,8 @@ func (r *run) read(ctx context.Context) error {
 	r.report.DumpCreated = d.Created
 	r.Log.Info("open the dump", "dump", d.Name, "format", d.Format, "server", d.Server, "database", d.Database, "bytes", d.Size, "entries", len(d.Entries))
 	err = func() error {
-		if have, want := major(d.Server), r.target.version/10000; have > want {
-			return command.Misconfiguredf("the dump is of Postgres %d and the seed runs %d: use a seed-postgres of the same major version", have, want)
+		if err := r.checkMajor(); err != nil {
+			return err
 		}
 		r.schema, err = readSchema(d, r.Policy, r.Owner)
 		if err != nil {
@@ -219,6 +219,15 @@ func (r *run) read(ctx context.Context) error {
 	if err != nil {
 		d.Close()
 		return fmt.Errorf("check dump %s: %w", d.Name, err)
+	}
+	return nil
+}
+
+// checkMajor refuses a dump of a newer Postgres than the target's, whose schema
+// may be of words that it does not know.
+func (r *run) checkMajor() error {
+	if have, want := major(r.dump.Server), r.target.version/10000; have > want {
+		return command.Misconfiguredf("the dump is of Postgres %d and the seed runs %d: use a seed-postgres of the same major version", have, want)
 	}
 	return nil
 }

@@ -248,8 +248,36 @@ func (r *run) sampleTable(ctx context.Context, conn *pgx.Conn, l *tableLoad, cen
 	return used, l.copyIn(ctx, conn, blocks, r.pool())
 }
 
-// Print writes the plan as tables.
+// printKept begins with what decides: what reaches the seed as it is, by table.
+func (p *PlanReport) printKept(w io.Writer) {
+	var tables []string
+	columns := map[string][]string{}
+	masked := 0
+	for _, c := range p.Columns {
+		if c.Masker != "keep" {
+			masked++
+			continue
+		}
+		if columns[c.Table] == nil {
+			tables = append(tables, c.Table)
+		}
+		columns[c.Table] = append(columns[c.Table], mask.QuoteIdent(c.Column))
+	}
+	fmt.Fprintf(w, "kept as they are, %d columns of %d:\n", len(p.Columns)-masked, len(p.Columns))
+	for _, t := range tables {
+		fmt.Fprintf(w, "  %s: %s\n", t, strings.Join(columns[t], ", "))
+	}
+	for _, k := range p.Kept {
+		if strings.Contains(k, " ") { // what passes inside of masked values
+			fmt.Fprintf(w, "  %s\n", k)
+		}
+	}
+	fmt.Fprintln(w)
+}
+
+// Print writes the plan: what is kept first, then every column.
 func (p *PlanReport) Print(w io.Writer) error {
+	p.printKept(w)
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "table\tcolumn\tmasker\tbecause of")
 	last := ""

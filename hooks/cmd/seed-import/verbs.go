@@ -40,7 +40,7 @@ func runImport(ctx context.Context, env command.Env) error {
 	return err
 }
 
-// writeReport replaces the file as a whole.
+// writeReport writes a report in JSON.
 func writeReport(file string, report any) error {
 	if file == "" {
 		return nil
@@ -49,17 +49,22 @@ func writeReport(file string, report any) error {
 	if err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(file), ".report-*")
+	return writeFile("the report", file, append(b, '\n'))
+}
+
+// writeFile replaces a file as a whole.
+func writeFile(what, file string, content []byte) error {
+	temporary, err := os.CreateTemp(filepath.Dir(file), ".seed-import-*")
 	if err != nil {
-		return fmt.Errorf("write the report: %w", err)
+		return fmt.Errorf("write %s: %w", what, err)
 	}
 	defer os.Remove(temporary.Name())
-	_, err = temporary.Write(append(b, '\n'))
+	_, err = temporary.Write(content)
 	if err = errors.Join(err, temporary.Chmod(0o644), temporary.Close()); err == nil {
 		err = os.Rename(temporary.Name(), file)
 	}
 	if err != nil {
-		return fmt.Errorf("write the report: %w", err)
+		return fmt.Errorf("write %s: %w", what, err)
 	}
 	return nil
 }
@@ -123,6 +128,7 @@ func runDraft(ctx context.Context, env command.Env) error {
 	f.aboutTarget()
 	sample := f.set.Bool("sample", true, "look at the first rows of every table")
 	literals := f.set.Bool("accept-literals", false, "build a schema whose literals look personal; only for a Postgres that is thrown away afterwards")
+	output := f.set.String("output", "", "a `file` for the policy, written when all of it is known; standard output otherwise")
 	o, err := f.options(env)
 	if err != nil {
 		return err
@@ -133,6 +139,9 @@ func runDraft(ctx context.Context, env command.Env) error {
 	p.close()
 	if err != nil {
 		return err
+	}
+	if *output != "" {
+		return writeFile("the policy", *output, text)
 	}
 	_, err = env.Stdout.Write(text)
 	return err
