@@ -34,6 +34,7 @@ import (
 	"github.com/seedling-dev/seedling/plugin/broker"
 	"github.com/seedling-dev/seedling/plugin/janitor"
 	"github.com/seedling-dev/seedling/plugin/preview"
+	"github.com/seedling-dev/seedling/plugin/resync"
 	"github.com/seedling-dev/seedling/plugin/server"
 	"github.com/seedling-dev/seedling/plugin/web"
 )
@@ -141,6 +142,7 @@ func (p *program) serve(ctx context.Context) error {
 		Client: removing, Previews: store, Known: store.Known, Ready: lead,
 		ArgoCDNamespace: cfg.ArgoCDNamespace, VeleroNamespace: cfg.VeleroNamespace, Log: p.log.With("part", "janitor"),
 	})
+	syncs := &resync.Ender{Client: kube, Namespace: cfg.ArgoCDNamespace, Log: p.log.With("part", "resync")}
 	namespaces := &preview.Namespaces{
 		Client: kube, Guards: cfg.Guards, Seeds: seeds,
 		BrokerNamespace: cfg.Namespace, BrokerLabels: cfg.BrokerLabels, BrokerPort: port(cfg.Listen.Broker),
@@ -209,6 +211,7 @@ func (p *program) serve(ctx context.Context) error {
 			group.Go(func() error { return reconciler.Run(ctx) })
 			group.Go(func() error { return sets.Run(ctx) })
 			group.Go(func() error { return clean.Run(ctx) })
+			group.Go(func() error { return syncs.Run(ctx) })
 			group.Go(func() error { namespaces.Follow(ctx, p.log.With("part", "guards"), kube, store.All); return nil })
 			group.Go(func() error { p.follow(ctx, kube, cfg, reconciler, clean); return nil })
 			return group.Wait()

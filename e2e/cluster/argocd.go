@@ -23,7 +23,7 @@ func (s *start) applyArgoCD(ctx context.Context, a *applier) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := copyTree(filepath.Join(s.built["argocd"], "manifests"), filepath.Join(dir, "upstream")); err != nil {
+	if err := copyTree(filepath.Join(s.built[argoCDs[s.ArgoCD]], "manifests"), filepath.Join(dir, "upstream")); err != nil {
 		return fmt.Errorf("install Argo CD: %w", err)
 	}
 	argocd, redis := imageParts(s.image["argocd"]), imageParts(s.image["redis"])

@@ -1,11 +1,15 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -24,6 +28,38 @@ type Options struct {
 	// StorageGiB is the size of the sparse file behind the CSI volumes; 0
 	// means 40.
 	StorageGiB int
+	// ArgoCD is the version of Argo CD, "3.6" or "2.14"; empty means what the
+	// variable ARGOCD says, or 3.6.
+	ArgoCD string
+	// PoliciesOff leaves network policies unenforced, to measure what they
+	// cost; so does the variable NETWORK_POLICIES=off.
+	PoliciesOff bool
+}
+
+// withDefaults fills in what is empty, from the environment first.
+func (o Options) withDefaults() (Options, error) {
+	if o.Name == "" {
+		o.Name = DefaultName
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.StorageGiB == 0 {
+		o.StorageGiB = 40
+	}
+	o.ArgoCD = cmp.Or(o.ArgoCD, os.Getenv("ARGOCD"), defaultArgoCD)
+	if _, known := argoCDs[o.ArgoCD]; !known {
+		return o, fmt.Errorf("no Argo CD %q in the test cluster; ARGOCD is one of %s",
+			o.ArgoCD, strings.Join(slices.Sorted(keysOf(argoCDs)), ", "))
+	}
+	switch policies := os.Getenv("NETWORK_POLICIES"); policies {
+	case "", "on":
+	case "off":
+		o.PoliciesOff = true
+	default:
+		return o, fmt.Errorf("NETWORK_POLICIES=%s: it is on or off", policies)
+	}
+	return o, nil
 }
 
 // Cluster is a running cluster.
@@ -33,6 +69,7 @@ type Cluster struct {
 	kubeconfig string
 	rest       *rest.Config
 	gitea, s3  Endpoint
+	argoCD     string
 }
 
 // Endpoint is where a service of the cluster answers, and who may use it. The
@@ -48,14 +85,9 @@ type Endpoint struct {
 // Up starts the cluster, or adopts the running one of that name, and returns
 // when all of it answers.
 func Up(ctx context.Context, o Options) (*Cluster, error) {
-	if o.Name == "" {
-		o.Name = DefaultName
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.StorageGiB == 0 {
-		o.StorageGiB = 40
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
 	}
 	// Two test binaries may ask for the same cluster at the same time.
 	dir, err := stateDir(o.Name)
@@ -74,7 +106,7 @@ func Up(ctx context.Context, o Options) (*Cluster, error) {
 	if c, err := Attach(ctx, o.Name); err == nil && c.answers(ctx) {
 		c.log = o.Log
 		o.Log.Info("adopted the running cluster", "name", o.Name)
-		return c, s.warnIfStale(ctx, c)
+		return c, errors.Join(s.checkAdopted(ctx, c), c.EnforceNetworkPolicies(ctx, !o.PoliciesOff))
 	}
 	return s.run(ctx)
 }
@@ -132,6 +164,9 @@ func (c *Cluster) Gitea() Endpoint { return c.gitea }
 // S3 returns the object store, whose bucket velero is Velero's.
 func (c *Cluster) S3() Endpoint { return c.s3 }
 
+// ArgoCD returns the version of Argo CD that it runs, as [Options] has it.
+func (c *Cluster) ArgoCD() string { return c.argoCD }
+
 // Name returns the cluster's name.
 func (c *Cluster) Name() string { return c.name }
 
@@ -165,6 +200,7 @@ func (c *Cluster) connect(ctx context.Context, p ports) error {
 	}
 	c.rest.QPS, c.rest.Burst = 200, 400
 	c.rest.WarningHandler = rest.NoWarnings{}
+	c.argoCD = p.argoCD
 	c.gitea = Endpoint{URL: "http://" + p.gitea, InCluster: giteaInCluster, User: adminUser, Password: adminPassword}
 	c.s3 = Endpoint{URL: "http://" + p.s3, InCluster: s3InCluster, User: adminUser, Password: adminPassword}
 	return nil

@@ -36,6 +36,10 @@ const (
 
 	labelCluster  = "dev.seedling.cluster"
 	labelMadeFrom = "dev.seedling.made-from"
+	labelArgoCD   = "dev.seedling.argocd"
+
+	// policyEngine is the node's process that enforces network policies.
+	policyEngine = "kube-router"
 )
 
 // containerName is the node's name in Docker.
@@ -60,7 +64,7 @@ func (p nodeParts) digest() string {
 }
 
 // runNode starts the node's container.
-func runNode(ctx context.Context, name string, p nodeParts) error {
+func runNode(ctx context.Context, o Options, p nodeParts) error {
 	// The reaper would end the cluster together with this process, and its
 	// image is not to be had here. testcontainers reads this once.
 	if os.Getenv("TESTCONTAINERS_RYUK_DISABLED") == "" {
@@ -74,10 +78,10 @@ func runNode(ctx context.Context, name string, p nodeParts) error {
 		Started: true,
 		Logger:  silence,
 		ContainerRequest: testcontainers.ContainerRequest{
-			Name:         containerName(name),
+			Name:         containerName(o.Name),
 			Image:        p.image,
 			ExposedPorts: []string{portAPI, portGitea, portS3},
-			Labels:       map[string]string{labelCluster: name, labelMadeFrom: p.digest()},
+			Labels:       map[string]string{labelCluster: o.Name, labelMadeFrom: p.digest(), labelArgoCD: o.ArgoCD},
 			Env: map[string]string{
 				"SEEDLING_PAUSE_IMAGE": p.pause,
 				"SEEDLING_STORAGE":     fmt.Sprintf("%dG", p.storageGiB),
@@ -92,7 +96,7 @@ func runNode(ctx context.Context, name string, p nodeParts) error {
 	if err != nil {
 		said := ""
 		if node != nil {
-			said, _ = docker(ctx, "logs", "--tail", "20", containerName(name))
+			said, _ = docker(ctx, "logs", "--tail", "20", containerName(o.Name))
 		}
 		return fmt.Errorf("start the node's container: %w %s", err, said)
 	}
@@ -119,8 +123,9 @@ func (p nodeParts) host(h *container.HostConfig) {
 	}
 }
 
-// ports are the node's services as the host reaches them, as host:port.
-type ports struct{ api, gitea, s3 string }
+// ports are the node's services as the host reaches them, as host:port, and
+// the version of Argo CD that it was started for.
+type ports struct{ api, gitea, s3, argoCD string }
 
 // inspection is what Docker says about a container.
 type inspection struct {
@@ -171,7 +176,7 @@ func (c *Cluster) ports(ctx context.Context) (ports, error) {
 		}
 		return ""
 	}
-	p := ports{at(portAPI), at(portGitea), at(portS3)}
+	p := ports{at(portAPI), at(portGitea), at(portS3), found.Config.Labels[labelArgoCD]}
 	if p.api == "" || p.gitea == "" || p.s3 == "" {
 		return ports{}, errors.New("its ports are not mapped")
 	}
@@ -197,6 +202,12 @@ type ProcessState struct {
 	Stopped bool   `json:"stopped"`
 	Starts  int    `json:"starts"`
 	Error   string `json:"error,omitempty"`
+}
+
+// missing is true for a process that ought to serve and does not. Network
+// policies may have been switched off.
+func (s ProcessState) missing() bool {
+	return !s.Ready && (s.Name != policyEngine || !s.Stopped)
 }
 
 // Processes returns the state of every process of the node.
@@ -226,6 +237,19 @@ func (c *Cluster) StartProcess(ctx context.Context, name string) error {
 	return err
 }
 
+// EnforceNetworkPolicies switches the enforcement of network policies on or
+// off, and returns when that is so.
+func (c *Cluster) EnforceNetworkPolicies(ctx context.Context, on bool) error {
+	verb := c.StopProcess
+	if on {
+		verb = c.StartProcess
+	}
+	if err := verb(ctx, policyEngine); err != nil {
+		return fmt.Errorf("switch the enforcement of network policies: %w", err)
+	}
+	return nil
+}
+
 // waitProcesses returns when every process of the node is ready, or with the
 // sentence of those that are not.
 func (c *Cluster) waitProcesses(ctx context.Context, names ...string) error {
@@ -235,7 +259,7 @@ func (c *Cluster) waitProcesses(ctx context.Context, names ...string) error {
 		if err == nil {
 			var missing []string
 			for _, s := range states {
-				if !s.Ready && (len(names) == 0 || slices.Contains(names, s.Name)) {
+				if s.missing() && (len(names) == 0 || slices.Contains(names, s.Name)) {
 					missing = append(missing, s.Name+" ("+s.Error+")")
 				}
 			}

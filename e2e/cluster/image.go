@@ -19,11 +19,16 @@ import (
 // pulled under it here.
 const registry = "ghcr.io/seedling-dev/"
 
-// upstreamBinaries are the programs of upstreams that the images of the test
-// cluster carry, by image and upstream.
-var upstreamBinaries = map[string][]string{
-	"velero": {"velero", "velero-plugin-for-aws"},
-	"argocd": {"argocd", "kustomize"},
+// imageUpstreams names the upstreams whose programs an image of the test
+// cluster carries; argoCD is the wanted version.
+func imageUpstreams(image, argoCD string) []string {
+	switch image {
+	case "velero":
+		return []string{"velero", "velero-plugin-for-aws"}
+	case "argocd":
+		return []string{argoCDs[argoCD], "kustomize", "helm"}
+	}
+	return nil
 }
 
 // ingredient is one file of a build context.
@@ -40,25 +45,29 @@ type ingredient struct {
 // binary of the same name built from hooks/cmd/<name>, plugin (for the image
 // plugin) or e2e/cluster/<name>, where there is one.
 func BuildImage(ctx context.Context, name string) (ref string, err error) {
-	return buildImage(ctx, name, slog.New(slog.DiscardHandler))
+	o, err := Options{}.withDefaults()
+	if err != nil {
+		return "", err
+	}
+	return buildImage(ctx, name, imageUpstreams(name, o.ArgoCD), o.Log)
 }
 
 // imageRef returns the reference of images/<name> as it is now, and what goes
 // into it. It builds programs, but not the image.
-func imageRef(ctx context.Context, repo, name string, log *slog.Logger) (ref string, parts []ingredient, err error) {
-	parts, err = ingredients(ctx, repo, name, log)
+func imageRef(ctx context.Context, repo, name string, from []string, log *slog.Logger) (ref string, parts []ingredient, err error) {
+	parts, err = ingredients(ctx, repo, name, from, log)
 	if err != nil {
 		return "", nil, fmt.Errorf("build image %s: %w", name, err)
 	}
 	return registry + name + ":" + contentTag(parts), parts, nil
 }
 
-func buildImage(ctx context.Context, name string, log *slog.Logger) (string, error) {
+func buildImage(ctx context.Context, name string, from []string, log *slog.Logger) (string, error) {
 	repo, err := Root()
 	if err != nil {
 		return "", err
 	}
-	ref, parts, err := imageRef(ctx, repo, name, log)
+	ref, parts, err := imageRef(ctx, repo, name, from, log)
 	if err != nil {
 		return "", err
 	}
@@ -96,7 +105,7 @@ func buildImage(ctx context.Context, name string, log *slog.Logger) (string, err
 }
 
 // ingredients lists the image's build context, and builds the programs in it.
-func ingredients(ctx context.Context, repo, name string, log *slog.Logger) ([]ingredient, error) {
+func ingredients(ctx context.Context, repo, name string, from []string, log *slog.Logger) ([]ingredient, error) {
 	dir := filepath.Join(repo, "images", name)
 	if _, err := os.Stat(filepath.Join(dir, "Dockerfile")); err != nil {
 		return nil, fmt.Errorf("no such image: %w", err)
@@ -128,8 +137,8 @@ func ingredients(ctx context.Context, repo, name string, log *slog.Logger) ([]in
 		}
 		parts = append(parts, ingredient{path: name, source: command, digest: digest})
 	}
-	for _, from := range upstreamBinaries[name] {
-		u, err := upstreamNamed(from)
+	for _, program := range from {
+		u, err := upstreamNamed(program)
 		if err != nil {
 			return nil, err
 		}
@@ -139,6 +148,9 @@ func ingredients(ctx context.Context, repo, name string, log *slog.Logger) ([]in
 		}
 		for _, b := range u.binaries {
 			parts = append(parts, ingredient{path: b.name, source: filepath.Join(built, b.name), digest: filepath.Base(built)})
+		}
+		for _, script := range u.scripts() {
+			parts = append(parts, ingredient{path: script, source: filepath.Join(built, script), digest: filepath.Base(built)})
 		}
 	}
 	return parts, nil

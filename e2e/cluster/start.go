@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,7 +29,8 @@ type start struct {
 
 // nodeUpstreams are those whose programs run on the node itself.
 var nodeUpstreams = []string{
-	"etcd", "kubernetes", "coredns", "external-snapshotter", "external-provisioner", "versitygw", "gitea",
+	"etcd", "kubernetes", "coredns", "kube-router",
+	"external-snapshotter", "external-provisioner", "versitygw", "gitea",
 }
 
 // podImages run in the cluster from the start.
@@ -47,11 +50,24 @@ func newStart(ctx context.Context, o Options) (*start, error) {
 // Prepare builds every program and image that [Up] needs, without starting
 // anything.
 func Prepare(ctx context.Context, log *slog.Logger) error {
-	s, err := newStart(ctx, Options{Log: log})
+	o, err := Options{Log: log}.withDefaults()
+	if err != nil {
+		return err
+	}
+	s, err := newStart(ctx, o)
 	if err != nil {
 		return err
 	}
 	return s.prepare(ctx)
+}
+
+// upstreams are those that this cluster runs: one Argo CD of several.
+func (s *start) upstreams() []upstream {
+	others := maps.Clone(argoCDs)
+	delete(others, s.ArgoCD)
+	return slices.DeleteFunc(slices.Clone(upstreams), func(u upstream) bool {
+		return slices.Contains(slices.Collect(maps.Values(others)), u.name)
+	})
 }
 
 // prepare builds upstreams a few at a time, and images as their parts are
@@ -64,7 +80,7 @@ func (s *start) prepare(ctx context.Context) error {
 	all.Go(func() error {
 		builds, building := errgroup.WithContext(ctx)
 		builds.SetLimit(parallelBuilds())
-		for _, u := range upstreams {
+		for _, u := range s.upstreams() {
 			builds.Go(func() error {
 				dir, err := u.build(building, s.repo, s.Log)
 				s.mu.Lock()
@@ -84,7 +100,7 @@ func (s *start) prepare(ctx context.Context) error {
 
 func (s *start) images(ctx context.Context, names ...string) error {
 	for _, name := range names {
-		ref, err := buildImage(ctx, name, s.Log)
+		ref, err := buildImage(ctx, name, imageUpstreams(name, s.ArgoCD), s.Log)
 		if err != nil {
 			return err
 		}
@@ -121,7 +137,7 @@ func (s *start) node(ctx context.Context) (*Cluster, error) {
 	c := &Cluster{name: s.Name, log: s.Log}
 	found, err := c.inspect(ctx)
 	if err == nil && found.State.Running {
-		if err := s.warnIfStale(ctx, c); err != nil {
+		if err := s.checkAdopted(ctx, c); err != nil {
 			return nil, err
 		}
 	} else {
@@ -133,7 +149,7 @@ func (s *start) node(ctx context.Context) (*Cluster, error) {
 			return nil, err
 		}
 		s.Log.Info("starting the node", "name", s.Name)
-		if err := runNode(ctx, s.Name, parts); err != nil {
+		if err := runNode(ctx, s.Options, parts); err != nil {
 			return nil, err
 		}
 	}
@@ -149,9 +165,9 @@ func (s *start) node(ctx context.Context) (*Cluster, error) {
 	return c, c.connect(ctx, mapped)
 }
 
-// warnIfStale says so when the running cluster was made from something else
-// than what is here now.
-func (s *start) warnIfStale(ctx context.Context, c *Cluster) error {
+// checkAdopted refuses a running cluster with another Argo CD than the wanted
+// one, and says so when it was made from something else than what is here now.
+func (s *start) checkAdopted(ctx context.Context, c *Cluster) error {
 	parts, err := s.parts(ctx)
 	if err != nil {
 		return err
@@ -159,6 +175,10 @@ func (s *start) warnIfStale(ctx context.Context, c *Cluster) error {
 	found, err := c.inspect(ctx)
 	if err != nil {
 		return err
+	}
+	if runs := found.Config.Labels[labelArgoCD]; runs != s.ArgoCD {
+		return fmt.Errorf("the running cluster %q has Argo CD %s, not %s; end it first: go run ./e2e/cmd/cluster -name %s down",
+			s.Name, cmp.Or(runs, "2.14"), s.ArgoCD, s.Name)
 	}
 	if found.Config.Labels[labelMadeFrom] != parts.digest() {
 		s.Log.Warn("the running cluster was started from other sources; to renew it: down, then up", "name", s.Name)
@@ -172,7 +192,7 @@ func (s *start) parts(ctx context.Context) (nodeParts, error) {
 	p := nodeParts{storageGiB: s.StorageGiB, programs: map[string]string{}}
 	for name, ref := range map[string]*string{"node": &p.image, "pause": &p.pause} {
 		var err error
-		if *ref, _, err = imageRef(ctx, s.repo, name, s.Log); err != nil {
+		if *ref, _, err = imageRef(ctx, s.repo, name, nil, s.Log); err != nil {
 			return p, err
 		}
 	}
@@ -265,7 +285,10 @@ func (s *start) fill(ctx context.Context, c *Cluster) error {
 		return err
 	}
 	s.Log.Info("waiting for Velero and Argo CD")
-	return c.waitComplete(ctx, a)
+	if err := c.waitComplete(ctx, a); err != nil {
+		return err
+	}
+	return c.EnforceNetworkPolicies(ctx, !s.PoliciesOff)
 }
 
 func keysOf[V any](m map[string]V) iter.Seq[string] { return maps.Keys(m) }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,8 +25,11 @@ type upstream struct {
 	cgo      bool
 	tags     string
 	ldflags  string
-	// files are folders of a module that are needed at run time, such as
-	// manifests, kept next to the binaries.
+	// toolchain is the Go that builds it, where it needs a newer one than the
+	// project does; go gets it from the module proxy.
+	toolchain string
+	// files are what else of a module is needed at run time, such as manifests,
+	// kept next to the binaries.
 	files []moduleFiles
 }
 
@@ -33,8 +37,8 @@ type upstream struct {
 // has several, that is the package's last element.
 type binary struct{ name, pkg string }
 
-// moduleFiles names folders inside a module, and under which name they are
-// kept.
+// moduleFiles names folders and files inside a module, and under which name
+// they are kept.
 type moduleFiles struct {
 	module string
 	as     map[string]string
@@ -55,6 +59,7 @@ var upstreams = []upstream{
 	}, ldflags: "-X k8s.io/component-base/version.gitVersion=" + kubernetesVersion +
 		" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34"},
 	{name: "coredns", binaries: []binary{{"coredns", "github.com/coredns/coredns"}}},
+	{name: "kube-router", binaries: []binary{{"kube-router", "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"}}},
 	{name: "external-snapshotter", binaries: []binary{
 		{"snapshot-controller", "github.com/kubernetes-csi/external-snapshotter/v8/cmd/snapshot-controller"},
 		{"csi-snapshotter", "github.com/kubernetes-csi/external-snapshotter/v8/cmd/csi-snapshotter"},
@@ -75,15 +80,35 @@ var upstreams = []upstream{
 		}},
 	},
 	{name: "kustomize", binaries: []binary{{"kustomize", "sigs.k8s.io/kustomize/kustomize/v5"}}},
-	{
-		name: "argocd", binaries: []binary{{"argocd", "github.com/argoproj/argo-cd/v2/cmd"}},
-		files: []moduleFiles{{"github.com/argoproj/argo-cd/v2", map[string]string{"manifests": "manifests"}}},
-	},
+	{name: "helm", binaries: []binary{{"helm", "helm.sh/helm/v4/cmd/helm"}}},
+	argoCD("argocd", "github.com/argoproj/argo-cd/v3", "go1.27.3"),
+	argoCD("argocd-2.14", "github.com/argoproj/argo-cd/v2", ""),
 	{name: "velero", binaries: []binary{{"velero", "github.com/vmware-tanzu/velero/cmd/velero"}}},
 	{name: "velero-plugin-for-aws", binaries: []binary{
 		{"velero-plugin-for-aws", "github.com/vmware-tanzu/velero-plugin-for-aws/velero-plugin-for-aws"},
 	}},
 }
+
+// argoCDs are the upstreams of the versions of Argo CD that the cluster can
+// run, by what ARGOCD says.
+var argoCDs = map[string]string{"3.6": "argocd", "2.14": "argocd-2.14"}
+
+const defaultArgoCD = "3.6"
+
+// argoCD describes an upstream of Argo CD. Its image wants a script besides the
+// program.
+func argoCD(name, module, toolchain string) upstream {
+	return upstream{
+		name: name, binaries: []binary{{"argocd", module + "/cmd"}}, toolchain: toolchain,
+		files: []moduleFiles{{module, map[string]string{
+			"manifests": "manifests", "hack/git-verify-wrapper.sh": gitVerifyWrapper,
+		}}},
+	}
+}
+
+// gitVerifyWrapper is what repo-server 3.6 runs for every commit, with and
+// without GnuPG.
+const gitVerifyWrapper = "git-verify-wrapper.sh"
 
 func upstreamNamed(name string) (upstream, error) {
 	for _, u := range upstreams {
@@ -100,7 +125,24 @@ func (u upstream) environment() []string {
 	if u.cgo {
 		cgo = "1"
 	}
-	return append(os.Environ(), "GOWORK=off", "GOFLAGS=-buildvcs=false", "CGO_ENABLED="+cgo, "GO111MODULE=on")
+	env := append(os.Environ(), "GOWORK=off", "GOFLAGS=-buildvcs=false", "CGO_ENABLED="+cgo, "GO111MODULE=on")
+	if u.toolchain != "" {
+		env = append(env, "GOTOOLCHAIN="+u.toolchain)
+	}
+	return env
+}
+
+// scripts are those of the upstream's files that are programs.
+func (u upstream) scripts() []string {
+	var all []string
+	for _, f := range u.files {
+		for as := range maps.Values(f.as) {
+			if strings.HasSuffix(as, ".sh") {
+				all = append(all, as)
+			}
+		}
+	}
+	return all
 }
 
 func (u upstream) linkerFlags() string {

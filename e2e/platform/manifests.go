@@ -79,6 +79,17 @@ func (t tree) adapt(host string, images map[string]string) {
 	}
 }
 
+// without drops the lines of a file that begin so.
+func (t tree) without(name, line string) {
+	var kept strings.Builder
+	for l := range strings.Lines(string(t[name])) {
+		if !strings.HasPrefix(l, line) {
+			kept.WriteString(l)
+		}
+	}
+	t[name] = []byte(kept.String())
+}
+
 // fill fills in a template, whose delimiters are not those of ApplicationSets.
 func fill(name string, raw []byte, values any) ([]byte, error) {
 	parsed, err := template.New(name).Delims("[[", "]]").Option("missingkey=error").Parse(string(raw))

@@ -164,6 +164,9 @@ func (p *Platform) tree() (tree, error) {
 		}
 		t["applicationsets/"+name] = content
 	}
+	if err := t.addDir(filepath.Join(p.root, "applicationsets", "retry-refresh"), "applicationsets/retry-refresh"); err != nil {
+		return nil, err
+	}
 	overlays, err := fs.Sub(gitops, "gitops")
 	if err != nil {
 		return nil, err
@@ -172,6 +175,9 @@ func (p *Platform) tree() (tree, error) {
 		return nil, err
 	}
 	t.adapt(p.Cluster.Gitea().InCluster, p.images)
+	if p.Cluster.ArgoCD() == "2.14" {
+		t.without("applicationsets/kustomization.yaml", "components: [retry-refresh]")
+	}
 	maps.DeleteFunc(t, func(name string, _ []byte) bool { return strings.HasPrefix(name, seedData+"/") })
 	return t, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,9 +22,14 @@ import (
 	"github.com/seedling-dev/seedling/plugin/preview"
 )
 
-// postDelete begins the names of the finalizers that PostDelete hooks of a
-// pull request put on its Application.
-const postDelete = "post-delete-finalizer.argocd.argoproj.io"
+// hookFinalizers begin the names of the finalizers that PreDelete and
+// PostDelete hooks of a pull request put on its Application.
+var hookFinalizers = []string{"pre-delete-finalizer.argocd.argoproj.io", "post-delete-finalizer.argocd.argoproj.io"}
+
+// ofHooks says whether a finalizer of an Application waits for such hooks.
+func ofHooks(finalizer string) bool {
+	return slices.Contains(hookFinalizers, strings.TrimSuffix(finalizer, "/cleanup"))
+}
 
 var applicationKind = schema.GroupVersionKind{Group: "argoproj.io", Version: "v1alpha1", Kind: "Application"}
 
@@ -79,8 +85,8 @@ func (j *Janitor) namespace(ctx context.Context, name string) (*corev1.Namespace
 }
 
 // applicationGone says whether Argo CD has deleted the Application. One that
-// hangs on a sync or on the pull request's PostDelete hooks is freed of those,
-// and of nothing else.
+// hangs on a sync or on the pull request's PreDelete and PostDelete hooks is
+// freed of those, and of nothing else.
 func (j *Janitor) applicationGone(ctx context.Context, h *hand, name string) (bool, error) {
 	app, err := j.application(ctx, name)
 	if err != nil || app == nil {
@@ -98,16 +104,11 @@ func (j *Janitor) applicationGone(ctx context.Context, h *hand, name string) (bo
 	if j.Now().Sub(deleted.Time) < applicationHangs {
 		return false, nil
 	}
-	keep := []string{}
-	for _, f := range app.GetFinalizers() {
-		if f != postDelete && !strings.HasPrefix(f, postDelete+"/") {
-			keep = append(keep, f)
-		}
-	}
+	keep := slices.DeleteFunc(append([]string{}, app.GetFinalizers()...), ofHooks)
 	if len(keep) == len(app.GetFinalizers()) {
 		return false, nil
 	}
-	return false, h.keepFinalizers(ctx, "Application", app, keep, "its PostDelete hooks hang")
+	return false, h.keepFinalizers(ctx, "Application", app, keep, "its PreDelete or PostDelete hooks hang")
 }
 
 // application reads one, nil where there is none.
@@ -209,6 +210,11 @@ func (j *Janitor) removeNamespace(ctx context.Context, h *hand, ns *corev1.Names
 			if left && patient {
 				return false, nil
 			}
+		}
+	}
+	if ns.DeletionTimestamp != nil {
+		if err := j.freeHooks(ctx, h, ns.Name); err != nil {
+			return false, err
 		}
 	}
 	return h.remove(ctx, "Namespace", ns, why)

@@ -35,7 +35,7 @@ const (
 	// syncHangs is how long an Application on its way out may go on syncing.
 	syncHangs = 3 * time.Second
 	// applicationHangs is how long an Application may be on its way out
-	// before its PostDelete hooks are given up. They come from the pull
+	// before its PreDelete and PostDelete hooks are given up. They come from the pull
 	// request, and need its commit, which may be gone.
 	applicationHangs = 3 * time.Minute
 	// stepHangs is how long one step may hold up the next. After it the

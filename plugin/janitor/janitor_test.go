@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v8/apis/volumesnapshot/v1"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -310,6 +311,7 @@ func TestEndedPreview(t *testing.T) {
 // What the first pass does in one situation.
 func TestFirstPass(t *testing.T) {
 	t.Parallel()
+	pre := "pre-delete-finalizer.argocd.argoproj.io"
 	post, cleanup := "post-delete-finalizer.argocd.argoproj.io", "post-delete-finalizer.argocd.argoproj.io/cleanup"
 	foreign := namespace()
 	foreign.Labels = nil
@@ -325,6 +327,11 @@ func TestFirstPass(t *testing.T) {
 		{
 			name:    "the Application hangs on PostDelete hooks",
 			objects: []client.Object{deletedAgo(4*time.Minute, application("resources-finalizer.argocd.argoproj.io", post, cleanup)), namespace(), pod()},
+			did:     []string{"patch Application " + ns},
+		},
+		{
+			name:    "the Application hangs on PreDelete hooks",
+			objects: []client.Object{deletedAgo(4*time.Minute, application("resources-finalizer.argocd.argoproj.io", pre)), namespace(), pod()},
 			did:     []string{"patch Application " + ns},
 		},
 		{
@@ -418,11 +425,12 @@ func TestEndedSync(t *testing.T) {
 	}
 }
 
-// Only PostDelete finalizers are lifted.
+// Only the finalizers of PreDelete and PostDelete hooks are lifted.
 func TestLiftedFinalizers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, deletedAgo(4*time.Minute, application(
-		"resources-finalizer.argocd.argoproj.io", "post-delete-finalizer.argocd.argoproj.io",
+		"resources-finalizer.argocd.argoproj.io", "pre-delete-finalizer.argocd.argoproj.io",
+		"pre-delete-finalizer.argocd.argoproj.io/cleanup", "post-delete-finalizer.argocd.argoproj.io",
 		"post-delete-finalizer.argocd.argoproj.io/cleanup", "post-delete-finalizer.argocd.argoproj.io.example.com")))
 	w.end(ns)
 	w.passes(1)
@@ -433,6 +441,41 @@ func TestLiftedFinalizers(t *testing.T) {
 	want := []string{"resources-finalizer.argocd.argoproj.io", "post-delete-finalizer.argocd.argoproj.io.example.com"}
 	if diff := cmp.Diff(want, got.GetFinalizers()); diff != "" {
 		t.Errorf("finalizers differ (-want +got):\n%s", diff)
+	}
+}
+
+// A hook whose sync never ended holds no namespace: in one that is on its way
+// out Argo CD's finalizer is taken, and no other, and from nothing that stays.
+func TestHooksHoldNoNamespace(t *testing.T) {
+	t.Parallel()
+	job := func(name string) *batchv1.Job {
+		return &batchv1.Job{ObjectMeta: metav1.ObjectMeta{
+			Namespace: ns, Name: name, Finalizers: []string{"example.com/hold", "argocd.argoproj.io/hook-finalizer"},
+		}}
+	}
+	for _, c := range []struct {
+		name  string
+		space *corev1.Namespace
+		job   client.Object
+		want  []string
+	}{
+		{"it hangs", namespace(), deletedAgo(time.Minute, job("hangs")), []string{"example.com/hold"}},
+		{"it is not being deleted", namespace(), job("runs"), []string{"example.com/hold", "argocd.argoproj.io/hook-finalizer"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.space.Finalizers = []string{"kubernetes"}
+			w := newWorld(t, deletedAgo(time.Minute, c.space), c.job)
+			w.end(ns)
+			w.passes(1)
+			var got batchv1.Job
+			if err := w.Get(t.Context(), client.ObjectKeyFromObject(c.job), &got); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, got.Finalizers); diff != "" {
+				t.Errorf("finalizers differ (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

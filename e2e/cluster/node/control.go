@@ -32,7 +32,7 @@ func serveControl(ctx context.Context, s *supervise.Supervisor) (io.Closer, erro
 		_ = printJSON(w, s.Status())
 	})
 	mux.HandleFunc("GET /stop/{name}", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, s.Stop(r.PathValue("name")))
+		answer(w, s.Stop(r.Context(), r.PathValue("name")))
 	})
 	mux.HandleFunc("GET /start/{name}", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, s.Start(r.Context(), r.PathValue("name")))

@@ -58,6 +58,7 @@ func (m *machine) makeKeys(context.Context) error {
 		{file: "kube-controller-manager", name: "system:kube-controller-manager"},
 		{file: "kube-scheduler", name: "system:kube-scheduler"},
 		{file: "kube-proxy", name: "system:kube-proxy"},
+		{file: "kube-router", name: "kube-router", groups: []string{"system:masters"}},
 		{file: "coredns", name: "coredns", groups: []string{"system:masters"}},
 		{file: "csi", name: "csi", groups: []string{"system:masters"}},
 	}

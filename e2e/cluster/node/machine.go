@@ -143,6 +143,8 @@ func setKernel(context.Context) error {
 	for path, value := range map[string]string{
 		"/proc/sys/net/ipv4/ip_forward":              "1",
 		"/proc/sys/net/ipv4/conf/all/route_localnet": "1",
+		// Network policies are held against packets between pods of one bridge, too.
+		"/proc/sys/net/bridge/bridge-nf-call-iptables": "1",
 	} {
 		if err := os.WriteFile(path, []byte(value), 0o644); err != nil {
 			return err

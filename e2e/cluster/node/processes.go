@@ -158,6 +158,18 @@ func (m *machine) supervisor(log *slog.Logger) (*supervise.Supervisor, error) {
 			Ready: get("http://127.0.0.1:10248/healthz"),
 		},
 		{
+			// Network policies only; Services and routes are kube-proxy's and the bridge's.
+			Name:  "kube-router",
+			After: []string{"kubelet", "kube-proxy"},
+			Argv: []string{
+				"/opt/kube-router/kube-router", "--kubeconfig=" + kubeconfig("kube-router"), "--hostname-override=" + m.NodeName,
+				"--run-firewall=true", "--run-router=false", "--run-service-proxy=false", "--enable-cni=false",
+				"--enable-ipv6=false", "--service-cluster-ip-range=" + serviceNetwork, "--health-port=0",
+			},
+			Ready:   policiesEnforced,
+			Stopped: dropPolicies,
+		},
+		{
 			Name:    "snapshot-controller",
 			After:   []string{"kube-apiserver"},
 			Prepare: installSnapshotKinds,
@@ -175,6 +187,46 @@ func (m *machine) supervisor(log *slog.Logger) (*supervise.Supervisor, error) {
 			Argv:  append([]string{"/opt/external-provisioner/csi-provisioner", "--extra-create-metadata"}, driver...),
 		},
 	})
+}
+
+// policyChains are where kube-router looks at packets.
+var policyChains = []string{"KUBE-ROUTER-INPUT", "KUBE-ROUTER-FORWARD", "KUBE-ROUTER-OUTPUT"}
+
+// policiesEnforced is ready when kube-router has written its rules.
+func policiesEnforced(ctx context.Context) error {
+	rules, err := filterRules(ctx)
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(rules, "\n-A KUBE-ROUTER-FORWARD ") {
+		return errors.New("it has not written its rules yet")
+	}
+	return nil
+}
+
+// dropPolicies empties those chains: kube-router leaves its rules behind.
+func dropPolicies(ctx context.Context) error {
+	rules, err := filterRules(ctx)
+	if err != nil {
+		return err
+	}
+	for _, chain := range policyChains {
+		if strings.Contains(rules, "\n-N "+chain+"\n") {
+			if err := command(ctx, "iptables", "--wait", "--flush", chain); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// filterRules lists the rules that packets are filtered by.
+func filterRules(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "iptables", "--wait", "--list-rules").Output()
+	if err != nil {
+		return "", fmt.Errorf("list the rules for packets: %w", err)
+	}
+	return string(out), nil
 }
 
 // installSnapshotKinds installs VolumeSnapshot and its relatives.

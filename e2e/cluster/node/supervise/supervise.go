@@ -35,6 +35,9 @@ type Process struct {
 	// Ready returns nil when the process serves; nil means it is ready as soon
 	// as it runs.
 	Ready func(context.Context) error
+	// Stopped clears away what the process leaves behind; it runs when
+	// [Supervisor.Stop] has ended it.
+	Stopped func(context.Context) error
 }
 
 // State says how a process is.
@@ -133,13 +136,18 @@ func (s *Supervisor) Status() []State {
 
 // Stop ends a process and returns when it has ended; it stays stopped until
 // [Supervisor.Start].
-func (s *Supervisor) Stop(name string) error {
+func (s *Supervisor) Stop(ctx context.Context, name string) error {
 	u := s.find(name)
 	if u == nil {
 		return fmt.Errorf("stop %s: %w", name, ErrUnknown)
 	}
 	u.want(false)
 	u.end()
+	if u.Stopped != nil {
+		if err := u.Stopped(ctx); err != nil {
+			return fmt.Errorf("clear away what %s left: %w", name, err)
+		}
+	}
 	return nil
 }
 

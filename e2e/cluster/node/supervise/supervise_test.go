@@ -81,7 +81,7 @@ func TestStopAndStart(t *testing.T) {
 	t.Parallel()
 	s, _ := launch(t, Process{Name: "server", Argv: []string{"sleep", "60"}})
 	eventually(t, s, "server", ready)
-	if err := s.Stop("server"); err != nil {
+	if err := s.Stop(t.Context(), "server"); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, s, "server", func(s State) bool { return s.Stopped && !s.Running })
@@ -93,6 +93,25 @@ func TestStopAndStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, s, "server", func(s State) bool { return s.Ready && s.Starts == 2 })
+}
+
+func TestStoppedClearsAway(t *testing.T) {
+	t.Parallel()
+	left := filepath.Join(t.TempDir(), "left")
+	s, _ := launch(t, Process{
+		Name: "server", Argv: []string{"sh", "-c", "touch " + left + "; exec sleep 60"},
+		Stopped: func(context.Context) error { return os.Remove(left) },
+	})
+	eventually(t, s, "server", func(State) bool { _, err := os.Stat(left); return err == nil })
+	if err := s.Stop(t.Context(), "server"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(left); err == nil {
+		t.Error("what the process left is still there")
+	}
+	if err := s.Stop(t.Context(), "server"); err == nil {
+		t.Error("a clearing away that failed was not told")
+	}
 }
 
 func TestPrepareIsRepeated(t *testing.T) {
@@ -113,7 +132,7 @@ func TestPrepareIsRepeated(t *testing.T) {
 func TestUnknown(t *testing.T) {
 	t.Parallel()
 	s, _ := launch(t)
-	if err := s.Stop("nobody"); !errors.Is(err, ErrUnknown) {
+	if err := s.Stop(t.Context(), "nobody"); !errors.Is(err, ErrUnknown) {
 		t.Errorf("stop: %v", err)
 	}
 	if err := s.Start(t.Context(), "nobody"); !errors.Is(err, ErrUnknown) {

@@ -1,0 +1,127 @@
+// Package resync lets a pushed fix begin. Argo CD starts no sync while another
+// one goes on, and one that hangs or is tried again holds on to its commit. It
+// ends the operation of a preview whose pull request has a newer head, and asks
+// Argo CD to look again.
+//
+// It promises that nothing else ends: only operations on a commit that the
+// Application no longer asks for, only of previews, and only by removing
+// `operation`. An admission policy holds it to that.
+package resync
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"strings"
+	"time"
+
+	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seedling-dev/seedling/plugin/preview"
+)
+
+const (
+	// project is the AppProject of previews.
+	project = "previews"
+	// patience is what an outdated sync is given to end by itself: one that is
+	// nearly done is worth waiting for.
+	patience = 15 * time.Second
+	// again is the pause after an error, doubled up to most.
+	again, most = time.Second, 30 * time.Second
+)
+
+var commit = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+
+// Ender ends outdated syncs. Its fields are set before [Ender.Run].
+type Ender struct {
+	Client client.WithWatch
+	// Namespace is Argo CD's.
+	Namespace string
+	Log       *slog.Logger
+	// Patience is what an outdated sync is given; 0 means 15 seconds.
+	Patience time.Duration
+}
+
+// Run follows the Applications until ctx ends. It is for the leader only.
+func (e *Ender) Run(ctx context.Context) error {
+	if e.Patience == 0 {
+		e.Patience = patience
+	}
+	queue := workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[string](again, most))
+	defer context.AfterFunc(ctx, queue.ShutDown)()
+	go preview.Watch(ctx, e.Log.With("watch", "applications"), e.Client, &argov1alpha1.ApplicationList{},
+		func(object client.Object, deleted bool) {
+			if app, ok := object.(*argov1alpha1.Application); ok && !deleted && outdated(app) {
+				queue.AddAfter(app.Name, e.Patience)
+			}
+		}, client.InNamespace(e.Namespace))
+	for {
+		name, shutdown := queue.Get()
+		if shutdown {
+			return nil
+		}
+		if err := e.end(ctx, name); err != nil && ctx.Err() == nil {
+			e.Log.WarnContext(ctx, "an outdated sync goes on", "application", name, "error", err)
+			queue.AddRateLimited(name)
+		} else {
+			queue.Forget(name)
+		}
+		queue.Done(name)
+	}
+}
+
+// end removes the operation of an Application if it is outdated still.
+func (e *Ender) end(ctx context.Context, name string) error {
+	var app argov1alpha1.Application
+	err := e.Client.Get(ctx, types.NamespacedName{Namespace: e.Namespace, Name: name}, &app)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read Application %s: %w", name, err)
+	}
+	if !outdated(&app) {
+		return nil
+	}
+	// Argo CD compared with the new commit while the old sync went on; without
+	// the annotation it would look again only at its own pace, minutes later.
+	patch, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{
+			"uid": app.UID, "resourceVersion": app.ResourceVersion,
+			"annotations": map[string]string{argov1alpha1.AnnotationKeyRefresh: string(argov1alpha1.RefreshTypeNormal)},
+		},
+		"operation": nil,
+	})
+	if err != nil {
+		return err
+	}
+	was, want := app.Operation.Sync.Revisions[0], app.Spec.Sources[0].TargetRevision
+	err = e.Client.Patch(ctx, &app, client.RawPatch(types.MergePatchType, patch))
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("end the sync of Application %s: %w", name, err)
+	}
+	e.Log.InfoContext(ctx, "outdated sync ended", "application", name, "commit", was, "head", want)
+	return nil
+}
+
+// outdated says whether a preview is being synced to another commit of the pull
+// request than it asks for.
+func outdated(app *argov1alpha1.Application) bool {
+	if !strings.HasPrefix(app.Name, "preview-") || app.Spec.Project != project || app.DeletionTimestamp != nil {
+		return false
+	}
+	if app.Operation == nil || app.Operation.Sync == nil || len(app.Operation.Sync.Revisions) == 0 || len(app.Spec.Sources) == 0 {
+		return false
+	}
+	want := app.Spec.Sources[0].TargetRevision
+	return commit.MatchString(want) && app.Operation.Sync.Revisions[0] != want
+}
