@@ -5,6 +5,7 @@
 package policies
 
 import (
+	"bytes"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -60,7 +61,7 @@ type testCase struct {
 func Run(t *testing.T, config *rest.Config) {
 	t.Helper()
 	var all []testCase
-	if err := yaml.UnmarshalStrict(cases, &all); err != nil {
+	if err := yaml.UnmarshalStrict(bytes.ReplaceAll(cases, []byte("a: BIG"), []byte("a: "+strings.Repeat("z", 300<<10))), &all); err != nil {
 		t.Fatalf("read cases.yaml: %v", err)
 	}
 	s := newSuite(t, config)
@@ -109,7 +110,10 @@ func newSuite(t *testing.T, config *rest.Config) *suite {
 	})
 	for _, name := range []string{"preview-policies-1-00000000aa", "preview-policies-2-00000000bb"} {
 		s.give(ctx, t, s.admin, &unstructured.Unstructured{Object: map[string]any{
-			"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": name},
+			"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{
+				"name": name, "labels": map[string]any{"seedling.dev/preview": "1"},
+				"annotations": map[string]any{"seedling.dev/host": name + ".previews.example.com"},
+			},
 		}})
 	}
 	s.settle(ctx, t)
