@@ -3,7 +3,6 @@ package forge
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"os"
 	"regexp"
@@ -91,60 +90,6 @@ func readSecret(path string) (string, error) {
 	}
 	return s, nil
 }
-
-// transport bounds calls in flight and the size of answers, and follows no
-// redirect to another host with our credential.
-type transport struct {
-	base  http.RoundTripper
-	slots chan struct{}
-}
-
-func newClient() *http.Client {
-	base := http.DefaultTransport.(*http.Transport).Clone()
-	base.MaxIdleConnsPerHost = maxCalls
-	return &http.Client{
-		Timeout:   callTimeout,
-		Transport: &transport{base: base, slots: make(chan struct{}, maxCalls)},
-		CheckRedirect: func(*http.Request, []*http.Request) error {
-			return errors.New("the forge redirects: configure the URL it redirects to")
-		},
-	}
-}
-
-func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	select {
-	case t.slots <- struct{}{}:
-	case <-r.Context().Done():
-		return nil, r.Context().Err()
-	}
-	defer func() { <-t.slots }()
-	res, err := t.base.RoundTrip(r)
-	if err != nil {
-		return nil, err
-	}
-	res.Body = &boundedBody{body: res.Body, left: maxBody}
-	return res, nil
-}
-
-// boundedBody fails on an answer that is too long, rather than cutting it: a
-// cut answer could be a short list.
-type boundedBody struct {
-	body interface {
-		Read([]byte) (int, error)
-		Close() error
-	}
-	left int64
-}
-
-func (b *boundedBody) Read(p []byte) (int, error) {
-	n, err := b.body.Read(p)
-	if b.left -= int64(n); b.left < 0 {
-		return 0, fmt.Errorf("the answer is larger than %d bytes", maxBody)
-	}
-	return n, err
-}
-
-func (b *boundedBody) Close() error { return b.body.Close() }
 
 // cut shortens a status description to what every forge takes.
 func cut(s string) string {

@@ -113,6 +113,10 @@ type List struct {
 	// first call.
 	Began        time.Time
 	PullRequests []PullRequest
+	// Unreadable are the numbers of entries that could not be read, and those
+	// they may have had where that is not known either: they are asked for by
+	// number.
+	Unreadable []int64
 	// Filtered says that only pull requests with the label asked for are in it.
 	Filtered bool
 }

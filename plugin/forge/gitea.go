@@ -8,11 +8,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"code.gitea.io/sdk/gitea"
@@ -26,11 +27,15 @@ const giteaSignature = "X-Gitea-Signature"
 type Gitea struct {
 	config Config
 	http   *http.Client
+
+	mu sync.Mutex
+	// sizes are the page sizes of repositories whose pages were too large.
+	sizes map[string]int
 }
 
 func newGitea(c Config) *Gitea {
 	c.URL = strings.TrimRight(c.URL, "/")
-	return &Gitea{config: c, http: newClient()}
+	return &Gitea{config: c, http: newClient(c.URL + "/api/v1"), sizes: map[string]int{}}
 }
 
 // Name implements Forge.
@@ -66,9 +71,10 @@ func (g *Gitea) Login(ctx context.Context) (string, error) {
 	return u.UserName, nil
 }
 
-// List implements Forge.
-func (g *Gitea) List(repository string, _ Query) Lister {
-	return &giteaList{gitea: g, repository: repository}
+// List implements Forge. Gitea filters by the ids of labels, which is used for
+// long lists.
+func (g *Gitea) List(repository string, q Query) Lister {
+	return &giteaList{gitea: g, repository: repository, label: q.Label}
 }
 
 // giteaList reads a list page by page. One that changed while its pages were
@@ -77,32 +83,67 @@ func (g *Gitea) List(repository string, _ Query) Lister {
 type giteaList struct {
 	gitea      *Gitea
 	repository string
+	// label to filter by; empty when that is not possible or not worth it. ids
+	// are those of labels of that name, once they were asked for.
+	label string
+	ids   []int64
 
-	tries, page, total int
-	seen               map[int64]bool
-	list               List
+	tries, page, size, total, read int
+	seen                           map[int64]bool
+	// last is the number before, nulls how many entries came since then that
+	// were not readable at all.
+	last, nulls int64
+	list        List
 }
 
 // List implements Lister.
 func (l *giteaList) List() List { return l.list }
 
-// Next implements Lister: one page.
+// Next implements Lister: one page, or the labels of the repository.
 func (l *giteaList) Next(ctx context.Context) (done bool, err error) {
-	if l.page == 0 {
-		l.page, l.total, l.seen = 1, -1, map[int64]bool{}
-		l.list = List{Began: time.Now()}
-	}
-	stable := true
-	done, stable, err = l.next(ctx)
-	switch {
-	case err != nil:
+	fail := func(err error) (bool, error) {
 		return false, fmt.Errorf("forge %s: list pull requests of %s: page %d: %w", l.gitea.Name(), l.repository, l.page, err)
+	}
+	if l.page == 0 {
+		l.begin()
+	}
+	if l.label != "" && l.total >= filterAbove && l.ids == nil {
+		// The first page told that the list is long: with a filter it begins anew.
+		if l.ids, err = l.gitea.labelIDs(ctx, l.repository, l.label); err != nil {
+			return fail(err)
+		}
+		if len(l.ids) != 1 {
+			// None would filter nothing; of several with that name a pull request
+			// may have more than one, and Gitea would list it as often.
+			l.label, l.ids = "", nil
+		} else {
+			l.begin()
+		}
+		return false, nil
+	}
+	done, stable, err := l.next(ctx)
+	switch {
+	case errors.Is(err, errTooLarge) && l.size > 1:
+		l.gitea.mu.Lock()
+		l.gitea.sizes[l.repository] = max(l.size/7, 1)
+		l.gitea.mu.Unlock()
+		l.page = 0
+		return false, nil
+	case errors.Is(err, errUnfiltered):
+		l.label, l.ids, l.page = "", nil, 0
+		return false, nil
+	case err != nil:
+		return fail(err)
 	case stable && done:
+		if err := l.gap(l.last + maxGuesses + 1); err != nil {
+			l.page = 0
+			return fail(err)
+		}
 		return true, nil
 	case stable:
-		l.page++
-		if l.page > maxPages {
-			return false, fmt.Errorf("forge %s: list pull requests of %s: more than %d pages", l.gitea.Name(), l.repository, maxPages)
+		if l.page++; l.page > maxPages*pageSize/l.size {
+			l.page = 0
+			return fail(errors.New("the list does not end"))
 		}
 		return false, nil
 	}
@@ -114,23 +155,30 @@ func (l *giteaList) Next(ctx context.Context) (done bool, err error) {
 	return false, nil
 }
 
+func (l *giteaList) begin() {
+	l.page, l.size, l.total, l.read, l.seen, l.last, l.nulls = 1, pageSize, -1, 0, map[int64]bool{}, 0, 0
+	l.list = List{Began: time.Now(), Filtered: len(l.ids) > 0}
+	l.gitea.mu.Lock()
+	defer l.gitea.mu.Unlock()
+	if size := l.gitea.sizes[l.repository]; size > 0 {
+		l.size = size
+	}
+}
+
 func (l *giteaList) next(ctx context.Context) (done, stable bool, err error) {
 	owner, repo, err := split(l.repository)
 	if err != nil {
 		return false, false, err
 	}
-	c, err := l.gitea.client(ctx)
+	query := url.Values{"state": {"open"}, "sort": {"oldest"}, "page": {strconv.Itoa(l.page)}, "limit": {strconv.Itoa(l.size)}}
+	for _, id := range l.ids {
+		query.Add("labels", strconv.FormatInt(id, 10))
+	}
+	res, err := l.gitea.ask(ctx, fmt.Sprintf("/repos/%s/%s/pulls?%s", url.PathEscape(owner), url.PathEscape(repo), query.Encode()))
 	if err != nil {
 		return false, false, err
 	}
-	batch, res, err := c.ListRepoPullRequests(owner, repo, gitea.ListPullRequestsOptions{
-		ListOptions: gitea.ListOptions{Page: l.page, PageSize: pageSize},
-		State:       gitea.StateOpen,
-		Sort:        "oldest",
-	})
-	if err := failed(res, err); err != nil {
-		return false, false, err
-	}
+	defer res.Body.Close()
 	// Without the count we read on until a page is empty.
 	if t, err := strconv.Atoi(res.Header.Get("X-Total-Count")); err == nil {
 		if l.total >= 0 && t != l.total {
@@ -138,27 +186,131 @@ func (l *giteaList) next(ctx context.Context) (done, stable bool, err error) {
 		}
 		l.total = t
 	}
-	if l.page == 1 && len(batch) == 0 && l.total != 0 {
+	// The page is taken in as a whole or not at all: after an error it is asked
+	// for again.
+	at := *l
+	at.seen, at.list.PullRequests = map[int64]bool{}, nil
+	at.list.Unreadable = nil
+	count := 0
+	moved := false
+	err = elements(res.Body, func(e json.RawMessage) error {
+		count++
+		return at.take(e, l.seen, &moved)
+	})
+	switch {
+	case err != nil:
+		return false, false, err
+	case moved:
+		return false, false, nil
+	case l.page == 1 && count == 0 && l.total != 0:
 		return false, false, errors.New("an empty list without a count of 0 is no answer")
+	case count == 0:
+		return true, l.total < 0 || l.read == l.total, nil
 	}
-	if len(batch) == 0 {
-		return true, l.total < 0 || len(l.list.PullRequests) == l.total, nil
-	}
-	for _, p := range batch {
-		if p == nil || p.Index <= 0 {
-			return false, false, errors.New("a pull request without a number")
+	l.last, l.nulls = at.last, at.nulls
+	maps.Copy(l.seen, at.seen)
+	l.list.PullRequests = append(l.list.PullRequests, at.list.PullRequests...)
+	l.list.Unreadable = append(l.list.Unreadable, at.list.Unreadable...)
+	l.read += count
+	return l.total >= 0 && l.read >= l.total, l.total < 0 || l.read <= l.total, nil
+}
+
+// take takes in one entry of a page. One that cannot be read does not keep the
+// others from being listed.
+func (l *giteaList) take(e json.RawMessage, before map[int64]bool, moved *bool) error {
+	var p *gitea.PullRequest
+	err := json.Unmarshal(e, &p)
+	number := int64(0)
+	if err == nil && p != nil {
+		number = p.Index
+	} else if err != nil {
+		var only struct {
+			Number int64 `json:"number"`
 		}
-		if l.seen[p.Index] {
-			if l.total >= 0 && l.page > 1 {
-				return false, false, nil // it moved between pages
+		_ = json.Unmarshal(e, &only) // without a number it is one that is not known
+		number = only.Number
+	}
+	if number <= 0 {
+		l.nulls++
+		return nil
+	}
+	if before[number] && l.total >= 0 {
+		*moved = true // between pages
+		return nil
+	}
+	if before[number] || l.seen[number] {
+		return fmt.Errorf("it repeats pull request %d: does something in between cache answers", number)
+	}
+	if err := l.gap(number); err != nil {
+		return err
+	}
+	l.seen[number], l.last = true, number
+	if err != nil {
+		l.list.Unreadable = append(l.list.Unreadable, number)
+		return nil
+	}
+	n := l.gitea.normal(l.repository, p)
+	if len(l.ids) > 0 && !n.HasLabel(l.label) {
+		return errUnfiltered
+	}
+	l.list.PullRequests = append(l.list.PullRequests, n)
+	return nil
+}
+
+// gap notes which numbers unreadable entries may have had that came between the
+// one before and next. The oldest come first, so it is between theirs.
+func (l *giteaList) gap(next int64) error {
+	if l.nulls == 0 {
+		return nil
+	}
+	if next-l.last-1 > maxGuesses || next-l.last-1 < l.nulls {
+		return fmt.Errorf("%d entries after pull request %d cannot be read, and nothing tells which they are", l.nulls, l.last)
+	}
+	for n := l.last + 1; n < next; n++ {
+		l.list.Unreadable = append(l.list.Unreadable, n)
+	}
+	l.nulls = 0
+	return nil
+}
+
+// errUnfiltered: asked for a label, the forge tells of pull requests without it.
+var errUnfiltered = errors.New("the list is not filtered")
+
+// labelIDs are the ids of labels of that name, of the repository and of its
+// organization.
+func (g *Gitea) labelIDs(ctx context.Context, repository, label string) ([]int64, error) {
+	owner, repo, err := split(repository)
+	if err != nil {
+		return nil, err
+	}
+	var ids []int64
+	for _, of := range []string{"/repos/" + url.PathEscape(owner) + "/" + url.PathEscape(repo), "/orgs/" + url.PathEscape(owner)} {
+		for page := 1; ; page++ {
+			if page > maxPages {
+				return nil, errors.New("the list of labels does not end")
 			}
-			return false, false, fmt.Errorf("it repeats pull request %d: does something in between cache answers", p.Index)
+			var labels []struct {
+				ID   int64
+				Name string
+			}
+			err := g.get(ctx, fmt.Sprintf("%s/labels?page=%d&limit=%d", of, page, pageSize), &labels)
+			if errors.Is(err, errNotFound) && strings.HasPrefix(of, "/orgs/") {
+				break // the owner is a person
+			}
+			if err != nil {
+				return nil, fmt.Errorf("labels: %w", err)
+			}
+			if len(labels) == 0 {
+				break
+			}
+			for _, l := range labels {
+				if l.Name == label {
+					ids = append(ids, l.ID)
+				}
+			}
 		}
-		l.seen[p.Index] = true
-		l.list.PullRequests = append(l.list.PullRequests, l.gitea.normal(l.repository, p))
 	}
-	read := len(l.list.PullRequests)
-	return l.total >= 0 && read >= l.total, l.total < 0 || read <= l.total, nil
+	return ids, nil
 }
 
 // Get implements Forge.
@@ -227,19 +379,25 @@ func (g *Gitea) Labelled(ctx context.Context, repository string, number int64, l
 	if err != nil {
 		return fail(err)
 	}
+	hidden, err := g.hidden(ctx, owner, repo, number)
+	if err != nil {
+		return fail(err)
+	}
+	run := maxEmptyPages + (hidden+pageSize-1)/pageSize
 	var last *timelineEntry
 	// Gitea leaves entries out after it cut the page, so a page may be short,
 	// or empty, in the middle: several empty ones in a row are the end. They
 	// are asked for side by side, because a preview waits for this.
-	for first, ended := 1, false; !ended; first += maxEmptyPages + 1 {
+	for first, empty := 1, 0; empty < run; first += maxEmptyPages + 1 {
 		if first > maxPages {
 			return fail(fmt.Errorf("more than %d pages", maxPages))
 		}
+		// X-Total-Count is no help: it counts what is left of the page.
 		var pages [maxEmptyPages + 1][]*timelineEntry
 		group, ctx := errgroup.WithContext(ctx)
 		for i := range pages {
 			group.Go(func() error {
-				path := fmt.Sprintf("/api/v1/repos/%s/%s/issues/%d/timeline?page=%d&limit=%d",
+				path := fmt.Sprintf("/repos/%s/%s/issues/%d/timeline?page=%d&limit=%d",
 					url.PathEscape(owner), url.PathEscape(repo), number, first+i, pageSize)
 				if err := g.get(ctx, path, &pages[i]); err != nil {
 					return fmt.Errorf("page %d: %w", first+i, err)
@@ -250,9 +408,10 @@ func (g *Gitea) Labelled(ctx context.Context, repository string, number int64, l
 		if err := group.Wait(); err != nil {
 			return fail(err)
 		}
-		ended = true // unless one of all but the first has something
-		for i, page := range pages {
-			ended = ended && (i == 0 || len(page) == 0)
+		for _, page := range pages {
+			if empty++; len(page) > 0 {
+				empty = 0
+			}
 			for _, e := range page {
 				if e != nil && e.Type == "label" && e.Label != nil && e.Label.Name == label {
 					last = e
@@ -267,6 +426,45 @@ func (g *Gitea) Labelled(ctx context.Context, repository string, number int64, l
 		return fail(ErrNotLabelled)
 	}
 	return Labelled{By: last.User.Login, At: last.Created}, nil
+}
+
+// hidden is how many entries Gitea leaves out of the timeline of a pull request:
+// comments on code, which its reviews count. Where it does not show every review
+// the rest counts as full.
+func (g *Gitea) hidden(ctx context.Context, owner, repo string, number int64) (int, error) {
+	hidden, shown := 0, 0
+	for page := 1; page <= maxPages; page++ {
+		res, err := g.ask(ctx, fmt.Sprintf("/repos/%s/%s/pulls/%d/reviews?page=%d&limit=%d",
+			url.PathEscape(owner), url.PathEscape(repo), number, page, pageSize))
+		if err != nil {
+			return 0, fmt.Errorf("reviews: %w", err)
+		}
+		count := 0
+		err = elements(res.Body, func(e json.RawMessage) error {
+			var review struct {
+				Comments int `json:"comments_count"`
+			}
+			count++
+			if err := json.Unmarshal(e, &review); err != nil {
+				return err
+			}
+			hidden += max(review.Comments, 0)
+			return nil
+		})
+		res.Body.Close()
+		if err != nil {
+			return 0, fmt.Errorf("reviews: %w", err)
+		}
+		shown += count
+		total, err := strconv.Atoi(res.Header.Get("X-Total-Count"))
+		if known := err == nil; count == 0 || known && shown >= total {
+			if known && shown < total {
+				hidden += (total - shown) * pageSize
+			}
+			return min(hidden, maxPages*pageSize), nil
+		}
+	}
+	return 0, fmt.Errorf("reviews: more than %d pages", maxPages)
 }
 
 // CanWrite implements Forge. Gitea tells the permissions of others to those
@@ -312,32 +510,28 @@ func (g *Gitea) Passed(ctx context.Context, repository, sha, statusContext strin
 	if err != nil {
 		return fail(err)
 	}
-	c, err := g.client(ctx)
-	if err != nil {
-		return fail(err)
-	}
-	seen := map[int64]bool{}
+	// The combined status has the newest of each context. By time a pending and
+	// a success of one second would be the same.
+	newest, passed := int64(-1), false
 	for page := 1; page <= maxPages; page++ {
-		// Newest first.
-		batch, res, err := c.ListStatuses(owner, repo, sha, gitea.ListStatusesOption{
-			ListOptions: gitea.ListOptions{Page: page, PageSize: pageSize},
-		})
-		if err := failed(res, err); err != nil {
+		var combined struct {
+			Statuses []struct {
+				ID              int64
+				Context, Status string
+			}
+		}
+		err := g.get(ctx, fmt.Sprintf("/repos/%s/%s/commits/%s/status?page=%d&limit=%d",
+			url.PathEscape(owner), url.PathEscape(repo), url.PathEscape(sha), page, pageSize), &combined)
+		if err != nil {
 			return fail(fmt.Errorf("page %d: %w", page, err))
 		}
-		if len(batch) == 0 {
-			return false, nil
+		if len(combined.Statuses) == 0 {
+			return passed, nil
 		}
-		fresh := false
-		for _, s := range batch {
-			if s.Context == statusContext {
-				return s.State == gitea.StatusSuccess, nil
+		for _, s := range combined.Statuses {
+			if s.Context == statusContext && s.ID > newest {
+				newest, passed = s.ID, s.Status == string(gitea.StatusSuccess)
 			}
-			fresh = fresh || !seen[s.ID]
-			seen[s.ID] = true
-		}
-		if !fresh {
-			return fail(fmt.Errorf("page %d repeats an earlier one", page))
 		}
 	}
 	return fail(fmt.Errorf("more than %d pages", maxPages))
@@ -491,31 +685,46 @@ func isDraft(title string) bool {
 	return strings.HasPrefix(title, "WIP:") || strings.HasPrefix(title, "[WIP]")
 }
 
-// get reads what the SDK has no call for.
-func (g *Gitea) get(ctx context.Context, path string, into any) error {
+// ask makes a call that the SDK does not have, or would read as a whole.
+func (g *Gitea) ask(ctx context.Context, path string) (*http.Response, error) {
 	token, err := readSecret(g.config.CredentialFile)
 	if err != nil {
-		return fmt.Errorf("read the credential: %w", err)
+		return nil, fmt.Errorf("read the credential: %w", err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.config.URL+path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.config.URL+"/api/v1"+path, nil)
 	if err != nil {
-		return err
+		return nil, errors.New("the address is none")
 	}
 	req.Header.Set("Authorization", "token "+token)
 	req.Header.Set("Accept", "application/json")
 	res, err := g.http.Do(req)
 	if err != nil {
-		return err
+		return nil, unaddressed(err)
 	}
-	defer res.Body.Close()
 	if err := statusError(res.StatusCode); err != nil {
-		return err
+		res.Body.Close()
+		return nil, err
 	}
-	body, err := io.ReadAll(res.Body)
+	return res, nil
+}
+
+// get reads an answer as a whole.
+func (g *Gitea) get(ctx context.Context, path string, into any) error {
+	res, err := g.ask(ctx, path)
 	if err != nil {
 		return err
 	}
-	return json.Unmarshal(body, into)
+	defer res.Body.Close()
+	return json.NewDecoder(res.Body).Decode(into)
+}
+
+// unaddressed takes the address that was called off an error; it may hold a
+// login.
+func unaddressed(err error) error {
+	if called, ok := errors.AsType[*url.Error](err); ok {
+		return called.Err
+	}
+	return err
 }
 
 var (
@@ -532,11 +741,8 @@ func failed(res *gitea.Response, err error) error {
 			return s
 		}
 	}
-	if called, ok := errors.AsType[*url.Error](err); ok {
-		return called.Err
-	}
 	if err != nil {
-		return err
+		return unaddressed(err)
 	}
 	if res == nil || res.Response == nil {
 		return errors.New("no answer")

@@ -99,6 +99,7 @@ func newGiteaServer(t *testing.T, pulls int64) (*giteaServer, *Gitea) {
 		n, _ := strconv.ParseInt(r.PathValue("n"), 10, 64)
 		p, ok := s.pulls[n]
 		if !ok {
+			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusNotFound)
 			write(w, map[string]any{"message": "not found"})
 			return
@@ -118,15 +119,26 @@ func newGiteaServer(t *testing.T, pulls int64) (*giteaServer, *Gitea) {
 	mux.HandleFunc("GET "+repo+"/collaborators/{user}/permission", func(w http.ResponseWriter, r *http.Request) {
 		p, ok := s.users[r.PathValue("user")]
 		if !ok {
+			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusNotFound)
 			write(w, map[string]any{"message": "no such user"})
 			return
 		}
 		write(w, map[string]any{"permission": p, "user": map[string]any{"login": r.PathValue("user")}})
 	})
-	mux.HandleFunc("GET "+repo+"/commits/{sha}/statuses", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("GET "+repo+"/commits/{sha}/status", func(w http.ResponseWriter, r *http.Request) {
 		from, to := page(r, len(s.statuses))
-		write(w, s.statuses[from:to])
+		write(w, map[string]any{"statuses": s.statuses[from:to]})
+	})
+	mux.HandleFunc("GET "+repo+"/pulls/1/reviews", func(w http.ResponseWriter, r *http.Request) {
+		hidden := 0
+		for _, e := range s.timeline {
+			if e["type"] == "code" {
+				hidden++
+			}
+		}
+		w.Header().Set("X-Total-Count", "1")
+		write(w, []any{map[string]any{"id": 1, "comments_count": hidden}})
 	})
 	mux.HandleFunc("POST "+repo+"/statuses/{sha}", func(w http.ResponseWriter, r *http.Request) {
 		var b map[string]any
@@ -438,6 +450,7 @@ func TestGiteaLabelled(t *testing.T) {
 		{"nobody", []map[string]any{{"type": "label", "body": "1", "label": map[string]any{"name": "preview"}}}, ""},
 		{"on the second page", append(slices.Repeat([]map[string]any{{"type": "comment"}}, 70), label("preview", "maintainer", "1")), "maintainer"},
 		{"behind an empty page", append(slices.Repeat([]map[string]any{code}, 50), label("preview", "maintainer", "1")), "maintainer"},
+		{"behind many empty pages", append(slices.Repeat([]map[string]any{code}, 1000), label("preview", "maintainer", "1")), "maintainer"},
 		{"set again behind an empty page", slices.Concat([]map[string]any{label("preview", "author", "1")},
 			slices.Repeat([]map[string]any{code}, 60), []map[string]any{label("preview", "author", ""), label("preview", "maintainer", "1")}), "maintainer"},
 	}

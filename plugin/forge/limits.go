@@ -12,10 +12,23 @@ const (
 	// again before that is an error.
 	maxTries = 3
 	// maxEmptyPages is how many empty pages in a row end a list that a forge
-	// filters after paging (Gitea's timeline).
+	// filters after paging (Gitea's timeline), beside those that entries could
+	// fill of which we know that they are left out.
 	maxEmptyPages = 3
+	// maxGuesses is how many numbers an entry may have had that could not be
+	// read.
+	maxGuesses = 10
+	// filterAbove is the length of a list from which on asking for a label's id
+	// first is fewer calls.
+	filterAbove = 3 * pageSize
 	// maxBody bounds one answer of a forge.
 	maxBody = 16 << 20
+	// maxErrorBody bounds the answer of a call that failed.
+	maxErrorBody = 64 << 10
+	// limitedFor is how long a forge is left alone that does not say for how
+	// long; limitedAtMost however long it says.
+	limitedFor    = time.Minute
+	limitedAtMost = time.Hour
 	// maxCredential bounds a credential file.
 	maxCredential = 16 << 10
 	// callTimeout bounds one HTTP call.

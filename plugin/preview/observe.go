@@ -235,6 +235,14 @@ func (r *Reconciler) listed(repo *repository, list forge.List) {
 		list.PullRequests[i] = bounded(list.PullRequests[i], watched)
 	}
 	repo.book.Listed(list, l.label)
+	for i, n := range list.Unreadable {
+		if i >= maxHints {
+			break // the rest in the lists to come
+		}
+		if h, ok := repo.hints[n]; !ok || h.settled {
+			repo.hints[n] = hint{at: now, closedAt: h.closedAt}
+		}
+	}
 	for n := range repo.hints {
 		repo.settle(n, list.Began, now)
 	}

@@ -1,0 +1,171 @@
+package forgetest
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Gitea plays https://docs.gitea.com/api/1.26/, which is the API that
+// https://codeberg.org/api/swagger has for Forgejo.
+func Gitea() Kind {
+	return Kind{
+		Type:       "gitea",
+		Handler:    giteaHandler,
+		Credential: func(r *http.Request) string { return strings.TrimPrefix(r.Header.Get("Authorization"), "token ") },
+		Webhook:    giteaWebhook,
+		ListPath:   "/pulls",
+	}
+}
+
+func giteaPull(p *Pull) map[string]any {
+	state, closed := "open", any(nil)
+	if p.Closed {
+		state, closed = "closed", p.ClosedAt.Format(time.RFC3339)
+	}
+	head := map[string]any{"label": "feature", "ref": "feature", "sha": SHA, "repo": nil}
+	if p.HeadRepository != "" {
+		head["repo"] = map[string]any{"full_name": p.HeadRepository}
+	}
+	title := p.Title
+	if p.Draft {
+		title = "WIP: " + title
+	}
+	return map[string]any{
+		"id": p.Number + 1000, "number": p.Number, "title": title, "body": p.Body, "state": state, "merged": false,
+		"user": person("dev"), "html_url": "https://git.example.com/acme/shop/pulls/" + strconv.FormatInt(p.Number, 10),
+		"labels": named(p.Labels), "updated_at": p.Updated.Format(time.RFC3339), "closed_at": closed,
+		"base": map[string]any{"label": "main", "ref": "main", "sha": strings.Repeat("b", 40), "repo": map[string]any{"full_name": Repository}},
+		"head": head,
+	}
+}
+
+func giteaHandler(w *World) http.Handler {
+	const repo = "/api/v1/repos/" + Repository
+	mux := http.NewServeMux()
+	bounds := func(r *http.Request) (number, size int) {
+		size, _ = strconv.Atoi(r.URL.Query().Get("limit"))
+		number, _ = strconv.Atoi(r.URL.Query().Get("page"))
+		return number, min(size, w.PageSize)
+	}
+	pull := func(r *http.Request) *Pull {
+		n, _ := strconv.ParseInt(r.PathValue("n"), 10, 64)
+		return w.Pulls[n]
+	}
+	mux.HandleFunc("/", func(rw http.ResponseWriter, _ *http.Request) { notFound(rw) })
+	mux.HandleFunc("GET /api/v1/user", func(rw http.ResponseWriter, _ *http.Request) { answer(rw, 200, person("seedling")) })
+	mux.HandleFunc("GET "+repo, func(rw http.ResponseWriter, _ *http.Request) {
+		answer(rw, 200, map[string]any{"full_name": Repository, "has_pull_requests": true})
+	})
+	mux.HandleFunc("GET "+repo+"/labels", func(rw http.ResponseWriter, r *http.Request) {
+		number, size := bounds(r)
+		answer(rw, 200, page(named([]string{"bug", Label}), number, size))
+	})
+	mux.HandleFunc("GET "+repo+"/pulls", func(rw http.ResponseWriter, r *http.Request) {
+		open := w.Open()
+		if ids := r.URL.Query()["labels"]; len(ids) > 0 {
+			open = slices.DeleteFunc(open, func(p *Pull) bool {
+				return !slices.ContainsFunc(p.Labels, func(l string) bool { return slices.Contains(ids, strconv.FormatInt(labelID(l), 10)) })
+			})
+		}
+		number, size := bounds(r)
+		list := []any{}
+		for _, p := range page(open, number, size) {
+			if p.Null {
+				list = append(list, nil)
+				continue
+			}
+			list = append(list, giteaPull(p))
+		}
+		rw.Header().Set("X-Total-Count", strconv.Itoa(len(open)))
+		answer(rw, 200, list)
+	})
+	mux.HandleFunc("GET "+repo+"/pulls/{n}", func(rw http.ResponseWriter, r *http.Request) {
+		if p := pull(r); p != nil {
+			answer(rw, 200, giteaPull(p))
+			return
+		}
+		notFound(rw)
+	})
+	mux.HandleFunc("GET "+repo+"/pulls/{n}/reviews", func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("X-Total-Count", "0")
+		answer(rw, 200, []any{})
+	})
+	mux.HandleFunc("GET "+repo+"/issues/{n}/timeline", func(rw http.ResponseWriter, r *http.Request) {
+		number, size := bounds(r)
+		var list []any // null when empty
+		for _, e := range page(pull(r).Events, number, size) {
+			entry := map[string]any{"type": "comment", "body": "", "created_at": e.At.Format(time.RFC3339), "user": person(e.By)}
+			if e.Label != "" {
+				entry["type"], entry["label"] = "label", map[string]any{"id": labelID(e.Label), "name": e.Label}
+				if e.Added {
+					entry["body"] = "1"
+				}
+			}
+			list = append(list, entry)
+		}
+		rw.Header().Set("X-Total-Count", strconv.Itoa(len(list))) // of the page
+		answer(rw, 200, list)
+	})
+	mux.HandleFunc("GET "+repo+"/collaborators/{user}/permission", func(rw http.ResponseWriter, r *http.Request) {
+		p, ok := w.Users[r.PathValue("user")]
+		if !ok {
+			notFound(rw)
+			return
+		}
+		answer(rw, 200, map[string]any{"permission": p, "role_name": p, "user": person(r.PathValue("user"))})
+	})
+	mux.HandleFunc("GET "+repo+"/commits/{sha}/status", func(rw http.ResponseWriter, r *http.Request) {
+		number, size := bounds(r)
+		answer(rw, 200, map[string]any{"sha": r.PathValue("sha"), "statuses": page(newest(w.Statuses, "status"), number, size)})
+	})
+	mux.HandleFunc("POST "+repo+"/statuses/{sha}", func(rw http.ResponseWriter, r *http.Request) {
+		var b map[string]any
+		_ = json.NewDecoder(r.Body).Decode(&b) // what is missing fails the test
+		w.Set = append(w.Set, b)
+		answer(rw, 201, b)
+	})
+	mux.HandleFunc("DELETE "+repo+"/issues/{n}/labels/{id}", func(rw http.ResponseWriter, r *http.Request) {
+		p := pull(r)
+		for _, l := range p.Labels {
+			if strconv.FormatInt(labelID(l), 10) == r.PathValue("id") {
+				w.Removed = append(w.Removed, l)
+			}
+		}
+		rw.WriteHeader(http.StatusNoContent)
+	})
+	return mux
+}
+
+// newest are the newest statuses of each context, as a combined status has them.
+func newest(statuses []Status, state string) []any {
+	list, seen := []any{}, map[string]bool{}
+	for i, s := range slices.Backward(statuses) {
+		if !seen[s.Context] {
+			seen[s.Context] = true
+			list = append(list, map[string]any{"id": i + 1, "context": s.Context, state: s.State, "created_at": Start.Format(time.RFC3339)})
+		}
+	}
+	return list
+}
+
+func giteaWebhook(p *Pull, action, secret string) (http.Header, []byte) {
+	event := "pull_request"
+	if action == "push" {
+		event = "push"
+	}
+	if action == "labeled" {
+		action = "label_updated"
+	}
+	body, _ := json.Marshal(map[string]any{ //nolint:errchkjson // maps of strings and numbers marshal
+		"action": action, "number": p.Number, "pull_request": giteaPull(p),
+		"repository": map[string]any{"full_name": Repository}, "sender": person("maintainer"),
+	})
+	h := http.Header{}
+	h.Set("X-Gitea-Event", event)
+	h.Set("X-Gitea-Signature", sign(secret, body))
+	return h, body
+}

@@ -1,0 +1,568 @@
+package forgetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/seedling-dev/seedling/plugin/forge"
+)
+
+// Run runs the suite.
+func Run(t *testing.T, k Kind) {
+	t.Helper()
+	for name, test := range map[string]func(*testing.T, Kind){
+		"complete": complete, "filtered": filtered, "resumed": resumed, "never short": neverShort,
+		"changing": changing, "large": large, "unreadable": unreadable,
+		"get": get, "gone": gone, "moved": moved, "limits": limits, "credential": credential,
+		"consent": consent, "may write": mayWrite, "passed": passed, "writes": writes,
+		"webhooks": webhooks, "what is said": said,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, k)
+		})
+	}
+}
+
+// open makes a forge of a world.
+func open(t *testing.T, k Kind, w *World) forge.Forge {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range map[string]string{"token": token + "\n", "webhook": secret + "\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := forge.New(forge.Config{
+		Name: "forge", Type: k.Type, URL: w.serve(t, k).URL + "/",
+		CredentialFile: filepath.Join(dir, "token"), WebhookSecretFile: filepath.Join(dir, "webhook"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// read reads a list to its end, or its first error.
+func read(ctx context.Context, l forge.Lister) (forge.List, error) {
+	for {
+		done, err := l.Next(ctx)
+		switch {
+		case err != nil:
+			return forge.List{}, err
+		case done:
+			return l.List(), nil
+		}
+	}
+}
+
+func numbers(list []forge.PullRequest) []int64 {
+	var n []int64
+	for _, p := range list {
+		n = append(n, p.Number)
+	}
+	slices.Sort(n)
+	return n
+}
+
+// status makes a fault of a status code, with a body.
+func status(code int, kind, body string) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, _ *http.Request) bool {
+		w.Header().Set("Content-Type", kind)
+		w.WriteHeader(code)
+		fmt.Fprint(w, body)
+		return true
+	}
+}
+
+func complete(t *testing.T, k Kind) {
+	for _, test := range []struct {
+		pulls    int64
+		pageSize int
+	}{{0, 50}, {1, 50}, {50, 50}, {51, 50}, {100, 100}, {240, 100}, {75, 10}} {
+		w := newWorld(test.pulls)
+		w.PageSize = test.pageSize
+		w.Pulls[9000] = &Pull{Number: 9000, Closed: true, ClosedAt: Start, Updated: Start, HeadRepository: Repository}
+		before := time.Now()
+		f := open(t, k, w)
+		for range 2 { // the second may come from what the first left
+			list, err := read(t.Context(), f.List(Repository, forge.Query{}))
+			if err != nil {
+				t.Fatalf("%d by %d: %v", test.pulls, test.pageSize, err)
+			}
+			if got := numbers(list.PullRequests); int64(len(got)) != test.pulls || len(slices.Compact(got)) != len(got) {
+				t.Errorf("%d by %d: %d listed", test.pulls, test.pageSize, len(got))
+			}
+			if list.Began.Before(before) {
+				t.Errorf("it began at %s", list.Began)
+			}
+			for _, p := range list.PullRequests {
+				if !p.Open || p.Fork || p.HeadSHA != SHA || !p.HasLabel(Label) || p.UpdatedAt.IsZero() || p.TargetBranch != "main" || p.Author != "dev" {
+					t.Fatalf("%+v", p)
+				}
+			}
+			before = time.Now()
+		}
+	}
+}
+
+func filtered(t *testing.T, k Kind) {
+	w := newWorld(400)
+	want := []int64{3, 170, 399}
+	for n, p := range w.Pulls {
+		if !slices.Contains(want, n) {
+			p.Labels = []string{"bug"}
+		}
+	}
+	list, err := read(t.Context(), open(t, k, w).List(Repository, forge.Query{Label: Label}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !list.Filtered && len(list.PullRequests) != 400 {
+		t.Errorf("an unfiltered list of %d", len(list.PullRequests))
+	}
+	with := slices.DeleteFunc(list.PullRequests, func(p forge.PullRequest) bool { return !list.Filtered && !p.HasLabel(Label) })
+	if got := numbers(with); !slices.Equal(got, want) {
+		t.Errorf("with the label: %v", got)
+	}
+}
+
+func resumed(t *testing.T, k Kind) {
+	w := newWorld(240)
+	w.PageSize = 50
+	asked := map[string]int{}
+	w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
+		asked[r.URL.RequestURI()]++
+		// Every page fails at first.
+		return asked[r.URL.RequestURI()] == 1 && status(http.StatusBadGateway, "text/html", "<html>")(rw, r)
+	}
+	l := open(t, k, w).List(Repository, forge.Query{})
+	fails := 0
+	for {
+		done, err := l.Next(t.Context())
+		if err != nil {
+			fails++
+		}
+		if fails > 50 {
+			t.Fatal(err)
+		}
+		if done {
+			break
+		}
+	}
+	if got := len(l.List().PullRequests); got != 240 {
+		t.Errorf("%d listed", got)
+	}
+	for uri, n := range asked {
+		if n > 3 {
+			t.Errorf("%s was asked for %d times", uri, n)
+		}
+	}
+}
+
+func neverShort(t *testing.T, k Kind) {
+	for name, fault := range map[string]func(http.ResponseWriter, *http.Request) bool{
+		"an error":      status(http.StatusInternalServerError, "application/json", `{"message":"x"}`),
+		"a login page":  status(http.StatusOK, "text/html", "<html>log in</html>"),
+		"an object":     status(http.StatusOK, "application/json", `{}`),
+		"nothing":       status(http.StatusOK, "application/json", ""),
+		"half a list":   status(http.StatusOK, "application/json", `[{"number":1,`),
+		"a proxy's 404": status(http.StatusNotFound, "text/plain", "default backend - 404"),
+		"its own 404":   status(http.StatusNotFound, "application/json", `{"message":"Not Found"}`),
+		"no numbers":    status(http.StatusOK, "application/json", `[{},{}]`),
+		"cut": func(w http.ResponseWriter, _ *http.Request) bool {
+			w.Header().Set("Content-Length", "1000")
+			fmt.Fprint(w, `[`)
+			return true
+		},
+	} {
+		for _, from := range []int{1, 2} {
+			w := newWorld(240)
+			seen := 0
+			w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
+				if !strings.HasSuffix(r.URL.Path, k.ListPath) {
+					return false
+				}
+				seen++
+				return seen >= from && fault(rw, r)
+			}
+			list, err := read(t.Context(), open(t, k, w).List(Repository, forge.Query{}))
+			if err == nil {
+				t.Errorf("%s, from call %d on: a list of %d", name, from, len(list.PullRequests))
+			}
+			if errors.Is(err, forge.ErrGone) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+func changing(t *testing.T, k Kind) {
+	w := newWorld(240)
+	calls := 0
+	w.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, k.ListPath) {
+			if calls++; calls == 3 {
+				p := w.Pulls[3]
+				p.Closed, p.ClosedAt, p.Updated = true, Start.Add(time.Hour*24), Start.Add(time.Hour*24)
+			}
+		}
+		return false
+	}
+	list, err := read(t.Context(), open(t, k, w).List(Repository, forge.Query{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := numbers(list.PullRequests); len(got) != 239 || slices.Contains(got, 3) {
+		t.Errorf("%d listed", len(got))
+	}
+}
+
+func large(t *testing.T, k Kind) {
+	w := newWorld(50)
+	for _, p := range w.Pulls {
+		p.Body = strings.Repeat("x", 400<<10)
+	}
+	list, err := read(t.Context(), open(t, k, w).List(Repository, forge.Query{}))
+	if err != nil || len(list.PullRequests) != 50 {
+		t.Errorf("%d listed, error %v", len(list.PullRequests), err)
+	}
+}
+
+func unreadable(t *testing.T, k Kind) {
+	w := newWorld(20)
+	w.Pulls[7].Null = true
+	list, err := read(t.Context(), open(t, k, w).List(Repository, forge.Query{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list.PullRequests) != 19 || !slices.Contains(list.Unreadable, 7) {
+		t.Errorf("%d listed, unreadable %v", len(list.PullRequests), list.Unreadable)
+	}
+}
+
+func get(t *testing.T, k Kind) {
+	w := newWorld(4)
+	w.Pulls[2].Closed, w.Pulls[2].ClosedAt = true, Start
+	w.Pulls[3].HeadRepository = "stranger/shop"
+	w.Pulls[4].HeadRepository, w.Pulls[4].Draft = "", true
+	f := open(t, k, w)
+	for n, want := range map[int64]forge.PullRequest{1: {Open: true}, 2: {}, 3: {Open: true, Fork: true}, 4: {Open: true, Fork: true, Draft: true}} {
+		p, err := f.Get(t.Context(), Repository, n)
+		if err != nil || p.Number != n || p.Open != want.Open || p.Fork != want.Fork || p.Draft != want.Draft || !p.UpdatedAt.Equal(w.Pulls[n].Updated) {
+			t.Errorf("%d: %+v, error %v", n, p, err)
+		}
+	}
+}
+
+func gone(t *testing.T, k Kind) {
+	w := newWorld(1)
+	f := open(t, k, w)
+	if _, err := f.Get(t.Context(), Repository, 9); !errors.Is(err, forge.ErrGone) {
+		t.Errorf("error %v", err)
+	}
+	only := func(suffix string, fault func(http.ResponseWriter, *http.Request) bool) func(http.ResponseWriter, *http.Request) bool {
+		return func(w http.ResponseWriter, r *http.Request) bool {
+			return strings.HasSuffix(r.URL.Path, suffix) && fault(w, r)
+		}
+	}
+	own := status(http.StatusNotFound, "application/json", `{"message":"Not Found"}`)
+	for name, fault := range map[string]func(http.ResponseWriter, *http.Request) bool{
+		"a proxy's 404":                only("/1", status(http.StatusNotFound, "text/plain", "default backend - 404")),
+		"a proxy's 404 that says JSON": only("/1", status(http.StatusNotFound, "application/json", "not found")),
+		"an empty 404":                 only("/1", status(http.StatusNotFound, "application/json", "")),
+		"no repository":                own,
+		"pull requests that are not shown": func(w http.ResponseWriter, r *http.Request) bool {
+			return !strings.HasSuffix(r.URL.Path, "/shop") && own(w, r)
+		},
+		"an error": status(http.StatusBadGateway, "text/html", "<html>"),
+		"410":      only("/1", status(http.StatusGone, "text/plain", "gone")),
+	} {
+		w.Change(func() { w.Fault = fault })
+		if _, err := f.Get(t.Context(), Repository, 1); err == nil || errors.Is(err, forge.ErrGone) {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+}
+
+func moved(t *testing.T, k Kind) {
+	w := newWorld(1)
+	f := open(t, k, w)
+	var elsewhere atomic.Int64
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))
+	t.Cleanup(other.Close)
+	calls := map[string]func() error{
+		"list": func() error {
+			_, err := read(t.Context(), f.List(Repository, forge.Query{}))
+			return err
+		},
+		"get": func() error {
+			_, err := f.Get(t.Context(), Repository, 1)
+			return err
+		},
+		"status": func() error {
+			return f.SetStatus(t.Context(), Repository, SHA, forge.Status{Context: "x", State: forge.Pending})
+		},
+	}
+	for name, call := range calls {
+		for _, code := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
+			w.Change(func() {
+				w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
+					http.Redirect(rw, r, strings.Replace(r.URL.Path, Repository, "acme/store", 1), code)
+					return true
+				}
+			})
+			if err := call(); !errors.Is(err, forge.ErrMoved) {
+				t.Errorf("%s, %d within the host: error %v", name, code, err)
+			}
+			w.Change(func() {
+				w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
+					http.Redirect(rw, r, other.URL+r.URL.Path, code)
+					return true
+				}
+			})
+			if err := call(); err == nil || errors.Is(err, forge.ErrMoved) || errors.Is(err, forge.ErrGone) {
+				t.Errorf("%s, %d to another host: error %v", name, code, err)
+			}
+		}
+	}
+	if n := elsewhere.Load(); n != 0 {
+		t.Errorf("%d calls followed a redirect to another host", n)
+	}
+}
+
+func limits(t *testing.T, k Kind) {
+	for name, test := range map[string]struct {
+		code   int
+		header map[string]string
+		wait   time.Duration // 0: it is no limit
+	}{
+		"seconds":        {http.StatusTooManyRequests, map[string]string{"Retry-After": "120"}, 2 * time.Minute},
+		"a date":         {http.StatusTooManyRequests, map[string]string{"Retry-After": time.Now().Add(3 * time.Minute).UTC().Format(http.TimeFormat)}, 3 * time.Minute},
+		"no word":        {http.StatusTooManyRequests, nil, time.Minute},
+		"absurd":         {http.StatusTooManyRequests, map[string]string{"Retry-After": "99999999"}, time.Hour},
+		"maintenance":    {http.StatusServiceUnavailable, map[string]string{"Retry-After": "60"}, time.Minute},
+		"spent":          {http.StatusForbidden, map[string]string{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": strconv.FormatInt(time.Now().Add(4*time.Minute).Unix(), 10)}, 4 * time.Minute},
+		"only forbidden": {http.StatusForbidden, map[string]string{"X-RateLimit-Remaining": "12"}, 0},
+		"down":           {http.StatusServiceUnavailable, nil, 0},
+	} {
+		w := newWorld(1)
+		f := open(t, k, w)
+		w.Fault = func(rw http.ResponseWriter, _ *http.Request) bool {
+			for key, value := range test.header {
+				rw.Header().Set(key, value)
+			}
+			answer(rw, test.code, map[string]any{"message": "no"})
+			return true
+		}
+		_, err := read(t.Context(), f.List(Repository, forge.Query{}))
+		var limited *forge.LimitedError
+		if errors.As(err, &limited) != (test.wait > 0) {
+			t.Errorf("%s: error %v", name, err)
+			continue
+		}
+		if test.wait == 0 {
+			continue
+		}
+		if off := time.Until(limited.Until) - test.wait; off > 10*time.Second || off < -time.Minute {
+			t.Errorf("%s: until %s", name, limited.Until)
+		}
+		calls := w.Calls
+		if _, err := f.Get(t.Context(), Repository, 1); !errors.As(err, &limited) || w.Calls != calls {
+			t.Errorf("%s: %d more calls, error %v", name, w.Calls-calls, err)
+		}
+	}
+}
+
+func credential(t *testing.T, k Kind) {
+	w := newWorld(1)
+	f := open(t, k, w)
+	if login, err := f.Login(t.Context()); err != nil || login != "seedling" {
+		t.Errorf("%q, error %v", login, err)
+	}
+	for _, code := range []int{http.StatusUnauthorized, http.StatusForbidden} {
+		w.Change(func() { w.Fault = status(code, "application/json", `{"message":"Bad credentials"}`) })
+		if _, err := read(t.Context(), f.List(Repository, forge.Query{})); !errors.Is(err, forge.ErrCredential) {
+			t.Errorf("%d: error %v", code, err)
+		}
+	}
+}
+
+func consent(t *testing.T, k Kind) {
+	at := func(n int) time.Time { return Start.Add(time.Duration(n) * time.Minute) }
+	set := func(by string, n int) Event { return Event{Label: Label, By: by, Added: true, At: at(n)} }
+	off := func(by string, n int) Event { return Event{Label: Label, By: by, At: at(n)} }
+	talk := slices.Repeat([]Event{{By: "stranger", At: at(5)}}, 260)
+	for name, test := range map[string]struct {
+		events []Event
+		by     string
+		at     time.Time // of the setting, or of the removal where by is empty
+	}{
+		"no record":                        {nil, "", time.Time{}},
+		"given at opening":                 {[]Event{set("author", 0)}, "author", at(0)},
+		"set":                              {[]Event{{By: "author", At: at(0)}, set("maintainer", 1)}, "maintainer", at(1)},
+		"another label":                    {[]Event{{Label: "bug", By: "maintainer", Added: true, At: at(1)}}, "", time.Time{}},
+		"set again by a stranger":          {[]Event{set("maintainer", 1), off("stranger", 2), set("stranger", 3)}, "stranger", at(3)},
+		"set again by a stranger, later":   {slices.Concat([]Event{set("maintainer", 1), off("stranger", 2)}, talk, []Event{set("stranger", 9)}), "stranger", at(9)},
+		"set before much talk":             {slices.Concat([]Event{set("maintainer", 1)}, talk), "maintainer", at(1)},
+		"taken off":                        {[]Event{set("maintainer", 1), off("maintainer", 2)}, "", at(2)},
+		"by somebody who is no more":       {[]Event{set("", 1)}, "", time.Time{}},
+		"by nobody after a maintainer":     {[]Event{set("maintainer", 1), off("", 2), set("", 3)}, "", time.Time{}},
+		"another label's removal after it": {[]Event{set("maintainer", 1), {Label: "bug", By: "x", At: at(2)}}, "maintainer", at(1)},
+	} {
+		w := newWorld(1)
+		w.Pulls[1].Events = test.events
+		got, err := open(t, k, w).Labelled(t.Context(), Repository, 1, Label)
+		var removed *forge.UnlabelledError
+		switch {
+		case test.by != "":
+			if err != nil || got.By != test.by || !got.At.Equal(test.at) {
+				t.Errorf("%s: %+v, error %v", name, got, err)
+			}
+		case !errors.Is(err, forge.ErrNotLabelled):
+			t.Errorf("%s: %+v, error %v", name, got, err)
+		case !test.at.IsZero() && (!errors.As(err, &removed) || !removed.At.Equal(test.at)):
+			t.Errorf("%s: error %v", name, err)
+		case test.at.IsZero() && errors.Is(err, forge.ErrUnlabelled):
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+	// A record that fails is neither consent nor its absence.
+	w := newWorld(1)
+	w.Pulls[1].Events = slices.Concat([]Event{set("maintainer", 1)}, talk)
+	f := open(t, k, w)
+	calls := 0
+	w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
+		calls++
+		return calls > 1 && status(http.StatusBadGateway, "text/html", "<html>")(rw, r)
+	}
+	if got, err := f.Labelled(t.Context(), Repository, 1, Label); err == nil || errors.Is(err, forge.ErrNotLabelled) {
+		t.Errorf("%+v, error %v", got, err)
+	}
+}
+
+func mayWrite(t *testing.T, k Kind) {
+	w := newWorld(1)
+	w.Users = map[string]string{"admin": "admin", "writer": "write", "reader": "read", "removed": "none", "odd": "something"}
+	f := open(t, k, w)
+	for login, want := range map[string]bool{"admin": true, "writer": true, "reader": false, "removed": false, "odd": false, "deleted": false} {
+		if got, err := f.CanWrite(t.Context(), Repository, login); err != nil || got != want {
+			t.Errorf("%s: %v, error %v", login, got, err)
+		}
+	}
+	for _, code := range []int{http.StatusForbidden, http.StatusBadGateway} {
+		w.Change(func() { w.Fault = status(code, "application/json", `{"message":"no"}`) })
+		if got, err := f.CanWrite(t.Context(), Repository, "writer"); err == nil || got {
+			t.Errorf("%d: %v, error %v", code, got, err)
+		}
+	}
+	w.Change(func() { w.Fault = status(http.StatusNotFound, "text/plain", "404") })
+	if got, err := f.CanWrite(t.Context(), Repository, "writer"); err == nil || got {
+		t.Errorf("a proxy's 404: %v, error %v", got, err)
+	}
+}
+
+func passed(t *testing.T, k Kind) {
+	w := newWorld(1)
+	for n := range 120 {
+		w.Statuses = append(w.Statuses, Status{fmt.Sprint("lint/", n), "success"})
+	}
+	w.Statuses = append(w.Statuses,
+		Status{"ci/images", "pending"}, Status{"ci/images", "success"}, // within one second
+		Status{"ci/other", "success"}, Status{"ci/other", "failure"})
+	f := open(t, k, w)
+	for name, want := range map[string]bool{"ci/images": true, "ci/other": false, "ci/none": false, "lint/0": true, "ci": false} {
+		if got, err := f.Passed(t.Context(), Repository, SHA, name); err != nil || got != want {
+			t.Errorf("%s: %v, error %v", name, got, err)
+		}
+	}
+	w.Change(func() { w.Fault = status(http.StatusNotFound, "text/plain", "404") })
+	if got, err := f.Passed(t.Context(), Repository, SHA, "ci/images"); err == nil || got {
+		t.Errorf("%v, error %v", got, err)
+	}
+}
+
+func writes(t *testing.T, k Kind) {
+	w := newWorld(1)
+	f := open(t, k, w)
+	err := f.SetStatus(t.Context(), Repository, SHA, forge.Status{Context: "seedling/previews", State: forge.Pending, Description: strings.Repeat("ä", 300)})
+	if err != nil || len(w.Set) != 1 || w.Set[0]["state"] != "pending" || len([]rune(fmt.Sprint(w.Set[0]["description"]))) > 140 {
+		t.Errorf("set %v, error %v", w.Set, err)
+	}
+	for _, label := range []string{Label, "not-there"} {
+		if err := f.RemoveLabel(t.Context(), Repository, 1, label); err != nil {
+			t.Errorf("%s: %v", label, err)
+		}
+	}
+	if !slices.Equal(w.Removed, []string{Label}) {
+		t.Errorf("removed %v", w.Removed)
+	}
+}
+
+func webhooks(t *testing.T, k Kind) {
+	w := newWorld(1)
+	f := open(t, k, w)
+	p := w.Pulls[1]
+	header, body := k.Webhook(p, "labeled", secret)
+	e, err := f.Event(header, body)
+	if err != nil || e.Repository != Repository || e.PullRequest.Number != 1 || e.Sender != "maintainer" || !e.ClosedAt.IsZero() || !e.PullRequest.HasLabel(Label) {
+		t.Errorf("%+v, error %v", e, err)
+	}
+	if !f.Signed(header) || f.Signed(http.Header{}) {
+		t.Error("what is signed and what is not is not told apart")
+	}
+	if _, err := f.Event(header, append([]byte(" "), body...)); !errors.Is(err, forge.ErrSignature) {
+		t.Errorf("another body: error %v", err)
+	}
+	if _, err := f.Event(http.Header{}, body); !errors.Is(err, forge.ErrSignature) {
+		t.Errorf("no signature: error %v", err)
+	}
+	for _, wrong := range []string{"", "guess"} {
+		header, body := k.Webhook(p, "labeled", wrong)
+		if _, err := f.Event(header, body); !errors.Is(err, forge.ErrSignature) {
+			t.Errorf("signed with %q: error %v", wrong, err)
+		}
+	}
+	header, body = k.Webhook(p, "push", secret)
+	if _, err := f.Event(header, body); !errors.Is(err, forge.ErrIgnored) {
+		t.Errorf("a push: error %v", err)
+	}
+	p.Closed, p.ClosedAt = true, Start.Add(time.Hour)
+	header, body = k.Webhook(p, "closed", secret)
+	if e, err := f.Event(header, body); err != nil || !e.ClosedAt.Equal(p.ClosedAt) || e.PullRequest.Open {
+		t.Errorf("%+v, error %v", e, err)
+	}
+}
+
+// said: errors go into the log, where no person, no secret and no text of a
+// stranger belongs.
+func said(t *testing.T, k Kind) {
+	w := newWorld(1)
+	f := open(t, k, w)
+	for name, fault := range map[string]func(http.ResponseWriter, *http.Request) bool{
+		"fails":   status(http.StatusBadGateway, "application/json", `{"message":"some-person secret-token"}`),
+		"forbids": status(http.StatusForbidden, "application/json", `{"message":"some-person secret-token"}`),
+		"redirects": func(w http.ResponseWriter, r *http.Request) bool {
+			http.Redirect(w, r, "/login?for=some-person", http.StatusFound)
+			return true
+		},
+		"garbles": status(http.StatusOK, "application/json", `"some-person secret-token"`),
+	} {
+		w.Change(func() { w.Fault = fault })
+		_, err := f.CanWrite(t.Context(), Repository, "some-person")
+		if err == nil || strings.Contains(err.Error(), "some-person") || strings.Contains(err.Error(), token) {
+			t.Errorf("it %s: error %v", name, err)
+		}
+	}
+}

@@ -1,0 +1,12 @@
+package forgetest_test
+
+import (
+	"testing"
+
+	"github.com/seedling-dev/seedling/plugin/forge/forgetest"
+)
+
+func TestGitea(t *testing.T) {
+	t.Parallel()
+	forgetest.Run(t, forgetest.Gitea())
+}

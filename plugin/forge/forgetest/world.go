@@ -1,0 +1,202 @@
+// Package forgetest is what every forge must pass: one suite, driven over HTTP
+// against a server that answers as the API's documentation says, with faults.
+//
+// Its promise: a forge that passes never has a list that is short, never says
+// gone or unlabelled where that is not what the forge said, and lets nobody
+// grant consent but by the forge's own record.
+package forgetest
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// What the suite asks for.
+const (
+	Repository = "acme/shop"
+	Label      = "preview"
+	SHA        = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	token      = "secret-token"
+	secret     = "hook-secret"
+)
+
+// Start is when the world begins, by the forge's clock.
+var Start = time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
+
+// Kind is a kind of forge: its type in the configuration, a server that plays
+// it, and how it signs.
+type Kind struct {
+	Type string
+	// Handler answers as the forge's documentation says. Faults come before it.
+	Handler func(*World) http.Handler
+	// Credential is the token that a call carries.
+	Credential func(*http.Request) string
+	// Webhook is a genuine call about a pull request. Action is "labeled",
+	// "closed", or "push" for an event that concerns none.
+	Webhook func(p *Pull, action, secret string) (http.Header, []byte)
+	// ListPath is what the path of a call for a page of a list ends in.
+	ListPath string
+}
+
+// World is what a forge would know. Its fields are for one goroutine at a time:
+// calls hold its lock, and Change takes it.
+type World struct {
+	mu sync.Mutex
+
+	Pulls map[int64]*Pull
+	// Users are permissions: admin, write, read, none. One who is missing does
+	// not exist.
+	Users    map[string]string
+	Statuses []Status
+	// PageSize is the server's own bound.
+	PageSize int
+	// Fault is asked before each call; true when it answered itself.
+	Fault func(w http.ResponseWriter, r *http.Request) bool
+	// Calls that came.
+	Calls int
+	// Set are statuses that were set, Removed labels that were taken off.
+	Set     []map[string]any
+	Removed []string
+}
+
+// Pull is a pull request.
+type Pull struct {
+	Number   int64
+	Title    string
+	Body     string
+	Closed   bool
+	ClosedAt time.Time
+	Draft    bool
+	Updated  time.Time
+	Labels   []string
+	// HeadRepository is empty where the fork is gone.
+	HeadRepository string
+	// Null entries of a list cannot be read.
+	Null   bool
+	Events []Event
+}
+
+// Event is an entry of the record of events; one without a label is a comment.
+type Event struct {
+	Label string
+	By    string // empty for a deleted user
+	Added bool
+	At    time.Time
+}
+
+// Status is a commit status; the later in the list the newer.
+type Status struct {
+	Context, State string
+}
+
+// Open are the open pull requests, the oldest first.
+func (w *World) Open() []*Pull { return w.sorted(false) }
+
+// All are all pull requests, the last changed first.
+func (w *World) All() []*Pull {
+	all := w.sorted(true)
+	slices.SortStableFunc(all, func(a, b *Pull) int { return b.Updated.Compare(a.Updated) })
+	return all
+}
+
+func (w *World) sorted(closed bool) []*Pull {
+	var pulls []*Pull
+	for _, n := range slices.Sorted(maps.Keys(w.Pulls)) {
+		if p := w.Pulls[n]; closed || !p.Closed {
+			pulls = append(pulls, p)
+		}
+	}
+	return pulls
+}
+
+// Change changes the world while no call is answered.
+func (w *World) Change(change func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change()
+}
+
+// newWorld has that many open, labelled pull requests.
+func newWorld(pulls int64) *World {
+	w := &World{Pulls: map[int64]*Pull{}, Users: map[string]string{}, PageSize: 50}
+	for n := int64(1); n <= pulls; n++ {
+		w.Pulls[n] = &Pull{
+			Number: n, Title: "Change", Labels: []string{Label}, HeadRepository: Repository,
+			Updated: Start.Add(time.Duration(n) * time.Minute),
+		}
+	}
+	return w
+}
+
+// serve plays the world.
+func (w *World) serve(t *testing.T, k Kind) *httptest.Server {
+	t.Helper()
+	handler := k.Handler(w)
+	s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.Calls++
+		if got := k.Credential(r); got != token {
+			t.Errorf("%s %s carries the credential %q", r.Method, r.URL.Path, got)
+		}
+		if w.Fault == nil || !w.Fault(rw, r) {
+			handler.ServeHTTP(rw, r)
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// answer writes JSON.
+func answer(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(v) // a client that went away is its own test
+}
+
+func notFound(w http.ResponseWriter) {
+	answer(w, http.StatusNotFound, map[string]any{"message": "Not Found"})
+}
+
+func sign(secret string, body []byte) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write(body)
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+func named(names []string) []any {
+	list := []any{}
+	for _, name := range names {
+		list = append(list, map[string]any{"id": labelID(name), "name": name})
+	}
+	return list
+}
+
+func labelID(name string) int64 {
+	id := int64(1)
+	for _, r := range name {
+		id = id*31%9973 + int64(r)
+	}
+	return id
+}
+
+func person(login string) any {
+	if login == "" {
+		return nil
+	}
+	return map[string]any{"login": login}
+}
+
+func page[T any](list []T, number, size int) []T {
+	from := min((max(number, 1)-1)*size, len(list))
+	return list[from:min(from+size, len(list))]
+}
