@@ -649,7 +649,7 @@ func TestGiteaEvent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := *g
+		c := newGitea(g.config)
 		c.config.WebhookSecretFile = filepath.Join(t.TempDir(), "secret")
 		if err := os.WriteFile(c.config.WebhookSecretFile, []byte("hooksecret"), 0o600); err != nil {
 			t.Fatal(err)
@@ -672,7 +672,7 @@ func TestGiteaEvent(t *testing.T) {
 	})
 	t.Run("no secret configured", func(t *testing.T) {
 		t.Parallel()
-		c := *g
+		c := newGitea(g.config)
 		c.config.WebhookSecretFile = ""
 		h := http.Header{}
 		h.Set("X-Gitea-Event", "pull_request")
