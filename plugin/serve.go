@@ -167,7 +167,7 @@ func (p *program) serve(ctx context.Context) error {
 	ready := func() error { return cmp.Or(lead(), reconciler.Ready()) }
 
 	restore := broker.New(broker.Options{
-		Client: restoring, Reviewer: broker.TokenReviews{Client: restoring}, Previews: store, Ready: lead,
+		Client: restoring, Reviewer: broker.TokenReviews{Client: restoring}, Previews: store, Ready: lead, Say: reconciler.Say,
 		Restorer: broker.NewVelero(broker.VeleroOptions{
 			Client: restoring, Previews: store, VeleroNamespace: cfg.VeleroNamespace, Log: p.log.With("part", "broker"),
 		}),

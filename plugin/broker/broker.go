@@ -68,6 +68,9 @@ type Options struct {
 	// Ready is nil when this process leads and has loaded its state, and a
 	// sentence otherwise.
 	Ready func() error
+	// Say is told the sentence that a preview's hook gets; failed where it is
+	// about a failure. It may be nil.
+	Say func(namespace, text string, failed bool)
 	// Hold is DefaultHold where it is 0.
 	Hold time.Duration
 	Log  *slog.Logger
@@ -152,16 +155,26 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				b.Log.WarnContext(ctx, "a foreign volume could not be recorded", "preview", p.Namespace, "error", err)
 			}
 		}
+		b.say(p.Namespace, err.Error(), true)
 		b.Log.WarnContext(ctx, "restore request refused", "preview", p.Namespace, "status", status, "error", err)
 		reply(w, status, after, snapshot.RestoreReply{Message: err.Error(), Snapshot: progress.Snapshot})
 		return
 	}
 	answer := snapshot.RestoreReply{Place: progress.Place, Message: progress.Message, Snapshot: progress.Snapshot}
 	if !progress.Done {
+		b.say(p.Namespace, progress.Message, false)
 		reply(w, http.StatusAccepted, time.Second, answer)
 		return
 	}
+	b.say(p.Namespace, "", false)
 	reply(w, http.StatusOK, 0, answer)
+}
+
+// say lets the pull request say what its hook is told.
+func (b *Broker) say(namespace, text string, failed bool) {
+	if b.Say != nil {
+		b.Say(namespace, text, failed)
+	}
 }
 
 // statusOf maps an error to its status code and the pause before asking again.
