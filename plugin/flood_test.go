@@ -33,7 +33,7 @@ const floodMemory = 128 << 20
 
 // TestFloodedServer is the other process of TestFloodsTakeLittleMemory: the two
 // listeners that strangers reach, with a forge and an API server that refuse.
-func TestFloodedServer(t *testing.T) {
+func TestFloodedServer(t *testing.T) { //nolint:paralleltest // it is alone in its process
 	if os.Getenv("SEEDLING_FLOODED") == "" {
 		t.Skip("it is run by TestFloodsTakeLittleMemory")
 	}
@@ -55,7 +55,7 @@ func TestFloodedServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Printf("\nlistening %s %s\n", open[0].Addr(), open[1].Addr())
+	fmt.Fprintf(os.Stdout, "\nlistening %s %s\n", open[0].Addr(), open[1].Addr())
 	ctx, stop := context.WithCancel(t.Context())
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)

@@ -163,7 +163,7 @@ func TestRequestsHeldAtOnce(t *testing.T) {
 }
 
 // Memory under a flood from many addresses stays what it was.
-func TestFloodTakesNoMemory(t *testing.T) {
+func TestFloodTakesNoMemory(t *testing.T) { //nolint:paralleltest // it measures the heap of the process
 	b := newBroker(newWorld(t, interceptor.Funcs{}), func(o *broker.Options) { o.Reviewer = &counted{} })
 	token := signed(claims(ns, snapshot.HookServiceAccount, hookUID, "seedling"), "forged")
 	for i := range 100_000 {

@@ -37,12 +37,13 @@ func TestLimiter(t *testing.T) {
 func TestLimiterAfterFailures(t *testing.T) {
 	t.Parallel()
 	l, now := flood.NewLimiter(2, 3), start
-	for _, want := range []time.Duration{2, 4, 8, 16, 30, 30} {
+	for _, seconds := range []int{2, 4, 8, 16, 30, 30} {
+		want := time.Duration(seconds) * time.Second
 		l.Fail("a", now)
-		if wait := l.Take("a", now); wait != want*time.Second {
-			t.Errorf("wait %s, want %ds", wait, want)
+		if wait := l.Take("a", now); wait != want {
+			t.Errorf("wait %s, want %s", wait, want)
 		}
-		now = now.Add(want * time.Second)
+		now = now.Add(want)
 		if wait := l.Take("a", now); wait != 0 {
 			t.Errorf("after the pause: wait %s", wait)
 		}

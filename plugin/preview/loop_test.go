@@ -1212,13 +1212,13 @@ func TestHangIsSaid(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, newHost(pull(1)))
 	w.mustRound()
-	p, _ := w.preview(1)
 	closed := pull(1)
 	closed.Open = false
 	w.host.set(closed)
 	w.mustRound()
 	w.mustRound()
-	if p, _ = w.preview(1); p.Phase != Ending {
+	p, _ := w.preview(1)
+	if p.Phase != Ending {
 		t.Fatalf("%s: %s", p.Phase, p.Reason)
 	}
 	w.Hangs(p.Namespace, "configmaps with finalizer example.com/hold: kubectl get configmaps")
