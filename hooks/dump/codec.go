@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -68,7 +67,7 @@ func (e *WindowError) Is(target error) bool { return target == ErrUnusable }
 type windowed struct {
 	r      *bufio.Reader
 	size   int64 // of the window, in bytes; 0 if the header is damaged
-	memory int64 // that a large window takes: once its size, or twice for speed
+	memory int64 // that a large window takes: twice its size
 }
 
 // window reads how far a stream of zstd looks back. What is wrong with its
@@ -89,12 +88,9 @@ func (d *Dump) window(r io.Reader, taken int64) (*windowed, error) {
 		raise(&d.ordinary, w.size)
 		return w, nil
 	}
-	if taken+w.size > d.windows {
-		return nil, &WindowError{w.size, taken + w.size}
-	}
-	w.memory = w.size
-	if innermost := taken > 0 || d.outer == codecNone || d.codec != codecZstd; innermost && taken+2*w.size <= d.windows {
-		w.memory *= 2
+	w.memory = 2 * w.size
+	if taken+w.memory > d.windows {
+		return nil, &WindowError{w.size, taken + w.memory}
 	}
 	raise(&d.widest, taken+w.memory)
 	return w, nil
@@ -112,9 +108,9 @@ func raise(most *atomic.Int64, to int64) {
 // more than the first, or what is ordinary.
 func (w *windowed) decoder() (io.ReadCloser, error) {
 	most := max(w.size, largeWindow)
-	// In memory of its own size a full window is moved down for every megabyte
-	// more, which takes twice as long as all else.
-	low := w.memory <= w.size
+	// In memory of its own size a large window, once full, is moved down for every
+	// megabyte more, which takes twice as long as all else.
+	low := w.size <= largeWindow
 	z, err := zstd.NewReader(w.r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(low), zstd.WithDecoderMaxWindow(uint64(most)))
 	if err != nil {
 		return nil, err
@@ -181,7 +177,6 @@ func (e *exclusive) Close() error {
 	defer e.free()
 	err := e.ReadCloser.Close()
 	e.ReadCloser = io.NopCloser(bytes.NewReader(nil))
-	debug.FreeOSMemory() // the next one takes as much
 	return err
 }
 

@@ -35,9 +35,8 @@ type Options struct {
 	Credentials string
 
 	// Windows is how many bytes of memory there are for zstd streams that look
-	// back on more than 8 MB, as those of pg_dump -Z zstd:long do, on 128 MB. With
-	// twice as much they are read three times as fast. Where it does not do, the
-	// error is a *WindowError.
+	// back on more than 8 MB, as those of pg_dump -Z zstd:long do, on 128 MB. They
+	// take twice as much. Where it does not do, the error is a *WindowError.
 	Windows int64
 
 	// Tests put fakes of stores behind transport, and have less patience.

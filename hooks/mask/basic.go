@@ -94,9 +94,7 @@ var byOption = option{
 
 type keepAll struct{}
 
-func (keepAll) mask(s *scratch, dst, value []byte) ([]byte, error) {
-	return s.appendPassed(dst, value), nil
-}
+func (keepAll) mask(_ *scratch, dst, value []byte) ([]byte, error) { return append(dst, value...), nil }
 
 type nullAll struct{}
 
@@ -105,8 +103,6 @@ func (nullAll) mask(_ *scratch, dst, _ []byte) ([]byte, error) { return dst, err
 type constant []byte
 
 func (c constant) mask(_ *scratch, dst, _ []byte) ([]byte, error) { return append(dst, c...), nil }
-
-func (c constant) maskBytea(_ *scratch, dst, _ []byte) []byte { return append(dst, c...) }
 
 // literal checks a value from the policy against the type of the target, as
 // far as it can, and returns it as COPY writes it (before escaping).
@@ -211,19 +207,8 @@ type choice struct {
 }
 
 func (c *choice) mask(s *scratch, dst, value []byte) ([]byte, error) {
-	return c.write(dst, c.draw(s, value)), nil
-}
-
-func (c *choice) maskBytea(s *scratch, dst, raw []byte) []byte {
-	if c.byEntity {
-		return c.write(dst, c.draw(s, nil))
-	}
-	return c.write(dst, c.tagBytea(s, raw))
-}
-
-func (c *choice) write(dst []byte, t tag) []byte {
-	d := t.dice()
-	return append(dst, c.values[d.n(len(c.values))]...)
+	d := c.draw(s, value).dice()
+	return append(dst, c.values[d.n(len(c.values))]...), nil
 }
 
 func buildChoice(t *target, r *rule) (transform, traits, error) {
@@ -273,19 +258,14 @@ func (h *hash) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	if len(value) == 0 && !h.bytea {
 		return dst, nil
 	}
-	return h.write(dst, h.tag(s, value)), nil
-}
-
-func (h *hash) maskBytea(s *scratch, dst, raw []byte) []byte { return h.write(dst, h.tagBytea(s, raw)) }
-
-func (h *hash) write(dst []byte, t tag) []byte {
+	t := h.tag(s, value)
 	if h.bytea {
 		dst = append(dst, '\\', 'x')
 	}
 	dst = append(dst, h.prefix...)
 	at := len(dst)
 	dst = appendHex(appendHex(dst, t.hi), t.lo)
-	return dst[:at+h.digits]
+	return dst[:at+h.digits], nil
 }
 
 func appendHex(dst []byte, v uint64) []byte {

@@ -114,7 +114,7 @@ func (x *compiler) index(c Catalog) {
 			col := &t.Columns[j]
 			cs := &columnState{Column: col, table: s, name: ColumnName{t.Schema, t.Name, col.Name}, plan: &s.plan.Columns[j]}
 			cs.group = cs
-			cs.plan.Name, cs.plan.bytea = col.Name, col.kind() == kindBytea
+			cs.plan.Name = col.Name
 			s.columns = append(s.columns, cs)
 			s.byName[col.Name] = cs
 		}

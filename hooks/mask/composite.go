@@ -34,7 +34,7 @@ func (m *composite) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	defer s.release()
 	defer s.release()
 	dst = append(dst, '(')
-	pos, done := 1, 0
+	pos := 1
 	for i, tf := range m.attributes {
 		if i > 0 {
 			if pos >= len(value) || value[pos] != ',' {
@@ -44,29 +44,18 @@ func (m *composite) mask(s *scratch, dst, value []byte) ([]byte, error) {
 			pos++
 		}
 		var null bool
-		e := s.place(elem, value, pos)
-		e, pos, null = rowAttribute(e, value, pos)
+		*elem, pos, null = rowAttribute((*elem)[:0], value, pos)
 		if pos < 0 {
 			return dst[:start], notComposite
 		}
-		s.keep(elem, e)
 		if null {
 			continue
 		}
 		var err error
-		if s.lies(e) {
-			at := len(dst)
-			if dst, err = s.large(tf, dst, e); err == nil && needsQuotes(dst[at:], rowSigns) {
-				dst = quoteTail(dst, at)
-			}
-		} else if *mask, err = tf.mask(s, (*mask)[:0], e); err == nil {
+		if *mask, err = tf.mask(s, (*mask)[:0], *elem); err == nil {
 			dst = appendElement(dst, *mask, rowSigns)
 		}
 		if err != nil && err != errNull { //nolint:errorlint // a sentinel of this package, never wrapped
-			return dst[:start], err
-		}
-		done = s.passed(value, done, pos)
-		if err := s.grown(len(dst)-start, done, pos, len(value)); err != nil {
 			return dst[:start], err
 		}
 	}
@@ -105,7 +94,7 @@ func rowAttribute(dst, b []byte, pos int) (attribute []byte, next int, null bool
 
 func buildComposite(t *target, r *rule) (transform, traits, error) {
 	m := &composite{}
-	var tr traits
+	tr := traits{depth: 1}
 	var missing []string
 	rules := r.rules("attributes")
 	known := map[string]bool{}
@@ -121,7 +110,7 @@ func buildComposite(t *target, r *rule) (transform, traits, error) {
 		sub.inside, sub.column, sub.length, sub.notNull = false, a, a.lengthLimit(), a.NotNull
 		tf, at, err := sub.buildRule(of)
 		if err == nil {
-			err = tr.addEntity(at)
+			err = tr.hold(at)
 		}
 		if err != nil {
 			return nil, tr, fmt.Errorf("attribute %s: %w", QuoteIdent(a.Name), err)

@@ -66,12 +66,12 @@ type jsonLeaf struct {
 // buildJSON builds masker json.
 func buildJSON(t *target, r *rule) (transform, traits, error) {
 	m := &jsonMask{root: &jsonNode{path: "$"}, names: newShape(t.at("json names", kindText))}
-	var tr traits
+	tr := traits{depth: 1}
 	var errs []error
 	leaf := func(where string, r *rule) *jsonLeaf {
 		l, lt, err := newLeaf(t.at("json "+where, kindLeaf), r)
 		if err == nil {
-			err = tr.addEntity(lt)
+			err = tr.hold(lt)
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("at %s: %w", where, err))
@@ -122,8 +122,14 @@ func buildJSON(t *target, r *rule) (transform, traits, error) {
 	return m, tr, errors.Join(errs...)
 }
 
-// addEntity takes over the entity of a rule inside the value.
-func (tr *traits) addEntity(sub traits) error {
+// hold takes over what the traits of a rule for values inside say of the whole.
+func (tr *traits) hold(sub traits) error {
+	tr.depth = max(tr.depth, sub.depth+1)
+	return tr.draw(sub)
+}
+
+// draw takes over the entity of another rule in the same value.
+func (tr *traits) draw(sub traits) error {
 	if sub.entity == "" || sub.entity == tr.entity {
 		return nil
 	}
@@ -181,7 +187,7 @@ func newLeaf(t *target, r *rule) (*jsonLeaf, traits, error) {
 		if err != nil {
 			return nil, tr, err
 		}
-		if err = tr.addEntity(nt); err != nil {
+		if err = tr.draw(nt); err != nil {
 			return nil, tr, err
 		}
 		l.num, l.guessableNumber = tf, nt.guessable()
@@ -402,15 +408,13 @@ type jsonWalk struct {
 	in    []byte
 	pos   int
 	from  int // start of what is not copied yet
-	done  int // of what is not forgotten yet
 	out   []byte
-	start int // where the mask begins in it
 	depth int
 }
 
 func (m *jsonMask) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	w := &s.json
-	*w = jsonWalk{s: s, m: m, in: value, out: dst, start: len(dst)}
+	*w = jsonWalk{s: s, m: m, in: value, out: dst}
 	w.space()
 	err := w.value(m.root, m.root.leaf, true)
 	if err == nil {
@@ -429,15 +433,7 @@ func (m *jsonMask) mask(s *scratch, dst, value []byte) ([]byte, error) {
 }
 
 // copy writes what stays before a place.
-func (w *jsonWalk) copy(to int) {
-	for w.s.own && to-w.from > passedStep {
-		w.out = append(w.out, w.in[w.from:w.from+passedStep]...)
-		w.from += passedStep
-		w.done = w.s.passed(w.in, w.done, w.from)
-	}
-	w.out = append(w.out, w.in[w.from:to]...)
-	w.done = w.s.passed(w.in, w.done, to)
-}
+func (w *jsonWalk) copy(to int) { w.out = append(w.out, w.in[w.from:to]...) }
 
 func (w *jsonWalk) space() {
 	for w.pos < len(w.in) {
@@ -600,8 +596,7 @@ func (w *jsonWalk) container(open byte, node *jsonNode, leaf *jsonLeaf) error {
 		if err := w.value(child, childLeaf, own); err != nil {
 			return err
 		}
-		w.done = w.s.passed(w.in, w.done, w.from)
-		if err := w.s.grown(len(w.out)-w.start, w.done, w.from+1, len(w.in)); err != nil {
+		if err := w.s.within(len(w.out), w.from, len(w.in)); err != nil {
 			return err
 		}
 		w.space()
@@ -634,7 +629,7 @@ func (w *jsonWalk) member(node *jsonNode, leaf *jsonLeaf) (child *jsonNode, rule
 	}
 	w.pos = end + 1
 	name := w.in[start+1 : end]
-	if escaped && len(name) <= largeRow { // what is longer is no name of the policy's
+	if escaped {
 		buf := w.s.buf()
 		defer w.s.release()
 		*buf = appendJSONText(*buf, name)
@@ -726,55 +721,39 @@ func (w *jsonWalk) str(start, end int, escaped bool, tf transform, clean bool) e
 	w.copy(start)
 	w.from = end + 1
 	value := w.in[start+1 : end]
-	own := w.s.lies(value)
-	switch {
-	case escaped && own:
-		value = appendJSONText(value[:0], value) // never longer than what it reads
-	case escaped:
+	if escaped {
 		buf := w.s.buf()
 		defer w.s.release()
 		*buf = appendJSONText(slices.Grow(*buf, len(value)), value)
 		value = *buf
 	}
-	if clean || own {
-		at := len(w.out)
-		out := append(w.out, '"')
-		var err error
-		if own {
-			out, err = w.s.large(tf, out, value)
-		} else {
-			out, err = tf.mask(w.s, out, value)
-		}
-		if err == errNull { //nolint:errorlint // a sentinel of this package, never wrapped
+	at := len(w.out)
+	if clean {
+		out, err := tf.mask(w.s, append(w.out, '"'), value)
+		switch {
+		case err == errNull: //nolint:errorlint // a sentinel of this package, never wrapped
 			w.out = append(w.out[:at], "null"...)
-			return nil
-		}
-		if err != nil {
+		case err != nil:
 			return err
+		default:
+			w.out = append(out, '"')
 		}
-		if !clean { // where it stands, as it is large
-			length := len(out)
-			out = escapeTail(out, at+1, &jsonEscapes)
-			w.s.escaped = w.s.escaped || len(out) != length
-		}
-		w.out = append(out, '"')
 		return nil
 	}
 	buf := w.s.buf()
 	defer w.s.release()
 	out, err := tf.mask(w.s, *buf, value)
 	*buf = out
-	if err == errNull { //nolint:errorlint // a sentinel of this package, never wrapped
+	switch {
+	case err == errNull: //nolint:errorlint // a sentinel of this package, never wrapped
 		w.out = append(w.out, "null"...)
-		return nil
-	}
-	if err != nil {
+	case err != nil:
 		return err
+	default:
+		w.out = appendJSONString(append(w.out, '"'), out)
+		w.s.escaped = w.s.escaped || len(w.out)-at-1 != len(out)
+		w.out = append(w.out, '"')
 	}
-	at := len(w.out) + 1
-	w.out = appendJSONString(append(w.out, '"'), out)
-	w.s.escaped = w.s.escaped || len(w.out)-at != len(out)
-	w.out = append(w.out, '"')
 	return nil
 }
 
@@ -864,52 +843,6 @@ func appendJSONText(dst, s []byte) []byte {
 func hex4(b []byte) rune {
 	return rune(hexValue(b[0]))<<12 | rune(hexValue(b[1]))<<8 | rune(hexValue(b[2]))<<4 | rune(hexValue(b[3]))
 }
-
-// escapeTail writes the sequences for bytes that have one into what dst holds from
-// start on.
-func escapeTail(dst []byte, start int, escapes *[256]string) []byte {
-	more := 0
-	for _, c := range dst[start:] {
-		if e := escapes[c]; e != "" {
-			more += len(e) - 1
-		}
-	}
-	from := len(dst) - 1
-	dst = slices.Grow(dst, more)[:len(dst)+more]
-	// From the end, so that nothing is overwritten before it has moved.
-	for to := len(dst); to > from+1; from-- {
-		if e := escapes[dst[from]]; e != "" {
-			to -= len(e)
-			copy(dst[to:], e)
-			continue
-		}
-		to--
-		dst[to] = dst[from]
-	}
-	return dst
-}
-
-// appendEscaped appends v with the sequences for bytes that have one.
-func appendEscaped(dst, v []byte, escapes *[256]string) []byte {
-	for _, c := range v {
-		if e := escapes[c]; e != "" {
-			dst = append(dst, e...)
-		} else {
-			dst = append(dst, c)
-		}
-	}
-	return dst
-}
-
-// jsonEscapes are the sequences of the bytes that JSON's strings do not hold.
-var jsonEscapes = func() (e [256]string) {
-	for c := range e {
-		if s := appendJSONString(nil, []byte{byte(c)}); len(s) > 1 {
-			e[c] = string(s)
-		}
-	}
-	return e
-}()
 
 // appendJSONString appends s with JSON's escapes, without the quotes.
 func appendJSONString(dst, s []byte) []byte {

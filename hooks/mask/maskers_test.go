@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"regexp"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -717,42 +716,6 @@ func TestWorkersInParallel(t *testing.T) {
 		for _, o := range outputs[1:] {
 			if !bytes.Equal(o, outputs[0]) {
 				t.Errorf("%s: two workers differ", name)
-			}
-		}
-	}
-}
-
-// A row of many megabytes costs its value unescaped and its mask, no more, and
-// its buffers are given back.
-//
-//nolint:paralleltest // it reads the heap
-func TestLargeValues(t *testing.T) {
-	plan, err := tryCompile(t, "tables: {public.t: {columns: {a: text, b: json}}}", table("t", "a text", "b jsonb"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	const size = 16 << 20
-	big := strings.Repeat(`a line of text and its end\n`, size/28)
-	w := plan.Table("public", "t").NewWorker()
-	for _, row := range []string{big + "\t\\N", "\\N\t" + `{"k": "` + strings.ReplaceAll(big, `\n`, `\\n`) + `"}`} {
-		in := []byte(row)
-		out := make([]byte, 0, len(row)+len(row)/4)
-		var before, after runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&before)
-		if out, err = w.Append(out, in); err != nil {
-			t.Fatal(err)
-		}
-		runtime.ReadMemStats(&after)
-		if got := after.TotalAlloc - before.TotalAlloc; got > 5*size {
-			t.Errorf("%d bytes allocated for a row of %d", got, len(row))
-		}
-		if len(out) < size/2 {
-			t.Errorf("%d bytes written", len(out))
-		}
-		for _, b := range w.scratch.bufs {
-			if cap(*b) > largeRow {
-				t.Errorf("a buffer of %d bytes stays", cap(*b))
 			}
 		}
 	}

@@ -114,17 +114,16 @@ type card struct {
 const notCard = reason("the value is not a card number: up to 19 digits, spaces, dashes and stars")
 
 func (m *card) mask(s *scratch, dst, value []byte) ([]byte, error) {
-	switch {
-	case len(value) == 0:
+	if len(value) == 0 {
 		return dst, nil
-	case len(value) > largeRow:
-		return dst, notCard
 	}
 	buf := s.buf()
 	defer s.release()
 	d := *buf
 	for _, c := range value {
 		switch {
+		case isDigit(c) && len(d) == 19:
+			return dst, notCard
 		case isDigit(c):
 			d = append(d, c)
 		case c != ' ' && c != '-' && c != '*' && c != '.' && c != 'x' && c != 'X':
@@ -132,7 +131,7 @@ func (m *card) mask(s *scratch, dst, value []byte) ([]byte, error) {
 		}
 	}
 	*buf = d
-	if len(d) == 0 || len(d) > 19 {
+	if len(d) == 0 {
 		return dst, notCard
 	}
 	st := newStream(s, m.stream, m.tag(s, value))
@@ -200,17 +199,16 @@ type iban struct {
 const notIBAN = reason("the value is not an IBAN")
 
 func (m *iban) mask(s *scratch, dst, value []byte) ([]byte, error) {
-	switch {
-	case len(value) == 0:
+	if len(value) == 0 {
 		return dst, nil
-	case len(value) > largeRow:
-		return dst, notIBAN
 	}
 	buf := s.buf()
 	defer s.release()
 	b := *buf
 	for _, c := range value {
 		switch {
+		case len(b) > 34:
+			return dst, notIBAN
 		case isDigit(c) || 'A' <= c && c <= 'Z':
 			b = append(b, c)
 		case 'a' <= c && c <= 'z':

@@ -3,6 +3,7 @@ package mask
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 var nestedMaskers = []*masker{
@@ -88,7 +89,7 @@ func (m *array) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	elem, mask := s.buf(), s.buf()
 	defer s.release()
 	defer s.release()
-	for done := 0; pos < len(value); {
+	for pos < len(value) {
 		switch c := value[pos]; c {
 		case '{', '}', ',':
 			dst = append(dst, c)
@@ -96,23 +97,16 @@ func (m *array) mask(s *scratch, dst, value []byte) ([]byte, error) {
 			continue
 		}
 		var quoted bool
-		e := s.place(elem, value, pos)
-		e, pos, quoted = arrayElement(e, value, pos)
+		*elem, pos, quoted = arrayElement((*elem)[:0], value, pos)
 		if pos < 0 {
 			return dst[:start], notArray
 		}
-		s.keep(elem, e)
-		if !quoted && isNullWord(e) {
+		if !quoted && isNullWord(*elem) {
 			dst = append(dst, "NULL"...)
 			continue
 		}
 		var err error
-		if s.lies(e) {
-			at := len(dst)
-			if dst, err = s.large(m.of, dst, e); err == nil && needsQuotes(dst[at:], arraySigns) {
-				dst = quoteTail(dst, at)
-			}
-		} else if *mask, err = m.of.mask(s, (*mask)[:0], e); err == nil {
+		if *mask, err = m.of.mask(s, (*mask)[:0], *elem); err == nil {
 			dst = appendElement(dst, *mask, arraySigns)
 		}
 		switch {
@@ -121,8 +115,7 @@ func (m *array) mask(s *scratch, dst, value []byte) ([]byte, error) {
 		case err != nil:
 			return dst[:start], err
 		}
-		done = s.passed(value, done, pos)
-		if err := s.grown(len(dst)-start, done, pos, len(value)); err != nil {
+		if err := s.within(len(dst), pos, len(value)); err != nil {
 			return dst[:start], err
 		}
 	}
@@ -205,16 +198,6 @@ func appendElement(dst, v []byte, of *signs) []byte {
 	return append(dst, v...)
 }
 
-// quoteTail is appendQuoted of what dst holds from start on.
-func quoteTail(dst []byte, start int) []byte {
-	dst = append(escapeTail(dst, start, &quoteEscapes), `""`...)
-	copy(dst[start+1:], dst[start:len(dst)-2])
-	dst[start] = '"'
-	return dst
-}
-
-var quoteEscapes = [256]string{'"': `\"`, '\\': `\\`}
-
 // appendQuoted writes v in quotes with backslashes, as arrays and hstore do.
 func appendQuoted(dst, v []byte) []byte {
 	dst = append(dst, '"')
@@ -238,7 +221,7 @@ func buildArray(t *target, r *rule) (transform, traits, error) {
 	if et.keep {
 		return nil, traits{}, errors.New("an array of kept elements is kept: write keep")
 	}
-	tr := traits{entity: et.entity}
+	tr := traits{entity: et.entity, depth: et.depth + 1}
 	for _, k := range et.kept {
 		tr.kept = append(tr.kept, "[*] "+k)
 	}
@@ -265,30 +248,20 @@ func (m *hstore) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	defer s.release()
 	defer s.release()
 	pos := 0
-	for done := 0; pos < len(value); {
+	for pos < len(value) {
 		if value[pos] != '"' {
 			return dst[:start], notHstore
 		}
-		k := s.place(key, value, pos)
-		k, pos, _ = arrayElement(k, value, pos)
+		*key, pos, _ = arrayElement((*key)[:0], value, pos)
 		if pos < 0 || len(value) < pos+3 || value[pos] != '=' || value[pos+1] != '>' {
 			return dst[:start], notHstore
 		}
-		s.keep(key, k)
 		pos += 2
-		tf, listed := m.keys[string(k)]
-		switch {
-		case listed || plainName(k):
-			dst = appendQuoted(dst, k)
-		case s.lies(k):
-			at := len(dst)
-			var err error
-			if dst, err = s.large(m.names, dst, k); err != nil {
-				return dst[:start], err
-			}
-			dst = quoteTail(dst, at)
-		default:
-			out, err := m.names.mask(s, (*mask)[:0], k)
+		tf, listed := m.keys[string(*key)]
+		if listed || plainName(*key) {
+			dst = appendQuoted(dst, *key)
+		} else {
+			out, err := m.names.mask(s, (*mask)[:0], *key)
 			if err != nil {
 				return dst[:start], err
 			}
@@ -303,12 +276,10 @@ func (m *hstore) mask(s *scratch, dst, value []byte) ([]byte, error) {
 			dst = append(dst, "NULL"...)
 			pos += 4
 		} else {
-			e := s.place(elem, value, pos)
-			e, pos, _ = arrayElement(e, value, pos)
+			*elem, pos, _ = arrayElement((*elem)[:0], value, pos)
 			if pos < 0 {
 				return dst[:start], notHstore
 			}
-			s.keep(elem, e)
 			if !listed {
 				tf = m.unlisted
 				if tf == nil {
@@ -316,12 +287,7 @@ func (m *hstore) mask(s *scratch, dst, value []byte) ([]byte, error) {
 				}
 			}
 			var err error
-			if s.lies(e) {
-				at := len(dst)
-				if dst, err = s.large(tf, dst, e); err == nil {
-					dst = quoteTail(dst, at)
-				}
-			} else if *mask, err = tf.mask(s, (*mask)[:0], e); err == nil {
+			if *mask, err = tf.mask(s, (*mask)[:0], *elem); err == nil {
 				dst = appendQuoted(dst, *mask)
 			}
 			switch {
@@ -330,8 +296,7 @@ func (m *hstore) mask(s *scratch, dst, value []byte) ([]byte, error) {
 			case err != nil:
 				return dst[:start], err
 			}
-			done = s.passed(value, done, pos)
-			if err := s.grown(len(dst)-start, done, pos, len(value)); err != nil {
+			if err := s.within(len(dst), pos, len(value)); err != nil {
 				return dst[:start], err
 			}
 		}
@@ -351,12 +316,12 @@ func buildHstore(t *target, r *rule) (transform, traits, error) {
 	if r.text("unlisted") == "mask" {
 		m.unlisted = newShape(t.at("hstore unlisted", kindText))
 	}
-	var tr traits
+	tr := traits{depth: 1}
 	keys := r.rules("keys")
 	for _, name := range sortedKeys(keys) {
 		tf, kt, err := t.at("hstore "+name, kindText).buildRule(keys[name])
 		if err == nil {
-			err = tr.addEntity(kt)
+			err = tr.hold(kt)
 		}
 		if err != nil {
 			return nil, tr, fmt.Errorf("key %q: %w", name, err)
@@ -387,26 +352,14 @@ func (m *blob) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	if len(value) < 2 || value[0] != '\\' || value[1] != 'x' || len(value)%2 != 0 {
 		return dst, notBytea
 	}
-	dst = append(dst, '\\', 'x')
+	dst = append(slices.Grow(dst, len(value)), '\\', 'x')
 	if len(value) == 2 {
 		return dst, nil
 	}
 	st := newStream(s, m.stream, m.tag(s, value))
-	s.passed(value, 0, len(value)) // only its length counts from here on
 	for range (len(value) - 2) / 2 {
 		b := st.byte()
 		dst = append(dst, hexDigits[b>>4], hexDigits[b&15])
 	}
 	return dst, nil
-}
-
-// overwrite is mask of the value whose bytes are raw, in their place.
-func (m *blob) overwrite(s *scratch, raw []byte) {
-	if len(raw) == 0 {
-		return
-	}
-	st := newStream(s, m.stream, m.tagBytea(s, raw))
-	for i := range raw {
-		raw[i] = st.byte()
-	}
 }

@@ -263,11 +263,8 @@ const notMAC = reason("the value is not a MAC address")
 
 func (m *mac) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	value = m.cut(value)
-	switch {
-	case len(value) == 0:
+	if len(value) == 0 {
 		return dst, nil
-	case len(value) > largeRow:
-		return dst, notMAC
 	}
 	var v uint64
 	n := 0

@@ -419,9 +419,7 @@ const longExponent = len("e-9999")
 func (m *digits) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	st := newStream(s, m.stream, m.tag(s, value))
 	first, exponent := true, false
-	done := 0
 	for i, c := range value {
-		done = s.passed(value, done, i)
 		switch {
 		case c == 'e' || c == 'E':
 			exponent = len(value)-i <= longExponent

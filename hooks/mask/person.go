@@ -311,14 +311,12 @@ var twoDigitCountries = func() (is [100]bool) {
 	return is
 }()
 
+// longestPhone is from how many bytes on a value is a text, whatever it holds.
+const longestPhone = 1 << 20
+
 func (p *phone) mask(s *scratch, dst, value []byte) ([]byte, error) {
-	if len(value) > largeRow {
-		if p.unique {
-			return dst, notPhone
-		}
-		// It goes the way of text, as what has no digits does.
-		st := newStream(s, p.stream, p.tag(s, value))
-		return appendShape(dst, value, &st), nil
+	if len(value) > longestPhone {
+		return p.text(s, dst, value)
 	}
 	buf := s.buf()
 	defer s.release()
@@ -335,13 +333,20 @@ func (p *phone) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	case p.unique:
 		return p.permute(s, dst, value, digits)
 	case len(digits) == 0:
-		// Nothing to call, but maybe a name. It goes the way of text.
-		st := newStream(s, p.stream, p.tag(s, value))
-		return appendShape(dst, value, &st), nil
+		return p.text(s, dst, value)
 	}
 	st := newStream(s, p.stream, p.tag(s, value))
 	fakeDigits(digits, value, &st)
 	return appendFormatted(dst, value, digits), nil
+}
+
+// text masks a value in which there is nothing to call, but maybe a name.
+func (p *phone) text(s *scratch, dst, value []byte) ([]byte, error) {
+	if p.unique {
+		return dst, notPhone
+	}
+	st := newStream(s, p.stream, p.tag(s, value))
+	return appendShape(dst, value, &st), nil
 }
 
 // appendFormatted writes value with its digits replaced. Letters, as in "ext.",

@@ -87,7 +87,6 @@ type ColumnPlan struct {
 
 	tf     transform
 	traits traits
-	bytea  bool
 }
 
 // Bind fixes the order of columns, which is the column list of the dump's
@@ -110,7 +109,7 @@ func (t *TablePlan) Bind(columns []string) (*Layout, error) {
 			return nil, fmt.Errorf("bind %s: column %s has no rule (%s)", Name{t.Schema, t.Name}, QuoteIdent(name), c.Why)
 		}
 		b := &l.columns[i]
-		*b = boundColumn{name: name, bytea: c.bytea, masker: c.Masker, tf: c.tf, clean: c.traits.clean, shaped: c.traits.shaped, null: c.traits.null || c.traits.rebuilt, guessable: c.traits.guessable(), entity: -1}
+		*b = boundColumn{name: name, masker: c.Masker, tf: c.tf, depth: c.traits.depth, clean: c.traits.clean, shaped: c.traits.shaped, null: c.traits.null || c.traits.rebuilt, guessable: c.traits.guessable(), entity: -1}
 		if c.traits.keep {
 			b.tf = nil
 			continue

@@ -6,7 +6,6 @@ import (
 	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"math/bits"
 )
 
@@ -65,45 +64,8 @@ func double(v [2]uint64) [2]uint64 {
 }
 
 // sum returns the CMAC of value.
-func (p *prf) sum(s *scratch, value []byte) tag { return p.sumFrom(s, 0, 0, value) }
-
-// sumHex is sum of a start and the lower-case hexadecimal digits of raw.
-func (p *prf) sumHex(s *scratch, start string, raw []byte) tag {
-	return p.sumOf(s, []byte(start), func(dst []byte) []byte {
-		n := min(len(raw), sumPart)
-		dst = hex.AppendEncode(dst, raw[:n])
-		raw = raw[n:]
-		return dst
-	})
-}
-
-// sumPart is about how many bytes sumOf is given at once.
-const sumPart = 4096
-
-// sumOf is sum of a start and all that more appends to it, call by call, until it
-// appends nothing.
-func (p *prf) sumOf(s *scratch, start []byte, more func(dst []byte) []byte) tag {
+func (p *prf) sum(s *scratch, value []byte) tag {
 	var hi, lo uint64
-	text := append(make([]byte, 0, 3*sumPart), start...)
-	b := &s.block
-	for {
-		n := len(text)
-		if text = more(text); len(text) == n {
-			return p.sumFrom(s, hi, lo, text)
-		}
-		rest := text
-		for ; len(rest) > 16; rest = rest[16:] { // never the last block
-			binary.BigEndian.PutUint64(b[:8], hi^binary.BigEndian.Uint64(rest))
-			binary.BigEndian.PutUint64(b[8:], lo^binary.BigEndian.Uint64(rest[8:]))
-			p.block.Encrypt(b[:], b[:])
-			hi, lo = binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
-		}
-		text = append(text[:0], rest...)
-	}
-}
-
-// sumFrom is sum of what comes after whole blocks that left hi and lo.
-func (p *prf) sumFrom(s *scratch, hi, lo uint64, value []byte) tag {
 	b := &s.block
 	for len(value) > 16 {
 		binary.BigEndian.PutUint64(b[:8], hi^binary.BigEndian.Uint64(value))

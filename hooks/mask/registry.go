@@ -181,6 +181,8 @@ type traits struct {
 	shaped bool
 	// entity is the column whose value the transform also reads, "" if none.
 	entity string
+	// depth is of how many levels the values inside are that are masked each.
+	depth int
 	// kept lists what passes unmasked inside the value, for the keep-set.
 	kept []string
 	// sentence on uniqueness, for the refusal: what to do instead.

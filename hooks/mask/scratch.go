@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"unicode"
 	"unicode/utf8"
 )
@@ -29,13 +30,8 @@ type scratch struct {
 	// byte that needs escaping all the same.
 	escaped bool
 
-	// own says that the row is large, and that the value's memory in it may be
-	// worked in. forget is told then of parts that nothing reads any more. room is
-	// how many bytes there are for what masks take more than what is forgotten, and
-	// surplus how many of them the value around the present one has taken.
-	own           bool
-	forget        func([]byte)
-	room, surplus int64
+	// most, if set, is how many bytes the row's mask may take.
+	most int64
 
 	json   jsonWalk
 	bounds boundNoise // of the range that is being masked
@@ -43,91 +39,21 @@ type scratch struct {
 
 func newScratch() *scratch { return &scratch{chacha: rand.NewChaCha8([32]byte{})} }
 
-// tooLarge is why a value cannot be masked in the memory there is: beside the row it
-// takes so many bytes.
-type tooLarge int64
+// tooLong is why a large row is not masked: its mask would take more bytes than
+// there are, about so many.
+type tooLong int64
 
-func (e tooLarge) Error() string {
-	return fmt.Sprintf("the mask takes %d MB of memory beside the row, which there are not", e>>20)
+func (e tooLong) Error() string {
+	return fmt.Sprintf("the mask takes about %d MB, for which there is no memory", int64(e)>>20)
 }
 
-// slack is how many bytes a large value may take without being asked for: what is
-// not worth to be forgotten, once for the value and once for one inside.
-const slack = 2 * passedStep
-
-// takes fails when there is no room for so many bytes beside a large row.
-func (s *scratch) takes(size int64) error {
-	if s.own && size > s.room+slack {
-		return tooLarge(size)
-	}
-	return nil
-}
-
-// passedStep is how many bytes of a large value are worth to be forgotten.
-const passedStep = 1 << 20
-
-// passed is told by transforms that they will not read value before pos again, and
-// returns how much of it is forgotten, done at the last call.
-func (s *scratch) passed(value []byte, done, pos int) int {
-	if !s.own || pos-done < passedStep {
-		return done
-	}
-	s.forget(value[done:pos])
-	return pos
-}
-
-// grown fails when there is no room for what the mask of a large value of so many
-// bytes has grown by: written bytes stand for those before pos, of which the ones
-// before done are forgotten.
-func (s *scratch) grown(written, done, pos, size int) error {
-	if !s.own {
+// within fails when the mask of a large row is longer than there is memory for:
+// written bytes of it stand for what comes before pos in a value of size bytes.
+func (s *scratch) within(written, pos, size int) error {
+	if s.most == 0 || int64(written) <= s.most {
 		return nil
 	}
-	s.surplus = max(0, int64(written-done))
-	if s.surplus <= s.room+slack {
-		return nil
-	}
-	return tooLarge(max(s.surplus, int64(written)*int64(size)/int64(pos)-int64(size)))
-}
-
-// large is tf.mask for a large value inside of another, which is masked where it
-// lies.
-func (s *scratch) large(tf transform, dst, value []byte) ([]byte, error) {
-	room := s.room
-	s.room, s.surplus = s.room-s.surplus, 0
-	out, err := tf.mask(s, dst, value)
-	s.room = room
-	return out, err
-}
-
-// place is where a value inside of another that begins at pos is read to: buf, or
-// where it lies, as it is never longer than what is written for it.
-func (s *scratch) place(buf *[]byte, value []byte, pos int) []byte {
-	if s.own {
-		return value[pos:pos]
-	}
-	return (*buf)[:0]
-}
-
-// keep takes a buffer back that was read to.
-func (s *scratch) keep(buf *[]byte, read []byte) {
-	if !s.own {
-		*buf = read
-	}
-}
-
-// lies reports whether a value inside of another is to be masked where it lies, its
-// mask straight into the other's: by copies of it nothing is gained.
-func (s *scratch) lies(value []byte) bool { return s.own && len(value) > largeRow }
-
-// appendPassed appends a value that stays.
-func (s *scratch) appendPassed(dst, value []byte) []byte {
-	for s.own && len(value) > passedStep {
-		dst = append(dst, value[:passedStep]...)
-		s.forget(value[:passedStep])
-		value = value[passedStep:]
-	}
-	return append(dst, value...)
+	return tooLong(int64(written) * int64(size) / int64(max(pos, 1)))
 }
 
 // buf lends an empty buffer until release.
@@ -145,7 +71,8 @@ func (s *scratch) buf() *[]byte {
 // release takes back the buffer lent last.
 func (s *scratch) release() { s.used-- }
 
-// largeRow is from how many bytes on a row's buffers are given back after it.
+// largeRow is from how many bytes on a row is large: its buffers are given back
+// after it.
 const largeRow = 1 << 20
 
 // shrink gives back the buffers that a large row left.
@@ -191,13 +118,7 @@ func (e equality) canonical(buf *[]byte, value []byte) []byte {
 	if !e.fold {
 		return value
 	}
-	*buf = e.appendFolded(*buf, value)
-	return *buf
-}
-
-// appendFolded appends value without the differences between upper and lower case
-// that do not count.
-func (e equality) appendFolded(dst, value []byte) []byte {
+	dst := slices.Grow(*buf, len(value))
 	for i := 0; i < len(value); {
 		c := value[i]
 		if c < utf8.RuneSelf {
@@ -216,6 +137,7 @@ func (e equality) appendFolded(dst, value []byte) []byte {
 		}
 		i += n
 	}
+	*buf = dst
 	return dst
 }
 
@@ -230,31 +152,11 @@ func (k *keyed) tag(s *scratch, value []byte) tag {
 	if !k.eq.fold && !k.eq.trim && !k.eq.scale {
 		return k.prf.sum(s, value)
 	}
-	if k.eq.fold && len(value) > largeRow {
-		return k.largeTag(s, value)
-	}
 	buf := s.buf()
 	t := k.prf.sum(s, k.eq.canonical(buf, value))
 	s.release()
 	return t
 }
-
-// largeTag is tag without a copy of the value.
-func (k *keyed) largeTag(s *scratch, value []byte) tag {
-	rest := equality{trim: k.eq.trim}.canonical(nil, value)
-	return k.prf.sumOf(s, nil, func(dst []byte) []byte {
-		n := min(len(rest), sumPart)
-		for n < len(rest) && !utf8.RuneStart(rest[n]) {
-			n++
-		}
-		dst = k.eq.appendFolded(dst, rest[:n])
-		rest = rest[n:]
-		return dst
-	})
-}
-
-// tagBytea is tag of the bytea whose bytes are raw, as PostgreSQL writes it.
-func (k *keyed) tagBytea(s *scratch, raw []byte) tag { return k.prf.sumHex(s, `\x`, raw) }
 
 // stream is the pseudo-random stream that starts from a tag.
 type stream struct {

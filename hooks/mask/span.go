@@ -221,7 +221,7 @@ func (m *ranges) mask(s *scratch, dst, value []byte) ([]byte, error) {
 		return dst, err
 	}
 	start := len(dst)
-	for at, done := 0, 0; at < len(value); {
+	for at := 0; at < len(value); {
 		from, to := nextBound(value, at)
 		dst = append(dst, value[at:from]...)
 		if from < to {
@@ -231,10 +231,6 @@ func (m *ranges) mask(s *scratch, dst, value []byte) ([]byte, error) {
 			}
 		}
 		at = to
-		done = s.passed(value, done, at)
-		if err := s.grown(len(dst)-start, done, at, len(value)); err != nil {
-			return dst[:start], err
-		}
 	}
 	return dst, nil
 }

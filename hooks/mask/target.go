@@ -137,23 +137,8 @@ func (t *target) lenient(tf transform, r *rule) (transform, error) {
 type fallback struct{ first, second transform }
 
 func (f *fallback) mask(s *scratch, dst, value []byte) ([]byte, error) {
-	used, own := s.used, s.own
-	if own && f.second != nil { // which reads the value too
-		re, isRegex := f.first.(*regex)
-		if isRegex && re.refuses(value) {
-			return f.second.mask(s, dst, value)
-		}
-		if !isRegex { // what another masker takes of a large value is short
-			s.own = false
-		} else if !re.certain() {
-			if err := s.takes(int64(len(value))); err != nil {
-				return dst, err
-			}
-			s.own = false
-		}
-	}
+	used := s.used
 	out, err := f.first.mask(s, dst, value)
-	s.own = own
 	if _, refused := err.(reason); !refused { //nolint:errorlint // reasons are never wrapped on this path
 		return out, err
 	}

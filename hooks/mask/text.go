@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"regexp"
-	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -101,25 +100,11 @@ func shapeByte(c, random byte, at int) byte {
 	return letter&isLetterMask[c] | shapeDigit[random]&isDigitMask[c] | c&isOtherMask[c]
 }
 
-// appendShape appends value, which is not read again, with letters and digits
-// replaced. A character beyond ASCII becomes a letter, of its case if it has one,
-// or a space.
+// appendShape appends value with letters and digits replaced. A character beyond
+// ASCII becomes a letter, of its case if it has one, or a space.
 func appendShape(dst, value []byte, st *stream) []byte {
-	if !st.s.own {
-		dst, _ = appendShapeUntil(dst, value, 0, st)
-		return dst
-	}
-	for rest, done := value, 0; len(rest) > 0; done = st.s.passed(value, done, len(value)-len(rest)) {
-		dst, rest = appendShapeUntil(dst, rest, max(0, len(rest)-passedStep), st)
-	}
-	return dst
-}
-
-// appendShapeUntil is appendShape until so many bytes of value are left, or
-// somewhat fewer, which it returns.
-func appendShapeUntil(dst, value []byte, left int, st *stream) (masked, rest []byte) {
 	dst = slices.Grow(dst, len(value)+8)
-	for len(value) > left {
+	for len(value) > 0 {
 		w := st.next()
 		if len(value) >= 8 {
 			v := binary.LittleEndian.Uint64(value)
@@ -162,165 +147,64 @@ func appendShapeUntil(dst, value []byte, left int, st *stream) (masked, rest []b
 			w >>= 8
 		}
 	}
-	return dst, value
+	return dst
 }
 
 // regex is masker regex. It allocates: the standard library's matcher does.
 type regex struct {
 	re       *regexp.Regexp
 	replace  []byte
-	groups   int // that replace names: copies of a match, at most
 	with     transform
 	anchored bool
 	padding
-	// again finds a match behind the first character of a text, where the pattern
-	// asks for what stands before it; otherwise it is nil.
-	again *regexp.Regexp
 }
 
 const noMatch = reason("the pattern does not match the whole value: widen it, set `malformed`, or use text")
 
 func (m *regex) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	value = m.cut(value)
-	if len(value) == 0 {
+	switch {
+	case len(value) == 0:
 		return dst, nil
+	case !m.anchored:
+		return m.all(s, dst, value)
 	}
-	if len(value) > largeRow {
-		return m.maskLarge(s, dst, value)
-	}
-	start := len(dst)
-	var matches [][]int
-	if !m.anchored {
-		matches = m.re.FindAllSubmatchIndex(value, -1)
-	} else if loc := m.re.FindSubmatchIndex(value); loc != nil {
-		matches = [][]int{loc}
-	} else {
+	match := m.re.FindSubmatchIndex(value)
+	switch {
+	case match == nil:
 		return dst, noMatch
+	case m.with == nil:
+		return m.re.Expand(dst, m.replace, value, match), nil
 	}
-	from := 0
-	for _, loc := range matches {
-		dst = append(dst, value[from:loc[0]]...)
-		if m.with == nil {
-			dst = m.re.Expand(dst, m.replace, value, loc)
-		} else {
-			var err error
-			if dst, err = m.with.mask(s, dst, value[loc[0]:loc[1]]); err != nil {
-				return dst[:start], err
-			}
-		}
-		from = loc[1]
-	}
-	return append(dst, value[from:]...), nil
+	return m.with.mask(s, dst, value)
 }
 
-// maskLarge is mask match by match: a list of all of them may take many times the
-// value.
-func (m *regex) maskLarge(s *scratch, dst, value []byte) ([]byte, error) {
-	start, from, done := len(dst), 0, 0
-	for at, last := 0, -1; at >= 0; {
-		loc := m.find(value, at)
-		if loc == nil {
-			break
-		}
-		next := loc[1]
-		switch {
-		case m.anchored:
-			next = -1
-		case loc[1] == at: // an empty match: on by a character
-			_, width := utf8.DecodeRune(value[at:])
-			if next += width; width == 0 {
-				next = -1
-			}
-		}
-		at = next
-		if loc[0] == loc[1] && loc[0] == last {
-			continue // none right behind another
-		}
-		last = loc[1]
-		// What stays is copied in steps, and a character before the next match is
-		// left to look back on.
-		for ; loc[0]-from > passedStep; done = s.passed(value, done, from-utf8.UTFMax) {
-			dst = append(dst, value[from:from+passedStep]...)
-			from += passedStep
-		}
-		dst = append(dst, value[from:loc[0]]...)
-		var err error
-		if dst, err = m.maskMatch(s, dst, value, loc); err != nil {
-			return dst[:start], err
-		}
-		from = loc[1]
-		done = s.passed(value, done, from-utf8.UTFMax)
-		if err = s.grown(len(dst)-start, done, from, len(value)); err != nil {
-			return dst[:start], err
-		}
-	}
-	if m.anchored && from == 0 {
-		return dst, noMatch
-	}
-	return s.appendPassed(dst, value[from:]), nil
-}
-
-// maskMatch appends what is written for a match in a large value.
-func (m *regex) maskMatch(s *scratch, dst, value []byte, loc []int) ([]byte, error) {
-	match := value[loc[0]:loc[1]]
+// all masks or replaces every match in a value.
+func (m *regex) all(s *scratch, dst, value []byte) ([]byte, error) {
 	if m.with == nil {
-		if err := s.takes(int64(m.groups) * int64(len(match))); err != nil {
-			return dst, err
+		return append(dst, m.re.ReplaceAll(value, m.replace)...), nil
+	}
+	mask := s.buf()
+	defer s.release()
+	written := 0
+	var err error
+	out := m.re.ReplaceAllFunc(value, func(match []byte) []byte {
+		if err == nil {
+			*mask, err = m.with.mask(s, (*mask)[:0], match)
+			written += len(*mask)
 		}
-		return m.re.Expand(dst, m.replace, value, loc), nil
-	}
-	if !s.lies(match) {
-		return m.with.mask(s, dst, match)
-	}
-	// The next match may look back on the end of this one.
-	end := match[len(match)-utf8.UTFMax:]
-	kept := [utf8.UTFMax]byte(end)
-	dst, err := s.large(m.with, dst, match)
-	copy(end, kept[:])
-	return dst, err
-}
-
-// find returns the first match that begins at a place or behind it, as
-// regexp.FindSubmatchIndex does.
-func (m *regex) find(value []byte, at int) []int {
-	re, from, skip := m.re, at, 0
-	if m.again != nil && at > 0 {
-		_, width := utf8.DecodeLastRune(value[:at])
-		re, from, skip = m.again, at-width, 2 // its first group is the pattern
-	}
-	loc := re.FindSubmatchIndex(value[from:])
-	if loc == nil {
-		return nil
-	}
-	loc = loc[skip:]
-	for i := range loc {
-		if loc[i] >= 0 {
-			loc[i] += from
+		if err == nil {
+			err = s.within(written, 1, 1)
 		}
+		if err != nil {
+			return nil
+		}
+		return *mask
+	})
+	if err != nil {
+		return dst, err
 	}
-	return loc
-}
-
-// refuses reports whether the pattern is one that does not match a value.
-func (m *regex) refuses(value []byte) bool { return m.anchored && !m.re.Match(m.cut(value)) }
-
-// certain reports whether every value that is not refused is masked.
-func (m *regex) certain() bool {
-	switch m.with.(type) {
-	case nil, *shape, *words, *phrase, *hash, *username, *url, *street, *uuidMask, *postcode, constant, *choice:
-		return true
-	}
-	return false
-}
-
-// looksBack reports whether a regular expression asks for what stands before a
-// match.
-func looksBack(re *syntax.Regexp) bool {
-	switch re.Op {
-	case syntax.OpBeginLine, syntax.OpBeginText, syntax.OpWordBoundary, syntax.OpNoWordBoundary:
-		return true
-	}
-	return slices.ContainsFunc(re.Sub, looksBack)
+	return append(dst, out...), nil
 }
 
 // pattern compiles the rule's pattern. One that matches the whole value must be a
@@ -332,17 +216,6 @@ func (r *rule) pattern() (*regexp.Regexp, error) {
 		return re, err
 	}
 	return regexp.Compile(`\A(?:` + pattern + `)\z`)
-}
-
-// again compiles regex.again for the rule's pattern.
-func (r *rule) again() (*regexp.Regexp, error) {
-	re, err := syntax.Parse(r.text("pattern"), syntax.Perl)
-	if err != nil || r.flag("anchored") || !looksBack(re) {
-		return nil, err
-	}
-	// The earliest match behind a first character is what .*? prefers. A pattern
-	// may be one only by itself; as it is written again it is one anywhere.
-	return regexp.Compile(`\A(?s:.)(?s:.*?)(` + re.String() + `)`)
 }
 
 var groupName = regexp.MustCompile(`\$(?:\$|([A-Za-z0-9_]+)|\{([A-Za-z0-9_]+)\})`)
@@ -368,11 +241,7 @@ func buildRegex(t *target, r *rule) (transform, traits, error) {
 	if m.re, err = r.pattern(); err != nil {
 		return nil, traits{}, err
 	}
-	if m.again, err = r.again(); err != nil {
-		return nil, traits{}, err
-	}
-	m.groups = strings.Count(strings.ReplaceAll(string(m.replace), "$$", ""), "$")
-	tr := traits{remedy: "use hash"}
+	tr := traits{depth: 1, remedy: "use hash"}
 	if !m.anchored || strings.Contains(string(m.replace), "$") {
 		tr.kept = []string{"what regex leaves"}
 	}
@@ -392,7 +261,7 @@ func buildRegex(t *target, r *rule) (transform, traits, error) {
 		if sr.null {
 			return nil, tr, errors.New("with: null is not possible inside a text, use replace")
 		}
-		m.with, tr.entity = tf, sr.entity
+		m.with, tr.entity, tr.depth = tf, sr.entity, sr.depth+1
 	}
 	tf, err := t.lenient(m, r)
 	if err == nil && t.length > 0 {

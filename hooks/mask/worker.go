@@ -3,6 +3,7 @@ package mask
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -22,9 +23,9 @@ type Layout struct {
 type boundColumn struct {
 	name, masker string
 	tf           transform // nil: keep
-	bytea        bool
-	clean        bool // masks need no escaping
-	shaped       bool // nor do masks of values that needed none
+	depth        int       // of values inside of values that tf masks
+	clean        bool      // masks need no escaping
+	shaped       bool      // nor do masks of values that needed none
 	null         bool
 	guessable    bool // equal values have equal masks
 	entity       int  // column that tf also reads, -1: none
@@ -35,14 +36,17 @@ type boundFilter struct {
 	*filter
 }
 
-// Bytea says of each column whether it is a bytea: whose values may be packed, for
-// [Worker.Pieces].
-func (l *Layout) Bytea() []bool {
-	is := make([]bool, len(l.columns))
-	for i := range l.columns {
-		is[i] = l.columns[i].bytea
+// Factor is how many times its length a large row takes of memory while it is
+// masked, at most, the row itself included: five times, for what is read, the same
+// without its escapes, the mask, one copy more, and what the collector is late with;
+// and twice more for each level of values inside of others, of which original and
+// mask lie beside them.
+func (l *Layout) Factor() int64 {
+	depth := 0
+	for _, i := range l.masked {
+		depth = max(depth, l.columns[i].depth)
 	}
-	return is
+	return int64(5 + 2*depth)
 }
 
 // NewWorker returns a worker that masks rows of this layout.
@@ -57,8 +61,6 @@ type Worker struct {
 	scratch *scratch
 	ends    []int // where the fields end, up to the last that matters
 	plain   bool  // the row holds no backslash
-	packed  []copytext.Span
-	whole   []byte // a field that is packed, as it is written
 	stats   Stats
 }
 
@@ -80,8 +82,9 @@ type RowError struct {
 	// Row counts the rows that this worker was given, from 1.
 	Row    int64
 	Reason string
-	// Needs is how many bytes of memory more than Need Pieces had to have.
-	Needs int64
+	// Long is about how many bytes the mask would have, where AppendWithin may not
+	// write as many.
+	Long int64
 }
 
 func (e *RowError) Error() string {
@@ -95,19 +98,22 @@ func (e *RowError) Error() string {
 // the masked line with its newline to dst. A row that the table's filter
 // drops, or whose table is loaded without rows, appends nothing. After an
 // error dst is as it was. Errors are *RowError and never hold a value.
-func (w *Worker) Append(dst, row []byte) ([]byte, error) {
-	w.packed = nil
+func (w *Worker) Append(dst, row []byte) ([]byte, error) { return w.AppendWithin(dst, row, 0) }
+
+// AppendWithin is Append of a row whose mask may take so many bytes at most, or any
+// number if most is 0.
+func (w *Worker) AppendWithin(dst, row []byte, most int64) ([]byte, error) {
 	if ok, err := w.admit(row); !ok {
 		return dst, err
 	}
 	l := w.layout
-	w.scratch.own = false
 	start, copied := len(dst), 0
+	w.scratch.most = most
+	if most > 0 {
+		w.scratch.most += int64(start)
+	}
 	for _, i := range l.masked {
-		begin, end := 0, w.ends[i]
-		if i > 0 {
-			begin = w.ends[i-1] + 1
-		}
+		begin, end := w.bounds(i)
 		field := row[begin:end]
 		if !w.plain && copytext.IsNull(field) {
 			continue
@@ -136,162 +142,11 @@ func (w *Worker) Append(dst, row []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// Piece is a part of a masked row: bytes of it as they are written, or, with Hex,
-// bytes that are written as two hexadecimal digits each.
-type Piece struct {
-	Bytes []byte
-	Hex   bool
-}
-
-// Pieces is Append for rows of many megabytes, which may be packed. The masked row
-// is the pieces that it appends to pieces, one after another; what stays is not
-// copied but lies in row, and the rest is appended to buf, whose new length it
-// returns. Pieces works inside row, which must not be read otherwise afterwards;
-// forget is told of parts of it that nothing reads any more, as soon as that is so.
-// A mask that takes more than room, bytes beside [Worker.Need], is an error with
-// [RowError.Needs].
-func (w *Worker) Pieces(pieces []Piece, buf, row []byte, packed []copytext.Span, room int64, forget func([]byte)) (list []Piece, rest []byte, err error) {
-	w.packed = packed
-	defer func() { w.packed, w.whole = nil, nil }()
-	if ok, err := w.admit(row); !ok {
-		return pieces, buf, err
-	}
-	l := w.layout
-	s := w.scratch
-	s.forget, s.room, s.surplus = forget, room, 0
-	first, copied := len(pieces), 0
-	for _, i := range l.masked {
-		begin, end := w.bounds(i)
-		if copytext.IsNull(row[begin:end]) {
-			continue
-		}
-		c := &l.columns[i]
-		pieces = w.keep(pieces, row, copied, begin)
-		copied = end
-		if c.null {
-			pieces = append(pieces, Piece{Bytes: []byte(copytext.Null)})
-			continue
-		}
-		if c.entity >= 0 {
-			w.setEntity(row, c.entity)
-		}
-		s.own = !l.isEntity(c)
-		raw, isBytea := w.bytea(row, begin, end)
-		if tf, isBlob := c.tf.(*blob); isBytea && isBlob && s.own {
-			tf.overwrite(s, raw)
-			pieces = append(pieces, Piece{Bytes: row[begin : end-len(raw)]}, Piece{Bytes: raw, Hex: true})
-			continue
-		}
-		dst := buf[len(buf):]
-		if tf, draws := c.tf.(byteaMasker); isBytea && draws {
-			dst = copytext.EscapeTail(tf.maskBytea(s, dst, raw), 0)
-		} else if dst, err = w.mask(dst, c, w.written(row, begin, end), w.plain); err != nil {
-			return pieces[:first], buf, w.rowError(i, err)
-		}
-		pieces = append(pieces, Piece{Bytes: dst})
-		if len(dst) <= cap(buf)-len(buf) {
-			buf = buf[:len(buf)+len(dst)]
-		}
-		if s.own {
-			forget(row[begin:end])
-		}
-	}
-	pieces = append(w.keep(pieces, row, copied, len(row)), Piece{Bytes: newline})
-	for _, p := range pieces[first:] {
-		w.stats.BytesOut += int64(len(p.Bytes))
-		if p.Hex {
-			w.stats.BytesOut += int64(len(p.Bytes))
-		}
-	}
-	s.shrink()
-	return pieces, buf, nil
-}
-
-// byteaMasker is a transform whose mask of a bytea needs only its bytes, and is
-// short.
-type byteaMasker interface {
-	maskBytea(s *scratch, dst, raw []byte) []byte
-}
-
-// keep appends a part of the row that stays.
-func (w *Worker) keep(pieces []Piece, row []byte, begin, end int) []Piece {
-	for _, s := range w.packed {
-		if s.Start < begin || s.End > end {
-			continue
-		}
-		pieces = append(pieces, Piece{Bytes: row[begin:s.Start]}, Piece{Bytes: row[s.Start:s.End], Hex: true})
-		begin = s.End
-	}
-	return append(pieces, Piece{Bytes: row[begin:end]})
-}
-
-// bytea returns the bytes of a field that is all packed.
-func (w *Worker) bytea(row []byte, begin, end int) (raw []byte, ok bool) {
-	for _, s := range w.packed {
-		if s.Start >= begin && s.End <= end {
-			return row[s.Start:s.End], s.End == end && string(row[begin:s.Start]) == `\\x`
-		}
-	}
-	return nil, false
-}
-
-// written returns a field as it is written, until the next call.
-func (w *Worker) written(row []byte, begin, end int) []byte {
-	if !w.isPacked(begin, end) {
-		return row[begin:end]
-	}
-	w.whole = copytext.Expand(slices.Grow(w.whole[:0], 2*(end-begin)), row, w.packed, begin, end)
-	return w.whole
-}
-
-func (w *Worker) isPacked(begin, end int) bool {
-	return slices.ContainsFunc(w.packed, func(s copytext.Span) bool { return s.Start >= begin && s.End <= end })
-}
-
-// Need is how many bytes of memory Pieces takes for a row, the row itself
-// included: about, and rather too many than too few. It is 0 for a row that Pieces
-// will not take.
-func (w *Worker) Need(row []byte, packed []copytext.Span) int64 {
-	w.packed = packed
-	defer func() { w.packed = nil }()
-	l := w.layout
-	if !l.table.Rows || w.split(row) != nil {
-		return 0
-	}
-	need := int64(len(row))
-	for _, i := range l.masked {
-		c := &l.columns[i]
-		begin, end := w.bounds(i)
-		size := int64(end - begin)
-		if c.null || size <= largeRow {
-			continue
-		}
-		if w.isPacked(begin, end) {
-			_, isBlob := c.tf.(*blob)
-			_, draws := c.tf.(byteaMasker)
-			if _, ok := w.bytea(row, begin, end); ok && (draws || isBlob && !l.isEntity(c)) {
-				continue
-			}
-			size *= 2
-			need += size // as it is written
-		}
-		if l.isEntity(c) {
-			need += 2 * size // it may not be worked in, and stays beside its mask
-		}
-	}
-	return need
-}
-
-var newline = []byte{'\n'}
-
 // admit counts a row, finds its fields and says whether the filters let it
 // pass.
 func (w *Worker) admit(row []byte) (bool, error) {
 	w.stats.Rows++
 	w.stats.BytesIn += int64(len(row)) + 1
-	for _, s := range w.packed {
-		w.stats.BytesIn += int64(s.End - s.Start)
-	}
 	l := w.layout
 	if !l.table.Rows {
 		w.stats.Dropped++
@@ -328,7 +183,7 @@ func (w *Worker) AppendField(dst []byte, column int, field []byte) ([]byte, erro
 	case c.entity >= 0:
 		return dst, w.rowError(column, reason("the rule reads another column of the row"))
 	}
-	w.scratch.own = false
+	w.scratch.most = 0
 	out, err := w.mask(dst, c, field, false)
 	if err != nil {
 		return dst, w.rowError(column, err)
@@ -345,9 +200,6 @@ func (w *Worker) mask(dst []byte, c *boundColumn, field []byte, plain bool) ([]b
 	switch {
 	case plain || copytext.Plain(field):
 		clean = clean || c.shaped
-	case s.own && len(field) > largeRow:
-		value = copytext.Unescape(field[:0], field) // never longer than what it reads
-		s.forget(field[len(value):])
 	default:
 		buf := s.buf()
 		*buf = copytext.Unescape(slices.Grow(*buf, len(field)), field)
@@ -359,6 +211,9 @@ func (w *Worker) mask(dst []byte, c *boundColumn, field []byte, plain bool) ([]b
 	}
 	s.escaped = false
 	out, err := c.tf.mask(s, dst, value)
+	if err == nil {
+		err = s.within(len(out), 1, 1)
+	}
 	switch {
 	case err == errNull: //nolint:errorlint // a sentinel of this package, never wrapped
 		return append(dst[:start], copytext.Null...), nil
@@ -366,11 +221,6 @@ func (w *Worker) mask(dst []byte, c *boundColumn, field []byte, plain bool) ([]b
 		return out, err
 	}
 	return copytext.EscapeTail(out, start), nil
-}
-
-// isEntity reports whether the rule of another column reads c.
-func (l *Layout) isEntity(c *boundColumn) bool {
-	return slices.ContainsFunc(l.columns, func(o boundColumn) bool { return o.entity >= 0 && &l.columns[o.entity] == c })
 }
 
 func (w *Worker) setEntity(row []byte, column int) {
@@ -395,10 +245,7 @@ func (w *Worker) bounds(i int) (begin, end int) {
 
 func (w *Worker) field(row []byte, i int) []byte {
 	begin, end := w.bounds(i)
-	if !w.isPacked(begin, end) {
-		return row[begin:end]
-	}
-	return copytext.Expand(nil, row, w.packed, begin, end)
+	return row[begin:end]
 }
 
 const (
@@ -412,7 +259,7 @@ const (
 func (w *Worker) split(row []byte) error {
 	l := w.layout
 	n := len(l.columns)
-	if w.plain = len(w.packed) == 0 && bytes.IndexByte(row, '\\') < 0; !w.plain {
+	if w.plain = bytes.IndexByte(row, '\\') < 0; !w.plain {
 		return w.splitEscaped(row)
 	}
 	// Eight bytes at a time: a byte of m is 0x80 where row has a tab.
@@ -462,14 +309,14 @@ func (w *Worker) splitEscaped(row []byte) error {
 	n := len(w.layout.columns)
 	pos := 0
 	for i := range n {
-		end, err := copytext.PackedFieldEnd(row, w.packed, pos)
+		length, err := copytext.FieldEnd(row[pos:])
 		if err != nil {
 			return err
 		}
+		pos += length
 		if i < len(w.ends) {
-			w.ends[i] = end
+			w.ends[i] = pos
 		}
-		pos = end
 		if pos == len(row) {
 			if i < n-1 {
 				return tooFewFields
@@ -483,8 +330,9 @@ func (w *Worker) splitEscaped(row []byte) error {
 
 func (w *Worker) rowError(column int, err error) error {
 	e := &RowError{Table: Name{w.layout.table.Schema, w.layout.table.Name}, Row: w.stats.Rows, Reason: err.Error()}
-	if missing, ok := err.(tooLarge); ok { //nolint:errorlint // never wrapped
-		e.Needs = int64(missing)
+	var long tooLong
+	if errors.As(err, &long) {
+		e.Long = int64(long)
 	}
 	if column >= 0 {
 		e.Column, e.Masker = w.layout.columns[column].name, w.layout.columns[column].masker

@@ -43,14 +43,10 @@ func (m *xmlMask) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	// the text from an element's start to the next tag.
 	rule := m.text
 	var err error
-	whole, done := value, 0
+	whole := len(value)
 	for len(value) > 0 {
-		pos := len(whole) - len(value)
-		done = s.passed(whole, done, pos)
-		if pos > 0 {
-			if err = s.grown(len(dst)-start, done, pos, len(whole)); err != nil {
-				return dst[:start], err
-			}
+		if err = s.within(len(dst), whole-len(value), whole); err != nil {
+			return dst[:start], err
 		}
 		switch {
 		case value[0] != '<':
@@ -228,24 +224,25 @@ func (m *xmlMask) append(s *scratch, dst, text []byte, r transform, plain, maske
 	if len(bytes.TrimLeft(text, " \t\r\n")) == 0 {
 		return append(dst, text...), nil
 	}
-	resolved, err := resolveXML(s.place(plain, text, 0), text, literal)
-	if err != nil {
+	var err error
+	if *plain, err = resolveXML((*plain)[:0], text, literal); err != nil {
 		return dst, err
 	}
-	s.keep(plain, resolved)
-	at := len(dst)
-	if s.lies(resolved) {
-		if dst, err = s.large(r, dst, resolved); err == nil {
-			dst = escapeTail(dst, at, &xmlEscapes)
+	*masked, err = r.mask(s, (*masked)[:0], *plain)
+	switch {
+	case err == errNull: //nolint:errorlint // a sentinel of this package, never wrapped
+		return dst, nil
+	case err != nil:
+		return dst, err
+	}
+	for _, c := range *masked {
+		if e := xmlEscapes[c]; e != "" {
+			dst = append(dst, e...)
+		} else {
+			dst = append(dst, c)
 		}
-	} else if *masked, err = r.mask(s, (*masked)[:0], resolved); err == nil {
-		dst = appendEscaped(dst, *masked, &xmlEscapes)
 	}
-	s.passed(text, 0, len(text))
-	if err == errNull { //nolint:errorlint // a sentinel of this package, never wrapped
-		return dst[:at], nil
-	}
-	return dst, err
+	return dst, nil
 }
 
 // xmlEscapes are the references for what does not stand in a text or an
@@ -296,7 +293,7 @@ func resolveXML(dst, text []byte, literal bool) ([]byte, error) {
 
 func buildXML(t *target, r *rule) (transform, traits, error) {
 	m := &xmlMask{elements: map[string]transform{}, attributes: map[string]transform{}, text: newShape(t.at("xml", kindText)), at: map[string]inner{}}
-	var tr traits
+	tr := traits{depth: 1}
 	for _, part := range []struct {
 		option, sign string
 		into         map[string]transform
@@ -305,7 +302,7 @@ func buildXML(t *target, r *rule) (transform, traits, error) {
 		for _, name := range sortedKeys(rules) {
 			tf, kt, err := t.at("xml "+part.sign+name, kindText).buildRule(rules[name])
 			if err == nil {
-				err = tr.addEntity(kt)
+				err = tr.hold(kt)
 			}
 			if err != nil {
 				return nil, tr, fmt.Errorf("%s %q: %w", part.option, name, err)

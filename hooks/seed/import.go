@@ -34,13 +34,10 @@ type Options struct {
 	Database string          // the seed's
 	Owner    string          // the application's role
 	Jobs     int             // sessions that load
-	// Memory is how many bytes the program may take; LeastMemory if less.
-	// Verify takes some 200 MB more, and long rows several times.
+	// Memory is how many bytes the program may take; DefaultMemory if 0. Verify
+	// takes VerifyMemory more.
 	Memory int64
-	// Heap, if set, is told how many of these bytes Go's heap may take, which
-	// changes with the rows that lie beside it.
-	Heap func(most int64)
-	Wait time.Duration // for a server that does not answer yet
+	Wait   time.Duration // for a server that does not answer yet
 
 	Log      *slog.Logger
 	Progress Progress
@@ -104,11 +101,10 @@ func newRun(o Options) *run {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.Heap == nil {
-		o.Heap = func(int64) {}
-	}
 	o.Jobs = max(1, o.Jobs)
-	o.Memory = max(o.Memory, LeastMemory)
+	if o.Memory == 0 {
+		o.Memory = DefaultMemory
+	}
 	o.DumpOptions.Windows = o.Memory - restMemory
 	id := uuid.NewString()
 	var b [6]byte

@@ -3,7 +3,6 @@ package seed
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -125,16 +124,15 @@ func newLoad(e *dump.Entry, plan *mask.Plan, progress Progress) (*tableLoad, err
 // pgx sends the text of a reader's error, and the server logs it.
 var errAborted = errors.New("the import stopped")
 
-// stream cuts a table's data into blocks of whole rows. Big rows are packed in the
-// columns that bytea names, for Worker.Pieces.
-func stream(ctx context.Context, r io.Reader, table string, bytea []bool, p *pool, out chan<- *block) error {
-	packs := slices.Contains(bytea, true)
+// stream cuts a table's data into blocks of whole rows. A large row takes factor
+// times its length of memory.
+func stream(ctx context.Context, r io.Reader, table string, factor int64, p *pool, out chan<- *block) error {
 	b := p.get()
 	defer func() { p.put(b) }()
 	var row int64
 	send := func(next *block) error {
 		b.first = row
-		row += b.rows()
+		row += int64(bytes.Count(b.data, []byte{'\n'}))
 		select {
 		case out <- b:
 			b = next
@@ -146,34 +144,18 @@ func stream(ctx context.Context, r io.Reader, table string, bytea []bool, p *poo
 	}
 	for {
 		var err error
-		// In steps also where a big row has room for more: what follows the row
+		// In steps also where a large row has room for more: what follows the row
 		// belongs into the next block.
 		old := len(b.data)
-		if b.big && p.fits(row+1, int64(old)) != nil {
-			return fmt.Errorf("load %s: %w", table, tooLong(r, b, row+1, p))
+		if b.large && p.fits(row+1, factor*int64(old)) != nil {
+			return fmt.Errorf("load %s: %w", table, p.refuse(r, b, row+1, factor))
 		}
 		for to := min(cap(b.data), old+blockSize); len(b.data) < to && err == nil; {
 			var n int
 			n, err = r.Read(b.data[len(b.data):to])
 			b.data = b.data[:len(b.data)+n]
 		}
-		if len(b.packed()) > 0 {
-			// The row ends with the first newline of what came, and goes alone.
-			end := bytes.IndexByte(b.data[old:], '\n')
-			if end >= 0 {
-				end += old
-				next := p.get()
-				next.data = append(next.data, b.data[end+1:]...)
-				b.data = b.data[:end]
-				b.pack(bytea)
-				b.data = append(b.data, '\n')
-				if err := send(next); err != nil {
-					return err
-				}
-				old = 0
-			}
-		}
-		if i := endMark(b.data); i >= 0 && len(b.packed()) == 0 {
+		if i := endMark(b.data); i >= 0 {
 			rest := b.data[i+3:]
 			if err := trailing(rest, r, err, table); err != nil {
 				return err
@@ -189,17 +171,9 @@ func stream(ctx context.Context, r io.Reader, table string, bytea []bool, p *poo
 		if err != nil {
 			return err
 		}
-		for size := hugeRow; size <= len(b.data); size *= 2 {
-			if old < size {
-				p.beside(2 * int64(size)) // until it is longer
-			}
-		}
 		// What was there before the last step has no newline.
 		end := bytes.LastIndexByte(b.data[old:], '\n')
 		if end < 0 {
-			if b.big && packs {
-				b.pack(bytea)
-			}
 			if len(b.data) == cap(b.data) {
 				if err := p.grow(ctx, b, table); err != nil {
 					return err
@@ -213,22 +187,6 @@ func stream(ctx context.Context, r io.Reader, table string, bytea []bool, p *poo
 		b.data = b.data[:end]
 		if err := send(next); err != nil {
 			return err
-		}
-	}
-}
-
-// tooLong reads the rest of a row for which there is no memory, to say how long it
-// is.
-func tooLong(r io.Reader, b *block, row int64, p *pool) error {
-	size := int64(len(b.data))
-	for part := b.data[:blockSize]; ; {
-		n, err := r.Read(part)
-		i := bytes.IndexByte(part[:n], '\n')
-		if i >= 0 {
-			n = i
-		}
-		if size += int64(n); i >= 0 || err != nil {
-			return p.fits(row, size)
 		}
 	}
 }
@@ -286,19 +244,16 @@ type feed struct {
 	buf    []byte // masked and not yet sent
 	at     int
 	last   mask.Stats
-	big    *block       // whose masked rows are not yet sent: what they are made of
-	pieces []mask.Piece // follow buf
-	digits []byte       // of a part of a piece
+	large  *block // whose masked row is not yet sent
 	// binary, if set, encodes what masked holds
 	binary *copybinary.Encoder
 	masked []byte
 	over   bool // this COPY is at its end once buf is sent
-	// rest, or the big row in held, is what the next COPY begins with, as text:
-	// so many lines, from that row on
+	// rest is what the next COPY begins with, as text: so many lines, from that
+	// row on
 	rest      []byte
 	restLines int64
 	restRow   int64
-	held      *block
 	// lines of this COPY and the table's rows they stand for, to name the
 	// row that the server refuses
 	lines   []place
@@ -318,10 +273,6 @@ func (f *feed) Read(p []byte) (int, error) {
 		return 0, errAborted
 	}
 	for f.at == len(f.buf) {
-		if len(f.pieces) > 0 {
-			f.buf, f.at = f.piece(), 0
-			continue
-		}
 		f.done()
 		if f.over {
 			return 0, io.EOF
@@ -331,26 +282,20 @@ func (f *feed) Read(p []byte) (int, error) {
 			f.failed = err
 			return 0, errAborted
 		}
-		switch {
-		case b == nil:
+		if b == nil {
 			f.over = true
 			if f.binary != nil {
 				f.buf, f.at = append(f.buf[:0], copybinary.Trailer...), 0
 			}
 			continue
-		case b.big && f.binary != nil:
-			// Its fields would have to be measured before they are masked.
-			f.held = b
-			f.buf, f.at = f.buf[:0], 0
-			f.endBinary()
-			continue
-		case b.big:
-			f.big = b
+		}
+		if b.large {
+			f.large = b
 		}
 		if f.failed = f.mask(b); f.failed != nil {
 			return 0, errAborted
 		}
-		if !b.big {
+		if !b.large {
 			f.pool.put(b)
 		}
 	}
@@ -359,29 +304,8 @@ func (f *feed) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// piece takes the next of the pieces, or some of it.
-func (f *feed) piece() []byte {
-	p := &f.pieces[0]
-	if p.Hex && len(p.Bytes) > blockSize {
-		f.digits = hex.AppendEncode(f.digits[:0], p.Bytes[:blockSize])
-		p.Bytes = p.Bytes[blockSize:]
-		return f.digits
-	}
-	last := p.Bytes
-	if p.Hex {
-		f.digits = hex.AppendEncode(f.digits[:0], last)
-		last = f.digits
-	}
-	f.pieces = f.pieces[1:]
-	return last
-}
-
 // next returns the next block, nil after the last.
 func (f *feed) next() (*block, error) {
-	if b := f.held; b != nil {
-		f.held = nil
-		return b, nil
-	}
 	select {
 	case b := <-f.blocks:
 		return b, nil
@@ -390,12 +314,12 @@ func (f *feed) next() (*block, error) {
 	}
 }
 
-// done gives back a big row that was sent.
+// done gives back a large row that was sent.
 func (f *feed) done() {
-	if f.big != nil {
-		f.buf, f.at, f.pieces = nil, 0, nil
-		f.pool.put(f.big)
-		f.big = nil
+	if f.large != nil && f.rest == nil {
+		f.buf, f.at, f.masked = nil, 0, nil
+		f.pool.put(f.large)
+		f.large = nil
 	}
 }
 
@@ -403,12 +327,8 @@ func (f *feed) done() {
 func (f *feed) end() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.ended = true
+	f.ended, f.rest = true, nil
 	f.done()
-	if f.held != nil {
-		f.pool.put(f.held)
-		f.held = nil
-	}
 }
 
 // begin prepares the feed for its first COPY, and for the next, if there is
@@ -421,17 +341,17 @@ func (f *feed) begin(first bool) (more bool) {
 		f.binary = copybinary.NewEncoder(f.load.types)
 		f.buf = append(f.buf, copybinary.Header...)
 	case first:
-	case f.rest == nil && f.held == nil:
+	case f.rest == nil:
 		return false
 	default:
-		f.buf, f.at, f.over = append(f.buf[:0], f.rest...), 0, false
+		f.buf, f.at, f.over = f.rest, 0, false
 		f.sent, f.lines = f.restLines, []place{{0, f.restRow}}
-		f.rest = nil
+		f.rest, f.masked = nil, nil
 	}
 	return true
 }
 
-// mask fills buf, or of a big row pieces, with the masked rows of a block.
+// mask fills buf with the masked rows of a block.
 func (f *feed) mask(b *block) error {
 	f.buf, f.at = f.buf[:0], 0
 	into := &f.buf
@@ -439,13 +359,7 @@ func (f *feed) mask(b *block) error {
 		f.masked = f.masked[:0]
 		into = &f.masked
 	}
-	var room []byte
-	if b.big {
-		var err error
-		if room, err = f.pool.masked(); err != nil {
-			return err
-		}
-	} else if need := len(b.data) + len(b.data)/4; cap(*into) < need {
+	if need := len(b.data) + len(b.data)/4; !b.large && cap(*into) < need {
 		*into = make([]byte, 0, max(need, blockSize*3/2))
 	}
 	f.lines = append(f.lines, place{f.sent, b.first})
@@ -456,7 +370,7 @@ func (f *feed) mask(b *block) error {
 	var n int64
 	var err error
 	for {
-		line, tail, ok := b.cut(rest)
+		line, tail, ok := copytext.CutLine(rest)
 		if !ok {
 			break
 		}
@@ -465,26 +379,20 @@ func (f *feed) mask(b *block) error {
 			// The server would stop reading there, and drop the rest.
 			return command.Misconfiguredf("row %d is the end mark, and rows follow it: the dump is damaged", b.first+n)
 		}
-		switch {
-		case !b.big:
-			*into, err = f.worker.Append(*into, line)
-		default:
-			need := f.worker.Need(line, b.packed())
-			if err = f.pool.fits(b.first+n, need); err != nil {
-				break
-			}
-			f.pieces, room, err = f.worker.Pieces(f.pieces, room, line, b.packed(), f.pool.most()-need, f.pool.in.forget)
-			if re, ok := errors.AsType[*mask.RowError](err); ok && re.Needs > 0 {
-				err = f.pool.fits(b.first+n, need+re.Needs)
-			}
-		}
+		*into, err = f.maskRow(*into, line, b)
 		if err != nil {
 			if re, ok := errors.AsType[*mask.RowError](err); ok {
 				re.Row = b.first + n
+				if re.Long > 0 {
+					return f.pool.fits(re.Row, sizeWith(re.Long, int64(len(line)), f.load.layout.Factor()))
+				}
 			}
 			return err
 		}
 		rest = tail
+	}
+	if b.large {
+		b.data = nil
 	}
 	s := f.worker.Stats()
 	dropped := s.Dropped - f.last.Dropped
@@ -502,9 +410,21 @@ func (f *feed) mask(b *block) error {
 	return nil
 }
 
+// maskRow appends the masked form of a row in a block.
+func (f *feed) maskRow(dst, row []byte, b *block) ([]byte, error) {
+	if !b.large {
+		return f.worker.Append(dst, row)
+	}
+	return f.worker.AppendWithin(dst, row, f.pool.longestMask(int64(len(row)), f.load.layout.Factor()))
+}
+
 // encode fills buf with the masked rows of a block of n, some of them dropped.
 func (f *feed) encode(b *block, n, dropped int64) {
-	if need := len(f.masked) + len(f.masked)/2; cap(f.buf) < need {
+	need := len(f.masked) + len(f.masked)/2
+	if b.large {
+		need = len(f.masked) + blockSize // most of it is one field or a few
+	}
+	if cap(f.buf) < need {
 		f.buf = make([]byte, 0, max(need, blockSize*2))
 	}
 	rest := f.masked
@@ -640,7 +560,7 @@ func (l *tableLoad) from(ctx context.Context, conn *pgx.Conn, r io.Reader, p *po
 	read := make(chan error, 1)
 	go func() {
 		defer close(blocks)
-		err := sourceError(stream(ctx, &metered{r: r, done: l.progress.Read}, l.name, l.layout.Bytea(), p, blocks))
+		err := sourceError(stream(ctx, &metered{r: r, done: l.progress.Read}, l.name, l.layout.Factor(), p, blocks))
 		if err != nil {
 			cancel(err)
 		}

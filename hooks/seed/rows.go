@@ -44,7 +44,6 @@ func (r *run) rows(ctx context.Context, database string) error {
 		return err
 	}
 	p := r.pool()
-	defer p.close()
 	share := &sharing{}
 	var jobs []*job
 	byTable := map[int]*job{} // dump id of the table: its load

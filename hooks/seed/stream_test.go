@@ -26,72 +26,70 @@ func (p *parts) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// TestStream cuts a table's data into blocks, of which big rows are packed, and
-// finds all rows with their numbers in them.
+// TestStream cuts a table's data into blocks and finds all rows with their numbers
+// in them. Large rows hold the token.
 func TestStream(t *testing.T) {
 	t.Parallel()
-	// Newlines, backslashes, tabs and points when they are packed.
-	digits := strings.Repeat("0a5c2e0a095c2e0d", 150_000)
-	big := `2	\\x` + digits
+	large := "2\t" + strings.Repeat("a large row, ", 150_000)
 	for name, rows := range map[string][]string{
-		"small":              {"1\ta", "2\tb", ""},
-		"big":                {big},
-		"big first":          {big, "3\tc", "4\td"},
-		"big last":           {"1\ta", big},
-		"big between":        {"1\ta", big + "\tz", "3\tc", strings.Repeat("x", 300_000), "5"},
-		"big, one by one":    {big, big, `\\x` + digits + "0a\t" + `\\x` + digits},
-		"long text":          {strings.Repeat("no bytea ", 200_000), "2"},
-		"bytea and text":     {big + "\t" + strings.Repeat("text ", 300_000), "2"},
-		"text and bytea":     {strings.Repeat("text ", 300_000) + "\t" + big, "2"},
-		"half a byte":        {big + "f", "2"},
-		"no digits after it": {big + "xyz\\\\", "2"},
+		"small":             {"1\ta", "2\tb", ""},
+		"large":             {large},
+		"large first":       {large, "3\tc", "4\td"},
+		"large last":        {"1\ta", large},
+		"large between":     {"1\ta", large + "\tz", "3\tc", strings.Repeat("x", 300_000), "5"},
+		"large, one by one": {large, large, large + large},
 	} {
-		for _, packs := range []bool{false, true} {
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				data := []byte(strings.Join(rows, "\n") + "\n\\.\n\n")
-				p := (&run{Options: Options{Memory: LeastMemory, Heap: func(int64) {}}, dump: &dump.Dump{}}).pool()
-				bytea := []bool{true, true, false}
-				if !packs {
-					bytea = nil
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			data := []byte(strings.Join(rows, "\n") + "\n\\.\n\n")
+			p := (&run{Options: Options{Memory: LeastMemory}, dump: &dump.Dump{}}).pool()
+			blocks := make(chan *block)
+			done := make(chan error, 1)
+			go func() {
+				defer close(blocks)
+				done <- stream(t.Context(), &parts{data, rand.New(rand.NewPCG(1, uint64(len(data))))}, "t", 6, p, blocks)
+			}()
+			at := 0
+			for b := range blocks {
+				if b.first != int64(at) {
+					t.Errorf("a block begins with row %d, after %d", b.first+1, at)
 				}
-				defer p.close()
-				blocks := make(chan *block)
-				done := make(chan error, 1)
-				go func() {
-					defer close(blocks)
-					done <- stream(t.Context(), &parts{data, rand.New(rand.NewPCG(1, uint64(len(data))))}, "t", bytea, p, blocks)
-				}()
-				at, packed := 0, false
-				for b := range blocks {
-					if b.first != int64(at) {
-						t.Errorf("a block begins with row %d, after %d", b.first+1, at)
+				for rest := b.data; ; at++ {
+					line, tail, ok := copytext.CutLine(rest)
+					if !ok {
+						break
 					}
-					n := at
-					for rest := b.data; ; n++ {
-						line, tail, ok := b.cut(rest)
-						if !ok {
-							break
-						}
-						if got := copytext.Expand(nil, line, b.packed(), 0, len(line)); n >= len(rows) || !bytes.Equal(got, []byte(rows[n])) {
-							t.Fatalf("row %d of %d is another, of %d bytes", n+1, len(rows), len(got))
-						}
-						packed = packed || len(line) < len(rows[n])*2/3
-						rest = tail
+					if at >= len(rows) || string(line) != rows[at] {
+						t.Fatalf("row %d of %d is another, of %d bytes", at+1, len(rows), len(line))
 					}
-					if int64(n-at) != b.rows() {
-						t.Errorf("a block of %d rows counts %d", n-at, b.rows())
+					if len(line) > 2*largeRow && (!b.large || len(p.token) != 1) {
+						t.Errorf("row %d is large, and the block does not hold the token", at+1)
 					}
-					at = n
-					p.put(b)
+					rest = tail
 				}
-				if err := <-done; err != nil || at != len(rows) {
-					t.Errorf("%d rows of %d, error %v", at, len(rows), err)
-				}
-				if want := packs && strings.Contains(strings.Join(rows, ""), digits); packed != want && name != "bytea and text" && name != "text and bytea" {
-					t.Errorf("rows were packed: %v, want %v", packed, want)
-				}
-			})
+				p.put(b)
+			}
+			if err := <-done; err != nil || at != len(rows) || len(p.token) != 0 {
+				t.Errorf("%d rows of %d, %d tokens held, error %v", at, len(rows), len(p.token), err)
+			}
+		})
+	}
+}
+
+// TestTooLarge refuses a row for which there is no memory, while it is read, and
+// says with how much it fits.
+func TestTooLarge(t *testing.T) {
+	t.Parallel()
+	const length = 40 << 20
+	for memory, want := range map[int64]string{
+		LeastMemory: "row 2 takes about 240 MB of memory while it is masked, and --memory leaves 192 MB for one row: give --memory 305MB or more",
+		305 << 20:   "",
+	} {
+		p := (&run{Options: Options{Memory: memory}, dump: &dump.Dump{}}).pool()
+		blocks := make(chan *block, 8)
+		err := stream(t.Context(), io.MultiReader(strings.NewReader("1\n"), bytes.NewReader(bytes.Repeat([]byte("x"), length)), strings.NewReader("\n\\.\n")), "t", 6, p, blocks)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("with %d MB: %v", memory>>20, err)
 		}
 	}
 }

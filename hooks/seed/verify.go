@@ -166,9 +166,6 @@ func (v *verification) do(ctx context.Context) error {
 	}
 	defer v.run.dump.Close()
 	v.pool = v.run.pool()
-	v.pool.memory += verifyMemory
-	v.pool.beside(0)
-	defer v.pool.close()
 	same, err := v.unchanged(ctx, true)
 	if err != nil {
 		return err
@@ -414,7 +411,7 @@ func (v *verification) maskEntry(ctx context.Context, l *tableLoad, data io.Read
 	read := make(chan error, 1)
 	go func() {
 		defer close(blocks)
-		err := stream(ctx, &metered{r: data, done: v.Progress.Read}, l.name, nil, p, blocks)
+		err := stream(ctx, &metered{r: data, done: v.Progress.Read}, l.name, l.layout.Factor()+verifyCopies, p, blocks)
 		if err != nil {
 			cancel(err)
 		}
@@ -451,6 +448,9 @@ func (v *verification) maskEntry(ctx context.Context, l *tableLoad, data io.Read
 				}
 			}
 			v.Progress.Rows(rows)
+			if b.large {
+				masked = nil
+			}
 			p.put(b)
 		}
 		return nil

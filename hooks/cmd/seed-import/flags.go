@@ -54,7 +54,7 @@ func (f *flags) aboutTarget() {
 	f.set.StringVar(&f.database, "database", "app", "the seed's `database`")
 	f.set.StringVar(&f.owner, "owner", "app", "the application's `role`, which owns what the dump's unmapped roles own")
 	f.set.IntVar(&f.jobs, "jobs", max(2, runtime.NumCPU()), "how many sessions load at once")
-	f.set.StringVar(&f.memory, "memory", "256MB", "how much memory to take at most: a `size` in MB or GB; what needs more is refused")
+	f.set.StringVar(&f.memory, "memory", "512MB", "how much memory to take at most: a `size` in MB or GB; what needs more is refused")
 	f.set.DurationVar(&f.wait, "wait", 5*time.Minute, "how long to wait for a Postgres that does not answer yet")
 	f.set.StringVar(&f.report, "report", "", "a `file` for the report in JSON")
 }
@@ -112,12 +112,14 @@ func (f *flags) options(env command.Env) (o seed.Options, err error) {
 		}
 		o.Memory, err = parseMemory(f.memory)
 		add(err)
-		o.Heap = limitHeap
 		o.Target, err = postgres.ReadTarget(f.targetFile, env.Getenv)
 		add(err)
 	}
 	if len(errs) > 0 {
 		return o, command.Misconfigured(errors.Join(errs...))
+	}
+	if o.Memory > 0 {
+		limitMemory(o.Memory)
 	}
 	return o, nil
 }
@@ -129,7 +131,7 @@ var memorySize = regexp.MustCompile(`^([1-9][0-9]{0,5})(MB|Mi|GB|Gi)$`)
 func parseMemory(size string) (int64, error) {
 	m := memorySize.FindStringSubmatch(size)
 	if m == nil {
-		return 0, errors.New("--memory is not a size: give MB or GB, as in 256MB (which is 256Mi)")
+		return 0, errors.New("--memory is not a size: give MB or GB, as in 512MB (which is 512Mi)")
 	}
 	n, err := strconv.ParseInt(m[1], 10, 64)
 	if err != nil {

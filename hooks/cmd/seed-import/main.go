@@ -18,7 +18,7 @@ import (
 func main() {
 	noCores()
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // who sets GOMEMLIMIT knows better
-		limitHeap = func(most int64) { debug.SetMemoryLimit(most) }
+		limitMemory = func(most int64) { debug.SetMemoryLimit(most - codeMemory) }
 	}
 	os.Exit(command.Main("seed-import", run))
 }
@@ -31,8 +31,12 @@ func noCores() {
 	_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, setDumpable, 0, 0)
 }
 
-// limitHeap is seed.Options.Heap of this process, whose heap is the import's alone.
-var limitHeap func(most int64)
+// codeMemory is what the process takes beside what Go's runtime counts.
+const codeMemory = 40 << 20
+
+// limitMemory makes the collector work harder before the process takes more than
+// so many bytes. In tests, which share their process, it does nothing.
+var limitMemory = func(int64) {}
 
 var verbs = command.Verbs{
 	Name:    "seed-import",

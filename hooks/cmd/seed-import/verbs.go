@@ -105,6 +105,7 @@ func runVerify(ctx context.Context, env command.Env) error {
 	if err != nil {
 		return err
 	}
+	limitMemory(o.Memory + seed.VerifyMemory)
 	p := newProgress(env)
 	defer p.close()
 	o.Progress = p
