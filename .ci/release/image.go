@@ -177,7 +177,8 @@ func (r *release) postgres(ctx context.Context) error {
 			return err
 		}
 	}
-	ref, err := output(ctx, r.root, nil, "go", "run", "./e2e/cmd/cluster", "image", name)
+	// In the workspace, which this program runs outside of.
+	ref, err := output(ctx, r.root, []string{"GOWORK="}, "go", "run", "./e2e/cmd/cluster", "image", name)
 	if err != nil {
 		return err
 	}
