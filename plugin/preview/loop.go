@@ -155,8 +155,9 @@ type repository struct {
 
 // try is a task that failed, or that is asked for again.
 type try struct {
-	n    int
-	next time.Time
+	n int
+	// at is when it failed, next when it is asked for again.
+	at, next time.Time
 }
 
 // NewReconciler makes a Reconciler.

@@ -42,8 +42,9 @@ func (e *errands) want(t task) bool {
 		return false
 	}
 	for _, when := range []map[string]try{e.repo.tries, e.repo.pace} {
-		if next := when[t.key].next; next.After(e.now) {
-			e.by(next)
+		// One that failed after now did so before our clock was set back.
+		if was := when[t.key]; was.next.After(e.now) && !was.at.After(e.now) {
+			e.by(was.next)
 			return false
 		}
 	}
@@ -107,11 +108,11 @@ func (r *Reconciler) do(ctx context.Context, repo *repository, t task) (again bo
 	was := repo.tries[t.key]
 	if l, ok := errors.AsType[*forge.LimitedError](err); ok {
 		// The forge's state, and no failure of the task.
-		repo.tries[t.key] = try{n: was.n, next: l.Until}
+		repo.tries[t.key] = try{n: was.n, at: r.Now(), next: l.Until}
 		return false, l.Until
 	}
 	wait := min(retryFirst<<min(was.n, 5), pollEvery)
-	repo.tries[t.key] = try{n: was.n + 1, next: r.Now().Add(wait)}
+	repo.tries[t.key] = try{n: was.n + 1, at: r.Now(), next: r.Now().Add(wait)}
 	if was.n == 0 {
 		r.Log.WarnContext(ctx, "a question has no answer; it is asked again, and what it decides stays as it is until then",
 			"repository", repo.key.Repository, "task", t.key, "error", err)
@@ -123,7 +124,7 @@ func (r *Reconciler) do(ctx context.Context, repo *repository, t task) (again bo
 // up to most. The caller holds repo.mu.
 func (repo *repository) later(key string, now time.Time, first, most time.Duration) {
 	n := repo.pace[key].n
-	repo.pace[key] = try{n: n + 1, next: now.Add(min(first<<min(n, 8), most))}
+	repo.pace[key] = try{n: n + 1, at: now, next: now.Add(min(first<<min(n, 8), most))}
 }
 
 // seldom makes it be asked again at one pace for a while, and then seldom. The
@@ -133,5 +134,5 @@ func (repo *repository) seldom(key string, now time.Time, first, then time.Durat
 	if n < 10 {
 		then = first
 	}
-	repo.pace[key] = try{n: n + 1, next: now.Add(then)}
+	repo.pace[key] = try{n: n + 1, at: now, next: now.Add(then)}
 }
