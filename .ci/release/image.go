@@ -130,7 +130,10 @@ func (r *release) layer(files []file) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return b.Bytes(), w.Close()
+	if err := w.Close(); err != nil { // it writes the archive's end
+		return nil, err
+	}
+	return b.Bytes(), nil
 }
 
 // labels are what an image says of itself.

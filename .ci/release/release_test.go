@@ -1,6 +1,10 @@
 package main
 
 import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"io"
 	"log"
 	"net/http/httptest"
 	"os"
@@ -62,6 +66,32 @@ func TestEqual(t *testing.T) {
 	two, _ := os.ReadFile(filepath.Join(b.dist, "SHA256SUMS"))
 	if len(one) == 0 || string(one) != string(two) {
 		t.Errorf("checksums\n%s\nand\n%s", one, two)
+	}
+}
+
+// TestLayer: a layer is a whole archive, with the two empty blocks that end one.
+func TestLayer(t *testing.T) {
+	t.Parallel()
+	content, err := releaseIn(t).layer([]file{{"usr/local/bin/plugin", 0o755, []byte("program")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if end := make([]byte, 1024); len(content)%512 != 0 || !bytes.HasSuffix(content, end) {
+		t.Errorf("%d bytes without an end", len(content))
+	}
+	var names []string
+	for r := tar.NewReader(bytes.NewReader(content)); ; {
+		header, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, header.Name)
+	}
+	if got := strings.Join(names, " "); got != "usr/ usr/local/ usr/local/bin/ usr/local/bin/plugin" {
+		t.Errorf("it holds %s", got)
 	}
 }
 
