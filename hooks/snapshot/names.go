@@ -71,11 +71,15 @@ const (
 	AnnotationNudge = "seedling.dev/nudge"
 )
 
-// Annotations of a preview's namespace. The plugin writes the first when it
+// Annotations of a preview's namespace. The plugin writes the first two when it
 // makes the namespace, its broker the others.
 const (
 	// AnnotationRepository is the repository whose pull request this is.
 	AnnotationRepository = "seedling.dev/repository"
+	// AnnotationHost names the host that its Ingresses may have:
+	// <namespace>.<domain of the ApplicationSet's input>. It is absent where the
+	// input names no domain. The admission policies read it.
+	AnnotationHost = "seedling.dev/host"
 	// AnnotationSnapshot names the snapshot that was chosen for it. The same
 	// name is on the restored claim.
 	AnnotationSnapshot = "seedling.dev/snapshot"

@@ -14,9 +14,8 @@ import (
 // Application's spec; the others change while a preview lives.
 func parameters(p *Preview, in Input) map[string]string {
 	pr := p.PullRequest
-	host, url := "", ""
-	if in.Domain != "" {
-		host = p.Namespace + "." + in.Domain
+	host, url := in.host(p.Namespace), ""
+	if host != "" {
 		url = "https://" + host
 	}
 	labels := append([]string(nil), pr.Labels...)

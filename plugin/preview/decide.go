@@ -150,7 +150,7 @@ func (r *Reconciler) items(repo *repository, rec *record, now time.Time) []*item
 			continue
 		}
 		pr := p.PullRequest
-		items = append(items, &item{key: p.Key, cur: p, unasked: true, facts: Facts{PullRequest: &pr, Refused: reasonUnasked, Seed: p.Seed, Reset: p.ResetSpent}})
+		items = append(items, &item{key: p.Key, cur: p, unasked: true, facts: Facts{PullRequest: &pr, Refused: reasonUnasked, Seed: p.Seed, Host: p.Host, Reset: p.ResetSpent}})
 	}
 	return items
 }
@@ -184,7 +184,7 @@ func (r *Reconciler) item(repo *repository, key Key, cur *Preview, inputs []Inpu
 		it.facts.Reset = pr.HasLabel(it.in.ResetLabel)
 	}
 	it.facts.Gone = it.look.State == sight.Gone
-	it.facts.Seed, it.facts.Linger = it.in.Seed, r.Linger
+	it.facts.Seed, it.facts.Host, it.facts.Linger = it.in.Seed, it.in.host(it.key.Namespace()), r.Linger
 	it.facts.ClosedAt = repo.closing(key.Number, it.look, now)
 	return it
 }

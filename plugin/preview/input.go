@@ -188,6 +188,14 @@ func (f *Filters) parse(fields map[string]json.RawMessage, bad func(field, probl
 	}
 }
 
+// host is the name that a preview's Ingresses may have, empty without a domain.
+func (in Input) host(namespace string) string {
+	if in.Domain == "" {
+		return ""
+	}
+	return namespace + "." + in.Domain
+}
+
 // id tells inputs apart.
 func (in Input) id() string {
 	b, _ := json.Marshal(in) //nolint:errchkjson // strings, bools and lists of strings marshal

@@ -47,10 +47,12 @@ type Guards struct {
 	// the seed's volume and ExtraStorage, unless it is set here.
 	Quota        map[corev1.ResourceName]resource.Quantity `json:"quota"`
 	ExtraStorage resource.Quantity                         `json:"extraStorage"`
-	// MaxMemory is the most one container may have, and what one has that does
-	// not say; DefaultRequests what it requests then.
-	MaxMemory       resource.Quantity                         `json:"maxMemory"`
-	DefaultRequests map[corev1.ResourceName]resource.Quantity `json:"defaultRequests"`
+	// MaxMemory and MaxEphemeralStorage are the most one container may have;
+	// DefaultLimits and DefaultRequests what one has that does not say.
+	MaxMemory           resource.Quantity                         `json:"maxMemory"`
+	MaxEphemeralStorage resource.Quantity                         `json:"maxEphemeralStorage"`
+	DefaultLimits       map[corev1.ResourceName]resource.Quantity `json:"defaultLimits"`
+	DefaultRequests     map[corev1.ResourceName]resource.Quantity `json:"defaultRequests"`
 	// IngressNamespace is where the ingress controller runs; empty for none.
 	IngressNamespace string `json:"ingressNamespace"`
 	// DNSNamespace is where DNS runs; DNSAddresses are blocks of addresses it
@@ -67,18 +69,42 @@ func DefaultGuards() Guards {
 	return Guards{
 		PodSecurity:     "baseline",
 		PodSecurityWarn: "restricted",
+		// No limits.cpu: a preview that is idle costs what it requests, and a
+		// limit would slow every start.
 		Quota: map[corev1.ResourceName]resource.Quantity{
-			"pods":                   resource.MustParse("20"),
-			"requests.cpu":           resource.MustParse("4"),
-			"requests.memory":        resource.MustParse("8Gi"),
-			"persistentvolumeclaims": resource.MustParse("5"),
-			"services.loadbalancers": resource.MustParse("0"),
-			"services.nodeports":     resource.MustParse("0"),
+			"pods":                     resource.MustParse("20"),
+			"requests.cpu":             resource.MustParse("4"),
+			"requests.memory":          resource.MustParse("8Gi"),
+			"limits.memory":            resource.MustParse("16Gi"),
+			"limits.ephemeral-storage": resource.MustParse("32Gi"),
+			"persistentvolumeclaims":   resource.MustParse("5"),
+			"services":                 resource.MustParse("20"),
+			"services.loadbalancers":   resource.MustParse("0"),
+			"services.nodeports":       resource.MustParse("0"),
+			// What is stored in etcd; the admission policy previews-sizes bounds
+			// the bytes of each.
+			"configmaps":             resource.MustParse("40"),
+			"secrets":                resource.MustParse("40"),
+			"count/deployments.apps": resource.MustParse("20"),
+			// Ten old ReplicaSets stay for each Deployment.
+			"count/replicasets.apps":                        resource.MustParse("220"),
+			"count/statefulsets.apps":                       resource.MustParse("10"),
+			"count/jobs.batch":                              resource.MustParse("50"),
+			"count/cronjobs.batch":                          resource.MustParse("20"),
+			"count/ingresses.networking.k8s.io":             resource.MustParse("10"),
+			"count/horizontalpodautoscalers.autoscaling":    resource.MustParse("20"),
+			"count/poddisruptionbudgets.policy":             resource.MustParse("20"),
+			"count/controllerrevisions.apps":                resource.MustParse("110"),
+			"count/volumesnapshots.snapshot.storage.k8s.io": resource.MustParse("5"),
 		},
-		ExtraStorage: resource.MustParse("10Gi"),
-		MaxMemory:    resource.MustParse("4Gi"),
+		ExtraStorage:        resource.MustParse("10Gi"),
+		MaxMemory:           resource.MustParse("4Gi"),
+		MaxEphemeralStorage: resource.MustParse("4Gi"),
+		DefaultLimits: map[corev1.ResourceName]resource.Quantity{
+			"memory": resource.MustParse("512Mi"), "ephemeral-storage": resource.MustParse("1Gi"),
+		},
 		DefaultRequests: map[corev1.ResourceName]resource.Quantity{
-			"cpu": resource.MustParse("25m"), "memory": resource.MustParse("64Mi"),
+			"cpu": resource.MustParse("25m"), "memory": resource.MustParse("64Mi"), "ephemeral-storage": resource.MustParse("64Mi"),
 		},
 		DNSNamespace: "kube-system",
 	}
@@ -134,6 +160,9 @@ func (n *Namespaces) namespace(ctx context.Context, p Preview) (ns *corev1.Names
 		Name: p.Namespace, Labels: labels,
 		Annotations: map[string]string{snapshot.AnnotationRepository: p.Repository},
 	}}
+	if p.Host != "" {
+		ns.Annotations[snapshot.AnnotationHost] = p.Host
+	}
 	err = n.Client.Create(ctx, ns)
 	if err == nil {
 		return ns, "", nil
@@ -172,6 +201,7 @@ func (n *Namespaces) guard(ctx context.Context, p Preview) (hook types.UID, err 
 	meta := func(name string) metav1.ObjectMeta {
 		return metav1.ObjectMeta{Namespace: p.Namespace, Name: name, Labels: map[string]string{labelPartOf: partOf}}
 	}
+	group.Go(caught(func() error { return n.announce(ctx, p) }))
 	group.Go(caught(func() error {
 		hard, err := n.quota(ctx, p)
 		if err != nil {
@@ -226,6 +256,28 @@ func (n *Namespaces) guard(ctx context.Context, p Preview) (hook types.UID, err 
 	}))
 	err = group.Wait()
 	return hook, err
+}
+
+// announce writes the preview's host on its namespace, where the admission
+// policies read which hosts its Ingresses may have.
+func (n *Namespaces) announce(ctx context.Context, p Preview) error {
+	ns := &corev1.Namespace{}
+	if err := n.Client.Get(ctx, types.NamespacedName{Name: p.Namespace}, ns); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	if ns.Annotations[snapshot.AnnotationHost] == p.Host {
+		return nil
+	}
+	before := ns.DeepCopy()
+	if p.Host == "" {
+		delete(ns.Annotations, snapshot.AnnotationHost)
+	} else {
+		metav1.SetMetaDataAnnotation(&ns.ObjectMeta, snapshot.AnnotationHost, p.Host)
+	}
+	if err := n.Client.Patch(ctx, ns, client.MergeFrom(before)); err != nil {
+		return fmt.Errorf("write the host on namespace %s: %w", p.Namespace, err)
+	}
+	return nil
 }
 
 // keep creates an object or brings the live one to it. mend changes the live
@@ -303,11 +355,14 @@ func (n *Namespaces) quota(ctx context.Context, p Preview) (corev1.ResourceList,
 
 func (n *Namespaces) limits() corev1.LimitRangeSpec {
 	item := corev1.LimitRangeItem{
-		Type:           corev1.LimitTypeContainer,
-		Max:            corev1.ResourceList{corev1.ResourceMemory: n.Guards.MaxMemory},
-		Default:        corev1.ResourceList{corev1.ResourceMemory: n.Guards.MaxMemory},
+		Type: corev1.LimitTypeContainer,
+		Max: corev1.ResourceList{
+			corev1.ResourceMemory: n.Guards.MaxMemory, corev1.ResourceEphemeralStorage: n.Guards.MaxEphemeralStorage,
+		},
+		Default:        corev1.ResourceList{},
 		DefaultRequest: corev1.ResourceList{},
 	}
+	maps.Copy(item.Default, n.Guards.DefaultLimits)
 	maps.Copy(item.DefaultRequest, n.Guards.DefaultRequests)
 	return corev1.LimitRangeSpec{Limits: []corev1.LimitRangeItem{item}}
 }

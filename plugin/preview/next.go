@@ -21,6 +21,8 @@ type Facts struct {
 	Refused string
 	// Seed is the seed asked for.
 	Seed string
+	// Host is what its Ingresses may be called; empty without a domain.
+	Host string
 	// Consent is who asked, or why nobody who may has.
 	Consent Consent
 	// HeadSHA may be emitted; empty where it must not be yet, and then
@@ -150,6 +152,9 @@ func Next(cur *Preview, key Key, f Facts, now time.Time) *Preview {
 		}
 	}
 	p := *cur
+	if wanted {
+		p.Host = f.Host
+	}
 	if f.PullRequest != nil {
 		if p.PullRequest.HeadSHA != f.PullRequest.HeadSHA {
 			p.HeadSeenAt = now

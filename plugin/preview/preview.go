@@ -35,6 +35,9 @@ type Preview struct {
 	Namespace string `json:"namespace"`
 	// Seed is the seed whose data it has, fixed when it was first seen.
 	Seed string `json:"seed"`
+	// Host is what its Ingresses may be called, empty where the input names no
+	// domain; the namespace says so too (snapshot.AnnotationHost).
+	Host string `json:"host,omitempty"`
 	// HeadSHA is the commit that is emitted.
 	HeadSHA string `json:"headSHA,omitempty"`
 
