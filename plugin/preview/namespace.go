@@ -95,7 +95,6 @@ func DefaultGuards() Guards {
 			"count/horizontalpodautoscalers.autoscaling":    resource.MustParse("20"),
 			"count/poddisruptionbudgets.policy":             resource.MustParse("20"),
 			"count/controllerrevisions.apps":                resource.MustParse("110"),
-			"count/volumesnapshots.snapshot.storage.k8s.io": resource.MustParse("5"),
 		},
 		ExtraStorage:        resource.MustParse("10Gi"),
 		MaxMemory:           resource.MustParse("4Gi"),
@@ -203,6 +202,11 @@ func (n *Namespaces) guard(ctx context.Context, p Preview) (hook types.UID, err 
 	}
 	group.Go(caught(func() error { return n.announce(ctx, p) }))
 	group.Go(caught(func() error {
+		// The Secret first: what a new quota counts is refused until its use has
+		// been counted.
+		if err := n.secret(ctx, p, meta(SecretName)); err != nil {
+			return err
+		}
 		hard, err := n.quota(ctx, p)
 		if err != nil {
 			return err
@@ -243,19 +247,21 @@ func (n *Namespaces) guard(ctx context.Context, p Preview) (hook types.UID, err 
 		hook = sa.UID
 		return nil
 	}))
-	group.Go(caught(func() error {
-		seed := n.seed(p.Seed)
-		// Created once and never read: the plugin may not read Secrets.
-		err := n.Client.Create(ctx, &corev1.Secret{ObjectMeta: meta(SecretName), StringData: map[string]string{
-			"username": seed.Role, "password": password(), "database": seed.Database,
-		}})
-		if err != nil && !apierrors.IsAlreadyExists(err) {
-			return fmt.Errorf("create Secret %s: %w", SecretName, err)
-		}
-		return nil
-	}))
 	err = group.Wait()
 	return hook, err
+}
+
+// secret writes the preview's database login, once: the plugin may not read
+// Secrets, and never does.
+func (n *Namespaces) secret(ctx context.Context, p Preview, meta metav1.ObjectMeta) error {
+	seed := n.seed(p.Seed)
+	err := n.Client.Create(ctx, &corev1.Secret{ObjectMeta: meta, StringData: map[string]string{
+		"username": seed.Role, "password": password(), "database": seed.Database,
+	}})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("create Secret %s: %w", SecretName, err)
+	}
+	return nil
 }
 
 // announce writes the preview's host on its namespace, where the admission
