@@ -17,7 +17,7 @@ import (
 const kustomizationFile = "deploy/preview/kustomization.yaml"
 
 // withHook adds a Job to the preview's manifests that is a hook of Argo CD and
-// runs a command.
+// runs a command, and a ConfigMap: a hook alone is nothing to sync.
 func withHook(t *testing.T, phase string, command ...string) platform.Change {
 	t.Helper()
 	kustomization, err := world.ShopFile(kustomizationFile)
@@ -42,6 +42,10 @@ spec:
           command: ["%s"]
           securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
           resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 64Mi}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: beside-the-hook}
 `, phase, world.Image("seed-postgres"), strings.Join(command, `", "`)),
 		kustomizationFile: strings.Replace(kustomization, "resources:\n", "resources:\n  - hook.yaml\n", 1),
 	}
