@@ -247,7 +247,7 @@ func (l *giteaList) take(e json.RawMessage, before map[int64]bool, moved *bool) 
 	l.seen[number], l.last = true, number
 	if err != nil {
 		l.list.Unreadable = append(l.list.Unreadable, number)
-		return nil
+		return nil //nolint:nilerr // it is asked for by number
 	}
 	n := l.gitea.normal(l.repository, p)
 	if len(l.ids) > 0 && !n.HasLabel(l.label) {
