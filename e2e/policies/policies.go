@@ -32,6 +32,9 @@ import (
 //go:embed cases.yaml
 var cases []byte
 
+//go:embed usual.yaml
+var usual string
+
 // group may do anything while the test runs, and nobody is in it.
 const group = "seedling:policies-test"
 
@@ -63,6 +66,14 @@ func Run(t *testing.T, config *rest.Config) {
 	var all []testCase
 	if err := yaml.UnmarshalStrict(bytes.ReplaceAll(cases, []byte("a: BIG"), []byte("a: "+strings.Repeat("z", 300<<10))), &all); err != nil {
 		t.Fatalf("read cases.yaml: %v", err)
+	}
+	for i, document := range strings.Split(usual, "\n---\n") {
+		c := testCase{As: "argocd"}
+		if err := yaml.Unmarshal([]byte(document), &c.Create); err != nil {
+			t.Fatalf("read usual.yaml: %v", err)
+		}
+		c.Name = fmt.Sprintf("usual: %v %d", c.Create["kind"], i)
+		all = append(all, c)
 	}
 	s := newSuite(t, config)
 	for _, c := range all {
