@@ -25,7 +25,7 @@ const (
 	titleWord
 )
 
-var lastWords = func() map[string]grade {
+var lastWords = func() map[string]grade { //nolint:misspell // words of other languages
 	m := map[string]grade{}
 	for g, list := range map[grade]string{
 		kindWord: `status statuses kind kinds type types typ tipo typen typos typo currency waehrung wahrung moneda devise valuta moeda waluta nomisma country land pays pais paese kraj xora chora ulke
@@ -69,9 +69,25 @@ var wordEnds = []struct {
 	end   string
 	grade grade
 }{
-	{"status", kindWord}, {"typ", kindWord}, {"waehrung", kindWord}, {"sprache", kindWord}, {"prioritaet", kindWord}, {"einheit", kindWord},
-	{"art", thingWord}, {"gruppe", thingWord}, {"kategorie", thingWord}, {"klasse", thingWord}, {"soort", thingWord},
-	{"arzt", personWord}, {"leiter", personWord}, {"partner", personWord}, {"nehmer", personWord}, {"geber", personWord}, {"bearbeiter", personWord}, {"betreuer", personWord}, {"kontakt", personWord},
+	{"status", kindWord},
+	{"typ", kindWord},
+	{"waehrung", kindWord},
+	{"sprache", kindWord},
+	{"prioritaet", kindWord},
+	{"einheit", kindWord},
+	{"art", thingWord},
+	{"gruppe", thingWord},
+	{"kategorie", thingWord},
+	{"klasse", thingWord},
+	{"soort", thingWord},
+	{"arzt", personWord},
+	{"leiter", personWord},
+	{"partner", personWord},
+	{"nehmer", personWord},
+	{"geber", personWord},
+	{"bearbeiter", personWord},
+	{"betreuer", personWord},
+	{"kontakt", personWord},
 }
 
 // nameGrade judges a column's name, in snake case, by its last word. What only
@@ -111,5 +127,5 @@ func namesSomebody(name string) bool {
 }
 
 // lookupTable matches tables that list what there is to choose from.
-var lookupTable = nameWords(`(?:.*_)?(?:countr(?:y|ies)|currenc(?:y|ies)|languages?|locales?|categor(?:y|ies)|roles?|permissions?|statuse?s?|types?|kinds?|units?|tags?|genres?|plans?|levels?|priorit(?:y|ies)|colou?rs?|sizes?|features?|stages?|media_types?` +
+var lookupTable = nameWords(`(?:.*_)?(?:countr(?:y|ies)|currenc(?:y|ies)|languages?|locales?|categor(?:y|ies)|roles?|permissions?|status(?:es)?|types?|kinds?|units?|tags?|genres?|plans?|levels?|priorit(?:y|ies)|colou?rs?|sizes?|features?|stages?|media_types?` +
 	`|kategorien?|laender|einheiten|rollen|station(?:en)?|abteilung(?:en)?|departments?|categorias?|paises|monedas|roles|categories|pays|unites|katigories|kategoriler|kategorie|afdelingen)`)

@@ -243,16 +243,16 @@ func comparison(tokens []sqltext.Token, column string) (operator, literal, isNul
 			for i+1 < len(tokens) && tokens[i+1].IsSymbol(':') {
 				i++
 			}
-			cast := ""
+			var cast []string
 			for i+1 < len(tokens) {
 				name, isName := tokens[i+1].Name()
 				if !isName || tokens[i+1].Is("IS") || tokens[i+1].Is("AND") || tokens[i+1].Is("OR") {
 					break
 				}
-				cast += " " + name
+				cast = append(cast, name)
 				i++
 			}
-			if !slices.Contains([]string{"text", "character varying", "varchar", "citext"}, strings.TrimSpace(cast)) {
+			if !slices.Contains([]string{"text", "character varying", "varchar", "citext"}, strings.Join(cast, " ")) {
 				return "", "", "", false
 			}
 		default:
@@ -283,7 +283,7 @@ var operators = map[string]bool{"=": true, "<>": true, "~": true, "!~": true, "~
 
 // compare says what a comparison of a constant with a literal says.
 func compare(value, operator, literal string) (truth, bool) {
-	yes := false
+	var yes bool
 	switch operator {
 	case "=", "<>":
 		yes = value == literal

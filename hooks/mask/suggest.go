@@ -32,7 +32,7 @@ const secrets = `passwords?|passwd|pwd|pass|pass(?:word)?_?(?:hash|salt|digest)|
 
 // The names stand in English and, where they are plain enough, in other languages,
 // Greek in Latin letters.
-var suggestions = []suggestion{
+var suggestions = []suggestion{ //nolint:misspell // words of other languages
 	{nameWords(secrets), "credential", []kind{kindText, kindBytea, kindJSON, kindArray}},
 	{nameWords(`e_?mails?|e_?mail_?address(?:es)?|mail|correo(?:_?electronico)?|courriel`), "email", []kind{kindText}},
 	{nameWords(`first_?names?|given_?names?|forename|fname|middle_?name|vornamen?|prenoms?|onoma`), "first_name", []kind{kindText}},
@@ -62,7 +62,7 @@ var suggestions = []suggestion{
 // personTable matches tables whose column "name" is a person's.
 var personTable = nameWords(`users?|persons?|people|customers?|clients?|contacts?|employees?|members?|patients?|students?|accounts?|authors?|profiles?|guests?|subscribers?|leads?|owners?|players?|tenants?|staff|drivers?|doctors?|nurses?|teachers?|pupils?|residents?|citizens?|applicants?|candidates?|participants?|attendees?|beneficiar(?:y|ies)|donors?|passengers?|buyers?|sellers?|recipients?|` +
 	`kund(?:e|en|in|innen)|mitarbeiter|patienten|personen|benutzer|nutzer|mitglied(?:er)?|schueler|lehrer|mieter|kontakte?|ansprechpartner|` +
-	`clientes?|usuarios?|empleados?|personas?|pacientes?|alumnos?|contactos?|socios?|utilisateurs?|salaries|employes?|eleves?|personnes?|adherents?|utenti|clienti|dipendenti|persone|pazienti|alunni|artisti|soci|funcionarios?|pessoas?|` +
+	`client[e]s?|usuarios?|empleados?|personas?|pacientes?|alumnos?|contactos?|socios?|utilisateurs?|salaries|employes?|eleves?|personnes?|adherents?|utenti|clienti|dipendenti|persone|pazienti|alunni|artisti|soci|funcionarios?|pessoas?|` +
 	`klanten|medewerkers|gebruikers|leden|leerlingen|klienci|pracownicy|uczniowie|osoby|pacjenci|uzytkownicy|polites|pelates|pelatis|ypalliloi|astheneis|mathites|xristes|musteriler|calisanlar|kullanicilar|kisiler|hastalar|ogrenciler|klienty|sotrudniki|patsienty|lyudi|zhiltsy|polzovateli|kunder|anstallda|medlemmar`)
 
 // The names of columns that describe things, not people.
