@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"slices"
 
 	"github.com/seedling-dev/seedling/hooks/copytext"
 )
@@ -64,7 +65,7 @@ func (e *Encoder) Append(dst, row []byte) ([]byte, error) {
 				continue
 			}
 			if !copytext.Plain(field) {
-				e.value = copytext.Unescape(e.value[:0], field)
+				e.value = copytext.Unescape(slices.Grow(e.value[:0], len(field)), field)
 				if field = e.value; bytes.IndexByte(field, 0) >= 0 {
 					return dst[:start], ErrText // which ends a text
 				}
@@ -83,6 +84,9 @@ func (e *Encoder) Append(dst, row []byte) ([]byte, error) {
 	}
 	if len(e.types) == 0 && len(row) > 0 {
 		return dst[:start], ErrText
+	}
+	if cap(e.value) > 1<<20 { // of a large row, which come seldom
+		e.value = nil
 	}
 	return dst, nil
 }

@@ -392,7 +392,9 @@ func (f *feed) mask(b *block) error {
 		rest = tail
 	}
 	if b.large {
+		length := len(b.data)
 		b.data = nil
+		collect(length)
 	}
 	s := f.worker.Stats()
 	dropped := s.Dropped - f.last.Dropped

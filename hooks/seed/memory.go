@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"runtime"
 	"sync"
 
 	"github.com/seedling-dev/seedling/hooks/command"
@@ -78,15 +79,16 @@ func (p *pool) fits(row, size int64) error {
 }
 
 // longestMask is how long the mask of a large row may become that takes so many
-// times its length. What the mask is longer than the row counts twice: while it
-// grows, what was written lies beside it.
+// times its length. What the mask is longer than the row counts four times: while
+// it grows, what was written lies beside it, and before that what the collector is
+// late with.
 func (p *pool) longestMask(length, factor int64) int64 {
-	return length + length/8 + max(0, p.most()-factor*length)/2
+	return length + length/8 + max(0, p.most()-factor*length)/4
 }
 
 // sizeWith is what a large row takes whose mask has so many bytes.
 func sizeWith(mask, length, factor int64) int64 {
-	return factor*length + 2*max(0, mask-length-length/8)
+	return factor*length + 4*max(0, mask-length-length/8)
 }
 
 func (p *pool) get() *block {
@@ -98,7 +100,9 @@ func (p *pool) get() *block {
 func (p *pool) put(b *block) {
 	switch {
 	case b.large:
+		length := len(b.data)
 		*b = block{}
+		collect(length)
 		<-p.token
 	case cap(b.data) == blockSize:
 		p.p.Put(b)
@@ -122,7 +126,17 @@ func (p *pool) grow(ctx context.Context, b *block, table string) error {
 		}
 	}
 	b.data = append(make([]byte, 0, size), b.data...)
+	collect(len(b.data))
 	return nil
+}
+
+// collect frees at once what a very long row has left: the collector's limit is one
+// that it tries to keep, and what waits for it would be several times the row.
+func collect(length int) {
+	const long = 16 << 20
+	if length > long {
+		runtime.GC()
+	}
 }
 
 // refuse reads the rest of a row for which there is no memory, to say how much it
