@@ -253,6 +253,7 @@ func TestRender(t *testing.T) {
 	mux := http.NewServeMux()
 	answer := func(path string, v any) {
 		mux.HandleFunc("GET /api/v1/repos/acme/shop"+path, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
 			w.Header().Set("X-Total-Count", "2")
 			if r.URL.Query().Get("page") > "1" {
 				_, _ = w.Write([]byte("[]"))
@@ -263,6 +264,7 @@ func TestRender(t *testing.T) {
 	}
 	answer("/pulls", []any{pull(1, "preview"), pull(2, "bug")})
 	answer("/issues/1/timeline", []any{map[string]any{"type": "label", "body": "1", "user": map[string]any{"login": "boss"}, "label": map[string]any{"name": "preview"}}})
+	answer("/pulls/1/reviews", []any{})
 	answer("/collaborators/boss/permission", map[string]any{"permission": "write"})
 	s := httptest.NewServer(mux)
 	t.Cleanup(s.Close)
