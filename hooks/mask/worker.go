@@ -330,8 +330,7 @@ func (w *Worker) splitEscaped(row []byte) error {
 
 func (w *Worker) rowError(column int, err error) error {
 	e := &RowError{Table: Name{w.layout.table.Schema, w.layout.table.Name}, Row: w.stats.Rows, Reason: err.Error()}
-	var long tooLong
-	if errors.As(err, &long) {
+	if long, ok := errors.AsType[tooLong](err); ok {
 		e.Long = int64(long)
 	}
 	if column >= 0 {

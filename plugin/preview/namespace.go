@@ -103,7 +103,10 @@ func DefaultGuards() Guards {
 			"memory": resource.MustParse("512Mi"), "ephemeral-storage": resource.MustParse("1Gi"),
 		},
 		DefaultRequests: map[corev1.ResourceName]resource.Quantity{
-			"cpu": resource.MustParse("25m"), "memory": resource.MustParse("64Mi"), "ephemeral-storage": resource.MustParse("64Mi"),
+			"cpu": resource.MustParse("25m"), "memory": resource.MustParse("64Mi"),
+			// Said, or the request would be the limit; none, for nodes that do not
+			// count their local storage have none to give.
+			"ephemeral-storage": resource.MustParse("0"),
 		},
 		DNSNamespace: "kube-system",
 	}
