@@ -8,7 +8,7 @@ import (
 // knownWords are what columns hold that say what state or kind something is in:
 // values made of nothing else say nothing about anybody. Several languages, in
 // lower case and without accents.
-var knownWords = func() map[string]bool { //nolint:misspell // words of other languages
+var knownWords = func() map[string]bool {
 	m := map[string]bool{}
 	for w := range strings.FieldsSeq(`
 true false yes no y n t f on off ok none null unknown other na all any both default auto automatic manual custom system internal external

@@ -25,7 +25,7 @@ const (
 	titleWord
 )
 
-var lastWords = func() map[string]grade { //nolint:misspell // words of other languages
+var lastWords = func() map[string]grade {
 	m := map[string]grade{}
 	for g, list := range map[grade]string{
 		kindWord: `status statuses kind kinds type types typ tipo typen typos typo currency waehrung wahrung moneda devise valuta moeda waluta nomisma country land pays pais paese kraj xora chora ulke

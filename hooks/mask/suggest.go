@@ -32,7 +32,7 @@ const secrets = `passwords?|passwd|pwd|pass|pass(?:word)?_?(?:hash|salt|digest)|
 
 // The names stand in English and, where they are plain enough, in other languages,
 // Greek in Latin letters.
-var suggestions = []suggestion{ //nolint:misspell // words of other languages
+var suggestions = []suggestion{
 	{nameWords(secrets), "credential", []kind{kindText, kindBytea, kindJSON, kindArray}},
 	{nameWords(`e_?mails?|e_?mail_?address(?:es)?|mail|correo(?:_?electronico)?|courriel`), "email", []kind{kindText}},
 	{nameWords(`first_?names?|given_?names?|forename|fname|middle_?name|vornamen?|prenoms?|onoma`), "first_name", []kind{kindText}},

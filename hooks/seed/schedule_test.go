@@ -181,7 +181,7 @@ func TestRunJobsFails(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			w := &works{}
-			bad := &job{cost: 9, run: func(context.Context, *pgx.Conn) error { time.Sleep(2); return broken }}
+			bad := &job{cost: 9, run: func(context.Context, *pgx.Conn) error { time.Sleep(2 * time.Nanosecond); return broken }}
 			long, after := w.job("long", 8), w.job("after", 1)
 			before(bad, after)
 			start := time.Now()
@@ -227,9 +227,9 @@ func TestRunJobsOutside(t *testing.T) {
 		stream, index := &job{outside: true}, w.job("index", 1)
 		before(stream, index)
 		reader := &job{cost: 9, run: func(context.Context, *pgx.Conn) error {
-			time.Sleep(4)
+			time.Sleep(4 * time.Nanosecond)
 			stream.done()
-			time.Sleep(4)
+			time.Sleep(4 * time.Nanosecond)
 			return nil
 		}}
 		start := time.Now()

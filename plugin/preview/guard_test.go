@@ -61,16 +61,20 @@ var masses = []struct {
 	input map[string]json.RawMessage
 	heal  func(w *world)
 }{
-	{"the label is renamed in the repository", func(w *world) { w.host.changed(func(p *forge.PullRequest) { p.Labels = []string{"review-app"} }) }, asksForShop,
-		func(w *world) { w.host.changed(func(p *forge.PullRequest) { p.Labels = []string{"preview"} }) }},
+	{
+		"the label is renamed in the repository", func(w *world) { w.host.changed(func(p *forge.PullRequest) { p.Labels = []string{"review-app"} }) }, asksForShop,
+		func(w *world) { w.host.changed(func(p *forge.PullRequest) { p.Labels = []string{"preview"} }) },
+	},
 	{"a typo in the ApplicationSet", func(w *world) { w.asks(typo) }, typo, func(w *world) { w.asks(asksForShop) }},
 	{"the cluster is restored", func(w *world) { w.loseNamespaces(10) }, asksForShop, nil},
-	{"nothing is there any more", func(w *world) { w.host.with(func(h *host) { clear(h.pulls) }) }, asksForShop,
+	{
+		"nothing is there any more", func(w *world) { w.host.with(func(h *host) { clear(h.pulls) }) }, asksForShop,
 		func(w *world) {
 			for i := int64(1); i <= 10; i++ {
 				w.host.set(pull(i))
 			}
-		}},
+		},
+	},
 }
 
 func (w *world) answeredFor(input map[string]json.RawMessage) int {

@@ -122,7 +122,7 @@ func (r *Reconciler) do(ctx context.Context, repo *repository, t task) (again bo
 
 // later makes a task that found nothing be asked again: twice as late each time,
 // up to most. The caller holds repo.mu.
-func (repo *repository) later(key string, now time.Time, first, most time.Duration) {
+func (repo *repository) later(key string, now time.Time, first, most time.Duration) { //nolint:unparam // the bound stands where it is chosen
 	n := repo.pace[key].n
 	repo.pace[key] = try{n: n + 1, at: now, next: now.Add(min(first<<min(n, 8), most))}
 }

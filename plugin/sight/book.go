@@ -24,13 +24,13 @@ const (
 type State int
 
 const (
-	// Unknown: it was never seen, and nothing is certain.
+	// Unknown is one that was never seen; nothing is certain of it.
 	Unknown State = iota
-	// Open, as far as anybody knows.
+	// Open is so as far as anybody knows.
 	Open
-	// Closed: its own record says so.
+	// Closed is what its own record says.
 	Closed
-	// Gone: it could not be had, and a list that came later lacks it.
+	// Gone is one that could not be had, and a list that came later lacks it.
 	Gone
 )
 
