@@ -13,7 +13,7 @@ import (
 
 // oddities is a table whose rows are several blocks, with three that have to be
 // sent as text: the first row, one in the middle, and one of more than a
-// megabyte.
+// megabyte behind another of that size.
 const oddities = `
 CREATE TABLE first (id bigint, at time, note text);
 CREATE TABLE middle (id bigint, at time, note text);
@@ -22,7 +22,7 @@ CREATE TABLE list (id bigint, many int[]);
 CREATE TABLE plain (id bigint, at timestamptz, note text);
 INSERT INTO first SELECT g, CASE WHEN g = 1 THEN time '24:00' ELSE '12:00' END, E'a\tb\\c' FROM generate_series(1, 20) g;
 INSERT INTO middle SELECT g, CASE WHEN g % 20000 = 0 THEN time '24:00' ELSE '12:34:56.7' END, CASE WHEN g % 7 > 0 THEN 'note ' || g END FROM generate_series(1, 45000) g;
-INSERT INTO big SELECT g, '12:34', CASE WHEN g % 10000 = 0 THEN repeat('0123456789abcde' || chr(10), 70000) ELSE 'note' END FROM generate_series(1, 25000) g;
+INSERT INTO big SELECT g, CASE WHEN g = 20000 THEN time '24:00' ELSE '12:34' END, CASE WHEN g % 10000 = 0 THEN repeat('0123456789abcde' || chr(10), 70000) ELSE 'note' END FROM generate_series(1, 25000) g;
 INSERT INTO list SELECT g, ARRAY[g, NULL] FROM generate_series(1, 20) g;
 INSERT INTO plain SELECT g, '2024-01-01'::timestamptz + g * interval '1 hour', 'note ' || g FROM generate_series(1, 45000) g;`
 
