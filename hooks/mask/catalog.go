@@ -1,8 +1,6 @@
 package mask
 
-import (
-	"strings"
-)
+import "strings"
 
 // Name is the qualified name of a table, as the catalog has it (unquoted).
 type Name struct {

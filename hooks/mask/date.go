@@ -2,34 +2,8 @@ package mask
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 	"strconv"
 )
-
-var dateMaskers = []*masker{
-	{
-		name:  "date_shift",
-		doc:   maskerDoc{"the date some days earlier or later, the same number of days for all dates of one entity, and for both bounds of a range", "within one entity (a unique index that holds the entity's column too)", "time of day, order and distance of the dates of one entity, wherever `by` leads to the same entity", "time of day; distances between an entity's dates; one known date gives away the others of that entity"},
-		kinds: []kind{kindDate, kindTimestamp, kindRange, kindText},
-		options: []option{
-			{name: "by", kind: optString, required: true, doc: "the column that names the entity, such as user_id; columns joined by a foreign key or a link name the same entities"},
-			{name: "days", kind: optInt, min: 1, max: 36500, fallback: 180, doc: "largest shift in days, either way; never zero"},
-			malformed,
-		},
-		build: buildShift,
-	},
-	{
-		name:    "year_only",
-		doc:     maskerDoc{"1 January of the same year, at midnight", "no", "the year", "the year"},
-		kinds:   []kind{kindDate, kindTimestamp, kindText},
-		options: []option{malformed},
-		build: func(t *target, r *rule) (transform, traits, error) {
-			tf, err := t.lenient(yearOnly{t.padding()}, r)
-			return tf, traits{clean: true, told: true, kept: []string{"year"}}, err
-		},
-	},
-}
 
 // date is a day of the proleptic Gregorian calendar; year 0 is 1 BC.
 type date struct{ year, month, day int64 }
@@ -131,112 +105,6 @@ func isInfinity(value []byte) bool {
 	return string(value) == "infinity" || string(value) == "-infinity"
 }
 
-type shift struct {
-	keyed
-	days   uint64
-	length int
-	padding
-}
-
-func (m *shift) mask(s *scratch, dst, value []byte) ([]byte, error) {
-	value = m.cut(value)
-	if len(value) == 0 || isInfinity(value) {
-		return append(dst, value...), nil
-	}
-	d, n, ok := parseDate(value)
-	if !ok || !onlyTime(value[n:]) {
-		return dst, notDate
-	}
-	entity := s.entity
-	if s.entityNull {
-		entity = nil
-	}
-	t := m.tag(s, entity)
-	roll := t.dice()
-	by := int64(roll.between(1, int(m.days)))
-	if t.lo&1 == 0 {
-		by = -by
-	}
-	day := d.days() + by
-	if day < earliestDay || day > latestDay {
-		return dst, dateTooFar
-	}
-	at := len(dst)
-	d = dateOf(day)
-	dst = d.appendEra(append(d.appendDay(dst), bytes.TrimSuffix(value[n:], []byte(" BC"))...))
-	if m.length > 0 && len(dst)-at > m.length {
-		return dst[:at], dateTooFar
-	}
-	return dst, nil
-}
-
-func buildShift(t *target, r *rule) (transform, traits, error) {
-	if t.entity == nil {
-		return nil, traits{}, errors.New("date_shift needs a column of the row and cannot be used here")
-	}
-	by := r.text("by")
-	label, eq, err := t.entity(by)
-	if err != nil {
-		return nil, traits{}, err
-	}
-	// The sub-key is the entity's, not the column's: all dates of an entity
-	// move together.
-	m := &shift{keyed{newPRF(t.key, "date_shift\x00"+label), eq}, uint64(r.int("days")), t.length, t.padding()}
-	var first transform = m
-	if t.kind == kindRange {
-		switch t.column.Range {
-		case "date", "timestamp", "timestamptz":
-		default:
-			return nil, traits{}, fmt.Errorf("date_shift takes ranges of dates and timestamps, and this one is of %s: use number_noise, null or choice", t.column.Range)
-		}
-		first = &ranges{shiftBounds{m}}
-	}
-	tf, err := t.lenient(first, r)
-	tr := traits{entity: by, kept: []string{"time of day"}}
-	if t.kind != kindText && !t.inside {
-		tr.within = by
-		tr.clean = true
-	}
-	tr.remedy = "add the column " + QuoteIdent(by) + " to the index, or keep the column"
-	return tf, tr, err
-}
-
-type yearOnly struct{ padding }
-
-func (m yearOnly) mask(_ *scratch, dst, value []byte) ([]byte, error) {
-	value = m.cut(value)
-	if len(value) == 0 || isInfinity(value) {
-		return append(dst, value...), nil
-	}
-	d, n, ok := parseDate(value)
-	if !ok {
-		return dst, notDate
-	}
-	d.month, d.day = 1, 1
-	// The time goes to midnight; zone and fraction go with it, they may tell
-	// the season.
-	zero := ""
-	if rest := bytes.TrimSuffix(value[n:], []byte(" BC")); len(rest) > 0 {
-		if !isTime(rest) {
-			return dst, notDate
-		}
-		t, zone := rest[0] == 'T', rest[9:]
-		switch zoned := bytes.ContainsAny(zone, "+-"); {
-		case t && zoned:
-			zero = "T00:00:00+00:00"
-		case t && bytes.HasSuffix(zone, []byte("Z")):
-			zero = "T00:00:00Z"
-		case t:
-			zero = "T00:00:00"
-		case zoned:
-			zero = " 00:00:00+00"
-		default:
-			zero = " 00:00:00"
-		}
-	}
-	return d.appendEra(append(d.appendDay(dst), zero...)), nil
-}
-
 // onlyTime reports whether what follows a date is a time, a zone and an era, and
 // nothing else that might be somebody's: it passes as it is.
 func onlyTime(b []byte) bool {
@@ -298,4 +166,54 @@ func cutPair(b []byte, most byte) (rest []byte, ok bool) {
 // isTime reports whether b starts like " 12:34:56" or "T12:34:56".
 func isTime(b []byte) bool {
 	return len(b) >= 9 && (b[0] == ' ' || b[0] == 'T') && isDigit(b[1]) && isDigit(b[2]) && b[3] == ':' && b[6] == ':'
+}
+
+// parseMoment reads a date or timestamp, with or without a zone (then UTC), as
+// microseconds since 1970.
+func parseMoment(b []byte) (int64, bool) {
+	d, n, ok := parseDate(b)
+	if !ok {
+		return 0, false
+	}
+	rest := bytes.TrimSuffix(b[n:], []byte(" BC"))
+	us := d.days() * 86400e6
+	if len(rest) == 0 {
+		return us, true
+	}
+	if !isTime(rest) {
+		return 0, false
+	}
+	two := func(b []byte) int64 { return int64(b[0]-'0')*10 + int64(b[1]-'0') }
+	us += (two(rest[1:])*3600 + two(rest[4:])*60 + two(rest[7:])) * 1e6
+	rest = rest[9:]
+	if len(rest) > 0 && rest[0] == '.' {
+		rest = rest[1:]
+		for unit := int64(1e5); len(rest) > 0 && isDigit(rest[0]); unit /= 10 {
+			us += int64(rest[0]-'0') * unit
+			rest = rest[1:]
+		}
+	}
+	if len(rest) == 0 || string(rest) == "Z" {
+		return us, true
+	}
+	sign := int64(1)
+	if rest[0] == '-' {
+		sign = -1
+	} else if rest[0] != '+' {
+		return 0, false
+	}
+	rest = rest[1:]
+	for unit := int64(3600e6); ; unit /= 60 { // +02, +05:30, +00:53:28
+		if len(rest) < 2 || !isDigit(rest[0]) || !isDigit(rest[1]) || unit < 1e6 {
+			return 0, false
+		}
+		us -= sign * two(rest) * unit
+		if rest = rest[2:]; len(rest) == 0 {
+			return us, true
+		}
+		if rest[0] != ':' {
+			return 0, false
+		}
+		rest = rest[1:]
+	}
 }

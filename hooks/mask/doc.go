@@ -16,6 +16,18 @@
 // still learns.
 //
 // No error of this package holds a value of a row.
+//
+// Files are named by layer, from the policy to the row:
+//
+//	policy*    what a person wrote, its schema and its digest
+//	catalog*   the database that the dump describes
+//	compile*   policy and catalog become a plan, or everything that is wrong
+//	plan       what was decided; census warns where few values tell which is which
+//	draft*     a first policy, from names and samples
+//	worker*    rows are masked
+//	masker*    one masker each: email in masker_email.go
+//	prf*, key, permutation   the keyed functions under the maskers
+//	date, decimal, equality  how values are read and compared
 package mask
 
 // Version of the maskers: it changes when the same policy, key and data give

@@ -3,7 +3,6 @@ package mask
 import (
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // Plan says what happens to every column of a dump. It is read-only once
@@ -156,57 +155,4 @@ func (t *TablePlan) NewWorker() *Worker {
 		panic("mask: " + err.Error())
 	}
 	return l.NewWorker()
-}
-
-// UncoveredError lists what the policy says nothing about.
-type UncoveredError struct {
-	Columns []ColumnName
-	// LargeObjects says that the dump has large objects and the policy does
-	// not decide on them.
-	LargeObjects bool
-
-	catalog Catalog
-}
-
-func (e *UncoveredError) Error() string {
-	var b strings.Builder
-	b.WriteString("the policy does not cover ")
-	switch n := len(e.Columns); {
-	case n == 1:
-		b.WriteString("1 column: ")
-	case n > 1:
-		fmt.Fprintf(&b, "%d columns: ", n)
-	}
-	for i, c := range e.Columns {
-		if i == 20 {
-			fmt.Fprintf(&b, " and %d more", len(e.Columns)-20)
-			break
-		}
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(c.String())
-	}
-	if e.LargeObjects {
-		if len(e.Columns) > 0 {
-			b.WriteString("; nor ")
-		}
-		b.WriteString("the dump's large objects")
-	}
-	b.WriteString(". Add a rule for each; nothing was loaded")
-	return b.String()
-}
-
-// Fragment returns YAML to paste into the policy: a proposal for everything
-// that is not covered, marked where a person must decide.
-func (e *UncoveredError) Fragment() string {
-	var b strings.Builder
-	if e.LargeObjects {
-		b.WriteString(largeObjectsLine)
-	}
-	if len(e.Columns) > 0 {
-		d := newDrafter(e.catalog, nil)
-		d.write(&b, func(c *columnState) bool { return slices.Contains(e.Columns, c.name) })
-	}
-	return b.String()
 }

@@ -1,0 +1,55 @@
+package mask
+
+import "slices"
+
+// foreignKeys names the foreign keys that missing rows could break.
+func (x *compiler) foreignKeys() {
+	for _, t := range x.order {
+		if !t.plan.Rows {
+			continue
+		}
+		for _, fk := range t.ForeignKeys {
+			if null := t.nulled(fk); fk.MatchFull && len(null) > 0 && len(null) < len(fk.Columns) {
+				x.fail("%s: foreign key %s is MATCH FULL, which takes no key of which %s is NULL and the rest is not: mask all of its columns with null, or none", t.name, fk.Name, quoteNames(null))
+			}
+			ref := x.tables[fk.References]
+			if ref == nil || !x.losesRows(ref) {
+				continue
+			}
+			optional := slices.ContainsFunc(fk.Columns, func(name string) bool { return t.byName[name] != nil && !t.byName[name].NotNull })
+			switch {
+			case len(t.nulled(fk)) > 0:
+			case !ref.plan.Rows && !optional:
+				x.fail("%s: foreign key %s references %s, which is loaded without rows: give %s `rows: none` too, or load both", t.name, fk.Name, ref.name, t.name)
+			case !ref.plan.Rows:
+				x.warn("%s: foreign key %s references %s, which is loaded without rows: any value in it makes the import fail; mask its columns with null to be safe", t.name, fk.Name, ref.name)
+			default:
+				x.warn("%s: foreign key %s references %s, of which some rows are dropped: a row that references one of them makes the import fail", t.name, fk.Name, ref.name)
+			}
+		}
+	}
+}
+
+// losesRows reports whether a table, or a partition of it, is loaded without some
+// of its rows, and the policy says nothing on who references them.
+func (x *compiler) losesRows(ref *tableState) bool {
+	return slices.ContainsFunc(x.order, func(t *tableState) bool {
+		for at := t; at != ref; at = at.parents[0] {
+			if !at.PartitionOf || len(at.parents) == 0 {
+				return false
+			}
+		}
+		return !t.plan.Rows || t.plan.Filtered && t.rowsSet.missing() == orphansStop
+	})
+}
+
+// nulled lists the columns of a foreign key that are NULL in every masked row.
+func (t *tableState) nulled(fk ForeignKey) []string {
+	var names []string
+	for _, name := range fk.Columns {
+		if c := t.byName[name]; c != nil && c.traits.null {
+			names = append(names, name)
+		}
+	}
+	return names
+}

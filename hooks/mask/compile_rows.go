@@ -1,0 +1,51 @@
+package mask
+
+// rows decides which tables carry rows, and compiles their filters.
+func (x *compiler) rows() {
+	for _, t := range x.order {
+		t.rowsSet = x.rowsOf(t, 0)
+		t.plan.Rows = !t.Foreign && (t.rowsSet == nil || !t.rowsSet.none)
+		if t.plan.Rows && t.rowsSet != nil && len(t.rowsSet.where) > 0 {
+			t.plan.Filtered = true
+			for _, c := range t.rowsSet.where {
+				col := t.byName[c.column]
+				if col == nil {
+					continue // said already
+				}
+				f, err := newFilter(col.Column, c, x.ascii)
+				if err != nil {
+					x.fail("policy line %d: the row filter of %s: %w", c.line, t.name, err)
+				}
+				t.plan.filters = append(t.plan.filters, f)
+			}
+		}
+	}
+}
+
+// rowsOf finds what the policy says on a table's rows: the most specific table
+// entry that says something; a partition without one follows its parent.
+func (x *compiler) rowsOf(t *tableState, depth int) *rowsRule {
+	var found []matched
+	for i := range x.policy.tables {
+		r := &x.policy.tables[i]
+		if r.rows == nil || !r.schema.match(t.Schema) || !r.table.match(t.Name) {
+			continue
+		}
+		if len(t.parents) > 0 && !r.exact() {
+			continue
+		}
+		found = append(found, matched{table: r, weight: [3]int{r.schema.weight(), r.table.weight(), 0}})
+	}
+	best, rival := mostSpecific(found)
+	if rival != nil {
+		x.fail("%s: rows of the entries %s (line %d) and %s (line %d) both match and neither is more specific: write an entry for the table", t.name, best.table, best.table.line, rival.table, rival.table.line)
+		return nil
+	}
+	if best != nil {
+		return best.table.rows
+	}
+	if len(t.parents) > 0 && depth < 64 {
+		return x.rowsOf(t.parents[0], depth+1)
+	}
+	return nil
+}

@@ -1,0 +1,71 @@
+package mask
+
+import (
+	"errors"
+	"strconv"
+)
+
+var keyMasker = &masker{
+	name:  "key",
+	doc:   maskerDoc{"another whole number", "yes: a permutation", "sign and rough size: numbers below 2^14, 2^30, 2^52 stay below, so that sequences keep room", "which rows have equal values; order is lost"},
+	kinds: []kind{kindInt, kindNumeric},
+	build: buildKey,
+}
+
+// zones are the bounds that key keeps numbers within: one below the upper
+// bound stays below it. They do not depend on the column's type, so that a
+// bigint that references an integer agrees with it, and they leave each type
+// room for new numbers above what sequences have given out so far.
+var zones = [...]uint64{1, 1 << 14, 1 << 15, 1 << 30, 1 << 31, 1 << 52, 1 << 63}
+
+type keyMask struct {
+	zone [2][len(zones) - 1]permutation // positive, negative
+	bits int
+}
+
+func (k *keyMask) mask(s *scratch, dst, value []byte) ([]byte, error) {
+	neg := len(value) > 0 && value[0] == '-'
+	digits := value
+	if neg {
+		digits = value[1:]
+	}
+	v, ok := parseUint(digits)
+	if !ok {
+		return dst, reason("the value is not a whole number that masker key can permute")
+	}
+	if v == 0 {
+		return append(dst, '0'), nil
+	}
+	if v >= 1<<(k.bits-1) {
+		return dst, reason("the value is the least of its type, masker key cannot permute it")
+	}
+	sign := 0
+	if neg {
+		sign = 1
+		dst = append(dst, '-')
+	}
+	for i := range k.zone[sign] {
+		if v < zones[i+1] {
+			v = zones[i] + k.zone[sign][i].apply(s, v-zones[i])
+			break
+		}
+	}
+	return strconv.AppendUint(dst, v, 10), nil
+}
+
+func buildKey(t *target, _ *rule) (transform, traits, error) {
+	k := &keyMask{bits: 64}
+	if t.kind == kindInt && t.column.BaseType != "" && !t.inside {
+		k.bits = intBits(t.column.BaseType)
+	}
+	if c := t.column; t.kind == kindNumeric && !t.inside && c.Precision > 0 && (c.Precision < 19 || c.Scale != 0) {
+		return nil, traits{}, errors.New("key takes numeric only without a precision or with at least 19 digits and scale 0")
+	}
+	p := t.stream("key")
+	for sign := range k.zone {
+		for i := range k.zone[sign] {
+			k.zone[sign][i] = newPermutation(p, zones[i+1]-zones[i], uint64(sign<<4|i))
+		}
+	}
+	return k, traits{injective: true, clean: true}, nil
+}

@@ -1,0 +1,84 @@
+package mask
+
+import "bytes"
+
+// moneyNoise is number_noise on money, which is written as the locale of the
+// production wants it: only digits change.
+type moneyNoise struct{ noise *noise }
+
+const notMoney = reason("the value is not an amount of money")
+
+func (m *moneyNoise) mask(s *scratch, dst, value []byte) ([]byte, error) {
+	number, masked := s.buf(), s.buf()
+	defer s.release()
+	defer s.release()
+	// One or two digits behind the last sign are decimals; three are a group.
+	last := bytes.LastIndexAny(value, ".,")
+	decimals := 0
+	digits := 0
+	for i, c := range value {
+		if c < ' ' || c == '\\' {
+			return dst, notMoney // in no currency's sign, and COPY would have to escape it
+		}
+		if !isDigit(c) {
+			continue
+		}
+		digits++
+		if i > last {
+			decimals++
+		}
+	}
+	if digits == 0 {
+		return dst, notMoney
+	}
+	if last < 0 || decimals > 2 {
+		decimals = 0
+	}
+	n := 0
+	for _, c := range value {
+		if isDigit(c) {
+			if n == digits-decimals {
+				*number = append(*number, '.')
+			}
+			*number = append(*number, c)
+			n++
+		}
+	}
+	out, err := m.noise.mask(s, *masked, *number)
+	*masked = out
+	if err != nil {
+		return dst, err
+	}
+	// Right-aligned: what was wider gets zeros in front, what is wider now
+	// stands before the first digit.
+	left := digits
+	for _, c := range out {
+		if isDigit(c) {
+			left--
+		}
+	}
+	i := 0
+	next := func() byte {
+		if out[i] == '.' {
+			i++
+		}
+		i++
+		return out[i-1]
+	}
+	for _, c := range value {
+		if !isDigit(c) {
+			dst = append(dst, c)
+			continue
+		}
+		if left > 0 {
+			left--
+			dst = append(dst, '0')
+			continue
+		}
+		for ; left < 0; left++ {
+			dst = append(dst, next())
+		}
+		dst = append(dst, next())
+	}
+	return dst, nil
+}

@@ -1,0 +1,193 @@
+package mask
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+var permuteMasker = &masker{
+	name: "permute",
+	doc: maskerDoc{
+		"another value of the same shape: `AB-4711` becomes `QX-0295`; in bytea other bytes",
+		"yes: a permutation of all values of one shape",
+		"length, signs and spaces, which places are letters, capitals and digits",
+		"the shape; which rows have equal values. A shape has ten values for each digit times 26 for each letter (256 for each byte): where that is less than a million, whoever knows the originals of most rows can tell the rest. Check digits no longer hold",
+	},
+	kinds: []kind{kindText, kindBytea},
+	build: func(t *target, _ *rule) (transform, traits, error) {
+		m := &permute{padding: t.padding(), bytea: t.kind == kindBytea, fold: t.eq.fold}
+		for use, p := range map[string]**prf{"shapes": &m.shapes, "small": &m.small, "rounds": &m.rounds, "streams": &m.streams} {
+			*p = newPRF(t.key, "permute\x00"+t.label+"\x00"+use)
+		}
+		return m, traits{injective: true, shaped: !m.bytea}, nil
+	},
+}
+
+// permute permutes the values of one shape among themselves, whatever their
+// length. Small shapes are numbers below their count, permuted by a permutation
+// of those; larger ones go through a Feistel network over the string, ten rounds
+// that add to each half a stream which depends on the other, place by place.
+// Letters are permuted as small ones and get back their case, so that masks of
+// distinct values stay distinct when case is folded.
+type permute struct {
+	shapes          *prf // of shapes, which tweak the permutations
+	small           *prf
+	rounds, streams *prf
+	padding
+	bytea, fold bool
+}
+
+// maxPermute is the most bytes that a value may have: no index takes more.
+const maxPermute = 8192
+
+const (
+	notPermutable = reason("the value has letters beyond ASCII, which masker permute does not know: use hash, or another masker and `indexes`")
+	notIndexed    = reason("the value is larger than any that a unique index takes, masker permute does not mask it: use hash or text")
+)
+
+func (m *permute) mask(s *scratch, dst, value []byte) ([]byte, error) {
+	cut := m.cut(value)
+	if len(cut) > maxPermute {
+		return dst, notIndexed
+	}
+	numerals, radixes := s.buf(), s.buf()
+	defer s.release()
+	defer s.release()
+	var err error
+	if m.bytea {
+		err = readBytes(numerals, radixes, cut)
+	} else {
+		err = readShape(numerals, radixes, cut)
+	}
+	if err != nil {
+		return dst, err
+	}
+	m.permute(s, *numerals, *radixes)
+	if m.bytea {
+		dst = append(dst, '\\', 'x')
+		for _, n := range *numerals {
+			dst = append(dst, hexDigits[n])
+		}
+		return dst, nil
+	}
+	for i, c := range cut {
+		switch n := (*numerals)[i]; (*radixes)[i] {
+		case 10:
+			dst = append(dst, '0'+n)
+		case 26:
+			if c >= 'a' || m.fold {
+				n += 'a' - 'A'
+			}
+			dst = append(dst, 'A'+n)
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return append(dst, value[len(cut):]...), nil
+}
+
+// readShape reads a text into a numeral for each byte, and how many there are at
+// its place: signs are the only one at theirs.
+func readShape(numerals, radixes *[]byte, value []byte) error {
+	for _, c := range value {
+		n, radix := byte(0), byte(1)
+		switch {
+		case isDigit(c):
+			n, radix = c-'0', 10
+		case isLetterMask[c] != 0:
+			n, radix = c|0x20-'a', 26
+		case c >= 0x80:
+			return notPermutable
+		}
+		*numerals, *radixes = append(*numerals, n), append(*radixes, radix)
+	}
+	return nil
+}
+
+// readBytes reads bytea into a numeral for each half of a byte.
+func readBytes(numerals, radixes *[]byte, value []byte) error {
+	if len(value) < 2 || value[0] != '\\' || value[1] != 'x' || len(value)%2 != 0 {
+		return notBytea
+	}
+	for _, c := range value[2:] {
+		n := c - '0'
+		switch {
+		case !isHex(c):
+			return notBytea
+		case !isDigit(c):
+			n = c | 0x20 - 'a' + 10
+		}
+		*numerals, *radixes = append(*numerals, n), append(*radixes, 16)
+	}
+	return nil
+}
+
+// permute permutes the numerals in their place.
+func (m *permute) permute(s *scratch, numerals, radixes []byte) {
+	tweak := m.shapes.sum(s, radixes)
+	count := uint64(1)
+	for _, r := range radixes {
+		if count > math.MaxUint64>>6/uint64(r) {
+			m.feistel(s, tweak, numerals, radixes)
+			return
+		}
+		count *= uint64(r)
+	}
+	if count == 1 {
+		return
+	}
+	var x uint64
+	for i, r := range radixes {
+		x = x*uint64(r) + uint64(numerals[i])
+	}
+	p := newPermutation(m.small, count, tweak.hi>>8)
+	x = p.apply(s, x)
+	for i := len(radixes) - 1; i >= 0; i-- {
+		r := uint64(radixes[i])
+		numerals[i] = byte(x % r)
+		x /= r
+	}
+}
+
+// feistel permutes numerals that have too many values for one number.
+func (m *permute) feistel(s *scratch, shape tag, numerals, radixes []byte) {
+	half := len(numerals) / 2
+	input := s.buf()
+	defer s.release()
+	for round := range feistelRounds {
+		from, to, r := numerals[:half], numerals[half:], radixes[half:]
+		if round%2 == 1 {
+			from, to, r = to, from, radixes[:half]
+		}
+		b := binary.BigEndian.AppendUint64((*input)[:0], shape.hi)
+		b = append(binary.BigEndian.AppendUint64(b, shape.lo), byte(round))
+		b = append(b, from...)
+		*input = b
+		st := newStream(s, m.streams, m.rounds.sum(s, b))
+		for i := range to {
+			to[i] = byte((uint64(to[i]) + st.next()%uint64(r[i])) % uint64(r[i]))
+		}
+	}
+}
+
+// leastShape is how many values a shape must have for the draft to permute
+// them: what NIST SP 800-38G asks of format-preserving encryption.
+const leastShape = 1e6
+
+// shapeCount is how many values have the shape of one, at most 1e18, and 0 for
+// what cannot be permuted.
+func shapeCount(value []byte, bytea bool) float64 {
+	var numerals, radixes []byte
+	read := readShape
+	if bytea {
+		read = readBytes
+	}
+	if len(value) > maxPermute || read(&numerals, &radixes, value) != nil {
+		return 0
+	}
+	count := 1.0
+	for _, r := range radixes {
+		count = min(count*float64(r), 1e18)
+	}
+	return count
+}

@@ -1,0 +1,84 @@
+package mask
+
+import (
+	"fmt"
+	"math/rand/v2"
+)
+
+// scratch is the memory that transforms work in: one per worker, reused for
+// every value.
+type scratch struct {
+	block  [16]byte // AES works here
+	seed   [32]byte
+	chacha *rand.ChaCha8
+
+	bufs []*[]byte
+	used int
+
+	// entity is the value of the column that the transform's rule names as
+	// its entity, valid while the column is masked.
+	entity     []byte
+	entityNull bool
+	entityBuf  []byte
+
+	// escaped is set by a transform that promised to be shaped and wrote a
+	// byte that needs escaping all the same.
+	escaped bool
+
+	// most, if set, is how many bytes the row's mask may take.
+	most int64
+
+	json   jsonWalk
+	bounds boundNoise // of the range that is being masked
+}
+
+func newScratch() *scratch { return &scratch{chacha: rand.NewChaCha8([32]byte{})} }
+
+// tooLong is why a large row is not masked: its mask would take more bytes than
+// there are, about so many.
+type tooLong int64
+
+func (e tooLong) Error() string {
+	return fmt.Sprintf("the mask takes about %d MB, for which there is no memory", int64(e)>>20)
+}
+
+// within fails when the mask of a large row is longer than there is memory for:
+// written bytes of it stand for what comes before pos in a value of size bytes.
+func (s *scratch) within(written, pos, size int) error {
+	if s.most == 0 || int64(written) <= s.most {
+		return nil
+	}
+	return tooLong(int64(written) * int64(size) / int64(max(pos, 1)))
+}
+
+// buf lends an empty buffer until release.
+func (s *scratch) buf() *[]byte {
+	if s.used == len(s.bufs) {
+		b := make([]byte, 0, 256)
+		s.bufs = append(s.bufs, &b)
+	}
+	b := s.bufs[s.used]
+	s.used++
+	*b = (*b)[:0]
+	return b
+}
+
+// release takes back the buffer lent last.
+func (s *scratch) release() { s.used-- }
+
+// largeRow is from how many bytes on a row is large: its buffers are given back
+// after it.
+const largeRow = 1 << 20
+
+// shrink gives back the buffers that a large row left.
+func (s *scratch) shrink() {
+	for _, b := range s.bufs {
+		if cap(*b) > largeRow {
+			*b = make([]byte, 0, 256)
+		}
+	}
+	if cap(s.entityBuf) > largeRow {
+		s.entityBuf = nil
+	}
+	s.entity = nil
+}
