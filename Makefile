@@ -112,6 +112,10 @@ lint: ## Run the linters, and build each module without the workspace
 fmt: ## Format the Go code
 	.ci/lint/golangci-lint fmt $(modules)
 
+.PHONY: pin-upstream
+pin-upstream: ## Download what others have released of the test cluster's programs, and keep version, URL and SHA-256 of each in the repository
+	@go run ./e2e/cmd/cluster pin
+
 .PHONY: release
 release: ## Make VERSION=v1.0.0 into dist/: install.yaml, images as OCI archives, SBOMs and checksums; needs no registry
 	@.ci/ensure-host demo

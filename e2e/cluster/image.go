@@ -142,7 +142,7 @@ func ingredients(ctx context.Context, repo, name string, from []string, log *slo
 		if err != nil {
 			return nil, err
 		}
-		built, err := u.build(ctx, repo, log)
+		built, err := u.build(ctx, repo, nil, log)
 		if err != nil {
 			return nil, err
 		}

@@ -78,24 +78,78 @@ func (s *start) prepare(ctx context.Context) error {
 	}
 	all, ctx := errgroup.WithContext(ctx)
 	all.Go(func() error {
-		builds, building := errgroup.WithContext(ctx)
-		builds.SetLimit(parallelBuilds())
-		for _, u := range s.upstreams() {
-			builds.Go(func() error {
-				dir, err := u.build(building, s.repo, s.Log)
-				s.mu.Lock()
-				defer s.mu.Unlock()
-				s.built[u.name] = dir
-				return err
-			})
-		}
-		if err := builds.Wait(); err != nil {
+		if err := s.programs(ctx); err != nil {
 			return err
 		}
 		return s.images(ctx, "velero", "argocd")
 	})
 	all.Go(func() error { return s.images(ctx, "node", "pause", "redis") })
 	return all.Wait()
+}
+
+// programs builds the upstreams that are not there yet, and says how far it is.
+func (s *start) programs(ctx context.Context) error {
+	counted, err := s.count(ctx)
+	if err != nil {
+		return err
+	}
+	if counted != nil {
+		telling, stop := context.WithCancel(ctx)
+		defer stop()
+		go counted.tell(telling, s.Log)
+	}
+	builds, building := errgroup.WithContext(ctx)
+	builds.SetLimit(parallelBuilds())
+	for _, u := range s.upstreams() {
+		builds.Go(func() error {
+			dir, err := u.build(building, s.repo, counted, s.Log)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.built[u.name] = dir
+			return err
+		})
+	}
+	return builds.Wait()
+}
+
+// count gets the sources of the upstreams that are not built yet, and returns
+// what there is to do, nil if it is nothing.
+func (s *start) count(ctx context.Context) (*progress, error) {
+	var missing []upstream
+	for _, u := range s.upstreams() {
+		dir, err := u.dir(ctx, s.repo)
+		if err != nil {
+			return nil, err
+		}
+		pins, err := u.pinned(ctx, s.repo)
+		if err != nil {
+			return nil, err
+		}
+		if !exists(dir) && len(pins) == 0 {
+			missing = append(missing, u)
+		}
+	}
+	if len(missing) == 0 {
+		return nil, nil
+	}
+	s.Log.Info("Kubernetes, Argo CD and the like are built from source, this once: half an hour on two cores", "programs", len(missing))
+	var mu sync.Mutex
+	packages, links := map[string][]string{}, map[string]int{}
+	listing, ctx := errgroup.WithContext(ctx)
+	listing.SetLimit(parallelBuilds())
+	for _, u := range missing {
+		listing.Go(func() error {
+			made, err := u.madeFrom(ctx, s.repo)
+			mu.Lock()
+			defer mu.Unlock()
+			packages[u.name], links[u.name] = made, len(u.binaries)
+			return err
+		})
+	}
+	if err := listing.Wait(); err != nil {
+		return nil, err
+	}
+	return newProgress(packages, links), nil
 }
 
 func (s *start) images(ctx context.Context, names ...string) error {

@@ -22,6 +22,8 @@ const usage = `usage: cluster [-name NAME] COMMAND
   up                 start the cluster, or adopt the running one
   down               end it and remove its data
   prepare            build every program and image that up needs
+  pin                download the programs that others have released, and write
+                     their checksums to the repository: they are used from then on
   base               make sure that the base image of every Dockerfile is there
   kubeconfig         print the path of its kubeconfig
   image NAME...      build images/NAME and print its reference
@@ -80,6 +82,8 @@ func command(ctx context.Context, name, verb string, args []string, log *slog.Lo
 		return cluster.Remove(ctx, name)
 	case "prepare":
 		return cluster.Prepare(ctx, log)
+	case "pin":
+		return cluster.PinReleases(ctx, log)
 	case "base":
 		return cluster.EnsureBase(ctx, log)
 	case "image":

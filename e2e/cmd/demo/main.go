@@ -44,7 +44,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.IntVar(&o.sizeMB, "size-mb", shop.DefaultMB, "size of the sample data as COPY text, in MB (10^6 bytes)")
 	flags.BoolVar(&o.keep, "keep", true, "leave everything running, to look around")
 	flags.BoolVar(&o.onDemand, "on-demand", true, "restore the same dump on demand too, for comparison")
-	flags.DurationVar(&o.timeout, "timeout", time.Hour, "give up after this time")
+	flags.DurationVar(&o.timeout, "timeout", time.Hour, "give up after this time, builds of other people's programs not counted")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return 0
@@ -55,9 +55,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "demo: --size-mb must be 1 or more, and there are no other arguments")
 		return 2
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("the demo took longer than --timeout %s", o.timeout))
-	defer cancel()
-
 	d := &demo{options: o, console: newConsole(stdout)}
 	err := d.run(ctx)
 	if err != nil {
@@ -93,7 +90,12 @@ func (d *demo) run(ctx context.Context) error {
 	d.printf("%s  Previews with production-like data: label a pull request, get its own masked database.\n", d.paint(bold, "Seedling"))
 
 	d.title("A Kubernetes cluster with Argo CD, Velero, a Git host and object storage")
-	var err error
+	err := cluster.Prepare(ctx, log)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, d.timeout, fmt.Errorf("the demo took longer than --timeout %s", d.timeout))
+	defer cancel()
 	if d.cluster, err = cluster.Up(ctx, cluster.Options{Name: d.name, Log: log}); err != nil {
 		return err
 	}
