@@ -1,621 +1,170 @@
 package seed
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"slices"
-	"strings"
-	"sync"
-	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
-
-	"github.com/seedling-dev/seedling/hooks/command"
-	"github.com/seedling-dev/seedling/hooks/copybinary"
-	"github.com/seedling-dev/seedling/hooks/copytext"
-	"github.com/seedling-dev/seedling/hooks/dump"
-	"github.com/seedling-dev/seedling/hooks/mask"
 	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
-// tableLoad is the load of one TABLE DATA entry.
-type tableLoad struct {
-	entry   *dump.Entry
-	name    string
-	target  mask.Name // that the dump's COPY names
-	plan    *mask.TablePlan
-	layout  *mask.Layout
-	columns []string
-	copySQL string
-	// fresh: the one session that loads the table truncates it in the same
-	// transaction, so that its rows are written frozen, and without WAL where
-	// the server is set so.
-	fresh    bool
-	truncate string
-	bare     bool // the table has no columns
-	// types, if set, are how the columns are sent in COPY's binary format
-	types  []copybinary.Type
-	splits bool // other sessions may help
-	job    *job
-
-	rows, dropped, in, out atomic.Int64
-	progress               Progress
-}
-
-// copyTarget is what a TABLE DATA entry's COPY statement names.
-func copyTarget(e *dump.Entry) (table mask.Name, columns []string, err error) {
-	bad := command.Misconfiguredf("table %s: its COPY statement cannot be read", e.Name())
-	if e.Copy == "" {
-		return table, nil, command.Misconfiguredf("table %s: the dump holds its rows as INSERT statements (pg_dump --inserts), which are never executed: dump without that option", e.Name())
-	}
-	list, err := sqltext.Split(e.Copy)
-	if err != nil || len(list) != 1 {
-		return table, nil, bad
-	}
-	t := list[0].Tokens
-	if len(t) < 6 || !t[0].Is("COPY") || !t[2].IsSymbol('.') {
-		return table, nil, bad
-	}
-	var ok1, ok2 bool
-	table.Schema, ok1 = t[1].Name()
-	table.Name, ok2 = t[3].Name()
-	if !ok1 || !ok2 {
-		return table, nil, bad
-	}
-	t = t[4:]
-	if t[0].IsSymbol('(') {
-		for t = t[1:]; len(t) > 1; t = t[2:] {
-			name, ok := t[0].Name()
-			if !ok {
-				return table, nil, bad
-			}
-			columns = append(columns, name)
-			if t[1].IsSymbol(')') {
-				t = t[2:]
-				break
-			}
-			if !t[1].IsSymbol(',') {
-				return table, nil, bad
-			}
+// load fills a scratch database and swaps it in.
+func (r *run) load(ctx context.Context, checked *digestCheck) (err error) {
+	name := "seedling_scratch_" + r.short
+	swapped := false
+	defer func() {
+		if swapped {
+			return
 		}
-	}
-	if len(t) != 2 || !t[0].Is("FROM") || !t[1].Is("STDIN") {
-		return table, nil, bad
-	}
-	return table, columns, nil
-}
-
-// newLoad prepares the load of an entry.
-func newLoad(e *dump.Entry, plan *mask.Plan, progress Progress) (*tableLoad, error) {
-	table, columns, err := copyTarget(e)
-	if err != nil {
-		return nil, err
-	}
-	tp := plan.Table(table.Schema, table.Name)
-	if tp == nil {
-		return nil, fmt.Errorf("table %s: the dump has rows for it and the schema does not have the table", e.Name())
-	}
-	l := &tableLoad{entry: e, target: table, name: mask.Name{Schema: e.Schema, Name: e.Tag}.String(), plan: tp, progress: progress}
-	if !tp.Rows {
-		return l, nil
-	}
-	if l.layout, err = tp.Bind(columns); err != nil {
-		return nil, fmt.Errorf("table %s: %w", e.Name(), err)
-	}
-	l.columns = columns
-	into := sqltext.Identifier(tp.LoadInto.Schema, tp.LoadInto.Name)
-	list := make([]string, 0, len(columns))
-	for _, c := range columns {
-		list = append(list, sqltext.Identifier(c))
-	}
-	l.copySQL = "COPY " + into + " (" + strings.Join(list, ", ") + ") FROM STDIN"
-	if l.bare = len(columns) == 0; l.bare {
-		l.copySQL = "COPY " + into + " FROM STDIN"
-	}
-	l.truncate = "TRUNCATE ONLY " + into
-	return l, nil
-}
-
-// errAborted is all that the server is told when a load fails on our side:
-// pgx sends the text of a reader's error, and the server logs it.
-var errAborted = errors.New("the import stopped")
-
-// stream cuts a table's data into blocks of whole rows. A large row takes factor
-// times its length of memory.
-func stream(ctx context.Context, r io.Reader, table string, factor int64, p *pool, out chan<- *block) error {
-	b := p.get()
-	defer func() { p.put(b) }()
-	var row int64
-	send := func(next *block) error {
-		b.first = row
-		row += int64(bytes.Count(b.data, []byte{'\n'}))
-		select {
-		case out <- b:
-			b = next
-			return nil
-		case <-ctx.Done():
-			p.put(next)
-			return context.Cause(ctx)
+		if derr := r.drop(ctx, name); derr != nil {
+			r.Log.Warn("the scratch database could not be dropped; the next import removes it", "database", name, "error", derr)
 		}
-	}
-	for {
-		var err error
-		// In steps also where a large row has room for more: what follows the row
-		// belongs into the next block.
-		old := len(b.data)
-		if b.large && p.fits(row+1, factor*int64(old)) != nil {
-			return fmt.Errorf("load %s: %w", table, p.refuse(r, b, row+1, factor))
-		}
-		for to := min(cap(b.data), old+blockSize); len(b.data) < to && err == nil; {
-			var n int
-			n, err = r.Read(b.data[len(b.data):to])
-			b.data = b.data[:len(b.data)+n]
-		}
-		if i := endMark(b.data); i >= 0 {
-			rest := b.data[i+3:]
-			if err := trailing(rest, r, err, table); err != nil {
-				return err
-			}
-			if b.data = b.data[:i]; i == 0 {
-				return nil
-			}
-			return send(p.get())
-		}
-		if errors.Is(err, io.EOF) {
-			return command.Misconfiguredf("read %s: its rows end without the end mark: the dump is truncated or damaged", table)
-		}
-		if err != nil {
-			return err
-		}
-		// What was there before the last step has no newline.
-		end := bytes.LastIndexByte(b.data[old:], '\n')
-		if end < 0 {
-			if len(b.data) == cap(b.data) {
-				if err := p.grow(ctx, b, table); err != nil {
-					return err
-				}
-			}
-			continue
-		}
-		end += old + 1
-		next := p.get()
-		next.data = append(next.data, b.data[end:]...)
-		b.data = b.data[:end]
-		if err := send(next); err != nil {
-			return err
-		}
-	}
-}
-
-// endMark returns where the line \. begins that ends a table's rows, if only
-// line ends follow it in data, which begins with a line; else -1. (A value that
-// reads \. is escaped.)
-func endMark(data []byte) int {
-	if len(data) == 0 || data[len(data)-1] != '\n' {
-		return -1
-	}
-	lines := bytes.TrimRight(data, "\r\n")
-	if i := len(lines) - 2; i >= 0 && copytext.IsEnd(lines[i:]) && (i == 0 || lines[i-1] == '\n') {
-		return i
-	}
-	return -1
-}
-
-// trailing checks that nothing but line ends follows the end mark, and reads
-// the stream to its end, which is where the dump's own checks are made.
-func trailing(rest []byte, r io.Reader, err error, table string) error {
-	buf := make([]byte, 512)
-	for {
-		for _, c := range rest {
-			if c != '\n' && c != '\r' {
-				return command.Misconfiguredf("read %s: bytes follow the end mark: the dump is damaged", table)
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		var n int
-		n, err = r.Read(buf)
-		rest = buf[:n]
-	}
-}
-
-// feed is what pgx reads a COPY from: blocks, masked on the way. Where the
-// table's types allow it the rows are sent in COPY's binary format, until one
-// comes that has to be sent as text: there the COPY ends, and another begins
-// that is text to its end.
-type feed struct {
-	// mu is held by Read: when a connection fails, pgx returns while its
-	// goroutine may still read.
-	mu     sync.Mutex
-	ended  bool
-	ctx    context.Context
-	load   *tableLoad
-	blocks <-chan *block
-	pool   *pool
-	worker *mask.Worker
-	buf    []byte // masked and not yet sent
-	at     int
-	last   mask.Stats
-	large  *block // whose masked row is not yet sent
-	// binary, if set, encodes what masked holds
-	binary *copybinary.Encoder
-	masked []byte
-	over   bool // this COPY is at its end once buf is sent
-	// rest is what the next COPY begins with, as text: so many lines, from that
-	// row on
-	rest      []byte
-	restLines int64
-	restRow   int64
-	// lines of this COPY and the table's rows they stand for, to name the
-	// row that the server refuses
-	lines   []place
-	sent    int64
-	failed  error
-	counted func(rows int64)
-}
-
-// place says that from a line of a COPY on, its lines are the table's rows
-// from a number on.
-type place struct{ line, row int64 }
-
-func (f *feed) Read(p []byte) (int, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.ended {
-		return 0, errAborted
-	}
-	for f.at == len(f.buf) {
-		f.done()
-		if f.over {
-			return 0, io.EOF
-		}
-		b, err := f.next()
-		if err != nil {
-			f.failed = err
-			return 0, errAborted
-		}
-		if b == nil {
-			f.over = true
-			if f.binary != nil {
-				f.buf, f.at = append(f.buf[:0], copybinary.Trailer...), 0
-			}
-			continue
-		}
-		if b.large {
-			f.large = b
-		}
-		if f.failed = f.mask(b); f.failed != nil {
-			return 0, errAborted
-		}
-		if !b.large {
-			f.pool.put(b)
-		}
-	}
-	n := copy(p, f.buf[f.at:])
-	f.at += n
-	return n, nil
-}
-
-// next returns the next block, nil after the last.
-func (f *feed) next() (*block, error) {
-	select {
-	case b := <-f.blocks:
-		return b, nil
-	case <-f.ctx.Done():
-		return nil, context.Cause(f.ctx)
-	}
-}
-
-// done gives back a large row that was sent.
-func (f *feed) done() {
-	if f.large != nil && f.rest == nil {
-		f.buf, f.at, f.masked = nil, 0, nil
-		f.pool.put(f.large)
-		f.large = nil
-	}
-}
-
-// end makes sure that nothing reads any more, and gives back what was not sent.
-func (f *feed) end() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.ended, f.rest = true, nil
-	f.done()
-}
-
-// begin prepares the feed for its first COPY, and for the next, if there is
-// more to send.
-func (f *feed) begin(first bool) (more bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	switch {
-	case first && f.load.types != nil:
-		f.binary = copybinary.NewEncoder(f.load.types)
-		f.buf = append(f.buf, copybinary.Header...)
-	case first:
-	case f.rest == nil:
-		return false
-	default:
-		f.buf, f.at, f.over = f.rest, 0, false
-		f.sent, f.lines = f.restLines, []place{{0, f.restRow}}
-		f.rest, f.masked = nil, nil
-	}
-	return true
-}
-
-// mask fills buf with the masked rows of a block.
-func (f *feed) mask(b *block) error {
-	f.buf, f.at = f.buf[:0], 0
-	into := &f.buf
-	if f.binary != nil {
-		f.masked = f.masked[:0]
-		into = &f.masked
-	}
-	if need := len(b.data) + len(b.data)/4; !b.large && cap(*into) < need {
-		*into = make([]byte, 0, max(need, blockSize*3/2))
-	}
-	f.lines = append(f.lines, place{f.sent, b.first})
-	if f.load.bare {
-		return f.count(b)
-	}
-	rest := b.data
-	var n int64
-	var err error
-	for {
-		line, tail, ok := copytext.CutLine(rest)
-		if !ok {
-			break
-		}
-		n++
-		if copytext.IsEnd(line) {
-			// The server would stop reading there, and drop the rest.
-			return command.Misconfiguredf("row %d is the end mark, and rows follow it: the dump is damaged", b.first+n)
-		}
-		*into, err = f.maskRow(*into, line, b)
-		if err != nil {
-			if re, ok := errors.AsType[*mask.RowError](err); ok {
-				re.Row = b.first + n
-				if re.Long > 0 {
-					return f.pool.fits(re.Row, sizeWith(re.Long, int64(len(line)), f.load.layout.Factor()))
-				}
-			}
-			return err
-		}
-		rest = tail
-	}
-	if b.large {
-		length := len(b.data)
-		b.data = nil
-		collect(length)
-	}
-	s := f.worker.Stats()
-	dropped := s.Dropped - f.last.Dropped
-	if f.binary != nil {
-		f.encode(b, n, dropped)
-	} else {
-		f.sent += n - dropped
-	}
-	f.load.rows.Add(s.Rows - f.last.Rows)
-	f.counted(s.Rows - f.last.Rows)
-	f.load.dropped.Add(dropped)
-	f.load.in.Add(s.BytesIn - f.last.BytesIn)
-	f.load.out.Add(s.BytesOut - f.last.BytesOut)
-	f.last = s
-	return nil
-}
-
-// maskRow appends the masked form of a row in a block.
-func (f *feed) maskRow(dst, row []byte, b *block) ([]byte, error) {
-	if !b.large {
-		return f.worker.Append(dst, row)
-	}
-	return f.worker.AppendWithin(dst, row, f.pool.longestMask(int64(len(row)), f.load.layout.Factor()))
-}
-
-// encode fills buf with the masked rows of a block of n, some of them dropped.
-func (f *feed) encode(b *block, n, dropped int64) {
-	need := len(f.masked) + len(f.masked)/2
-	if b.large {
-		need = len(f.masked) + blockSize // most of it is one field or a few
-	}
-	if cap(f.buf) < need {
-		f.buf = make([]byte, 0, max(need, blockSize*2))
-	}
-	rest := f.masked
-	var encoded int64
-	for {
-		line, tail, ok := copytext.CutLine(rest)
-		if !ok {
-			break
-		}
-		var err error
-		if f.buf, err = f.binary.Append(f.buf, line); err != nil {
-			break // there is only copybinary.ErrText
-		}
-		encoded++
-		rest = tail
-	}
-	f.sent += encoded
-	if len(rest) == 0 {
-		return
-	}
-	f.rest, f.restLines, f.restRow = rest, n-dropped-encoded, b.first
-	if dropped == 0 {
-		f.restRow += encoded
-	}
-	f.endBinary()
-}
-
-// endBinary ends the COPY in binary format behind what buf holds.
-func (f *feed) endBinary() {
-	f.buf = append(f.buf, copybinary.Trailer...)
-	f.binary, f.over = nil, true
-}
-
-// count passes the rows of a table without columns: they are empty lines.
-func (f *feed) count(b *block) error {
-	for i, c := range b.data {
-		if c != '\n' {
-			return command.Misconfiguredf("row %d has a field, and the table has no columns: the dump is damaged", b.first+int64(i)+1)
-		}
-	}
-	f.buf = append(f.buf, b.data...)
-	n := int64(len(b.data))
-	f.sent += n
-	f.load.rows.Add(n)
-	f.load.in.Add(n)
-	f.load.out.Add(n)
-	f.counted(n)
-	return nil
-}
-
-// row is the table's row that a line of the COPY stands for; with a row filter
-// it is the block's first.
-func (f *feed) row(line int64) int64 {
-	for _, at := range slices.Backward(f.lines) {
-		if line > at.line {
-			return at.row + line - at.line
-		}
-	}
-	return line
-}
-
-// copyIn runs one COPY of the table's rows over a session, or two: one in
-// binary format, and one for the rows from the first that has to be text.
-func (l *tableLoad) copyIn(ctx context.Context, conn *pgx.Conn, blocks <-chan *block, p *pool) error {
-	reading, stop := context.WithCancel(ctx)
-	defer stop()
-	f := &feed{ctx: reading, load: l, blocks: blocks, pool: p, worker: l.layout.NewWorker(), counted: l.progress.Rows}
-	if l.fresh {
-		if err := execSQL(ctx, conn, "BEGIN"); err != nil {
-			return err
-		}
-		if err := execSQL(ctx, conn, l.truncate); err != nil {
-			return fmt.Errorf("load %s: %w", l.name, err)
-		}
-	}
-	var err error
-	for first := true; err == nil && f.begin(first); first = false {
-		_, err = conn.PgConn().CopyFrom(ctx, f, l.copyStatement(first && l.types != nil))
-	}
-	stop()
-	f.end()
-	if f.failed != nil {
-		if _, ok := errors.AsType[*mask.RowError](f.failed); ok {
-			f.failed = command.Misconfigured(f.failed) // the same row will be there again
-		}
-		return fmt.Errorf("load %s: %w", l.name, f.failed)
-	}
-	if err != nil {
-		err = interrupted(ctx, postgres.Redact(err))
-		var se *postgres.Error
-		if errors.As(err, &se) && se.Line > 0 {
-			return schemaError(fmt.Errorf("load %s, row %d: %w", l.name, f.row(se.Line), err))
-		}
-		return schemaError(fmt.Errorf("load %s: %w", l.name, err))
-	}
-	if l.fresh {
-		if err := execSQL(ctx, conn, "COMMIT"); err != nil {
-			return fmt.Errorf("load %s: %w", l.name, err)
-		}
-	}
-	return nil
-}
-
-func (l *tableLoad) copyStatement(binary bool) string {
-	var options []string
-	if binary {
-		options = append(options, "FORMAT binary")
-	}
-	if l.fresh {
-		options = append(options, "FREEZE")
-	}
-	if len(options) == 0 {
-		return l.copySQL
-	}
-	return l.copySQL + " WITH (" + strings.Join(options, ", ") + ")"
-}
-
-// run loads the table over one session; helpers, if offered, take blocks too.
-func (l *tableLoad) run(ctx context.Context, conn *pgx.Conn, d *dump.Dump, p *pool, share *sharing) error {
-	r, err := d.Data(ctx, l.entry)
-	if err != nil {
-		return sourceError(err)
-	}
-	defer r.Close()
-	return l.from(ctx, conn, r, p, share)
-}
-
-// from loads the rows that a reader gives.
-func (l *tableLoad) from(ctx context.Context, conn *pgx.Conn, r io.Reader, p *pool, share *sharing) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	blocks := make(chan *block, 2)
-	read := make(chan error, 1)
-	go func() {
-		defer close(blocks)
-		err := sourceError(stream(ctx, &metered{r: r, done: l.progress.Read}, l.name, l.layout.Factor(), p, blocks))
-		if err != nil {
-			cancel(err)
-		}
-		read <- err
 	}()
-	var helped func() error
-	if share != nil {
-		helped = share.offer(l, blocks, p)
+	start := time.Now()
+	if err := r.target.create(ctx, name, r.id, r.locale); err != nil {
+		return err
 	}
-	err := l.copyIn(ctx, conn, blocks, p)
+	conn, err := r.target.session(ctx, name)
 	if err != nil {
-		cancel(err)
+		return err
 	}
-	if helped != nil {
-		err = errors.Join(err, helped())
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	for _, s := range r.schema.pre {
+		if err := execStep(ctx, conn, s); err != nil {
+			return schemaError(err)
+		}
 	}
-	// A failed consumer must not leave the reader waiting.
-	for b := range blocks {
-		p.put(b)
+	if err := postgres.CreateMarker(ctx, conn); err != nil {
+		return err
 	}
-	if rerr := <-read; rerr != nil && err == nil {
-		err = rerr
+	if err := r.createObjects(ctx, conn); err != nil {
+		return err
 	}
-	return err
+	if err := r.createRebuilds(ctx, conn); err != nil {
+		return err
+	}
+	r.report.phase("schema", start)
+
+	start = time.Now()
+	if err := r.rows(ctx, name); err != nil {
+		return err
+	}
+	if err := r.dropRebuilds(ctx, conn); err != nil {
+		return err
+	}
+	if err := r.removeOrphans(ctx, conn); err != nil {
+		return err
+	}
+	r.report.phase("rows and indexes", start)
+
+	start = time.Now()
+	r.Progress.Start("constraints, triggers, grants", 0)
+	if err := r.after(ctx, conn); err != nil {
+		return err
+	}
+	r.report.phase("constraints, triggers, grants", start)
+	r.Progress.End()
+
+	start = time.Now()
+	r.Progress.Start("vacuum and analyze", 0)
+	if err := r.vacuum(ctx, name); err != nil {
+		return err
+	}
+	r.report.phase("vacuum and analyze", start)
+	r.Progress.End()
+
+	if err := checked.wait(ctx, r.Progress); err != nil {
+		return err
+	}
+	if err := r.mark(ctx, conn); err != nil {
+		return err
+	}
+	if err := conn.Close(ctx); err != nil {
+		return fmt.Errorf("leave database %s: %w", name, err)
+	}
+	start = time.Now()
+	old, err := r.swap(ctx, name)
+	if err != nil {
+		return err
+	}
+	swapped = true
+	r.report.phase("swap", start)
+	r.report.Outcome = Imported
+	if old != "" {
+		start = time.Now()
+		defer func() { r.report.phase("drop the old database", start) }()
+		// The import is done; what cannot be dropped now, the next run drops.
+		if err := r.drop(ctx, old); err != nil {
+			r.Log.Warn("the old database could not be dropped; the next import removes it", "database", old, "error", err)
+		}
+	}
+	return nil
 }
 
-// metered reports how far the stored data has been read.
-type metered struct {
-	r    io.Reader
-	done func(int64)
-	last int64
+// after runs what is left: in the dump's order, then the grants, then what
+// runs code of the database.
+func (r *run) after(ctx context.Context, conn *pgx.Conn) error {
+	for _, s := range r.schema.post {
+		if err := execStep(ctx, conn, s); err != nil {
+			return schemaError(err)
+		}
+	}
+	for _, s := range r.plan.Sequences() {
+		c := s.Column
+		sql := fmt.Sprintf("SELECT pg_catalog.setval(%s::pg_catalog.regclass, coalesce((SELECT max(%s)::bigint FROM %s), 1), EXISTS (SELECT FROM %s))",
+			sqltext.Literal(s.Sequence), sqltext.Identifier(c.Column), sqltext.Identifier(c.Schema, c.Table), sqltext.Identifier(c.Schema, c.Table))
+		if err := execSQL(ctx, conn, sql); err != nil {
+			return fmt.Errorf("set sequence %s after masked column %s: %w", s.Sequence, c, err)
+		}
+	}
+	for _, list := range [][]step{r.schema.grants, r.schema.last} {
+		for _, s := range list {
+			if s.aboutLargeObjects() && !r.plan.LargeObjects() {
+				continue
+			}
+			if err := execStep(ctx, conn, s); err != nil {
+				return schemaError(err)
+			}
+		}
+	}
+	return nil
 }
 
-func (m *metered) Read(p []byte) (int, error) {
-	n, err := m.r.Read(p)
-	if s, ok := m.r.(interface{ Stored() int64 }); ok && m.done != nil {
-		now := s.Stored()
-		m.done(now - m.last)
-		m.last = now
+// vacuum freezes and analyzes all tables, several at once.
+func (r *run) vacuum(ctx context.Context, database string) error {
+	conn, err := r.target.session(ctx, database)
+	if err != nil {
+		return err
 	}
-	return n, err
-}
-
-// sourceError gives errors of the dump the exit code they ask for.
-func sourceError(err error) error {
-	var we *dump.WindowError
-	switch {
-	case command.ExitCode(err) == command.ExitMisconfigured:
-		return err // it was here before
-	case errors.As(err, &we):
-		return command.Misconfiguredf("%w: give --memory %dMB or more, and the pod as much, or compress it with a smaller window", err, (restMemory+we.Need)>>20)
-	case errors.Is(err, dump.ErrUnusable):
-		return command.Misconfigured(err)
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	rows, err := conn.Query(ctx, `SELECT n.nspname, c.relname, pg_relation_size(c.oid), c.relkind = 'p' FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND n.nspname <> 'information_schema' ORDER BY 3 DESC`)
+	if err != nil {
+		return fmt.Errorf("list the tables: %w", postgres.Redact(err))
 	}
-	return err
+	var schema, name string
+	var size int64
+	var root bool
+	var jobs []*job
+	_, err = pgx.ForEachRow(rows, []any{&schema, &name, &size, &root}, func() error {
+		sql := "VACUUM (FREEZE, ANALYZE) " + sqltext.Identifier(schema, name)
+		if root {
+			// Its partitions are vacuumed as tables of their own.
+			sql = "ANALYZE " + sqltext.Identifier(schema, name)
+		}
+		table := sqltext.Identifier(schema, name)
+		jobs = append(jobs, &job{cost: size, run: func(ctx context.Context, conn *pgx.Conn) error {
+			if err := execSQL(ctx, conn, sql); err != nil {
+				return fmt.Errorf("vacuum %s: %w", table, err)
+			}
+			return nil
+		}})
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("list the tables: %w", postgres.Redact(err))
+	}
+	return runJobs(ctx, jobs, r.Jobs, func(ctx context.Context) (*pgx.Conn, error) { return r.target.session(ctx, database) }, nil)
 }

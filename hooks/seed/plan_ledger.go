@@ -10,9 +10,50 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/postgres"
 )
+
+const createLedger = `CREATE TABLE IF NOT EXISTS seedling.ledger (
+	volume_id uuid NOT NULL, import_id uuid NOT NULL, kept jsonb NOT NULL, at timestamptz NOT NULL DEFAULT now())`
+
+// ledger lists, sorted, what any import has put onto this volume as it was.
+func (t *target) ledger(ctx context.Context) ([]keptLine, error) {
+	// Where nothing was kept it may say null.
+	rows, err := t.conn.Query(ctx, `SELECT DISTINCT k FROM seedling.ledger, jsonb_array_elements_text(CASE jsonb_typeof(kept) WHEN 'array' THEN kept ELSE '[]' END) k
+		WHERE volume_id = $1::uuid ORDER BY 1`, t.volume)
+	var kept []keptLine
+	if err == nil {
+		kept, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (keptLine, error) {
+			var line string
+			if err := row.Scan(&line); err != nil {
+				return keptLine{}, err
+			}
+			return parseKept(line)
+		})
+	}
+	if postgres.Is(err, postgres.UndefinedTable) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the volume's ledger: %w", postgres.Redact(err))
+	}
+	return kept, nil
+}
+
+// record adds to the ledger, durably.
+func (t *target) record(ctx context.Context, importID string, kept []byte) error {
+	_, err := t.conn.PgConn().Exec(ctx, createLedger).ReadAll()
+	if err == nil {
+		_, err = t.conn.Exec(ctx, "INSERT INTO seedling.ledger (volume_id, import_id, kept) VALUES ($1::uuid, $2::uuid, $3::jsonb)", t.volume, importID, string(kept))
+	}
+	if err != nil {
+		return fmt.Errorf("write the volume's ledger: %w", postgres.Redact(err))
+	}
+	return nil
+}
 
 // What stands in a keep-set beside columns.
 const (

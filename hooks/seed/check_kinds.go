@@ -1,11 +1,5 @@
 package seed
 
-import (
-	"strings"
-
-	"github.com/seedling-dev/seedling/hooks/sqltext"
-)
-
 // pass is when an entry of the table of contents is restored.
 type pass int
 
@@ -112,66 +106,4 @@ var kinds = map[string]kind{
 	"SUBSCRIPTION TABLE":   {pass: never, why: "subscriptions would connect to production"},
 	"STATISTICS DATA":      {pass: never, why: "most common values are raw values"},
 	"SECURITY LABEL":       {pass: never, why: "security labels belong to the dumped system"},
-}
-
-// statementKinds are all statement kinds that occur in the allow list, longest
-// first where one begins like another.
-var objectNouns = []string{
-	"ACCESS METHOD", "AGGREGATE", "CAST", "COLLATION", "CONVERSION", "DEFAULT PRIVILEGES", "DOMAIN", "EVENT TRIGGER", "EXTENSION",
-	"FOREIGN TABLE", "FUNCTION", "INDEX", "LANGUAGE", "MATERIALIZED VIEW", "OPERATOR CLASS", "OPERATOR FAMILY", "OPERATOR", "POLICY",
-	"PROCEDURE", "PUBLICATION", "RULE", "SCHEMA", "SEQUENCE", "STATISTICS", "TABLE", "TEXT SEARCH CONFIGURATION",
-	"TEXT SEARCH DICTIONARY", "TEXT SEARCH PARSER", "TEXT SEARCH TEMPLATE", "TRANSFORM", "TRIGGER", "TYPE", "VIEW",
-	"SESSION AUTHORIZATION", "ON",
-}
-
-// modifiers may stand between CREATE and the noun.
-var modifiers = map[string]bool{
-	"OR": true, "REPLACE": true, "UNLOGGED": true, "UNIQUE": true, "TRUSTED": true, "PROCEDURAL": true,
-	"CONSTRAINT": true, "RECURSIVE": true, "DEFAULT": true,
-}
-
-// statementKind names what a statement does, as the allow list spells it, or
-// its first words when it is nothing known.
-func statementKind(s sqltext.Statement) string {
-	t := s.Tokens
-	if len(t) == 0 {
-		return ""
-	}
-	verb := strings.ToUpper(t[0].Text)
-	switch verb {
-	case "GRANT", "REVOKE":
-		return verb
-	case "SELECT":
-		// SELECT pg_catalog.setval(
-		if len(t) > 4 && t[1].Is("PG_CATALOG") && t[2].IsSymbol('.') && t[4].IsSymbol('(') {
-			return "SELECT " + strings.ToUpper(t[3].Text)
-		}
-		return "SELECT"
-	case "CREATE", "ALTER", "COMMENT", "REFRESH", "SET", "RESET":
-	default:
-		return verb
-	}
-	rest := t[1:]
-	if verb == "CREATE" {
-		for len(rest) > 0 && rest[0].Kind == sqltext.Word && modifiers[strings.ToUpper(rest[0].Text)] {
-			rest = rest[1:]
-		}
-	}
-	for _, noun := range objectNouns {
-		words := strings.Fields(noun)
-		if len(rest) < len(words) {
-			continue
-		}
-		match := true
-		for i, w := range words {
-			match = match && rest[i].Is(w)
-		}
-		if match {
-			return verb + " " + noun
-		}
-	}
-	if len(rest) > 0 {
-		return verb + " " + strings.ToUpper(rest[0].Text)
-	}
-	return verb
 }

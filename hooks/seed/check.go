@@ -1,0 +1,114 @@
+package seed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/seedling-dev/seedling/hooks/command"
+	"github.com/seedling-dev/seedling/hooks/dump"
+)
+
+// read opens the dump and turns its table of contents into statements.
+func (r *run) read(ctx context.Context) error {
+	d, err := dump.Open(ctx, r.Dump, r.DumpOptions)
+	if err != nil {
+		return sourceError(err)
+	}
+	r.dump = d
+	r.report.Dump, r.report.DumpID, r.report.DumpServer, r.report.DumpBytes = d.Name, d.ID, d.Server, d.Size
+	r.report.DumpCreated = d.Created
+	r.Log.Info("open the dump", "dump", d.Name, "format", d.Format, "server", d.Server, "database", d.Database, "bytes", d.Size, "entries", len(d.Entries))
+	err = func() error {
+		if err := r.checkMajor(); err != nil {
+			return err
+		}
+		r.schema, err = readSchema(d, r.Policy, r.Owner)
+		if err != nil {
+			return err
+		}
+		r.report.LeftOut, r.report.Changed = r.schema.leftOut(), r.schema.rewritten
+		if len(r.schema.data) > 0 && !slices.ContainsFunc(d.Entries, func(e *dump.Entry) bool { return afterData[e.Kind] }) {
+			r.warn("the dump holds not one index, key, constraint, trigger or row security policy: if production has any, it was made without them (pg_dump --section), and the seed shows what row security hides there")
+		}
+		warnings, err := checkLiterals(d, r.Policy)
+		for _, w := range warnings {
+			r.warn(w)
+		}
+		return err
+	}()
+	if err != nil {
+		d.Close()
+		return fmt.Errorf("check dump %s: %w", d.Name, err)
+	}
+	return nil
+}
+
+// checkMajor refuses a dump of a newer Postgres than the target's, whose schema
+// may be of words that it does not know.
+func (r *run) checkMajor() error {
+	if have, want := major(r.dump.Server), r.target.version/10000; have > want {
+		return command.Misconfiguredf("the dump is of Postgres %d and the seed runs %d: use a seed-postgres of the same major version", have, want)
+	}
+	return nil
+}
+
+func major(version string) int {
+	n := 0
+	for _, c := range version {
+		if c < '0' || c > '9' {
+			break
+		}
+		n = n*10 + int(c-'0')
+	}
+	return n
+}
+
+// digestCheck computes a declared sha256 beside the import.
+type digestCheck struct {
+	cancel context.CancelFunc
+	done   chan error
+}
+
+func (r *run) checkDigest(ctx context.Context) *digestCheck {
+	ctx, cancel := context.WithCancel(ctx)
+	c := &digestCheck{cancel: cancel, done: make(chan error, 1)}
+	if r.DumpSHA256 == "" {
+		c.done <- nil
+		return c
+	}
+	go func() { c.done <- r.dump.Check(ctx, r.DumpSHA256, nil) }()
+	return c
+}
+
+func (c *digestCheck) wait(ctx context.Context, p Progress) error {
+	p.Start("check the declared sha256", 0)
+	defer p.End()
+	select {
+	case err := <-c.done:
+		c.done <- err
+		return sourceError(err)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (c *digestCheck) stop() {
+	c.cancel()
+	<-c.done //nolint:errcheck // nobody waits for its verdict any more
+}
+
+// sourceError gives errors of the dump the exit code they ask for.
+func sourceError(err error) error {
+	var we *dump.WindowError
+	switch {
+	case command.ExitCode(err) == command.ExitMisconfigured:
+		return err // it was here before
+	case errors.As(err, &we):
+		return command.Misconfiguredf("%w: give --memory %dMB or more, and the pod as much, or compress it with a smaller window", err, (restMemory+we.Need)>>20)
+	case errors.Is(err, dump.ErrUnusable):
+		return command.Misconfigured(err)
+	}
+	return err
+}

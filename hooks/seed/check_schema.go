@@ -1,0 +1,223 @@
+package seed
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/seedling-dev/seedling/hooks/command"
+	"github.com/seedling-dev/seedling/hooks/dump"
+	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/postgres"
+	"github.com/seedling-dev/seedling/hooks/sqltext"
+)
+
+// step is one entry of the dump, ready to be executed.
+type step struct {
+	entry      *dump.Entry
+	statements []string
+}
+
+// object is how messages call the entry.
+func (s step) object() string { return s.entry.Kind + " " + s.entry.Name() }
+
+// aboutLargeObjects says that the entry is a grant on some.
+func (s step) aboutLargeObjects() bool { return strings.HasPrefix(s.entry.Tag, "LARGE OBJECT") }
+
+// schema is everything of a dump but its rows, as statements.
+type schema struct {
+	pre, post    []step // of the main pass, before and after the rows
+	grants       []step
+	last         []step
+	data         []*dump.Entry      // TABLE DATA
+	largeObjects []*dump.Entry      // BLOBS
+	loMetadata   []*dump.Entry      // BLOB, BLOB METADATA
+	left         map[string]int     // kinds left out, with their number
+	foreign      map[mask.Name]bool // foreign tables, which become local and empty
+	comments     bool               // on objects that are restored
+	rewritten    []string           // objects that are restored differently, with the reason
+	owners       *roleMap
+}
+
+// readSchema turns the table of contents into statements, and refuses what is
+// not on the allow lists. All that is wrong is said at once.
+func readSchema(d *dump.Dump, p *mask.Policy, owner string) (*schema, error) {
+	s := &schema{left: map[string]int{}, foreign: map[mask.Name]bool{}}
+	r := &roleMap{mapping: p.Roles, owner: owner, missing: map[string][]string{}}
+	s.owners = r
+	var errs []error
+	ownerless := false
+	for _, e := range d.Entries {
+		k, known := kinds[e.Kind]
+		if !known {
+			errs = append(errs, command.Misconfiguredf("%s %s: entries of kind %q are not known to be safe", e.Kind, e.Name(), e.Kind))
+			continue
+		}
+		if e.WithOIDs {
+			errs = append(errs, command.Misconfiguredf("table %s has OIDs, which no current server stores", e.Name()))
+			continue
+		}
+		if e.Kind == "COMMENT" && !strings.HasPrefix(e.Tag, "DATABASE ") && !strings.HasPrefix(e.Tag, "LARGE OBJECT ") {
+			s.comments = true
+			switch {
+			case p.Comments && aboutEventTrigger(e):
+				k = kind{pass: last, statements: k.statements}
+			case p.Comments:
+				k = kind{pass: grants, statements: k.statements}
+			}
+		}
+		if e.Schema == postgres.Schema || e.Kind == "SCHEMA" && e.Tag == postgres.Schema {
+			errs = append(errs, command.Misconfiguredf("%s %s: the schema %s belongs to seeds; this looks like a dump of a seed, not of production", e.Kind, e.Name(), postgres.Schema))
+			continue
+		}
+		if (e.Kind == "ACL" || e.Kind == "COMMENT") && foreignGrant(e.Tag) {
+			k = kind{pass: never}
+		}
+		if d.Format == dump.Plain && e.Kind == "ACL" && strings.HasPrefix(e.Tag, "LARGE OBJECT") {
+			k = kind{pass: never} // nor are they read from there
+		}
+		switch k.pass {
+		case never:
+			s.left[e.Kind]++
+			continue
+		case session:
+			if err := checkSession(e); err != nil {
+				errs = append(errs, err)
+			}
+			continue
+		case rows:
+			switch e.Kind {
+			case "TABLE DATA":
+				s.data = append(s.data, e)
+			case "BLOBS":
+				s.largeObjects = append(s.largeObjects, e)
+			default:
+				s.loMetadata = append(s.loMetadata, e)
+			}
+			continue
+		}
+		ownerless = ownerless || d.Format == dump.Plain && k.owner != "" && e.Owner == ""
+		st, err := s.step(e, k, r)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		switch {
+		case len(st.statements) == 0:
+		case k.pass == grants:
+			s.grants = append(s.grants, st)
+		case k.pass == last:
+			s.last = append(s.last, st)
+		case e.Section == dump.PostData || e.Kind == "SEQUENCE SET":
+			s.post = append(s.post, st)
+		default:
+			s.pre = append(s.pre, st)
+		}
+	}
+	// What watches DDL comes when there is no more of it.
+	slices.SortStableFunc(s.last, func(a, b step) int {
+		return strings.Compare(eventLast(a), eventLast(b))
+	})
+	if err := r.err(); err != nil {
+		errs = append(errs, err)
+	}
+	if ownerless {
+		// All would be the superuser's, and views would show the rows that row
+		// security hides.
+		errs = append(errs, command.Misconfiguredf("it does not say who owns its objects (pg_dump --no-owner): dump without that option, or with -Fc, which keeps the owners"))
+	}
+	if len(s.data) > 0 && len(s.pre) == 0 {
+		return nil, command.Misconfiguredf("it holds rows and no tables (pg_dump --data-only): dump with the schema")
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return s, nil
+}
+
+func eventLast(s step) string {
+	switch {
+	case s.entry.Kind == "EVENT TRIGGER":
+		return "2"
+	case aboutEventTrigger(s.entry):
+		return "3"
+	}
+	return "1"
+}
+
+// aboutEventTrigger says that the entry is a comment on one.
+func aboutEventTrigger(e *dump.Entry) bool {
+	return e.Kind == "COMMENT" && strings.HasPrefix(e.Tag, "EVENT TRIGGER ")
+}
+
+// foreignGrant says that the tag of a grant or comment names an object that is
+// not restored.
+func foreignGrant(tag string) bool {
+	for _, p := range []string{"FOREIGN DATA WRAPPER ", "FOREIGN SERVER ", "SERVER ", "DATABASE ", "SUBSCRIPTION "} {
+		if strings.HasPrefix(tag, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkSession refuses dumps whose text would have to be read in another way.
+func checkSession(e *dump.Entry) error {
+	switch e.Kind {
+	case "ENCODING":
+		if st, err := sqltext.Split(e.Create); err == nil && len(st) == 1 && len(st[0].Tokens) == 4 {
+			if v, _ := st[0].Tokens[3].Value(); strings.EqualFold(strings.ReplaceAll(v, "-", ""), "utf8") || strings.EqualFold(v, "unicode") || strings.EqualFold(v, "sql_ascii") {
+				return nil
+			}
+		}
+		return command.Misconfiguredf("the dump's encoding is not UTF-8: dump with `pg_dump --encoding=UTF8`")
+	case "STDSTRINGS":
+		if strings.Contains(e.Create, "'off'") {
+			return command.Misconfiguredf("the dump was made with standard_conforming_strings off, whose literals read differently: dump with it on")
+		}
+	}
+	return nil
+}
+
+// copyTarget is what a TABLE DATA entry's COPY statement names.
+func copyTarget(e *dump.Entry) (table mask.Name, columns []string, err error) {
+	bad := command.Misconfiguredf("table %s: its COPY statement cannot be read", e.Name())
+	if e.Copy == "" {
+		return table, nil, command.Misconfiguredf("table %s: the dump holds its rows as INSERT statements (pg_dump --inserts), which are never executed: dump without that option", e.Name())
+	}
+	list, err := sqltext.Split(e.Copy)
+	if err != nil || len(list) != 1 {
+		return table, nil, bad
+	}
+	t := list[0].Tokens
+	if len(t) < 6 || !t[0].Is("COPY") || !t[2].IsSymbol('.') {
+		return table, nil, bad
+	}
+	var ok1, ok2 bool
+	table.Schema, ok1 = t[1].Name()
+	table.Name, ok2 = t[3].Name()
+	if !ok1 || !ok2 {
+		return table, nil, bad
+	}
+	t = t[4:]
+	if t[0].IsSymbol('(') {
+		for t = t[1:]; len(t) > 1; t = t[2:] {
+			name, ok := t[0].Name()
+			if !ok {
+				return table, nil, bad
+			}
+			columns = append(columns, name)
+			if t[1].IsSymbol(')') {
+				t = t[2:]
+				break
+			}
+			if !t[1].IsSymbol(',') {
+				return table, nil, bad
+			}
+		}
+	}
+	if len(t) != 2 || !t[0].Is("FROM") || !t[1].Is("STDIN") {
+		return table, nil, bad
+	}
+	return table, columns, nil
+}

@@ -1,0 +1,199 @@
+package seed
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/seedling-dev/seedling/hooks/command"
+	"github.com/seedling-dev/seedling/hooks/postgres"
+)
+
+// open connects, checks the server and takes the lock.
+func (r *run) open(ctx context.Context) error {
+	t, err := dial(ctx, r.Target, r.Database, r.Wait, r.Log)
+	if err != nil {
+		return err
+	}
+	r.target = t
+	err = func() error {
+		warnings, err := t.check(ctx)
+		if err != nil {
+			return err
+		}
+		for _, w := range warnings {
+			r.warn(w)
+		}
+		r.report.Server = t.versionIs
+		if err := t.stamp(ctx); err != nil {
+			return err
+		}
+		r.report.VolumeID = t.volume
+		if err := t.role(ctx, r.Owner); err != nil {
+			return err
+		}
+		if err := t.lock(ctx); err != nil {
+			return err
+		}
+		return t.sweep(ctx)
+	}()
+	if err != nil {
+		r.close(ctx)
+	}
+	return err
+}
+
+func (r *run) close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	_ = r.target.conn.Close(ctx)
+}
+
+const (
+	// application is the application_name of an import's session in the
+	// maintenance database, which waits for the lock and then holds it.
+	application = "seed-import"
+	// worker is the application_name of its sessions in its own databases.
+	// They belong to the holder of the lock, or to a run that was killed.
+	worker = "seed-import worker"
+	// ours begins the comment of every database that an import made and did
+	// not finish.
+	ours = "seedling: unfinished, of import "
+)
+
+// target is the seed's server, over the session that holds the lock.
+type target struct {
+	config   *pgx.ConnConfig
+	database string
+	conn     *pgx.Conn // of the maintenance database
+	log      *slog.Logger
+
+	version   int    // server_version_num
+	versionIs string // as people read it
+	volume    string // the stamp
+	memory    int64  // maintenance_work_mem to use, bytes
+	unlogged  bool   // rows copied into a table made in the same transaction need no WAL
+}
+
+// dial connects to the maintenance database and waits, bounded, for a server
+// that does not answer yet.
+func dial(ctx context.Context, config *pgx.ConnConfig, database string, wait time.Duration, log *slog.Logger) (*target, error) {
+	t := &target{config: config.Copy(), database: database, log: log}
+	t.config.RuntimeParams["application_name"] = application
+	var err error
+	if t.conn, err = postgres.Dial(ctx, log, t.config, wait); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// check reads what the server is, and refuses what an import cannot work with.
+// It returns warnings.
+func (t *target) check(ctx context.Context) ([]string, error) {
+	var pid uint32
+	var super, recovery bool
+	var preload, wal, encoding string
+	var memory int64
+	err := t.conn.QueryRow(ctx, `SELECT pg_backend_pid(), current_setting('is_superuser') = 'on', pg_is_in_recovery(),
+		current_setting('server_version_num')::int, current_setting('server_version'), current_setting('server_encoding')`).
+		Scan(&pid, &super, &recovery, &t.version, &t.versionIs, &encoding)
+	if err != nil {
+		return nil, fmt.Errorf("ask the seed's Postgres what it is: %w", postgres.Redact(err))
+	}
+	switch {
+	case pid != t.conn.PgConn().PID():
+		return nil, command.Misconfiguredf("the target is a connection pooler: an import needs sessions of its own; name Postgres itself")
+	case !super:
+		return nil, command.Misconfiguredf("the target's role is not a superuser: an import restores other roles' objects and extensions; use the seed's superuser")
+	case recovery:
+		return nil, command.Misconfiguredf("the target is a standby: name the primary")
+	case t.version < 130000:
+		return nil, command.Misconfiguredf("the target runs Postgres %s: 13 or newer is needed", t.versionIs)
+	case encoding != "UTF8":
+		return nil, command.Misconfiguredf("the target's encoding is %s: initialise the seed with --encoding=UTF8", encoding)
+	}
+	if t.version >= 170000 {
+		// Those of the dump are for its users: here they would run as superuser,
+		// at the login already. The maintenance database has none of them.
+		t.config.RuntimeParams["event_triggers"] = "off"
+	}
+	err = t.conn.QueryRow(ctx, `SELECT current_setting('shared_preload_libraries') || ',' || current_setting('session_preload_libraries'),
+		current_setting('wal_level'), (SELECT setting::bigint * 1024 FROM pg_settings WHERE name = 'maintenance_work_mem')`).Scan(&preload, &wal, &memory)
+	if err != nil {
+		return nil, fmt.Errorf("ask the seed's Postgres for its settings: %w", postgres.Redact(err))
+	}
+	t.unlogged = wal == "minimal"
+	t.memory = max(memory, 64<<20)
+	if err := t.patient(ctx, t.conn); err != nil {
+		return nil, fmt.Errorf("prepare the session in database %s: %w", postgres.Maintenance, postgres.Redact(err))
+	}
+	var warnings []string
+	if failed := t.quiet(ctx, t.conn); len(failed) > 0 {
+		warnings = append(warnings, "these settings could not be changed, so rows may reach the server's log: "+strings.Join(failed, ", "))
+	}
+	for _, lib := range []string{"pgaudit", "auto_explain", "pg_stat_statements", "pg_tracing", "pg_stat_monitor"} {
+		if strings.Contains(preload, lib) {
+			warnings = append(warnings, fmt.Sprintf("the server loads %s, which may write parts of statements to its own log or files: leave it out of the seed", lib))
+		}
+	}
+	return warnings, nil
+}
+
+// lock takes the import's lock or says who has it.
+func (t *target) lock(ctx context.Context) error {
+	w := command.Wait{Status: command.NewStatus(t.log), Every: time.Second, Timeout: 15 * time.Second}
+	err := w.Until(ctx, func(ctx context.Context) (string, error) {
+		if got, err := postgres.ImportLock.Try(ctx, t.conn); err != nil || got {
+			return "", err
+		}
+		who := "another session"
+		var app string
+		var since time.Time
+		err := t.conn.QueryRow(ctx, `SELECT a.application_name, a.backend_start FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+			WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND (l.classid::bigint << 32 | l.objid::bigint) = $1 LIMIT 1`, postgres.ImportLock.Key()).Scan(&app, &since)
+		if err == nil {
+			who = fmt.Sprintf("%s, connected since %s", app, since.UTC().Format(time.RFC3339))
+		}
+		return "wait for the import's lock, which is held by " + who, nil
+	})
+	if err != nil {
+		return fmt.Errorf("lock the seed: %w", err)
+	}
+	return nil
+}
+
+// stamp reads the volume's identity, and refuses a volume that our base did
+// not make: it may have held raw rows.
+func (t *target) stamp(ctx context.Context) error {
+	var err error
+	if t.volume, err = postgres.Volume(ctx, t.conn); err != nil {
+		return err
+	}
+	var file string
+	err = t.conn.QueryRow(ctx, "SELECT pg_read_file('seedling-volume')").Scan(&file)
+	if err != nil && !postgres.Is(err, postgres.UndefinedFile) {
+		return fmt.Errorf("read the volume's stamp: %w", postgres.Redact(err))
+	}
+	if err != nil {
+		return command.Misconfiguredf("the seed's volume carries no file seedling-volume beside its database: it was not made by seed-postgres; give the seed a fresh volume")
+	}
+	if strings.TrimSpace(file) != t.volume {
+		return command.Misconfiguredf("the seed's volume says %q and its database %q: they do not belong together; give the seed a fresh volume", strings.TrimSpace(file), t.volume)
+	}
+	return nil
+}
+
+// role checks that the application's role is there.
+func (t *target) role(ctx context.Context, name string) error {
+	var there bool
+	if err := t.conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", name).Scan(&there); err != nil {
+		return fmt.Errorf("look for role %s: %w", name, postgres.Redact(err))
+	}
+	if !there {
+		return command.Misconfiguredf("the seed has no role %s, which is to own the data: create it, or name another with --owner", name)
+	}
+	return nil
+}

@@ -1,0 +1,165 @@
+package seed
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/seedling-dev/seedling/hooks/mask"
+)
+
+// PlanReport says what an import would do.
+type PlanReport struct {
+	*Report
+	Columns   []PlanColumn `json:"columns"`
+	Unchecked []string     `json:"unchecked,omitempty"`
+	// Text is the estimated COPY text in bytes, Room what the volume needs
+	// beside the seed that is there; both 0 without a sample.
+	Text int64 `json:"estimatedText,omitempty"`
+	Room int64 `json:"estimatedRoom,omitempty"`
+}
+
+// PlanColumn is what happens to one column.
+type PlanColumn struct {
+	Table  string `json:"table"`
+	Column string `json:"column"`
+	Masker string `json:"masker"`
+	Why    string `json:"why"`
+	Unique bool   `json:"unique,omitempty"`
+}
+
+// describe fills the report from the compiled plan, if it was compiled.
+func (r *run) describe(out *PlanReport, same bool) {
+	if r.plan == nil {
+		return
+	}
+	stored := map[string]int64{}
+	for _, e := range r.schema.data {
+		if t, _, err := copyTarget(e); err == nil {
+			stored[t.String()] += e.Bytes
+		}
+	}
+	for _, t := range r.plan.Tables() {
+		name := mask.Name{Schema: t.Schema, Name: t.Name}.String()
+		tr := TableReport{Table: name, Stored: stored[name], Empty: !t.Rows}
+		for _, c := range t.Columns {
+			if c.Masker == "" {
+				continue
+			}
+			if c.Masker != "keep" {
+				tr.Masked++
+			}
+			out.Columns = append(out.Columns, PlanColumn{name, c.Name, c.Masker, c.Why, c.Unique})
+		}
+		r.report.Tables = append(r.report.Tables, tr)
+	}
+	if same {
+		out.Unchecked = append(out.Unchecked, "nothing would be loaded: the seed already holds this dump under this policy and key")
+	}
+	if r.sampled.text > 0 {
+		out.Text = int64(float64(r.sampled.text) / float64(max(1, r.sampled.stored)) * float64(r.dump.Size))
+		// Heap and indexes of production take about one and a half times the
+		// text; the old seed stays until the swap.
+		out.Room = out.Text * 3 / 2
+		out.Unchecked = append(out.Unchecked, fmt.Sprintf("rows beyond the first %d of each table", sampleRows))
+	} else {
+		out.Unchecked = append(out.Unchecked, "the rows: no sample was taken")
+	}
+	if r.DumpSHA256 != "" && !same {
+		out.Unchecked = append(out.Unchecked, "the declared sha256, for which all of the dump is read")
+	}
+	out.Unchecked = append(out.Unchecked, "foreign keys and materialized views, which need all rows")
+}
+
+// printKept begins with what decides: what reaches the seed as it is, by table.
+func (p *PlanReport) printKept(w io.Writer) {
+	var tables []string
+	columns := map[string][]string{}
+	masked := 0
+	for _, c := range p.Columns {
+		if c.Masker != "keep" {
+			masked++
+			continue
+		}
+		if columns[c.Table] == nil {
+			tables = append(tables, c.Table)
+		}
+		columns[c.Table] = append(columns[c.Table], mask.QuoteIdent(c.Column))
+	}
+	fmt.Fprintf(w, "kept as they are, %d columns of %d:\n", len(p.Columns)-masked, len(p.Columns))
+	for _, t := range tables {
+		fmt.Fprintf(w, "  %s: %s\n", t, strings.Join(columns[t], ", "))
+	}
+	for _, k := range p.Kept {
+		if strings.Contains(k, " ") { // what passes inside of masked values
+			fmt.Fprintf(w, "  %s\n", k)
+		}
+	}
+	fmt.Fprintln(w)
+}
+
+// Print writes the plan: what is kept first, then every column.
+func (p *PlanReport) Print(w io.Writer) error {
+	p.printKept(w)
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "table\tcolumn\tmasker\tbecause of")
+	last := ""
+	for _, c := range p.Columns {
+		table := c.Table
+		if table == last {
+			table = ""
+		}
+		last = c.Table
+		masker := c.Masker
+		if c.Unique {
+			masker += " (unique)"
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", table, c.Column, masker, c.Why)
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	var empty []string
+	for _, t := range p.Tables {
+		if t.Empty {
+			empty = append(empty, t.Table)
+		}
+	}
+	fmt.Fprintln(w)
+	list := func(title string, lines []string) {
+		if len(lines) == 0 {
+			return
+		}
+		fmt.Fprintln(w, title)
+		for _, l := range lines {
+			fmt.Fprintln(w, "  - "+l)
+		}
+	}
+	list("loaded without rows:", empty)
+	list("left out:", p.LeftOut)
+	list("restored differently:", p.Changed)
+	list("warnings:", p.Warnings)
+	list("not checked:", p.Unchecked)
+	if p.Room > 0 {
+		fmt.Fprintf(w, "about %.1f GB of rows; the volume needs about %.1f GB beside the seed that is there\n", float64(p.Text)/1e9, float64(p.Room)/1e9)
+	}
+	_, err := fmt.Fprintf(w, "policy digest %s, key id %s\n", p.PolicyDigest, p.KeyID)
+	return err
+}
+
+// leftOut names what the dump has and the seed does not get.
+func (s *schema) leftOut() []string {
+	var out []string
+	for k, n := range s.left {
+		out = append(out, fmt.Sprintf("%d %s: %s", n, strings.ToLower(k), kinds[k].why))
+	}
+	slices.Sort(out)
+	kindsEnd := len(out)
+	for name := range s.foreign {
+		out = append(out, "rows of foreign table "+name.String()+": it becomes an empty local table")
+	}
+	slices.Sort(out[kindsEnd:])
+	return out
+}

@@ -1,0 +1,149 @@
+package seed
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/postgres"
+	"golang.org/x/sync/errgroup"
+)
+
+// Bounds of the sample.
+const (
+	sampleRows  = 200
+	sampleBytes = 1 << 20 // of one table
+)
+
+// sample sends the first rows of every table through the masks and into the
+// shadow database, where all constraints but foreign keys judge them. What
+// cannot work fails here, and not after an hour.
+func (r *run) sample(ctx context.Context, database string) error {
+	if r.dump.Sequential() {
+		return nil
+	}
+	if err := r.disarm(ctx, database); err != nil {
+		return fmt.Errorf("try a sample: %w", err)
+	}
+	census := r.plan.NewCensus()
+	var text, stored atomic.Int64
+	group, ctx := errgroup.WithContext(ctx)
+	entries := make(chan int)
+	group.Go(func() error {
+		defer close(entries)
+		for i := range r.schema.data {
+			select {
+			case entries <- i:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		return nil
+	})
+	for range min(r.Jobs, max(1, len(r.schema.data))) {
+		group.Go(func() error {
+			conn, err := r.target.session(ctx, database)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+			if err := execSQL(ctx, conn, "SET session_replication_role = replica"); err != nil {
+				return err
+			}
+			for i := range entries {
+				l, err := newLoad(r.schema.data[i], r.plan, silent{})
+				if err != nil {
+					return err
+				}
+				if !l.plan.Rows || !l.entry.HasData {
+					continue
+				}
+				n, err := r.sampleTable(ctx, conn, l, census)
+				if err != nil {
+					return err
+				}
+				text.Add(l.in.Load())
+				stored.Add(n)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("try a sample: %w", err)
+	}
+	for _, w := range census.Warnings() {
+		r.warn(w)
+	}
+	r.sampled.text, r.sampled.stored = text.Load(), stored.Load()
+	return nil
+}
+
+// disarm disables the triggers of the shadow database that fire whatever a
+// session says, and the constraints that production's own rows need not meet.
+func (r *run) disarm(ctx context.Context, database string) error {
+	conn, err := r.target.session(ctx, database)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	rows, err := conn.Query(ctx, `SELECT format('ALTER TABLE %s DISABLE TRIGGER %I', tgrelid::regclass, tgname)
+		FROM pg_trigger WHERE tgenabled IN ('A', 'R') AND tgparentid = 0
+		UNION ALL SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname)
+		FROM pg_constraint WHERE contype = 'c' AND NOT convalidated AND conrelid <> 0 AND conislocal`)
+	if err != nil {
+		return postgres.Redact(err)
+	}
+	statements, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return postgres.Redact(err)
+	}
+	for _, sql := range statements {
+		if err := execSQL(ctx, conn, sql); err != nil {
+			return err
+		}
+	}
+	if len(r.plan.Rebuilds()) == 0 {
+		return nil
+	}
+	if err := execSQL(ctx, conn, "CREATE SCHEMA seedling"); err != nil {
+		return err
+	}
+	return r.createRebuilds(ctx, conn)
+}
+
+// sampleTable loads the first rows of a table; it returns the stored bytes
+// that they took.
+func (r *run) sampleTable(ctx context.Context, conn *pgx.Conn, l *tableLoad, census *mask.Census) (int64, error) {
+	data, err := r.dump.Data(ctx, l.entry)
+	if err != nil {
+		return 0, sourceError(err)
+	}
+	defer data.Close()
+	head, err := io.ReadAll(io.LimitReader(data, sampleBytes))
+	if err != nil {
+		return 0, sourceError(err)
+	}
+	b := &block{}
+	rest := head
+	for range sampleRows {
+		i := slices.Index(rest, '\n')
+		if i < 0 || endMark(rest[:i+1]) == 0 {
+			break
+		}
+		rest = rest[i+1:]
+	}
+	b.data = head[:len(head)-len(rest)]
+	if len(b.data) == 0 {
+		return 0, nil
+	}
+	census.Add(l.layout, b.data)
+	used := data.(interface{ Stored() int64 }).Stored() * int64(len(b.data)) / int64(len(head))
+	blocks := make(chan *block, 1)
+	blocks <- b
+	close(blocks)
+	return used, l.copyIn(ctx, conn, blocks, r.pool())
+}

@@ -1,0 +1,135 @@
+package seed
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/seedling-dev/seedling/hooks/command"
+	"github.com/seedling-dev/seedling/hooks/dump"
+	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/postgres"
+	"github.com/seedling-dev/seedling/hooks/sqltext"
+)
+
+// drop removes a database of ours even when the import was stopped.
+func (r *run) drop(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 60*time.Second)
+	defer cancel()
+	return r.target.drop(ctx, name)
+}
+
+// shadow builds the dump's whole schema in an empty database and reads its
+// catalog.
+func (r *run) shadow(ctx context.Context, name string) (c mask.Catalog, err error) {
+	if err := r.createShadow(ctx, name); err != nil {
+		return c, err
+	}
+	conn, err := r.target.session(ctx, name)
+	if err != nil {
+		return c, err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if err := r.checkExtensions(ctx, conn); err != nil {
+		return c, err
+	}
+	for _, list := range [][]step{r.schema.pre, r.schema.post, r.schema.grants, r.schema.last} {
+		for _, s := range list {
+			if s.entry.Kind == "MATERIALIZED VIEW DATA" || s.aboutLargeObjects() || aboutEventTrigger(s.entry) {
+				continue
+			}
+			if err := execStep(ctx, conn, s); err != nil {
+				return c, schemaError(err)
+			}
+			if s.entry.Kind == "EVENT TRIGGER" {
+				// It was only to be tried: what follows is ours.
+				if err := execSQL(ctx, conn, "DROP EVENT TRIGGER "+sqltext.Identifier(s.entry.Tag)); err != nil {
+					return c, fmt.Errorf("drop event trigger %s of the shadow: %w", s.entry.Tag, err)
+				}
+			}
+		}
+	}
+	withData := map[mask.Name]bool{}
+	for _, e := range r.schema.data {
+		t, _, err := copyTarget(e)
+		if err != nil {
+			return c, err
+		}
+		withData[t] = true
+	}
+	c, err = readCatalog(ctx, conn, withData, r.schema.foreign)
+	c.LargeObjects = len(r.schema.largeObjects) > 0
+	return c, err
+}
+
+// checkExtensions names all extensions that the server lacks at once.
+func (r *run) checkExtensions(ctx context.Context, conn *pgx.Conn) error {
+	var want []string
+	for _, s := range r.schema.pre {
+		if s.entry.Kind == "EXTENSION" {
+			want = append(want, s.entry.Tag)
+		}
+	}
+	rows, err := conn.Query(ctx, "SELECT name FROM unnest($1::text[]) name WHERE name NOT IN (SELECT name::text FROM pg_catalog.pg_available_extensions) ORDER BY 1", want)
+	if err != nil {
+		return postgres.Redact(err)
+	}
+	missing, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return postgres.Redact(err)
+	}
+	if len(missing) > 0 {
+		return command.Misconfiguredf("the dump needs extensions that the seed's image does not have: %s. Build one that has them, for the seed and its previews "+
+			"(manifests/seed-postgres/README.md says how), or leave them out of the dump with pg_dump --exclude-extension", strings.Join(missing, ", "))
+	}
+	return nil
+}
+
+// createShadow makes the shadow database, with the locale of the dump where
+// the server has it: comparisons and sort orders are then as in production.
+func (r *run) createShadow(ctx context.Context, name string) error {
+	r.locale = dumpLocale(r.dump)
+	err := r.target.create(ctx, name, r.id, r.locale)
+	// These are how servers say that they do not know a locale.
+	if r.locale == "" || !postgres.Is(err, postgres.InvalidParameterValue, postgres.UndefinedObject, postgres.WrongObjectType) {
+		return err
+	}
+	w := "the server does not have the dump's locale (" + strings.TrimSpace(r.locale) + "): text sorts by the server's own"
+	r.warn(w)
+	r.locale = ""
+	return r.target.create(ctx, name, r.id, r.locale)
+}
+
+// dumpLocale is the part of CREATE DATABASE that says the dumped database's
+// locale, "" when the dump does not tell.
+func dumpLocale(d *dump.Dump) string {
+	i := slices.IndexFunc(d.Entries, func(e *dump.Entry) bool { return e.Kind == "DATABASE" })
+	if i < 0 {
+		return ""
+	}
+	list, err := sqltext.Split(d.Entries[i].Create)
+	if err != nil || len(list) == 0 {
+		return ""
+	}
+	t := list[0].Tokens
+	var b strings.Builder
+	for i := 0; i+2 < len(t); i++ {
+		if !t[i+1].IsSymbol('=') {
+			continue
+		}
+		switch name := strings.ToUpper(t[i].Text); name {
+		case "LOCALE", "LC_COLLATE", "LC_CTYPE", "ICU_LOCALE", "ICU_RULES", "BUILTIN_LOCALE":
+			if v, ok := t[i+2].Value(); ok {
+				fmt.Fprintf(&b, " %s %s", name, sqltext.Literal(v))
+			}
+		case "LOCALE_PROVIDER":
+			if v, ok := t[i+2].Name(); ok {
+				fmt.Fprintf(&b, " %s %s", name, sqltext.Identifier(v))
+			}
+		}
+	}
+	return b.String()
+}

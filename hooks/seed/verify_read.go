@@ -1,0 +1,326 @@
+package seed
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/seedling-dev/seedling/hooks/command"
+	"github.com/seedling-dev/seedling/hooks/copytext"
+	"github.com/seedling-dev/seedling/hooks/dump"
+	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/postgres"
+	"github.com/seedling-dev/seedling/hooks/recognize"
+	"github.com/seedling-dev/seedling/hooks/sqltext"
+	"golang.org/x/sync/errgroup"
+)
+
+// readDump reads the rows of some tables in the dump, with one function for
+// each of their entries.
+func (v *verification) readDump(ctx context.Context, step string, of []*group, entry func(context.Context, *group, *tableLoad, io.Reader) error) error {
+	loads := map[int]*tableLoad{}
+	groups := map[int]*group{}
+	var total int64
+	for _, g := range of {
+		for _, l := range g.entries {
+			loads[l.entry.ID], groups[l.entry.ID] = l, g
+			total += l.entry.Bytes
+		}
+	}
+	if v.run.dump.Sequential() {
+		total = v.run.dump.Size
+	}
+	v.Progress.Start(step, total)
+	defer v.Progress.End()
+	if v.run.dump.Sequential() {
+		return v.run.dump.Walk(ctx, func(e *dump.Entry, _ uint32, data io.Reader) error {
+			if loads[e.ID] == nil {
+				return nil
+			}
+			return entry(ctx, groups[e.ID], loads[e.ID], data)
+		})
+	}
+	queue := make(chan *dump.Entry, len(loads))
+	for _, e := range v.run.dump.DataEntries() {
+		if loads[e.ID] != nil {
+			queue <- e
+		}
+	}
+	close(queue)
+	work, ctx := errgroup.WithContext(ctx)
+	for range v.Jobs {
+		work.Go(func() error {
+			for e := range queue {
+				data, err := v.run.dump.Data(ctx, e)
+				if err != nil {
+					return err
+				}
+				err = entry(ctx, groups[e.ID], loads[e.ID], data)
+				data.Close()
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return work.Wait()
+}
+
+// digestEntry digests the masked rows of one entry and collects originals.
+func (v *verification) digestEntry(ctx context.Context, g *group, l *tableLoad, data io.Reader) error {
+	_, columns, err := copyTarget(l.entry)
+	if err != nil {
+		return err
+	}
+	at, err := positions(g.columns, columns)
+	if err != nil {
+		return fmt.Errorf("table %s: %w", l.name, err)
+	}
+	var secret []bool   // masked text: its originals are looked for
+	var document []bool // of which some may pass as it is
+	var whole []bool    // all of it may be a name
+	for _, name := range columns {
+		i := slices.IndexFunc(g.table.Columns, func(c mask.Column) bool { return c.Name == name })
+		j := slices.IndexFunc(l.plan.Columns, func(c mask.ColumnPlan) bool { return c.Name == name })
+		document = append(document, passes[l.plan.Columns[j].Masker])
+		whole = append(whole, l.plan.Columns[j].Masker == "regex")
+		secret = append(secret, textual(g.table.Columns[i]) && l.plan.Columns[j].Masker != "keep")
+	}
+	d := v.digester(g, at, false)
+	normal, err := v.normalizer(ctx, d)
+	defer normal.close(ctx)
+	if err == nil {
+		err = v.maskEntry(ctx, l, data, func(ctx context.Context, fields, after [][]byte, masked []byte) error {
+			for i, f := range fields {
+				if secret[i] && !copytext.IsNull(f) {
+					var passed []byte
+					if len(after) == len(fields) && document[i] {
+						passed = bytes.Clone(d.plain(after[i]))
+					}
+					v.originals.add(d.plain(f), document[i] && !whole[i], passed)
+				}
+			}
+			switch {
+			case len(masked) == 0:
+				return nil // dropped by the row filter
+			case normal != nil:
+				return normal.row(ctx, masked[:len(masked)-1])
+			}
+			return d.row(masked[:len(masked)-1])
+		})
+	}
+	if err == nil {
+		err = normal.flush(ctx)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.dump.add(d.sum)
+	return err
+}
+
+// maskEntry masks the rows of one entry again. each gets a row's fields, those
+// of its masked form, and that form, which is empty where the row is dropped.
+func (v *verification) maskEntry(ctx context.Context, l *tableLoad, data io.Reader, each func(ctx context.Context, fields, after [][]byte, masked []byte) error) error {
+	blocks := make(chan *block, 2)
+	p := v.pool
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	read := make(chan error, 1)
+	go func() {
+		defer close(blocks)
+		err := stream(ctx, &metered{r: data, done: v.Progress.Read}, l.name, l.layout.Factor()+verifyCopies, p, blocks)
+		if err != nil {
+			cancel(err)
+		}
+		read <- err
+	}()
+	worker := l.layout.NewWorker()
+	var fields, after [][]byte
+	var masked []byte
+	var err error
+	err = func() error {
+		for b := range blocks {
+			rest := b.data
+			var rows int64
+			for {
+				line, tail, ok := copytext.CutLine(rest)
+				if !ok {
+					break
+				}
+				rest = tail
+				if fields, err = copytext.Split(fields[:0], line); err != nil || len(fields) != len(l.columns) {
+					return command.Misconfiguredf("table %s: a row of the dump cannot be read", l.name)
+				}
+				if masked, err = worker.Append(masked[:0], line); err != nil {
+					return err
+				}
+				if after, err = copytext.Split(after[:0], bytes.TrimSuffix(masked, []byte("\n"))); err != nil {
+					return err
+				}
+				if err := each(ctx, fields, after, masked); err != nil {
+					return fmt.Errorf("table %s: %w", l.name, err)
+				}
+				if len(masked) > 0 {
+					rows++
+				}
+			}
+			v.Progress.Rows(rows)
+			if b.large {
+				masked = nil
+			}
+			p.put(b)
+		}
+		return nil
+	}()
+	if err != nil {
+		cancel(err)
+	}
+	for b := range blocks {
+		p.put(b)
+	}
+	if rerr := <-read; rerr != nil && err == nil {
+		err = rerr
+	}
+	return err
+}
+
+// confirm looks again for originals in documents of which the policy masks
+// parts: a mask may be another one's original, a full name above all. What
+// counts is what stands in a document before and after.
+func (v *verification) confirm(ctx context.Context) error {
+	var again []*group
+	for _, g := range v.groups {
+		if slices.ContainsFunc(g.partial, func(i int) bool { return len(g.seed.leaks[i]) > 0 }) {
+			again = append(again, g)
+			for _, i := range g.partial {
+				g.seed.leaks[i] = nil
+			}
+		}
+	}
+	if len(again) == 0 {
+		return nil
+	}
+	return v.readDump(ctx, "look at documents again", again, func(ctx context.Context, g *group, l *tableLoad, data io.Reader) error {
+		at, err := positions(g.columns, l.columns)
+		if err != nil {
+			return fmt.Errorf("table %s: %w", l.name, err)
+		}
+		d := v.digester(g, at, false)
+		err = v.maskEntry(ctx, l, data, func(_ context.Context, fields, after [][]byte, masked []byte) error {
+			for _, i := range g.partial {
+				if f := fields[at[i]]; len(masked) > 0 && !copytext.IsNull(f) {
+					before := map[uint64]bool{}
+					v.originals.candidates(d.plain(f), func(_ recognize.Kind, h uint64) {
+						if v.originals.has(h) {
+							before[h] = true
+						}
+					})
+					if len(before) > 0 {
+						d.look(i, after[at[i]], func(h uint64) bool { return before[h] })
+					}
+				}
+			}
+			return nil
+		})
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.seed.add(digest{columns: make([]uint64, len(at)), leaks: d.sum.leaks})
+		return err
+	})
+}
+
+// readSeed digests the rows of the seed.
+func (v *verification) readSeed(ctx context.Context) error {
+	v.Progress.Start("read the seed", 0)
+	defer v.Progress.End()
+	queue := make(chan *group, len(v.groups))
+	for _, g := range v.groups {
+		queue <- g
+	}
+	close(queue)
+	work, ctx := errgroup.WithContext(ctx)
+	for range v.Jobs {
+		work.Go(func() error {
+			conn, err := v.target.session(ctx, v.Database)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+			for g := range queue {
+				at, err := positions(g.columns, g.columns)
+				if err != nil {
+					return err
+				}
+				var list []string
+				for _, c := range g.columns {
+					list = append(list, sqltext.Identifier(c))
+				}
+				only := "ONLY "
+				if g.table.Partitioned {
+					only = ""
+				}
+				own, err := dumped(ctx, conn, g.name)
+				if err != nil {
+					return fmt.Errorf("read %s of the seed: %w", g.name, err)
+				}
+				w := &rowWriter{digester: v.digester(g, at, true), progress: v.Progress}
+				_, err = conn.PgConn().CopyTo(ctx, w, "COPY (SELECT "+strings.Join(list, ", ")+" FROM "+only+sqltext.Identifier(g.name.Schema, g.name.Name)+" "+own+") TO STDOUT")
+				if err == nil && len(w.part) > 0 {
+					err = errors.New("a row has no end")
+				}
+				if err != nil {
+					return fmt.Errorf("read %s of the seed: %w", g.name, postgres.Redact(err))
+				}
+				g.seed.add(w.digester.sum)
+			}
+			return nil
+		})
+	}
+	return work.Wait()
+}
+
+// dumped is the condition on the rows that pg_dump takes of an extension's
+// table: the others are the extension's own. It is empty for other tables.
+func dumped(ctx context.Context, conn *pgx.Conn, table mask.Name) (string, error) {
+	var where string
+	err := conn.QueryRow(ctx, `SELECT coalesce(max(e.extcondition[i]), '') FROM pg_catalog.pg_extension e, pg_catalog.generate_subscripts(e.extconfig, 1) i
+		WHERE e.extconfig[i] = $1::regclass`, sqltext.Identifier(table.Schema, table.Name)).Scan(&where)
+	return where, postgres.Redact(err)
+}
+
+// rowWriter cuts what the server copies out into rows.
+type rowWriter struct {
+	digester *digester
+	progress Progress
+	part     []byte
+}
+
+func (w *rowWriter) Write(p []byte) (int, error) {
+	n := len(p)
+	if len(w.part) > 0 {
+		w.part = append(w.part, p...)
+		p = w.part
+	}
+	for {
+		line, rest, ok := copytext.CutLine(p)
+		if !ok {
+			break
+		}
+		if err := w.digester.row(line); err != nil {
+			return 0, err
+		}
+		p = rest
+	}
+	w.part = append(w.part[:0], p...)
+	if w.digester.sum.rows-w.digester.told > 10000 {
+		w.progress.Rows(w.digester.sum.rows - w.digester.told)
+		w.digester.told = w.digester.sum.rows
+	}
+	return n, nil
+}
