@@ -3,9 +3,11 @@ package forge
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -13,18 +15,26 @@ import (
 type Config struct {
 	// Name is what ApplicationSets and webhook addresses call the forge.
 	Name string `json:"name"`
-	// Type is the kind of host; "gitea" (Forgejo too).
+	// Type is the kind of host: "gitea" (Forgejo too) or "github" (Enterprise
+	// too).
 	Type string `json:"type"`
-	// URL is the base URL, without /api.
+	// URL is the base URL that people see, without /api.
 	URL string `json:"url"`
-	// CredentialFile holds a token: read at every use, so it may be rotated.
+	// CredentialFile holds a token, or a GitHub App's private key: read at every
+	// use, so it may be rotated.
 	CredentialFile string `json:"credentialFile"`
+	// AppID is the client ID, or the App ID, of a GitHub App; empty where a token
+	// is used.
+	AppID string `json:"appID,omitempty"`
 	// WebhookSecretFile holds the webhook's secret; without it webhooks of this
 	// forge are refused and polling alone finds changes.
 	WebhookSecretFile string `json:"webhookSecretFile,omitempty"`
 }
 
-var forgeName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+var (
+	forgeName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	appID     = regexp.MustCompile(`^[A-Za-z0-9.]{1,64}$`)
+)
 
 // Validate says everything that is wrong with the entry at once.
 func (c Config) Validate() error {
@@ -33,7 +43,13 @@ func (c Config) Validate() error {
 		wrong = append(wrong, fmt.Errorf("name %q is no DNS label", c.Name))
 	}
 	if _, ok := hosts[c.Type]; !ok {
-		wrong = append(wrong, fmt.Errorf("type %q is unknown: use gitea", c.Type))
+		wrong = append(wrong, fmt.Errorf("type %q is unknown: use one of %s", c.Type, strings.Join(Types(), ", ")))
+	}
+	if c.AppID != "" && c.Type != "github" {
+		wrong = append(wrong, errors.New("appID is for type github: leave it out"))
+	}
+	if c.AppID != "" && !appID.MatchString(c.AppID) {
+		wrong = append(wrong, fmt.Errorf("appID %q is neither a client ID nor an App ID", c.AppID))
 	}
 	switch u, err := url.Parse(c.URL); {
 	case err != nil:
@@ -43,17 +59,23 @@ func (c Config) Validate() error {
 		wrong = append(wrong, errors.New("url holds a user: put credentials in credentialFile"))
 	case (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "":
 		wrong = append(wrong, errors.New("url must be http(s)://host[/path], without query"))
+	case c.Type == "github" && (strings.HasPrefix(u.Host, "api.") || strings.Contains(u.Path, "/api/")):
+		wrong = append(wrong, errors.New("url is the API's: give what people open in a browser, such as https://github.com"))
 	}
 	if c.CredentialFile == "" {
-		wrong = append(wrong, errors.New("credentialFile is empty: name a file that holds a token"))
+		wrong = append(wrong, errors.New("credentialFile is empty: name a file that holds a token, or a GitHub App's private key"))
 	}
 	return errors.Join(wrong...)
 }
 
 // hosts are the kinds of host there are, by the type in the configuration.
 var hosts = map[string]func(Config) Forge{
-	"gitea": func(c Config) Forge { return newGitea(c) },
+	"gitea":  func(c Config) Forge { return newGitea(c) },
+	"github": func(c Config) Forge { return newGitHub(c) },
 }
+
+// Types are the kinds of host there are.
+func Types() []string { return slices.Sorted(maps.Keys(hosts)) }
 
 // New makes a forge of a valid entry. It does not call it.
 func New(c Config) (Forge, error) {

@@ -66,6 +66,9 @@ const (
 
 // Event is a webhook call that concerns a pull request.
 type Event struct {
+	// Delivery names the call: the forge gives it again when it repeats it, and
+	// so does who replays it. Empty where the forge has no such name.
+	Delivery   string
 	Repository string
 	// PullRequest is as the forge described it in the call; it is a hint for
 	// what to look at, and never believed.
@@ -181,6 +184,25 @@ type Forge interface {
 	Signed(header http.Header) bool
 	// Event verifies and reads a webhook call. It keeps nothing of body.
 	Event(header http.Header, body []byte) (Event, error)
+}
+
+// Right is one right that a forge's credential needs in a repository.
+type Right struct {
+	// Name is as the forge calls it where it is given.
+	Name string
+	// Missing says that it is not there, and what to click. Nil for one that is
+	// there.
+	Missing error
+	// Unknown says why it cannot be told; empty for one that can be.
+	Unknown string
+}
+
+// Righter is a Forge that can say which rights its credential has. Nothing is
+// changed by asking.
+type Righter interface {
+	// Rights are all that are needed in a repository, in the order in which they
+	// are documented. The error says that it cannot be told of any.
+	Rights(ctx context.Context, repository string) ([]Right, error)
 }
 
 // HasLabel says whether the pull request carries a label.

@@ -90,10 +90,8 @@ type giteaList struct {
 
 	tries, page, size, total, read int
 	seen                           map[int64]bool
-	// last is the number before, nulls how many entries came since then that
-	// were not readable at all.
-	last, nulls int64
-	list        List
+	numbers                        gaps
+	list                           List
 }
 
 // List implements Lister.
@@ -135,10 +133,12 @@ func (l *giteaList) Next(ctx context.Context) (done bool, err error) {
 	case err != nil:
 		return fail(err)
 	case stable && done:
-		if err := l.gap(l.last + maxGuesses + 1); err != nil {
+		unreadable, err := l.numbers.end()
+		if err != nil {
 			l.page = 0
 			return fail(err)
 		}
+		l.list.Unreadable = append(l.list.Unreadable, unreadable...)
 		return true, nil
 	case stable:
 		if l.page++; l.page > maxPages*pageSize/l.size {
@@ -156,7 +156,7 @@ func (l *giteaList) Next(ctx context.Context) (done bool, err error) {
 }
 
 func (l *giteaList) begin() {
-	l.page, l.size, l.total, l.read, l.seen, l.last, l.nulls = 1, pageSize, -1, 0, map[int64]bool{}, 0, 0
+	l.page, l.size, l.total, l.read, l.seen, l.numbers = 1, pageSize, -1, 0, map[int64]bool{}, gaps{}
 	l.list = List{Began: time.Now(), Filtered: len(l.ids) > 0}
 	l.gitea.mu.Lock()
 	defer l.gitea.mu.Unlock()
@@ -207,7 +207,7 @@ func (l *giteaList) next(ctx context.Context) (done, stable bool, err error) {
 	case count == 0:
 		return true, l.total < 0 || l.read == l.total, nil
 	}
-	l.last, l.nulls = at.last, at.nulls
+	l.numbers = at.numbers
 	maps.Copy(l.seen, at.seen)
 	l.list.PullRequests = append(l.list.PullRequests, at.list.PullRequests...)
 	l.list.Unreadable = append(l.list.Unreadable, at.list.Unreadable...)
@@ -231,7 +231,7 @@ func (l *giteaList) take(e json.RawMessage, before map[int64]bool, moved *bool) 
 		number = only.Number
 	}
 	if number <= 0 {
-		l.nulls++
+		l.numbers.unknown()
 		return nil
 	}
 	if before[number] && l.total >= 0 {
@@ -241,10 +241,12 @@ func (l *giteaList) take(e json.RawMessage, before map[int64]bool, moved *bool) 
 	if before[number] || l.seen[number] {
 		return fmt.Errorf("it repeats pull request %d: does something in between cache answers", number)
 	}
-	if err := l.gap(number); err != nil {
-		return err
+	unreadable, gapErr := l.numbers.take(number)
+	if gapErr != nil {
+		return gapErr
 	}
-	l.seen[number], l.last = true, number
+	l.list.Unreadable = append(l.list.Unreadable, unreadable...)
+	l.seen[number] = true
 	if err != nil {
 		l.list.Unreadable = append(l.list.Unreadable, number)
 		return nil //nolint:nilerr // it is asked for by number
@@ -254,22 +256,6 @@ func (l *giteaList) take(e json.RawMessage, before map[int64]bool, moved *bool) 
 		return errUnfiltered
 	}
 	l.list.PullRequests = append(l.list.PullRequests, n)
-	return nil
-}
-
-// gap notes which numbers unreadable entries may have had that came between the
-// one before and next. The oldest come first, so it is between theirs.
-func (l *giteaList) gap(next int64) error {
-	if l.nulls == 0 {
-		return nil
-	}
-	if next-l.last-1 > maxGuesses || next-l.last-1 < l.nulls {
-		return fmt.Errorf("%d entries after pull request %d cannot be read, and nothing tells which they are", l.nulls, l.last)
-	}
-	for n := l.last + 1; n < next; n++ {
-		l.list.Unreadable = append(l.list.Unreadable, n)
-	}
-	l.nulls = 0
 	return nil
 }
 
@@ -631,7 +617,7 @@ func (g *Gitea) Event(header http.Header, body []byte) (Event, error) {
 		return Event{}, ErrIgnored
 	}
 	payload.PullRequest.Index = payload.Number
-	e := Event{Repository: payload.Repository.FullName, PullRequest: g.normal(payload.Repository.FullName, payload.PullRequest)}
+	e := Event{Delivery: header.Get("X-Gitea-Delivery"), Repository: payload.Repository.FullName, PullRequest: g.normal(payload.Repository.FullName, payload.PullRequest)}
 	if payload.Sender != nil {
 		e.Sender = payload.Sender.Login
 	}
@@ -732,11 +718,18 @@ var (
 	errForbidden = fmt.Errorf("403 forbidden: %w for this", ErrCredential)
 )
 
-// failed joins what the SDK says twice. Its errors quote the server's text,
+func failed(res *gitea.Response, err error) error {
+	if res == nil {
+		return outcome(nil, err)
+	}
+	return outcome(res.Response, err)
+}
+
+// outcome joins what an SDK says twice. Its errors quote the server's text,
 // which is cut here; the status code alone decides. So is the address that was
 // called, which may hold a login.
-func failed(res *gitea.Response, err error) error {
-	if res != nil && res.Response != nil {
+func outcome(res *http.Response, err error) error {
+	if res != nil {
 		if s := statusError(res.StatusCode); s != nil {
 			return s
 		}
@@ -744,7 +737,7 @@ func failed(res *gitea.Response, err error) error {
 	if err != nil {
 		return unaddressed(err)
 	}
-	if res == nil || res.Response == nil {
+	if res == nil {
 		return errors.New("no answer")
 	}
 	return nil

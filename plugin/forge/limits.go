@@ -21,6 +21,20 @@ const (
 	// filterAbove is the length of a list from which on asking for a label's id
 	// first is fewer calls.
 	filterAbove = 3 * pageSize
+	// githubPage is what GitHub gives at most per page.
+	githubPage = 100
+	// newsPage is how many of the last changed pull requests are asked for at a
+	// time: their texts, at their longest, stay below maxBody. maxNews is how many
+	// such pages are read before listing all is less work.
+	newsPage = 50
+	maxNews  = 2
+	// wholeEvery is for how long a list is brought up to date by what changed
+	// before all are listed again: what a forge changes without saying so (a
+	// label that was renamed in the repository) is seen then.
+	wholeEvery = 10 * time.Minute
+	// renewBefore is how long before its end a token of our own making is
+	// replaced.
+	renewBefore = 5 * time.Minute
 	// maxBody bounds one answer of a forge.
 	maxBody = 16 << 20
 	// maxErrorBody bounds the answer of a call that failed.

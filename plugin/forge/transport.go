@@ -26,6 +26,11 @@ type transport struct {
 	slots chan struct{}
 	// api is what the path of every call of the API begins with.
 	api string
+	// limits says of the text of a 403 whether it is about a limit; nil where the
+	// headers alone tell.
+	limits func(body []byte) bool
+	// unauthorized is told of a credential that was refused; nil for nobody.
+	unauthorized func(authorization string)
 
 	mu      sync.Mutex
 	limited time.Time
@@ -70,15 +75,19 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 // judge is an error for an answer that is not one of the API about what was
 // asked.
 func (t *transport) judge(r *http.Request, res *http.Response) error {
-	if until := limit(res, time.Now()); !until.IsZero() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		if until.After(t.limited) {
-			t.limited = until
-		}
-		return &LimitedError{Until: until}
+	if limited(res) {
+		return t.limit(res)
 	}
 	switch {
+	case res.StatusCode == http.StatusForbidden && t.limits != nil:
+		body, err := io.ReadAll(io.LimitReader(res.Body, maxErrorBody))
+		res.Body.Close()
+		if err == nil && t.limits(body) {
+			return t.limit(res)
+		}
+		res.Body = io.NopCloser(bytes.NewReader(body))
+	case res.StatusCode == http.StatusUnauthorized && t.unauthorized != nil:
+		t.unauthorized(r.Header.Get("Authorization"))
 	case res.StatusCode == http.StatusNotFound:
 		return ownNotFound(res)
 	case res.StatusCode >= 300 && res.StatusCode < 400 && res.StatusCode != http.StatusNotModified:
@@ -87,34 +96,47 @@ func (t *transport) judge(r *http.Request, res *http.Response) error {
 	return nil
 }
 
-// limit is until when a forge wants no calls; zero where it takes them.
-func limit(res *http.Response, now time.Time) time.Time {
-	retry := res.Header.Get("Retry-After")
-	spent := res.Header.Get("X-Ratelimit-Remaining") == "0" || res.Header.Get("Ratelimit-Remaining") == "0"
+// limit notes that the forge wants no calls for a while, and says so.
+func (t *transport) limit(res *http.Response) error {
+	until := limitedUntil(res, time.Now())
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if until.After(t.limited) {
+		t.limited = until
+	}
+	return &LimitedError{Until: until}
+}
+
+// limited says whether an answer is that the forge wants no calls for a while.
+func limited(res *http.Response) bool {
 	switch res.StatusCode {
 	case http.StatusTooManyRequests:
-	case http.StatusForbidden:
-		if retry == "" && !spent {
-			return time.Time{} // it is about the credential
-		}
+		return true
+	case http.StatusForbidden: // without a word of limits it is about the credential
+		return res.Header.Get("Retry-After") != "" || spent(res)
 	case http.StatusServiceUnavailable:
-		if retry == "" {
-			return time.Time{}
-		}
-	default:
-		return time.Time{}
+		return res.Header.Get("Retry-After") != ""
 	}
+	return false
+}
+
+func spent(res *http.Response) bool {
+	return res.Header.Get("X-Ratelimit-Remaining") == "0" || res.Header.Get("Ratelimit-Remaining") == "0"
+}
+
+// limitedUntil is until when a forge wants no calls that said so.
+func limitedUntil(res *http.Response, now time.Time) time.Time {
 	// Times are by the forge's clock, which may not be ours.
 	theirs, err := http.ParseTime(res.Header.Get("Date"))
 	if err != nil {
 		theirs = now
 	}
-	wait := limitedFor
+	wait, retry := limitedFor, res.Header.Get("Retry-After")
 	if seconds, err := strconv.Atoi(retry); err == nil {
 		wait = time.Duration(min(seconds, int(limitedAtMost/time.Second))) * time.Second
 	} else if at, err := http.ParseTime(retry); err == nil {
 		wait = at.Sub(theirs)
-	} else if spent {
+	} else if spent(res) {
 		for _, name := range []string{"X-Ratelimit-Reset", "Ratelimit-Reset"} {
 			if at, err := strconv.ParseInt(res.Header.Get(name), 10, 64); err == nil {
 				wait = time.Unix(at, 0).Sub(theirs)

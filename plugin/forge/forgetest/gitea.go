@@ -17,7 +17,7 @@ func Gitea() Kind {
 		Handler:    giteaHandler,
 		Credential: func(r *http.Request) string { return strings.TrimPrefix(r.Header.Get("Authorization"), "token ") },
 		Webhook:    giteaWebhook,
-		ListPath:   "/pulls",
+		ListPaths:  []string{"/pulls"},
 	}
 }
 
@@ -166,6 +166,7 @@ func giteaWebhook(p *Pull, action, secret string) (http.Header, []byte) {
 	})
 	h := http.Header{}
 	h.Set("X-Gitea-Event", event)
+	h.Set("X-Gitea-Delivery", delivery)
 	h.Set("X-Gitea-Signature", sign(secret, body))
 	return h, body
 }

@@ -1,9 +1,12 @@
 package forgetest
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -36,7 +39,7 @@ func Run(t *testing.T, k Kind) {
 }
 
 // open makes a forge of a world.
-func open(t *testing.T, k Kind, w *World) forge.Forge {
+func open(t testing.TB, k Kind, w *World) forge.Forge {
 	t.Helper()
 	dir := t.TempDir()
 	for name, content := range map[string]string{"token": token + "\n", "webhook": secret + "\n"} {
@@ -44,10 +47,16 @@ func open(t *testing.T, k Kind, w *World) forge.Forge {
 			t.Fatal(err)
 		}
 	}
-	f, err := forge.New(forge.Config{
+	c := forge.Config{
 		Name: "forge", Type: k.Type, URL: w.serve(t, k).URL + "/",
 		CredentialFile: filepath.Join(dir, "token"), WebhookSecretFile: filepath.Join(dir, "webhook"),
-	})
+	}
+	if k.Configure != nil {
+		if err := k.Configure(dir, &c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := forge.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,9 +152,15 @@ func resumed(t *testing.T, k Kind) {
 	w.PageSize = 50
 	asked := map[string]int{}
 	w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
-		asked[r.URL.RequestURI()]++
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		call := r.URL.RequestURI() + string(body)
+		asked[call]++
 		// Every page fails at first.
-		return asked[r.URL.RequestURI()] == 1 && status(http.StatusBadGateway, "text/html", "<html>")(rw, r)
+		return asked[call] == 1 && status(http.StatusBadGateway, "text/html", "<html>")(rw, r)
 	}
 	l := open(t, k, w).List(Repository, forge.Query{})
 	fails := 0
@@ -191,7 +206,7 @@ func neverShort(t *testing.T, k Kind) {
 			w := newWorld(240)
 			seen := 0
 			w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
-				if !strings.HasSuffix(r.URL.Path, k.ListPath) {
+				if !k.lists(r) {
 					return false
 				}
 				seen++
@@ -212,7 +227,7 @@ func changing(t *testing.T, k Kind) {
 	w := newWorld(240)
 	calls := 0
 	w.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
-		if strings.HasSuffix(r.URL.Path, k.ListPath) {
+		if k.lists(r) {
 			if calls++; calls == 3 {
 				p := w.Pulls[3]
 				p.Closed, p.ClosedAt, p.Updated = true, Start.Add(time.Hour*24), Start.Add(time.Hour*24)
@@ -388,7 +403,7 @@ func limits(t *testing.T, k Kind) {
 func credential(t *testing.T, k Kind) {
 	w := newWorld(1)
 	f := open(t, k, w)
-	if login, err := f.Login(t.Context()); err != nil || login != "seedling" {
+	if login, err := f.Login(t.Context()); err != nil || login != cmp.Or(k.Login, "seedling") {
 		t.Errorf("%q, error %v", login, err)
 	}
 	for _, code := range []int{http.StatusUnauthorized, http.StatusForbidden} {
@@ -516,7 +531,7 @@ func webhooks(t *testing.T, k Kind) {
 	p := w.Pulls[1]
 	header, body := k.Webhook(p, "labeled", secret)
 	e, err := f.Event(header, body)
-	if err != nil || e.Repository != Repository || e.PullRequest.Number != 1 || e.Sender != "maintainer" || !e.ClosedAt.IsZero() || !e.PullRequest.HasLabel(Label) {
+	if err != nil || e.Delivery != delivery || e.Repository != Repository || e.PullRequest.Number != 1 || e.Sender != "maintainer" || !e.ClosedAt.IsZero() || !e.PullRequest.HasLabel(Label) {
 		t.Errorf("%+v, error %v", e, err)
 	}
 	if !f.Signed(header) || f.Signed(http.Header{}) {

@@ -10,3 +10,13 @@ func TestGitea(t *testing.T) {
 	t.Parallel()
 	forgetest.Run(t, forgetest.Gitea())
 }
+
+func TestGitHub(t *testing.T) {
+	t.Parallel()
+	forgetest.Run(t, forgetest.GitHub())
+}
+
+func TestGitHubApp(t *testing.T) {
+	t.Parallel()
+	forgetest.Run(t, forgetest.GitHubApp())
+}

@@ -15,9 +15,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/seedling-dev/seedling/plugin/forge"
 )
 
 // What the suite asks for.
@@ -27,6 +30,7 @@ const (
 	SHA        = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 	token      = "secret-token"
 	secret     = "hook-secret"
+	delivery   = "72d3162e-cc78-11e3-81ab-4c9367dc0958"
 )
 
 // Start is when the world begins, by the forge's clock.
@@ -43,8 +47,17 @@ type Kind struct {
 	// Webhook is a genuine call about a pull request. Action is "labeled",
 	// "closed", or "push" for an event that concerns none.
 	Webhook func(p *Pull, action, secret string) (http.Header, []byte)
-	// ListPath is what the path of a call for a page of a list ends in.
-	ListPath string
+	// ListPaths are what the path of a call for a page of a list ends in.
+	ListPaths []string
+	// Login is as whom we call; seedling where it is empty.
+	Login string
+	// Configure, where it is not nil, completes the configuration. Files of its
+	// own go into dir.
+	Configure func(dir string, c *forge.Config) error
+}
+
+func (k Kind) lists(r *http.Request) bool {
+	return slices.ContainsFunc(k.ListPaths, func(path string) bool { return strings.HasSuffix(r.URL.Path, path) })
 }
 
 // World is what a forge would know. Its fields are for one goroutine at a time:
@@ -57,6 +70,8 @@ type World struct {
 	// not exist.
 	Users    map[string]string
 	Statuses []Status
+	// Runs are check runs, where the forge has them.
+	Runs []Status
 	// PageSize is the server's own bound.
 	PageSize int
 	// Fault is asked before each call; true when it answered itself.
@@ -138,7 +153,7 @@ func newWorld(pulls int64) *World {
 }
 
 // serve plays the world.
-func (w *World) serve(t *testing.T, k Kind) *httptest.Server {
+func (w *World) serve(t testing.TB, k Kind) *httptest.Server {
 	t.Helper()
 	handler := k.Handler(w)
 	s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
