@@ -10,45 +10,54 @@ import (
 	"github.com/seedling-dev/seedling/hooks/dump"
 )
 
-// read opens the dump and turns its table of contents into statements.
-func (r *run) read(ctx context.Context) error {
+// checked is an archive whose schema may be restored.
+type checked struct {
+	*opened
+	archive *dump.Dump
+	schema  *schema
+}
+
+// check opens the dump and turns its table of contents into statements.
+func (r *opened) check(ctx context.Context) (*checked, error) {
 	d, err := dump.Open(ctx, r.Dump, r.DumpOptions)
 	if err != nil {
-		return sourceError(err)
+		return nil, sourceError(err)
 	}
-	r.dump = d
 	r.report.Dump, r.report.DumpID, r.report.DumpServer, r.report.DumpBytes = d.Name, d.ID, d.Server, d.Size
 	r.report.DumpCreated = d.Created
 	r.Log.Info("open the dump", "dump", d.Name, "format", d.Format, "server", d.Server, "database", d.Database, "bytes", d.Size, "entries", len(d.Entries))
-	err = func() error {
-		if err := r.checkMajor(); err != nil {
-			return err
-		}
-		r.schema, err = readSchema(d, r.Policy, r.Owner)
-		if err != nil {
-			return err
-		}
-		r.report.LeftOut, r.report.Changed = r.schema.leftOut(), r.schema.rewritten
-		if len(r.schema.data) > 0 && !slices.ContainsFunc(d.Entries, func(e *dump.Entry) bool { return afterData[e.Kind] }) {
-			r.warn("the dump holds not one index, key, constraint, trigger or row security policy: if production has any, it was made without them (pg_dump --section), and the seed shows what row security hides there")
-		}
-		warnings, err := checkLiterals(d, r.Policy)
-		for _, w := range warnings {
-			r.warn(w)
-		}
-		return err
-	}()
+	s, err := r.checkSchema(d)
 	if err != nil {
 		d.Close()
-		return fmt.Errorf("check dump %s: %w", d.Name, err)
+		return nil, fmt.Errorf("check dump %s: %w", d.Name, err)
 	}
-	return nil
+	return &checked{r, d, s}, nil
+}
+
+// checkSchema refuses what the archive holds that is not known to be safe.
+func (r *opened) checkSchema(d *dump.Dump) (*schema, error) {
+	if err := r.checkMajor(d); err != nil {
+		return nil, err
+	}
+	s, err := readSchema(d, r.Policy, r.Owner)
+	if err != nil {
+		return nil, err
+	}
+	r.report.LeftOut, r.report.Changed = s.leftOut(), s.rewritten
+	if len(s.data) > 0 && !slices.ContainsFunc(d.Entries, func(e *dump.Entry) bool { return afterData[e.Kind] }) {
+		r.warn("the dump holds not one index, key, constraint, trigger or row security policy: if production has any, it was made without them (pg_dump --section), and the seed shows what row security hides there")
+	}
+	warnings, err := checkLiterals(d, r.Policy)
+	for _, w := range warnings {
+		r.warn(w)
+	}
+	return s, err
 }
 
 // checkMajor refuses a dump of a newer Postgres than the target's, whose schema
-// may be of words that it does not know.
-func (r *run) checkMajor() error {
-	if have, want := major(r.dump.Server), r.target.version/10000; have > want {
+// may use words that it does not know.
+func (r *opened) checkMajor(d *dump.Dump) error {
+	if have, want := major(d.Server), r.target.version/10000; have > want {
 		return command.Misconfiguredf("the dump is of Postgres %d and the seed runs %d: use a seed-postgres of the same major version", have, want)
 	}
 	return nil
@@ -71,14 +80,15 @@ type digestCheck struct {
 	done   chan error
 }
 
-func (r *run) checkDigest(ctx context.Context) *digestCheck {
+// digest begins to compute a declared sha256.
+func (r *checked) digest(ctx context.Context) *digestCheck {
 	ctx, cancel := context.WithCancel(ctx)
 	c := &digestCheck{cancel: cancel, done: make(chan error, 1)}
 	if r.DumpSHA256 == "" {
 		c.done <- nil
 		return c
 	}
-	go func() { c.done <- r.dump.Check(ctx, r.DumpSHA256, nil) }()
+	go func() { c.done <- r.archive.Check(ctx, r.DumpSHA256, nil) }()
 	return c
 }
 

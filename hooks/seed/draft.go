@@ -31,86 +31,81 @@ func Draft(ctx context.Context, o Options, sample, literals bool) ([]byte, error
 		return nil, err
 	}
 	o.Policy, o.Key = policy, key
-	r := newRun(o)
-	text, err := r.draft(ctx, sample, literals)
+	text, err := start(o).draftDump(ctx, sample, literals)
 	if err != nil {
 		return nil, interrupted(ctx, sourceError(err))
 	}
 	return text, nil
 }
 
-func (r *run) draft(ctx context.Context, sample, literals bool) (text []byte, err error) {
-	if err := r.open(ctx); err != nil {
-		return nil, err
-	}
-	defer r.close(ctx)
-	if r.dump, err = dump.Open(ctx, r.Dump, r.DumpOptions); err != nil {
-		return nil, err
-	}
-	defer r.dump.Close()
-	err = r.checkMajor()
-	var roles, accept string
-	if err == nil {
-		roles, accept, err = r.draftSchema(literals)
-	}
+func (r *started) draftDump(ctx context.Context, sample, literals bool) (text []byte, err error) {
+	opened, err := r.open(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("check dump %s: %w", r.dump.Name, err)
+		return nil, err
+	}
+	defer opened.close(ctx)
+	archive, err := dump.Open(ctx, r.Dump, r.DumpOptions)
+	if err != nil {
+		return nil, err
+	}
+	defer archive.Close()
+	schema, said, err := opened.draftSchema(archive, literals)
+	if err != nil {
+		return nil, fmt.Errorf("check dump %s: %w", archive.Name, err)
 	}
 	r.Progress.Start("draft", 0)
 	defer r.Progress.End()
-	name := "seedling_shadow_" + r.short
-	defer func() {
-		if derr := r.drop(ctx, name); err == nil {
-			err = derr
+	checked := &checked{opened, archive, schema}
+	err = checked.withShadow(ctx, func(s *shadow) error {
+		var samples map[mask.ColumnName]*mask.Sample
+		if sample && !archive.Sequential() {
+			if samples, err = checked.samples(ctx, s.catalog); err != nil {
+				return fmt.Errorf("look at a sample: %w", err)
+			}
 		}
-	}()
-	catalog, err := r.shadow(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	var samples map[mask.ColumnName]*mask.Sample
-	if sample && !r.dump.Sequential() {
-		if samples, err = r.samples(ctx, catalog); err != nil {
-			return nil, fmt.Errorf("look at a sample: %w", err)
-		}
-	}
-	const head = "version: 1\n"
-	return []byte(strings.Replace(string(mask.Draft(catalog, samples)), head, head+roles+accept, 1)), nil
+		const head = "version: 1\n"
+		text = []byte(strings.Replace(string(mask.Draft(s.catalog, samples)), head, head+said, 1))
+		return nil
+	})
+	return text, err
 }
 
 // draftSchema reads the schema with every role of the dump standing for the
-// owner. It returns what the policy must say of roles and literals.
-func (r *run) draftSchema(literals bool) (roles, accept string, err error) {
-	r.schema, err = readSchema(r.dump, r.Policy, r.Owner)
+// owner. It returns too what the policy must say of roles and literals.
+func (r *opened) draftSchema(archive *dump.Dump, literals bool) (_ *schema, said string, err error) {
+	if err := r.checkMajor(archive); err != nil {
+		return nil, "", err
+	}
+	s, err := readSchema(archive, r.Policy, r.Owner)
 	if unmapped, ok := errors.AsType[*UnmappedError](err); ok {
-		roles = strings.TrimSuffix(strings.ReplaceAll(unmapped.Fragment(), "\n", "   # decide: which role of the seed stands for it\n"), "\n") + "\n"
-		roles = strings.Replace(roles, "roles:   # decide: which role of the seed stands for it\n", "roles:\n", 1)
+		said = strings.TrimSuffix(strings.ReplaceAll(unmapped.Fragment(), "\n", "   # decide: which role of the seed stands for it\n"), "\n") + "\n"
+		said = strings.Replace(said, "roles:   # decide: which role of the seed stands for it\n", "roles:\n", 1)
 		r.Policy.Roles = map[string]string{}
 		for _, role := range unmapped.Roles {
 			r.Policy.Roles[role] = r.Owner
 		}
-		r.schema, err = readSchema(r.dump, r.Policy, r.Owner)
+		s, err = readSchema(archive, r.Policy, r.Owner)
 	}
 	if err != nil {
-		return "", "", err
+		return nil, "", err
 	}
-	_, err = checkLiterals(r.dump, r.Policy)
+	_, err = checkLiterals(archive, r.Policy)
 	found, personal := errors.AsType[*LiteralsError](err)
 	switch {
 	case personal && literals:
 		// Commented out: only a person accepts.
-		accept = "# decide: look at each in production, then take the signs off\n# " + strings.ReplaceAll(strings.TrimSuffix(found.Fragment(), "\n"), "\n", "\n# ") + "\n"
+		said += "# decide: look at each in production, then take the signs off\n# " + strings.ReplaceAll(strings.TrimSuffix(found.Fragment(), "\n"), "\n", "\n# ") + "\n"
 	case personal:
-		return "", "", command.Misconfiguredf("%w. To draft a policy all the same, against a Postgres that is thrown away afterwards, add --accept-literals", found)
+		return nil, "", command.Misconfiguredf("%w. To draft a policy all the same, against a Postgres that is thrown away afterwards, add --accept-literals", found)
 	case err != nil:
-		return "", "", err
+		return nil, "", err
 	}
-	return roles, accept, nil
+	return s, said, nil
 }
 
 // samples looks at the first rows of every table. A partition's count for its
 // root too, whose rules it follows.
-func (r *run) samples(ctx context.Context, c mask.Catalog) (map[mask.ColumnName]*mask.Sample, error) {
+func (r *checked) samples(ctx context.Context, c mask.Catalog) (map[mask.ColumnName]*mask.Sample, error) {
 	byName := map[mask.Name]mask.Table{}
 	for _, t := range c.Tables {
 		byName[mask.Name{Schema: t.Schema, Name: t.Name}] = t
@@ -157,8 +152,8 @@ func (r *run) samples(ctx context.Context, c mask.Catalog) (map[mask.ColumnName]
 }
 
 // lookAt adds the first rows of a table to the samples of its columns.
-func (r *run) lookAt(ctx context.Context, e *dump.Entry, into [][]*mask.Sample) error {
-	data, err := r.dump.Data(ctx, e)
+func (r *checked) lookAt(ctx context.Context, e *dump.Entry, into [][]*mask.Sample) error {
+	data, err := r.archive.Data(ctx, e)
 	if err != nil {
 		return err
 	}

@@ -6,11 +6,11 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
 	"github.com/seedling-dev/seedling/hooks/dump"
 	"github.com/seedling-dev/seedling/hooks/mask"
 )
@@ -58,40 +58,32 @@ func (silent) Rows(int64) {}
 
 func (silent) End() {}
 
-// run is one import under way.
-type run struct {
+// What is done to a seed goes from phase to phase, and each phase returns what it
+// found out: started -> opened -> checked -> planned -> loaded. What a method needs
+// to be there already, its receiver says.
+
+// started is an import, or one of the other commands, from its first moment: what
+// it was told, what it is called, and what it says of itself.
+type started struct {
 	Options
 	id     string // of this import
 	short  string // of the names of its databases
-	target *target
-	dump   *dump.Dump
-	schema *schema
-	plan   *mask.Plan
-	// ordinary says which tables hold rows of their own
-	ordinary map[mask.Name]bool
-	parents  map[mask.Name][]mask.Name // of partitions and inheritance children
-	locale   string
-	report   *Report
-
-	objects, objectBytes atomic.Int64 // large objects that were loaded
-	sampling             bool
-	sampled              struct{ text, stored int64 }
+	report *Report
 }
 
 // Import replaces the seed's database by the masked content of a dump. The
 // report is not nil, also when the import fails.
 func Import(ctx context.Context, o Options) (*Report, error) {
-	r := newRun(o)
-	r.sampling = true
+	r := start(o)
 	defer func() { r.report.Finished = time.Now().UTC() }()
-	err := r.run(ctx)
+	err := r.importDump(ctx)
 	if err != nil {
 		err = interrupted(ctx, sourceError(err))
 	}
 	return r.report, err
 }
 
-func newRun(o Options) *run {
+func start(o Options) *started {
 	if o.Progress == nil {
 		o.Progress = silent{}
 	}
@@ -106,45 +98,56 @@ func newRun(o Options) *run {
 	id := uuid.NewString()
 	var b [6]byte
 	_, _ = rand.Read(b[:]) // never fails
-	return &run{
+	return &started{
 		Options: o, id: id, short: hex.EncodeToString(b[:]),
 		report: &Report{ImportID: id, Started: time.Now().UTC(), Database: o.Database, PolicyDigest: o.Policy.Digest(), KeyID: o.Key.ID(), MaskerVersion: mask.Version},
 	}
 }
 
-func (r *run) run(ctx context.Context) error {
-	if err := r.open(ctx); err != nil {
+func (r *started) importDump(ctx context.Context) error {
+	opened, err := r.open(ctx)
+	if err != nil {
 		return err
 	}
-	defer r.close(ctx)
-	if done, err := r.unchanged(ctx, false); err != nil || done {
+	defer opened.close(ctx)
+	if done, err := opened.unchanged(ctx, nil); err != nil || done {
 		return err
 	}
-	if err := r.read(ctx); err != nil {
+	checked, err := opened.check(ctx)
+	if err != nil {
 		return err
 	}
-	defer r.dump.Close()
-	if done, err := r.unchanged(ctx, true); err != nil || done {
+	defer checked.archive.Close()
+	if done, err := opened.unchanged(ctx, checked.archive); err != nil || done {
 		return err
 	}
-	if err := r.prepare(ctx); err != nil {
+	planned, err := checked.prepare(ctx, true)
+	if err != nil {
 		return err
 	}
-	checked := r.checkDigest(ctx)
-	defer checked.stop()
-	return r.triedError(r.load(ctx, checked))
+	digest := checked.digest(ctx)
+	defer digest.stop()
+	loaded, err := planned.load(ctx)
+	if err != nil {
+		return planned.triedError(err)
+	}
+	defer loaded.discard(ctx)
+	if err := digest.wait(ctx, r.Progress); err != nil {
+		return err
+	}
+	return loaded.swap(ctx)
 }
 
 // warn says what a person should know, in the log and in the report.
-func (r *run) warn(sentence string) {
+func (r *started) warn(sentence string) {
 	r.Log.Warn(sentence)
 	r.report.Warnings = append(r.report.Warnings, sentence)
 }
 
-// unchanged reports whether the seed already is what this import would make.
-// Before the dump is opened only its declared digest can tell.
-func (r *run) unchanged(ctx context.Context, opened bool) (bool, error) {
-	if !opened && r.DumpSHA256 == "" {
+// unchanged reports whether the seed already is what this import would make of an
+// archive. Before that is open (nil) only its declared digest can tell.
+func (r *opened) unchanged(ctx context.Context, archive *dump.Dump) (bool, error) {
+	if archive == nil && r.DumpSHA256 == "" {
 		return false, nil
 	}
 	m, err := r.target.marker(ctx)
@@ -152,9 +155,9 @@ func (r *run) unchanged(ctx context.Context, opened bool) (bool, error) {
 		return false, err
 	}
 	same := m.PolicyDigest == r.report.PolicyDigest && m.KeyID == r.report.KeyID && m.MaskerVersion == mask.Version && m.VolumeID == r.target.volume
-	if opened {
+	if archive != nil {
 		// Another declared digest than the marker's asks for a check.
-		same = same && m.DumpID == r.dump.ID && (r.DumpSHA256 == "" || strings.EqualFold(m.DumpDigest, r.DumpSHA256))
+		same = same && m.DumpID == archive.ID && (r.DumpSHA256 == "" || strings.EqualFold(m.DumpDigest, r.DumpSHA256))
 	} else {
 		same = same && strings.EqualFold(m.DumpDigest, r.DumpSHA256)
 	}

@@ -3,111 +3,111 @@ package seed
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
 	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
-// load fills a scratch database and swaps it in.
-func (r *run) load(ctx context.Context, checked *digestCheck) (err error) {
-	name := "seedling_scratch_" + r.short
-	swapped := false
+// loaded is a scratch database, of which nobody else knows, on its way to all that
+// the seed will hold.
+type loaded struct {
+	*planned
+	database string
+	conn     *pgx.Conn // a session in it
+	swapped  bool      // it is the seed's now
+
+	objects, objectBytes atomic.Int64 // large objects that were loaded
+}
+
+// load fills a scratch database, all but the marker.
+func (r *planned) load(ctx context.Context) (_ *loaded, err error) {
+	l := &loaded{planned: r, database: "seedling_scratch_" + r.short}
 	defer func() {
-		if swapped {
-			return
-		}
-		if derr := r.drop(ctx, name); derr != nil {
-			r.Log.Warn("the scratch database could not be dropped; the next import removes it", "database", name, "error", derr)
+		if err != nil {
+			l.discard(ctx)
 		}
 	}()
-	start := time.Now()
-	if err := r.target.create(ctx, name, r.id, r.locale); err != nil {
+	for _, step := range []struct {
+		name  string
+		shown bool // as a step of its own: that of rows tells more
+		run   func(context.Context) error
+	}{
+		{"schema", false, l.createSchema},
+		{"rows and indexes", false, l.loadRows},
+		{"constraints, triggers, grants", true, l.finishSchema},
+		{"vacuum and analyze", true, l.vacuum},
+	} {
+		start := time.Now()
+		if step.shown {
+			r.Progress.Start(step.name, 0)
+		}
+		if err := step.run(ctx); err != nil {
+			return nil, err
+		}
+		r.report.phase(step.name, start)
+		if step.shown {
+			r.Progress.End()
+		}
+	}
+	return l, nil
+}
+
+// discard drops the scratch database, unless it is the seed's.
+func (r *loaded) discard(ctx context.Context) {
+	if r.conn != nil {
+		_ = r.conn.Close(context.WithoutCancel(ctx))
+	}
+	if r.swapped {
+		return
+	}
+	if err := r.drop(ctx, r.database); err != nil {
+		r.Log.Warn("the scratch database could not be dropped; the next import removes it", "database", r.database, "error", err)
+	}
+}
+
+// createSchema makes the database with what comes before its rows.
+func (r *loaded) createSchema(ctx context.Context) (err error) {
+	if err := r.target.create(ctx, r.database, r.id, r.locale); err != nil {
 		return err
 	}
-	conn, err := r.target.session(ctx, name)
-	if err != nil {
+	if r.conn, err = r.target.session(ctx, r.database); err != nil {
 		return err
 	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	for _, s := range r.schema.pre {
-		if err := execStep(ctx, conn, s); err != nil {
+		if err := execStep(ctx, r.conn, s); err != nil {
 			return schemaError(err)
 		}
 	}
-	if err := postgres.CreateMarker(ctx, conn); err != nil {
+	if err := postgres.CreateMarker(ctx, r.conn); err != nil {
 		return err
 	}
-	if err := r.createObjects(ctx, conn); err != nil {
+	if err := r.createObjects(ctx, r.conn); err != nil {
 		return err
 	}
-	if err := r.createRebuilds(ctx, conn); err != nil {
-		return err
-	}
-	r.report.phase("schema", start)
-
-	start = time.Now()
-	if err := r.rows(ctx, name); err != nil {
-		return err
-	}
-	if err := r.dropRebuilds(ctx, conn); err != nil {
-		return err
-	}
-	if err := r.removeOrphans(ctx, conn); err != nil {
-		return err
-	}
-	r.report.phase("rows and indexes", start)
-
-	start = time.Now()
-	r.Progress.Start("constraints, triggers, grants", 0)
-	if err := r.after(ctx, conn); err != nil {
-		return err
-	}
-	r.report.phase("constraints, triggers, grants", start)
-	r.Progress.End()
-
-	start = time.Now()
-	r.Progress.Start("vacuum and analyze", 0)
-	if err := r.vacuum(ctx, name); err != nil {
-		return err
-	}
-	r.report.phase("vacuum and analyze", start)
-	r.Progress.End()
-
-	if err := checked.wait(ctx, r.Progress); err != nil {
-		return err
-	}
-	if err := r.mark(ctx, conn); err != nil {
-		return err
-	}
-	if err := conn.Close(ctx); err != nil {
-		return fmt.Errorf("leave database %s: %w", name, err)
-	}
-	start = time.Now()
-	old, err := r.swap(ctx, name)
-	if err != nil {
-		return err
-	}
-	swapped = true
-	r.report.phase("swap", start)
-	r.report.Outcome = Imported
-	if old != "" {
-		start = time.Now()
-		defer func() { r.report.phase("drop the old database", start) }()
-		// The import is done; what cannot be dropped now, the next run drops.
-		if err := r.drop(ctx, old); err != nil {
-			r.Log.Warn("the old database could not be dropped; the next import removes it", "database", old, "error", err)
-		}
-	}
-	return nil
+	return r.createRebuilds(ctx, r.conn)
 }
 
-// after runs what is left: in the dump's order, then the grants, then what
-// runs code of the database.
-func (r *run) after(ctx context.Context, conn *pgx.Conn) error {
-	for _, s := range r.schema.post {
-		if err := execStep(ctx, conn, s); err != nil {
+// loadRows loads all rows, with the indexes and constraints that read whole tables.
+func (r *loaded) loadRows(ctx context.Context) error {
+	if err := r.loadTables(ctx); err != nil {
+		return err
+	}
+	if err := r.dropRebuilds(ctx, r.conn); err != nil {
+		return err
+	}
+	return r.removeOrphans(ctx, r.conn)
+}
+
+// finishSchema restores what is left: in the dump's order, then the grants, then
+// what runs code of the database.
+func (r *loaded) finishSchema(ctx context.Context) error {
+	_, rest := r.splitPost()
+	for _, s := range rest {
+		if err := execStep(ctx, r.conn, s); err != nil {
 			return schemaError(err)
 		}
 	}
@@ -115,7 +115,7 @@ func (r *run) after(ctx context.Context, conn *pgx.Conn) error {
 		c := s.Column
 		sql := fmt.Sprintf("SELECT pg_catalog.setval(%s::pg_catalog.regclass, coalesce((SELECT max(%s)::bigint FROM %s), 1), EXISTS (SELECT FROM %s))",
 			sqltext.Literal(s.Sequence), sqltext.Identifier(c.Column), sqltext.Identifier(c.Schema, c.Table), sqltext.Identifier(c.Schema, c.Table))
-		if err := execSQL(ctx, conn, sql); err != nil {
+		if err := execSQL(ctx, r.conn, sql); err != nil {
 			return fmt.Errorf("set sequence %s after masked column %s: %w", s.Sequence, c, err)
 		}
 	}
@@ -124,7 +124,7 @@ func (r *run) after(ctx context.Context, conn *pgx.Conn) error {
 			if s.aboutLargeObjects() && !r.plan.LargeObjects() {
 				continue
 			}
-			if err := execStep(ctx, conn, s); err != nil {
+			if err := execStep(ctx, r.conn, s); err != nil {
 				return schemaError(err)
 			}
 		}
@@ -133,8 +133,8 @@ func (r *run) after(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // vacuum freezes and analyzes all tables, several at once.
-func (r *run) vacuum(ctx context.Context, database string) error {
-	conn, err := r.target.session(ctx, database)
+func (r *loaded) vacuum(ctx context.Context) error {
+	conn, err := r.target.session(ctx, r.database)
 	if err != nil {
 		return err
 	}
@@ -166,5 +166,5 @@ func (r *run) vacuum(ctx context.Context, database string) error {
 	if err != nil {
 		return fmt.Errorf("list the tables: %w", postgres.Redact(err))
 	}
-	return runJobs(ctx, jobs, r.Jobs, func(ctx context.Context) (*pgx.Conn, error) { return r.target.session(ctx, database) }, nil)
+	return runJobs(ctx, jobs, r.Jobs, func(ctx context.Context) (*pgx.Conn, error) { return r.target.session(ctx, r.database) }, nil)
 }

@@ -5,16 +5,17 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
 	"github.com/seedling-dev/seedling/hooks/copybinary"
 	"github.com/seedling-dev/seedling/hooks/mask"
 	"github.com/seedling-dev/seedling/hooks/postgres"
 )
 
-// binary finds the tables whose rows are sent in COPY's binary format: those
+// chooseFormats finds the tables whose rows are sent in COPY's binary format: those
 // with a type that gains by it, and none that is only known as text. The server
 // tells by what function it reads a type.
-func (r *run) binary(ctx context.Context, database string, loads []*tableLoad) error {
-	conn, err := r.target.session(ctx, database)
+func (r *loaded) chooseFormats(ctx context.Context, loads []*tableLoad) error {
+	conn, err := r.target.session(ctx, r.database)
 	if err != nil {
 		return err
 	}

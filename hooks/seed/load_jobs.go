@@ -5,49 +5,55 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5"
+
 	"github.com/seedling-dev/seedling/hooks/dump"
 	"github.com/seedling-dev/seedling/hooks/postgres"
 )
 
-// parallel are the kinds of post-data entries that are worth their own job:
-// they read whole tables. The rest is quick and runs in the dump's order.
-var parallel = map[string]bool{"INDEX": true, "INDEX ATTACH": true, "CONSTRAINT": true, "FK CONSTRAINT": true, "CHECK CONSTRAINT": true}
+// wholeTable are the kinds of post-data entries that are worth their own job: they
+// read whole tables. The rest is quick and runs in the dump's order.
+var wholeTable = map[string]bool{"INDEX": true, "INDEX ATTACH": true, "CONSTRAINT": true, "FK CONSTRAINT": true, "CHECK CONSTRAINT": true}
 
-// indexJobs turns the parallel part of post-data into jobs that wait for the
-// rows they read. Entries that depend on one of the quick ones become quick.
-func (r *run) indexJobs(loads map[int]*job, size map[int]int64) []*job {
-	var jobs []*job
-	byID := map[int]*job{}
-	var rest []step
-	slow := map[int]bool{}
+// splitPost parts what comes after the rows into the steps that read whole tables,
+// for which indexJobs has jobs, and the rest. A step that depends on one of the
+// rest belongs to the rest.
+func (r *planned) splitPost() (whole, rest []step) {
+	apart := map[int]bool{}
 	for _, s := range r.schema.post {
 		// A plain dump does not tell what depends on what: its order must do.
-		if parallel[s.entry.Kind] && r.dump.Format != dump.Plain && !r.waits(s) {
-			slow[s.entry.ID] = true
+		if wholeTable[s.entry.Kind] && r.archive.Format != dump.Plain && !r.waits(s) {
+			apart[s.entry.ID] = true
 		}
 	}
 	for changed := true; changed; {
 		changed = false
 		for _, s := range r.schema.post {
-			if !slow[s.entry.ID] {
-				continue
-			}
-			for _, dep := range s.entry.Deps {
-				d := r.dump.Entry(dep)
-				if d != nil && d.Section == dump.PostData && !slow[dep] {
-					delete(slow, s.entry.ID)
-					changed = true
-					break
-				}
+			if apart[s.entry.ID] && slices.ContainsFunc(s.entry.Deps, func(dep int) bool {
+				d := r.archive.Entry(dep)
+				return d != nil && d.Section == dump.PostData && !apart[dep]
+			}) {
+				delete(apart, s.entry.ID)
+				changed = true
 			}
 		}
 	}
-	below := r.below()
 	for _, s := range r.schema.post {
-		if !slow[s.entry.ID] {
+		if apart[s.entry.ID] {
+			whole = append(whole, s)
+		} else {
 			rest = append(rest, s)
-			continue
 		}
+	}
+	return whole, rest
+}
+
+// indexJobs makes a job of each step that reads whole tables: it waits for the rows
+// that it reads.
+func (r *planned) indexJobs(steps []step, loads *tableLoads) []*job {
+	var jobs []*job
+	byID := map[int]*job{}
+	below := r.below()
+	for _, s := range steps {
 		j := &job{cost: 1}
 		j.run = func(ctx context.Context, conn *pgx.Conn) error {
 			for attempt := 1; ; attempt++ {
@@ -60,7 +66,7 @@ func (r *run) indexJobs(loads map[int]*job, size map[int]int64) []*job {
 			}
 		}
 		for _, dep := range s.entry.Deps {
-			d := r.dump.Entry(dep)
+			d := r.archive.Entry(dep)
 			if d == nil {
 				continue
 			}
@@ -74,14 +80,14 @@ func (r *run) indexJobs(loads map[int]*job, size map[int]int64) []*job {
 				}
 			}
 			if d.Kind == "TABLE" || d.Kind == "FOREIGN TABLE" || d.Kind == "MATERIALIZED VIEW" {
-				j.cost += size[dep] / 2
+				j.cost += loads.size[dep] / 2
 				if s.entry.Kind == "INDEX" {
 					j.lock(dep, false, nil)
 				} else {
 					j.lock(dep, true, below)
 				}
 				for _, t := range append([]int{dep}, descendants(dep, below)...) {
-					if b := loads[t]; b != nil && (t == dep || s.entry.Kind != "INDEX") {
+					if b := loads.byTable[t]; b != nil && (t == dep || s.entry.Kind != "INDEX") {
 						before(b, j)
 					}
 				}
@@ -90,27 +96,26 @@ func (r *run) indexJobs(loads map[int]*job, size map[int]int64) []*job {
 		byID[s.entry.ID] = j
 		jobs = append(jobs, j)
 	}
-	r.schema.post = rest
 	return jobs
 }
 
 // below lists, for each table, its partitions and inheritance children.
-func (r *run) below() map[int][]int {
+func (r *checked) below() map[int][]int {
 	out := map[int][]int{}
-	for _, e := range r.dump.Entries {
+	for _, e := range r.archive.Entries {
 		if e.Kind != "TABLE ATTACH" && e.Kind != "TABLE" {
 			continue
 		}
 		child := e.ID
 		if e.Kind == "TABLE ATTACH" {
 			for _, dep := range e.Deps {
-				if d := r.dump.Entry(dep); d != nil && d.Schema == e.Schema && d.Tag == e.Tag {
+				if d := r.archive.Entry(dep); d != nil && d.Schema == e.Schema && d.Tag == e.Tag {
 					child = dep
 				}
 			}
 		}
 		for _, dep := range e.Deps {
-			if d := r.dump.Entry(dep); d != nil && dep != child && (d.Kind == "TABLE" || d.Kind == "FOREIGN TABLE") {
+			if d := r.archive.Entry(dep); d != nil && dep != child && (d.Kind == "TABLE" || d.Kind == "FOREIGN TABLE") {
 				out[dep] = append(out[dep], child)
 			}
 		}

@@ -56,12 +56,16 @@ type pool struct {
 	window func() int64 // bytes of it that the dump takes
 }
 
-// pool returns a pool for the open dump.
-func (r *run) pool() *pool {
+// pool returns a pool for the open archive.
+func (r *checked) pool() *pool {
+	return newPool(r.Memory, func() int64 { return r.archive.Window(r.Jobs) })
+}
+
+func newPool(memory int64, window func() int64) *pool {
 	return &pool{
 		p:      sync.Pool{New: func() any { return &block{data: make([]byte, 0, blockSize)} }},
 		token:  make(chan struct{}, 1),
-		memory: r.Memory, window: func() int64 { return r.dump.Window(r.Jobs) },
+		memory: memory, window: window,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
 	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/dump"
 	"github.com/seedling-dev/seedling/hooks/postgres"
@@ -32,7 +33,7 @@ func objectIDs(e *dump.Entry) ([]uint32, error) {
 }
 
 // createObjects makes all large objects of the dump, empty, with their owners.
-func (r *run) createObjects(ctx context.Context, conn *pgx.Conn) error {
+func (r *loaded) createObjects(ctx context.Context, conn *pgx.Conn) error {
 	if !r.plan.LargeObjects() {
 		return nil
 	}
@@ -58,7 +59,7 @@ func (r *run) createObjects(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // objectJobs load the content of the large objects.
-func (r *run) objectJobs() (jobs []*job, stored int64) {
+func (r *loaded) objectJobs() (jobs []*job, stored int64) {
 	if !r.plan.LargeObjects() {
 		return nil, 0
 	}
@@ -79,10 +80,10 @@ func (r *run) objectJobs() (jobs []*job, stored int64) {
 // each large object.
 const objectsPerTransaction = 500
 
-func (r *run) loadObjects(ctx context.Context, conn *pgx.Conn, e *dump.Entry) error {
-	w := &objectWriter{run: r, conn: conn}
+func (r *loaded) loadObjects(ctx context.Context, conn *pgx.Conn, e *dump.Entry) error {
+	w := &objectWriter{loaded: r, conn: conn}
 	defer w.abandon(ctx)
-	err := r.dump.LargeObjects(ctx, e, func(id uint32, content io.Reader) error { return w.write(ctx, id, content) })
+	err := r.archive.LargeObjects(ctx, e, func(id uint32, content io.Reader) error { return w.write(ctx, id, content) })
 	if err != nil {
 		return err
 	}
@@ -91,10 +92,10 @@ func (r *run) loadObjects(ctx context.Context, conn *pgx.Conn, e *dump.Entry) er
 
 // objectWriter fills large objects, some of them in each transaction.
 type objectWriter struct {
-	run   *run
-	conn  *pgx.Conn
-	tx    pgx.Tx
-	count int
+	loaded *loaded
+	conn   *pgx.Conn
+	tx     pgx.Tx
+	count  int
 }
 
 func (w *objectWriter) write(ctx context.Context, id uint32, content io.Reader) (err error) {
@@ -115,8 +116,8 @@ func (w *objectWriter) write(ctx context.Context, id uint32, content io.Reader) 
 	if err := o.Close(); err != nil {
 		return postgres.Redact(err)
 	}
-	w.run.objects.Add(1)
-	w.run.objectBytes.Add(n)
+	w.loaded.objects.Add(1)
+	w.loaded.objectBytes.Add(n)
 	if w.count++; w.count >= objectsPerTransaction {
 		return w.finish(ctx)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
 	"github.com/seedling-dev/seedling/hooks/mask"
 	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/sqltext"
@@ -14,7 +15,7 @@ import (
 
 // waits reports whether a step makes a foreign key that must wait until
 // orphans are gone.
-func (r *run) waits(s step) bool {
+func (r *planned) waits(s step) bool {
 	// The entry's tag is "table constraint".
 	return s.entry.Kind == "FK CONSTRAINT" && slices.ContainsFunc(r.plan.LateKeys(), func(k mask.LateKey) bool {
 		return s.entry.Schema == k.Table.Schema && s.entry.Tag == k.Table.Name+" "+k.Name
@@ -24,7 +25,7 @@ func (r *run) waits(s step) bool {
 // removeOrphans drops rows whose foreign key references a row that the load
 // left out, or sets their reference to NULL, as the policy says. All rows are
 // masked by now, so that what stays behind in the tables' files is, too.
-func (r *run) removeOrphans(ctx context.Context, conn *pgx.Conn) error {
+func (r *loaded) removeOrphans(ctx context.Context, conn *pgx.Conn) error {
 	gone := map[string]int64{}
 	for changed := true; changed; {
 		changed = false

@@ -6,12 +6,13 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
 	"github.com/seedling-dev/seedling/hooks/mask"
 	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
 // createRebuilds makes the triggers. Schema seedling must exist.
-func (r *run) createRebuilds(ctx context.Context, conn *pgx.Conn) error {
+func (r *planned) createRebuilds(ctx context.Context, conn *pgx.Conn) error {
 	byTable := map[mask.Name][]mask.Rebuild{}
 	var tables []mask.Name
 	for _, b := range r.plan.Rebuilds() {
@@ -44,7 +45,7 @@ func (r *run) createRebuilds(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // dropRebuilds removes the triggers.
-func (r *run) dropRebuilds(ctx context.Context, conn *pgx.Conn) error {
+func (r *planned) dropRebuilds(ctx context.Context, conn *pgx.Conn) error {
 	seen := map[mask.Name]bool{}
 	for _, b := range r.plan.Rebuilds() {
 		if seen[b.Table] {

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/seedling-dev/seedling/hooks/copytext"
-	"github.com/seedling-dev/seedling/hooks/dump"
 )
 
 // parts is a reader that gives a few bytes, or very many, at a time.
@@ -42,7 +41,7 @@ func TestStream(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			data := []byte(strings.Join(rows, "\n") + "\n\\.\n\n")
-			p := (&run{Options: Options{Memory: LeastMemory}, dump: &dump.Dump{}}).pool()
+			p := newPool(LeastMemory, func() int64 { return 0 })
 			blocks := make(chan *block)
 			done := make(chan error, 1)
 			go func() {
@@ -85,7 +84,7 @@ func TestTooLarge(t *testing.T) {
 		LeastMemory: "row 2 takes about 240 MB of memory while it is masked, and --memory leaves 192 MB for one row: give --memory 305MB or more",
 		305 << 20:   "",
 	} {
-		p := (&run{Options: Options{Memory: memory}, dump: &dump.Dump{}}).pool()
+		p := newPool(memory, func() int64 { return 0 })
 		blocks := make(chan *block, 8)
 		err := stream(t.Context(), io.MultiReader(strings.NewReader("1\n"), bytes.NewReader(bytes.Repeat([]byte("x"), length)), strings.NewReader("\n\\.\n")), "t", 6, p, blocks)
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {

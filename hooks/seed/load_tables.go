@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
+
 	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/copybinary"
 	"github.com/seedling-dev/seedling/hooks/dump"
@@ -16,10 +17,57 @@ import (
 	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
-// rows loads all tables and builds their indexes and constraints.
-func (r *run) rows(ctx context.Context, database string) error {
-	var loads []*tableLoad
-	var total int64
+// tableLoads are the loads of all tables, and the jobs that they are.
+type tableLoads struct {
+	all     []*tableLoad
+	total   int64              // stored bytes of those with rows
+	byEntry map[int]*tableLoad // by the entry's dump id
+	jobs    []*job
+	byTable map[int]*job  // by the dump id of the table
+	size    map[int]int64 // stored bytes, by the dump id of the table
+	share   *sharing
+}
+
+// loadTables loads all tables and builds their indexes and constraints.
+func (r *loaded) loadTables(ctx context.Context) error {
+	loads, err := r.newLoads()
+	if err != nil {
+		return err
+	}
+	if err := r.chooseFormats(ctx, loads.all); err != nil {
+		return err
+	}
+	p := r.pool()
+	if err := r.addJobs(loads, p); err != nil {
+		return err
+	}
+	objects, stored := r.objectJobs()
+	total, jobs := loads.total+stored, loads.jobs
+	if r.archive.Sequential() {
+		total = r.archive.Size
+		for _, j := range jobs {
+			j.outside = true
+		}
+		jobs = append(jobs, &job{cost: 1 << 62, run: func(ctx context.Context, conn *pgx.Conn) error {
+			return r.walk(ctx, conn, loads, p)
+		}})
+	} else {
+		jobs = append(jobs, objects...)
+	}
+	whole, _ := r.splitPost()
+	jobs = append(jobs, r.indexJobs(whole, loads)...)
+	r.Progress.Start("rows and indexes", total)
+	defer r.Progress.End()
+	if err := runJobs(ctx, jobs, r.Jobs, r.loadSession, loads.share); err != nil {
+		return err
+	}
+	r.countLoads(loads.all)
+	return nil
+}
+
+// newLoads prepares the load of every entry. All that is wrong is said at once.
+func (r *loaded) newLoads() (*tableLoads, error) {
+	loads := &tableLoads{byEntry: map[int]*tableLoad{}, byTable: map[int]*job{}, size: map[int]int64{}, share: &sharing{}}
 	var errs []error
 	for _, e := range r.schema.data {
 		l, err := newLoad(e, r.plan, r.Progress)
@@ -27,31 +75,25 @@ func (r *run) rows(ctx context.Context, database string) error {
 			errs = append(errs, command.Misconfigured(err))
 			continue
 		}
-		loads = append(loads, l)
+		loads.all = append(loads.all, l)
 		if l.plan.Rows {
-			total += e.Bytes
+			loads.total += e.Bytes
 		}
 	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
-	}
-	if err := r.binary(ctx, database, loads); err != nil {
-		return err
-	}
-	p := r.pool()
-	share := &sharing{}
-	var jobs []*job
-	byTable := map[int]*job{} // dump id of the table: its load
-	tables := map[string]int{}
-	for _, e := range r.dump.Entries {
+	return loads, errors.Join(errs...)
+}
+
+// addJobs makes a job of every load that has rows.
+func (r *loaded) addJobs(loads *tableLoads, p *pool) error {
+	tables := map[string]int{} // dump ids
+	for _, e := range r.archive.Entries {
 		if e.Kind == "TABLE" || e.Kind == "FOREIGN TABLE" {
 			tables[e.Name()] = e.ID
 		}
 	}
-	size := map[int]int64{}
-	byEntry := map[int]*tableLoad{}
+	var errs []error
 	var members *job // the last one of an extension's tables
-	for _, l := range loads {
+	for _, l := range loads.all {
 		if !l.plan.Rows {
 			continue
 		}
@@ -60,68 +102,52 @@ func (r *run) rows(ctx context.Context, database string) error {
 			continue
 		}
 		own := mask.Name{Schema: l.entry.Schema, Name: l.entry.Tag}
-		l.splits = r.Jobs > 2 && total > 64<<20 && l.entry.Bytes > total/int64(r.Jobs) || r.dump.Sequential()
+		l.splits = r.Jobs > 2 && loads.total > 64<<20 && l.entry.Bytes > loads.total/int64(r.Jobs) || r.archive.Sequential()
 		// An extension has put rows of its own into its tables, and references
 		// between them.
 		id, created := tables[l.entry.Name()]
-		l.fresh = created && !l.splits && l.target == own && l.plan.LoadInto == own && r.ordinary[own]
+		l.fresh = created && !l.splits && l.target == own && l.plan.LoadInto == own && r.holdsRows[own]
 		j := &job{cost: 2*l.entry.Bytes + 1}
 		j.run = func(ctx context.Context, conn *pgx.Conn) error {
 			if l.splits {
-				return l.run(ctx, conn, r.dump, p, share)
+				return l.run(ctx, conn, r.archive, p, loads.share)
 			}
-			return l.run(ctx, conn, r.dump, p, nil)
+			return l.run(ctx, conn, r.archive, p, nil)
 		}
 		if created {
-			byTable[id] = j
-			size[id] = l.entry.Bytes
-		}
-		if !created {
-			// Archives do not say what their foreign keys want, but have them in
-			// such an order.
-			if members != nil && !r.dump.Sequential() {
+			loads.byTable[id] = j
+			loads.size[id] = l.entry.Bytes
+		} else {
+			// Archives do not say what the foreign keys of these need, but have them
+			// in an order that fits.
+			if members != nil && !r.archive.Sequential() {
 				before(members, j)
 			}
 			members = j
 		}
-		byEntry[l.entry.ID] = l
-		jobs = append(jobs, j)
+		loads.byEntry[l.entry.ID] = l
+		loads.jobs = append(loads.jobs, j)
 		l.job = j
 	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
+	return errors.Join(errs...)
+}
+
+// loadSession opens a session that loads rows and builds indexes.
+func (r *loaded) loadSession(ctx context.Context) (*pgx.Conn, error) {
+	conn, err := r.target.session(ctx, r.database)
+	if err == nil {
+		err = execSQL(ctx, conn, fmt.Sprintf("SET maintenance_work_mem = '%dkB'", r.target.memory>>10))
 	}
-	objects, stored := r.objectJobs()
-	total += stored
-	if r.dump.Sequential() {
-		total = r.dump.Size
-		for _, j := range jobs {
-			j.outside = true
-		}
-		jobs = append(jobs, &job{cost: 1 << 62, run: func(ctx context.Context, conn *pgx.Conn) error {
-			return r.walk(ctx, conn, byEntry, p, share)
-		}})
-	} else {
-		jobs = append(jobs, objects...)
+	if err == nil && r.Jobs > 1 {
+		// The sessions are the parallelism. Workers beside them cost more than
+		// they bring.
+		err = execSQL(ctx, conn, "SET max_parallel_maintenance_workers = 0")
 	}
-	jobs = append(jobs, r.indexJobs(byTable, size)...)
-	r.Progress.Start("rows and indexes", total)
-	defer r.Progress.End()
-	open := func(ctx context.Context) (*pgx.Conn, error) {
-		conn, err := r.target.session(ctx, database)
-		if err == nil {
-			err = execSQL(ctx, conn, fmt.Sprintf("SET maintenance_work_mem = '%dkB'", r.target.memory>>10))
-		}
-		if err == nil && r.Jobs > 1 {
-			// The sessions are the parallelism. Workers beside them cost more than
-			// they bring.
-			err = execSQL(ctx, conn, "SET max_parallel_maintenance_workers = 0")
-		}
-		return conn, err
-	}
-	if err := runJobs(ctx, jobs, r.Jobs, open, share); err != nil {
-		return err
-	}
+	return conn, err
+}
+
+// countLoads reports what was loaded.
+func (r *loaded) countLoads(loads []*tableLoad) {
 	if n := r.objects.Load(); n > 0 {
 		r.report.LargeObjects, r.report.LargeObjectBytes = n, r.objectBytes.Load()
 	}
@@ -136,20 +162,19 @@ func (r *run) rows(ctx context.Context, database string) error {
 		r.report.Rows += t.Rows - t.Dropped
 		r.report.Bytes += t.BytesOut
 	}
-	return nil
 }
 
 // walk loads all tables in the order of a dump that can only be read so.
-func (r *run) walk(ctx context.Context, conn *pgx.Conn, loads map[int]*tableLoad, p *pool, share *sharing) error {
+func (r *loaded) walk(ctx context.Context, conn *pgx.Conn, loads *tableLoads, p *pool) error {
 	var objects *objectWriter
 	defer func() { objects.abandon(ctx) }()
-	err := r.dump.Walk(ctx, func(e *dump.Entry, object uint32, data io.Reader) error {
+	err := r.archive.Walk(ctx, func(e *dump.Entry, object uint32, data io.Reader) error {
 		if e.Kind == "BLOBS" {
 			if !r.plan.LargeObjects() {
 				return nil
 			}
 			if objects == nil {
-				objects = &objectWriter{run: r, conn: conn}
+				objects = &objectWriter{loaded: r, conn: conn}
 			}
 			return objects.write(ctx, object, data)
 		}
@@ -158,11 +183,11 @@ func (r *run) walk(ctx context.Context, conn *pgx.Conn, loads map[int]*tableLoad
 				return err
 			}
 		}
-		l := loads[e.ID]
+		l := loads.byEntry[e.ID]
 		if l == nil {
 			return nil
 		}
-		if err := l.from(ctx, conn, data, p, share); err != nil {
+		if err := l.from(ctx, conn, data, p, loads.share); err != nil {
 			return err
 		}
 		l.job.done()

@@ -5,18 +5,17 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/seedling-dev/seedling/hooks/mask"
 	"github.com/seedling-dev/seedling/hooks/postgres"
 )
 
 // mark writes the marker into the scratch database, durably.
-func (r *run) mark(ctx context.Context, conn *pgx.Conn) error {
-	if err := execSQL(ctx, conn, "SET synchronous_commit = on"); err != nil {
+func (r *loaded) mark(ctx context.Context) error {
+	if err := execSQL(ctx, r.conn, "SET synchronous_commit = on"); err != nil {
 		return fmt.Errorf("write the marker: %w", err)
 	}
-	return postgres.WriteMarker(ctx, conn, postgres.Marker{
-		ImportID: r.id, DumpID: r.dump.ID, DumpDigest: r.DumpSHA256, PolicyDigest: r.report.PolicyDigest, KeyID: r.report.KeyID,
+	return postgres.WriteMarker(ctx, r.conn, postgres.Marker{
+		ImportID: r.id, DumpID: r.archive.ID, DumpDigest: r.DumpSHA256, PolicyDigest: r.report.PolicyDigest, KeyID: r.report.KeyID,
 		MaskerVersion: mask.Version, VolumeID: r.target.volume, Kept: r.report.Kept, ServerVersion: r.target.versionIs,
 		Tables: int64(len(r.report.Tables)), Rows: r.report.Rows, Bytes: r.report.Bytes, StartedAt: r.report.Started,
 	})

@@ -8,45 +8,62 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
 	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/postgres"
 )
 
-// open connects, checks the server and takes the lock.
-func (r *run) open(ctx context.Context) error {
-	t, err := dial(ctx, r.Target, r.Database, r.Wait, r.Log)
-	if err != nil {
-		return err
-	}
-	r.target = t
-	err = func() error {
-		warnings, err := t.check(ctx)
-		if err != nil {
-			return err
-		}
-		for _, w := range warnings {
-			r.warn(w)
-		}
-		r.report.Server = t.versionIs
-		if err := t.stamp(ctx); err != nil {
-			return err
-		}
-		r.report.VolumeID = t.volume
-		if err := t.role(ctx, r.Owner); err != nil {
-			return err
-		}
-		if err := t.lock(ctx); err != nil {
-			return err
-		}
-		return t.sweep(ctx)
-	}()
-	if err != nil {
-		r.close(ctx)
-	}
-	return err
+// opened is a server that an import can work with, over the session that holds the
+// lock.
+type opened struct {
+	*started
+	target *target
 }
 
-func (r *run) close(ctx context.Context) {
+// open connects, checks the server, takes the lock and removes what earlier imports
+// left.
+func (r *started) open(ctx context.Context) (*opened, error) {
+	o, warnings, err := r.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range warnings {
+		r.warn(w)
+	}
+	err = o.target.role(ctx, r.Owner)
+	if err == nil {
+		err = o.target.lock(ctx)
+	}
+	if err == nil {
+		err = o.target.sweep(ctx)
+	}
+	if err != nil {
+		o.close(ctx)
+		return nil, err
+	}
+	return o, nil
+}
+
+// connect connects to the server and checks it and its volume.
+func (r *started) connect(ctx context.Context) (o *opened, warnings []string, err error) {
+	t, err := dial(ctx, r.Target, r.Database, r.Wait, r.Log)
+	if err != nil {
+		return nil, nil, err
+	}
+	o = &opened{r, t}
+	if warnings, err = t.check(ctx); err == nil {
+		r.report.Server = t.versionIs
+		err = t.stamp(ctx)
+	}
+	if err != nil {
+		o.close(ctx)
+		return nil, nil, err
+	}
+	r.report.VolumeID = t.volume
+	return o, warnings, nil
+}
+
+func (r *opened) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	_ = r.target.conn.Close(ctx)

@@ -15,7 +15,7 @@ import (
 
 // checkExcluded names the foreign keys that a dump without some tables' rows
 // (pg_dump --exclude-table-data) must break: they are built after hours.
-func (r *run) checkExcluded(ctx context.Context, c mask.Catalog) error {
+func (r *planned) checkExcluded(ctx context.Context, c mask.Catalog) error {
 	tables := map[mask.Name]mask.Table{}
 	for _, t := range c.Tables {
 		tables[mask.Name{Schema: t.Schema, Name: t.Name}] = t
@@ -70,7 +70,7 @@ func (r *run) checkExcluded(ctx context.Context, c mask.Catalog) error {
 				return err
 			case some && !plan.Filtered:
 				errs = append(errs, fmt.Errorf("%s: foreign key %s references %s, of which the dump holds no rows (pg_dump --exclude-table-data): give %s `rows: none`, mask the key's columns with null, or dump with the rows", own, fk.Name, fk.References, own))
-			case some || optional || r.dump.Sequential():
+			case some || optional || r.archive.Sequential():
 				r.warn(fmt.Sprintf("%s: foreign key %s references %s, of which the dump holds no rows: any value in it makes the import fail; mask its columns with null to be safe", own, fk.Name, fk.References))
 			}
 		}
@@ -80,8 +80,8 @@ func (r *run) checkExcluded(ctx context.Context, c mask.Catalog) error {
 
 // references reports whether one of an entry's first rows has a value in all of
 // the columns. It does not look into a dump that can only be read in order.
-func (r *run) references(ctx context.Context, entries []*dump.Entry, columns []string) (bool, error) {
-	if r.dump.Sequential() {
+func (r *checked) references(ctx context.Context, entries []*dump.Entry, columns []string) (bool, error) {
+	if r.archive.Sequential() {
 		return false, nil
 	}
 	for _, e := range entries {
@@ -96,7 +96,7 @@ func (r *run) references(ctx context.Context, entries []*dump.Entry, columns []s
 		if err != nil {
 			return false, err
 		}
-		data, err := r.dump.Data(ctx, e)
+		data, err := r.archive.Data(ctx, e)
 		if err != nil {
 			return false, sourceError(err)
 		}

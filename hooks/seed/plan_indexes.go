@@ -32,7 +32,7 @@ func (s *schema) leaveOut(dropped []mask.Index) {
 
 // dropIndexes drops from the shadow database what the policy drops: those of
 // partitioned tables first, which take their partitions' with them.
-func (r *run) dropIndexes(ctx context.Context, database string) error {
+func (r *planned) dropIndexes(ctx context.Context, database string) error {
 	dropped := r.plan.Dropped()
 	if len(dropped) == 0 {
 		return nil
@@ -66,7 +66,7 @@ func (r *run) dropIndexes(ctx context.Context, database string) error {
 
 // triedError explains a collision in an index that the policy said to try: it is
 // no mistake of the policy's words, and production's next rows may not collide.
-func (r *run) triedError(err error) error {
+func (r *planned) triedError(err error) error {
 	pe, ok := errors.AsType[*postgres.Error](err)
 	if !ok || r.plan == nil {
 		return err

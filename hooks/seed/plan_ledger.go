@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
 	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/mask"
 	"github.com/seedling-dev/seedling/hooks/postgres"
@@ -106,7 +107,7 @@ func parseKept(s string) (k keptLine, err error) {
 }
 
 // keepSet is what the import keeps, as the ledger has it.
-func (r *run) keepSet() []keptLine {
+func (r *planned) keepSet() []keptLine {
 	type column struct{ masker, rule string }
 	columns := map[string]column{}
 	for _, t := range r.plan.Tables() {
@@ -141,7 +142,7 @@ func (r *run) keepSet() []keptLine {
 }
 
 // root is the table whose rules hold for a column of t; for "", of any.
-func (r *run) root(t mask.Name, column string) mask.Name {
+func (r *planned) root(t mask.Name, column string) mask.Name {
 	for range 64 {
 		i := slices.IndexFunc(r.parents[t], func(p mask.Name) bool {
 			plan := r.plan.Table(p.Schema, p.Name)
@@ -157,7 +158,7 @@ func (r *run) root(t mask.Name, column string) mask.Name {
 
 // checkLedger refuses a policy that masks what this volume was given as it
 // was: it is still in the volume's blocks.
-func (r *run) checkLedger(ctx context.Context) error {
+func (r *planned) checkLedger(ctx context.Context) error {
 	lines, err := r.target.ledger(ctx)
 	if err != nil {
 		return err
@@ -189,7 +190,7 @@ func (r *run) checkLedger(ctx context.Context) error {
 
 // now says a line in the names of today: partitions come and go, and their
 // rows were under the rules of the table that they belonged to.
-func (r *run) now(k keptLine, children map[string][]string) []keptLine {
+func (r *planned) now(k keptLine, children map[string][]string) []keptLine {
 	table, name, ok := placeOf(k.Place)
 	if !ok {
 		return []keptLine{k}
@@ -212,7 +213,7 @@ func (r *run) now(k keptLine, children map[string][]string) []keptLine {
 }
 
 // exists reports whether the dump still has what a ledger's place is about.
-func (r *run) exists(place string) bool {
+func (r *planned) exists(place string) bool {
 	switch place {
 	case keptObjects:
 		return len(r.schema.largeObjects) > 0
@@ -426,7 +427,7 @@ func (e *TightenedError) Error() string {
 }
 
 // writeLedger records what is about to be kept, before the first row.
-func (r *run) writeLedger(ctx context.Context) error {
+func (r *planned) writeLedger(ctx context.Context) error {
 	kept, err := json.Marshal(nonNil(r.keepSet()))
 	if err != nil {
 		return fmt.Errorf("write the ledger: %w", err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/mask"
 	"github.com/seedling-dev/seedling/hooks/postgres"
@@ -24,7 +25,7 @@ import (
 const rebuildTrial = "seedling_rebuild"
 
 // checkRebuilds tries the policy's expressions in the shadow database.
-func (r *run) checkRebuilds(ctx context.Context, database string) error {
+func (r *planned) checkRebuilds(ctx context.Context, database string) error {
 	list := r.plan.Rebuilds()
 	if len(list) == 0 {
 		return nil

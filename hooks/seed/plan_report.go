@@ -31,7 +31,7 @@ type PlanColumn struct {
 }
 
 // describe fills the report from the compiled plan, if it was compiled.
-func (r *run) describe(out *PlanReport, same bool) {
+func (r *planned) describe(out *PlanReport, same bool) {
 	if r.plan == nil {
 		return
 	}
@@ -59,7 +59,7 @@ func (r *run) describe(out *PlanReport, same bool) {
 		out.Unchecked = append(out.Unchecked, "nothing would be loaded: the seed already holds this dump under this policy and key")
 	}
 	if r.sampled.text > 0 {
-		out.Text = int64(float64(r.sampled.text) / float64(max(1, r.sampled.stored)) * float64(r.dump.Size))
+		out.Text = int64(float64(r.sampled.text) / float64(max(1, r.sampled.stored)) * float64(r.archive.Size))
 		// Heap and indexes of production take about one and a half times the
 		// text; the old seed stays until the swap.
 		out.Room = out.Text * 3 / 2

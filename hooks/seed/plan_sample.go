@@ -8,9 +8,10 @@ import (
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
 	"github.com/seedling-dev/seedling/hooks/mask"
 	"github.com/seedling-dev/seedling/hooks/postgres"
-	"golang.org/x/sync/errgroup"
 )
 
 // Bounds of the sample.
@@ -22,8 +23,8 @@ const (
 // sample sends the first rows of every table through the masks and into the
 // shadow database, where all constraints but foreign keys judge them. What
 // cannot work fails here, and not after an hour.
-func (r *run) sample(ctx context.Context, database string) error {
-	if r.dump.Sequential() {
+func (r *planned) sample(ctx context.Context, database string) error {
+	if r.archive.Sequential() {
 		return nil
 	}
 	if err := r.disarm(ctx, database); err != nil {
@@ -84,7 +85,7 @@ func (r *run) sample(ctx context.Context, database string) error {
 
 // disarm disables the triggers of the shadow database that fire whatever a
 // session says, and the constraints that production's own rows need not meet.
-func (r *run) disarm(ctx context.Context, database string) error {
+func (r *planned) disarm(ctx context.Context, database string) error {
 	conn, err := r.target.session(ctx, database)
 	if err != nil {
 		return err
@@ -117,8 +118,8 @@ func (r *run) disarm(ctx context.Context, database string) error {
 
 // sampleTable loads the first rows of a table; it returns the stored bytes
 // that they took.
-func (r *run) sampleTable(ctx context.Context, conn *pgx.Conn, l *tableLoad, census *mask.Census) (int64, error) {
-	data, err := r.dump.Data(ctx, l.entry)
+func (r *planned) sampleTable(ctx context.Context, conn *pgx.Conn, l *tableLoad, census *mask.Census) (int64, error) {
+	data, err := r.archive.Data(ctx, l.entry)
 	if err != nil {
 		return 0, sourceError(err)
 	}

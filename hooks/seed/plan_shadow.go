@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
 	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/dump"
 	"github.com/seedling-dev/seedling/hooks/mask"
@@ -15,19 +16,53 @@ import (
 	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
+// shadow is an empty database with the dump's whole schema.
+type shadow struct {
+	name    string
+	locale  string // of the dump, as CREATE DATABASE says it; "" where the server does not have it
+	catalog mask.Catalog
+}
+
+// withShadow builds the dump's whole schema in an empty database, calls use with
+// it, and drops it again whatever happened.
+func (r *checked) withShadow(ctx context.Context, use func(*shadow) error) (err error) {
+	s := &shadow{name: "seedling_shadow_" + r.short}
+	defer func() {
+		if derr := r.drop(ctx, s.name); err == nil {
+			err = derr
+		}
+	}()
+	if s.locale, err = r.createShadow(ctx, s.name); err != nil {
+		return err
+	}
+	if s.catalog, err = r.buildShadow(ctx, s.name); err != nil {
+		return err
+	}
+	return use(s)
+}
+
 // drop removes a database of ours even when the import was stopped.
-func (r *run) drop(ctx context.Context, name string) error {
+func (r *opened) drop(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 60*time.Second)
 	defer cancel()
 	return r.target.drop(ctx, name)
 }
 
-// shadow builds the dump's whole schema in an empty database and reads its
-// catalog.
-func (r *run) shadow(ctx context.Context, name string) (c mask.Catalog, err error) {
-	if err := r.createShadow(ctx, name); err != nil {
-		return c, err
+// createShadow makes the shadow database, with the locale of the dump where
+// the server has it: comparisons and sort orders are then as in production.
+func (r *checked) createShadow(ctx context.Context, name string) (locale string, err error) {
+	locale = dumpLocale(r.archive)
+	err = r.target.create(ctx, name, r.id, locale)
+	// These are how servers say that they do not know a locale.
+	if locale == "" || !postgres.Is(err, postgres.InvalidParameterValue, postgres.UndefinedObject, postgres.WrongObjectType) {
+		return locale, err
 	}
+	r.warn("the server does not have the dump's locale (" + strings.TrimSpace(locale) + "): text sorts by the server's own")
+	return "", r.target.create(ctx, name, r.id, "")
+}
+
+// buildShadow restores the schema, without rows, and reads the catalog.
+func (r *checked) buildShadow(ctx context.Context, name string) (c mask.Catalog, err error) {
 	conn, err := r.target.session(ctx, name)
 	if err != nil {
 		return c, err
@@ -66,7 +101,7 @@ func (r *run) shadow(ctx context.Context, name string) (c mask.Catalog, err erro
 }
 
 // checkExtensions names all extensions that the server lacks at once.
-func (r *run) checkExtensions(ctx context.Context, conn *pgx.Conn) error {
+func (r *checked) checkExtensions(ctx context.Context, conn *pgx.Conn) error {
 	var want []string
 	for _, s := range r.schema.pre {
 		if s.entry.Kind == "EXTENSION" {
@@ -86,21 +121,6 @@ func (r *run) checkExtensions(ctx context.Context, conn *pgx.Conn) error {
 			"(manifests/seed-postgres/README.md says how), or leave them out of the dump with pg_dump --exclude-extension", strings.Join(missing, ", "))
 	}
 	return nil
-}
-
-// createShadow makes the shadow database, with the locale of the dump where
-// the server has it: comparisons and sort orders are then as in production.
-func (r *run) createShadow(ctx context.Context, name string) error {
-	r.locale = dumpLocale(r.dump)
-	err := r.target.create(ctx, name, r.id, r.locale)
-	// These are how servers say that they do not know a locale.
-	if r.locale == "" || !postgres.Is(err, postgres.InvalidParameterValue, postgres.UndefinedObject, postgres.WrongObjectType) {
-		return err
-	}
-	w := "the server does not have the dump's locale (" + strings.TrimSpace(r.locale) + "): text sorts by the server's own"
-	r.warn(w)
-	r.locale = ""
-	return r.target.create(ctx, name, r.id, r.locale)
 }
 
 // dumpLocale is the part of CREATE DATABASE that says the dumped database's

@@ -8,36 +8,55 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
 	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
-// swap renames the scratch database into the seed's place, in one transaction.
-// It returns the name that the old database has now, "" when there was none.
-func (r *run) swap(ctx context.Context, scratch string) (old string, err error) {
-	t := r.target
-	fail := func(err error) (string, error) {
-		return "", fmt.Errorf("swap database %s: %w", r.Database, interrupted(ctx, postgres.Redact(err)))
+// swap marks the scratch database as finished, renames it into the seed's place and
+// drops the old one.
+func (r *loaded) swap(ctx context.Context) error {
+	if err := r.mark(ctx); err != nil {
+		return err
 	}
+	if err := r.conn.Close(ctx); err != nil {
+		return fmt.Errorf("leave database %s: %w", r.database, err)
+	}
+	start := time.Now()
+	old, err := r.rename(ctx)
+	if err != nil {
+		return fmt.Errorf("swap database %s: %w", r.Database, interrupted(ctx, postgres.Redact(err)))
+	}
+	r.swapped = true
+	r.report.phase("swap", start)
+	r.report.Outcome = Imported
+	if old == "" {
+		return nil
+	}
+	start = time.Now()
+	// The import is done; what cannot be dropped now, the next run drops.
+	if err := r.drop(ctx, old); err != nil {
+		r.Log.Warn("the old database could not be dropped; the next import removes it", "database", old, "error", err)
+	}
+	r.report.phase("drop the old database", start)
+	return nil
+}
+
+// rename renames the scratch database into the seed's place, in one transaction. It
+// returns the name that the old database has now, "" when there was none.
+func (r *loaded) rename(ctx context.Context) (old string, err error) {
+	t := r.target
 	var exists bool
 	if err := t.conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", r.Database).Scan(&exists); err != nil {
-		return fail(err)
+		return "", err
 	}
-	if err := t.carryOver(ctx, r.Database, scratch, r.Owner, exists); err != nil {
-		return fail(err)
-	}
-	begin := []string{"BEGIN", "SET LOCAL synchronous_commit = on", "SET LOCAL lock_timeout = '10s'"}
-	finish := []string{
-		"ALTER DATABASE " + sqltext.Identifier(scratch) + " RENAME TO " + sqltext.Identifier(r.Database),
-		"COMMENT ON DATABASE " + sqltext.Identifier(r.Database) + " IS " + sqltext.Literal("seedling: import "+r.id),
-		"COMMIT",
+	if err := t.carryOver(ctx, r.Database, r.database, r.Owner, exists); err != nil {
+		return "", err
 	}
 	if !exists {
-		for _, sql := range slices.Concat(begin, finish) {
-			if err := execSQL(ctx, t.conn, sql); err != nil {
-				_ = execSQL(context.WithoutCancel(ctx), t.conn, "ROLLBACK")
-				return fail(err)
-			}
+		if err := execAll(ctx, t.conn, beginSwap, r.endSwap()); err != nil {
+			_ = execSQL(context.WithoutCancel(ctx), t.conn, "ROLLBACK")
+			return "", err
 		}
 		return "", nil
 	}
@@ -46,54 +65,77 @@ func (r *run) swap(ctx context.Context, scratch string) (old string, err error) 
 	// five seconds at most for the old ones, which another session ends.
 	helper, err := t.connect(ctx, postgres.Maintenance)
 	if err != nil {
-		return fail(err)
+		return "", err
 	}
 	defer func() { _ = helper.Close(context.WithoutCancel(ctx)) }()
 	for attempt := 1; ; attempt++ {
-		err := func() error {
-			// The comment waits for most that others do with the database, and nobody
-			// for the comment. While the rename waits, new sessions wait, too.
-			for _, sql := range slices.Concat(begin, []string{"COMMENT ON DATABASE " + sqltext.Identifier(r.Database) + " IS " + sqltext.Literal(ours+r.id), "SET LOCAL lock_timeout = '5s'"}) {
-				if err := execSQL(ctx, t.conn, sql); err != nil {
-					return err
-				}
-			}
-			t.log.Info("swap: the sessions of the old database end now", "database", r.Database)
-			stop, stopped := context.WithCancel(ctx)
-			ended := make(chan struct{})
-			go func() {
-				defer close(ended)
-				endSessions(stop, helper, r.Database)
-			}()
-			err := execSQL(ctx, t.conn, "ALTER DATABASE "+sqltext.Identifier(r.Database)+" RENAME TO "+sqltext.Identifier(old))
-			stopped()
-			<-ended
-			if err != nil {
-				return err
-			}
-			for _, sql := range finish {
-				if err := execSQL(ctx, t.conn, sql); err != nil {
-					return err
-				}
-			}
-			return nil
-		}()
+		err := r.replace(ctx, helper, old)
 		if err == nil {
 			return old, nil
 		}
 		if rerr := execSQL(context.WithoutCancel(ctx), t.conn, "ROLLBACK"); rerr != nil {
-			return fail(errors.Join(err, rerr))
+			return "", errors.Join(err, rerr)
 		}
 		// Somebody got in between, or the lock was not had in time.
 		if !postgres.Is(err, postgres.ObjectInUse, postgres.LockNotAvailable) || attempt >= 5 || ctx.Err() != nil {
-			return fail(t.lockedBy(ctx, err))
+			return "", t.lockedBy(ctx, err)
 		}
 		if helper.IsClosed() {
 			if helper, err = t.connect(ctx, postgres.Maintenance); err != nil {
-				return fail(err)
+				return "", err
 			}
 		}
 	}
+}
+
+// replace tries once to put the scratch database in the place of the old one, whose
+// sessions the helper ends.
+func (r *loaded) replace(ctx context.Context, helper *pgx.Conn, old string) error {
+	t := r.target
+	// The comment waits for most that others do with the database, and nobody for the
+	// comment. While the rename waits, new sessions wait, too.
+	err := execAll(ctx, t.conn, beginSwap, []string{
+		"COMMENT ON DATABASE " + sqltext.Identifier(r.Database) + " IS " + sqltext.Literal(ours+r.id),
+		"SET LOCAL lock_timeout = '5s'",
+	})
+	if err != nil {
+		return err
+	}
+	t.log.Info("swap: the sessions of the old database end now", "database", r.Database)
+	stop, stopped := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		endSessions(stop, helper, r.Database)
+	}()
+	err = execSQL(ctx, t.conn, "ALTER DATABASE "+sqltext.Identifier(r.Database)+" RENAME TO "+sqltext.Identifier(old))
+	stopped()
+	<-ended
+	if err != nil {
+		return err
+	}
+	return execAll(ctx, t.conn, r.endSwap())
+}
+
+// beginSwap begins the transaction of a swap, endSwap ends it.
+var beginSwap = []string{"BEGIN", "SET LOCAL synchronous_commit = on", "SET LOCAL lock_timeout = '10s'"}
+
+func (r *loaded) endSwap() []string {
+	return []string{
+		"ALTER DATABASE " + sqltext.Identifier(r.database) + " RENAME TO " + sqltext.Identifier(r.Database),
+		"COMMENT ON DATABASE " + sqltext.Identifier(r.Database) + " IS " + sqltext.Literal("seedling: import "+r.id),
+		"COMMIT",
+	}
+}
+
+// execAll runs statements one by one.
+func execAll(ctx context.Context, conn *pgx.Conn, lists ...[]string) error {
+	for _, sql := range slices.Concat(lists...) {
+		if err := execSQL(ctx, conn, sql); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // lockedBy adds to an error that the database's lock was not had who holds it.

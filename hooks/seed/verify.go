@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seedling-dev/seedling/hooks/command"
+	"github.com/seedling-dev/seedling/hooks/mask"
 	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/recognize"
 )
@@ -16,64 +17,35 @@ import (
 // Verify masks the dump again, compares it with the seed, and looks for
 // originals of masked columns in what the policy keeps. It writes nothing.
 func Verify(ctx context.Context, o Options) (*VerifyReport, error) {
-	r := newRun(o)
+	r := start(o)
 	defer func() { r.report.Finished = time.Now().UTC() }()
-	v := &verification{run: r, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, out: &VerifyReport{Report: r.report}, originals: newOriginals()}
-	if err := v.do(ctx); err != nil {
-		return v.out, interrupted(ctx, sourceError(err))
+	out := &VerifyReport{Report: r.report}
+	if err := r.verifyDump(ctx, out); err != nil {
+		return out, interrupted(ctx, sourceError(err))
 	}
-	return v.out, nil
+	return out, nil
 }
 
-type verification struct {
-	*run
-	seeds     [2]maphash.Seed // keys of the digests: other ones in each run
-	out       *VerifyReport
-	originals *originals
-	groups    []*group
-	pool      *pool
-}
-
-func (v *verification) do(ctx context.Context) error {
-	t, err := dial(ctx, v.Target, v.Database, v.Wait, v.Log)
+func (r *started) verifyDump(ctx context.Context, out *VerifyReport) error {
+	opened, err := r.openShared(ctx)
 	if err != nil {
 		return err
 	}
-	v.target = t
-	defer v.close(ctx)
-	if _, err := t.check(ctx); err != nil {
-		return err
-	}
-	v.report.Server = t.versionIs
-	if err := t.stamp(ctx); err != nil {
-		return err
-	}
-	v.report.VolumeID = t.volume
-	free, err := postgres.ImportLock.TryShared(ctx, t.conn)
+	defer opened.close(ctx)
+	checked, err := opened.check(ctx)
 	if err != nil {
-		return fmt.Errorf("lock the seed: %w", err)
-	}
-	if !free {
-		return errors.New("lock the seed: an import is under way; verify when it has ended")
-	}
-	if err := v.read(ctx); err != nil {
 		return err
 	}
-	defer v.run.dump.Close()
-	v.pool = v.run.pool()
-	same, err := v.unchanged(ctx, true)
+	defer checked.archive.Close()
+	same, err := opened.unchanged(ctx, checked.archive)
 	if err != nil {
 		return err
 	}
 	if !same {
-		return command.Misconfiguredf("database %s does not hold this dump under this policy and key: its marker names others, or there is none; import first", v.Database)
+		return command.Misconfiguredf("database %s does not hold this dump under this policy and key: its marker names others, or there is none; import first", r.Database)
 	}
-	conn, err := t.session(ctx, v.Database)
+	v, err := checked.newVerification(ctx, out)
 	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	if err := v.compile(ctx, conn); err != nil {
 		return err
 	}
 	if err := v.readDump(ctx, "mask the dump again", v.groups, v.digestEntry); err != nil {
@@ -81,8 +53,8 @@ func (v *verification) do(ctx context.Context) error {
 	}
 	v.originals.finish()
 	if v.originals.full {
-		v.out.Partial = fmt.Sprintf("only the first %d originals were looked for", maxOriginals)
-		v.warn(v.out.Partial)
+		out.Partial = fmt.Sprintf("only the first %d originals were looked for", maxOriginals)
+		r.warn(out.Partial)
 	}
 	if err := v.readSeed(ctx); err != nil {
 		return err
@@ -91,6 +63,47 @@ func (v *verification) do(ctx context.Context) error {
 		return err
 	}
 	return v.judge()
+}
+
+// openShared is open for who only reads: other readers may do so at the same time.
+func (r *started) openShared(ctx context.Context) (*opened, error) {
+	o, _, err := r.connect(ctx) // its warnings are about writing
+	if err != nil {
+		return nil, err
+	}
+	free, err := postgres.ImportLock.TryShared(ctx, o.target.conn)
+	switch {
+	case err != nil:
+		err = fmt.Errorf("lock the seed: %w", err)
+	case !free:
+		err = errors.New("lock the seed: an import is under way; verify when it has ended")
+	default:
+		return o, nil
+	}
+	o.close(ctx)
+	return nil, err
+}
+
+// verification is a policy that compiled against the seed itself, and the digests of
+// the tables on both sides.
+type verification struct {
+	*checked
+	plan      *mask.Plan
+	seeds     [2]maphash.Seed // keys of the digests: other ones in each run
+	out       *VerifyReport
+	originals *originals
+	groups    []*group
+	pool      *pool
+}
+
+func (r *checked) newVerification(ctx context.Context, out *VerifyReport) (*verification, error) {
+	conn, err := r.target.session(ctx, r.Database)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	v := &verification{checked: r, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, out: out, originals: newOriginals(), pool: r.pool()}
+	return v, v.compile(ctx, conn)
 }
 
 // judge compares the digests.

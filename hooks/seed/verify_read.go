@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
 	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/copytext"
 	"github.com/seedling-dev/seedling/hooks/dump"
@@ -17,7 +19,6 @@ import (
 	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/recognize"
 	"github.com/seedling-dev/seedling/hooks/sqltext"
-	"golang.org/x/sync/errgroup"
 )
 
 // readDump reads the rows of some tables in the dump, with one function for
@@ -32,13 +33,13 @@ func (v *verification) readDump(ctx context.Context, step string, of []*group, e
 			total += l.entry.Bytes
 		}
 	}
-	if v.run.dump.Sequential() {
-		total = v.run.dump.Size
+	if v.archive.Sequential() {
+		total = v.archive.Size
 	}
 	v.Progress.Start(step, total)
 	defer v.Progress.End()
-	if v.run.dump.Sequential() {
-		return v.run.dump.Walk(ctx, func(e *dump.Entry, _ uint32, data io.Reader) error {
+	if v.archive.Sequential() {
+		return v.archive.Walk(ctx, func(e *dump.Entry, _ uint32, data io.Reader) error {
 			if loads[e.ID] == nil {
 				return nil
 			}
@@ -46,7 +47,7 @@ func (v *verification) readDump(ctx context.Context, step string, of []*group, e
 		})
 	}
 	queue := make(chan *dump.Entry, len(loads))
-	for _, e := range v.run.dump.DataEntries() {
+	for _, e := range v.archive.DataEntries() {
 		if loads[e.ID] != nil {
 			queue <- e
 		}
@@ -56,7 +57,7 @@ func (v *verification) readDump(ctx context.Context, step string, of []*group, e
 	for range v.Jobs {
 		work.Go(func() error {
 			for e := range queue {
-				data, err := v.run.dump.Data(ctx, e)
+				data, err := v.archive.Data(ctx, e)
 				if err != nil {
 					return err
 				}
