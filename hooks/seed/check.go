@@ -57,7 +57,7 @@ func (r *opened) checkSchema(d *dump.Dump) (*schema, error) {
 // checkMajor refuses a dump of a newer Postgres than the target's, whose schema
 // may use words that it does not know.
 func (r *opened) checkMajor(d *dump.Dump) error {
-	if have, want := major(d.Server), r.target.version/10000; have > want {
+	if have, want := major(d.Server), r.server.version/10000; have > want {
 		return command.Misconfiguredf("the dump is of Postgres %d and the seed runs %d: use a seed-postgres of the same major version", have, want)
 	}
 	return nil

@@ -57,7 +57,7 @@ func checkLiterals(d *dump.Dump, p *mask.Policy) ([]string, error) {
 	used := map[string]bool{}
 	var bad []Finding
 	for _, e := range d.Entries {
-		if k := kinds[e.Kind]; k.pass == session || k.pass == rows || k.pass == never && (e.Kind != "COMMENT" || !p.Comments) {
+		if k := kinds[e.Kind]; k.pass == passSession || k.pass == passRows || k.pass == passNever && (e.Kind != "COMMENT" || !p.Comments) {
 			continue
 		}
 		found, err := findings(e)

@@ -26,102 +26,48 @@ func (s step) aboutLargeObjects() bool { return strings.HasPrefix(s.entry.Tag, "
 
 // schema is everything of a dump but its rows, as statements.
 type schema struct {
-	pre, post    []step // of the main pass, before and after the rows
-	grants       []step
-	last         []step
-	data         []*dump.Entry      // TABLE DATA
-	largeObjects []*dump.Entry      // BLOBS
-	loMetadata   []*dump.Entry      // BLOB, BLOB METADATA
-	left         map[string]int     // kinds left out, with their number
-	foreign      map[mask.Name]bool // foreign tables, which become local and empty
-	comments     bool               // on objects that are restored
-	rewritten    []string           // objects that are restored differently, with the reason
-	owners       *roleMap
+	pre, post           []step // of the main pass, before and after the rows
+	grants              []step
+	last                []step
+	data                []tableData
+	largeObjects        []*dump.Entry      // BLOBS
+	largeObjectMetadata []*dump.Entry      // BLOB, BLOB METADATA
+	left                map[string]int     // kinds left out, with their number
+	foreign             map[mask.Name]bool // foreign tables, which become local and empty
+	commented           bool               // there are comments on objects that are restored
+	rewritten           []string           // objects that are restored differently, with the reason
+	owners              *roleMap
+}
+
+// tableData is a TABLE DATA entry, with what its COPY statement names.
+type tableData struct {
+	*dump.Entry
+	table   mask.Name
+	columns []string
 }
 
 // readSchema turns the table of contents into statements, and refuses what is
 // not on the allow lists. All that is wrong is said at once.
 func readSchema(d *dump.Dump, p *mask.Policy, owner string) (*schema, error) {
-	s := &schema{left: map[string]int{}, foreign: map[mask.Name]bool{}}
-	r := &roleMap{mapping: p.Roles, owner: owner, missing: map[string][]string{}}
-	s.owners = r
+	s := &schema{
+		left: map[string]int{}, foreign: map[mask.Name]bool{},
+		owners: &roleMap{mapping: p.Roles, owner: owner, missing: map[string][]string{}},
+	}
+	r := &schemaReader{schema: s, plain: d.Format == dump.Plain, comments: p.Comments}
 	var errs []error
-	ownerless := false
 	for _, e := range d.Entries {
-		k, known := kinds[e.Kind]
-		if !known {
-			errs = append(errs, command.Misconfiguredf("%s %s: entries of kind %q are not known to be safe", e.Kind, e.Name(), e.Kind))
-			continue
-		}
-		if e.WithOIDs {
-			errs = append(errs, command.Misconfiguredf("table %s has OIDs, which no current server stores", e.Name()))
-			continue
-		}
-		if e.Kind == "COMMENT" && !strings.HasPrefix(e.Tag, "DATABASE ") && !strings.HasPrefix(e.Tag, "LARGE OBJECT ") {
-			s.comments = true
-			switch {
-			case p.Comments && aboutEventTrigger(e):
-				k = kind{pass: last, statements: k.statements}
-			case p.Comments:
-				k = kind{pass: grants, statements: k.statements}
-			}
-		}
-		if e.Schema == postgres.Schema || e.Kind == "SCHEMA" && e.Tag == postgres.Schema {
-			errs = append(errs, command.Misconfiguredf("%s %s: the schema %s belongs to seeds; this looks like a dump of a seed, not of production", e.Kind, e.Name(), postgres.Schema))
-			continue
-		}
-		if (e.Kind == "ACL" || e.Kind == "COMMENT") && foreignGrant(e.Tag) {
-			k = kind{pass: never}
-		}
-		if d.Format == dump.Plain && e.Kind == "ACL" && strings.HasPrefix(e.Tag, "LARGE OBJECT") {
-			k = kind{pass: never} // nor are they read from there
-		}
-		switch k.pass {
-		case never:
-			s.left[e.Kind]++
-			continue
-		case session:
-			if err := checkSession(e); err != nil {
-				errs = append(errs, err)
-			}
-			continue
-		case rows:
-			switch e.Kind {
-			case "TABLE DATA":
-				s.data = append(s.data, e)
-			case "BLOBS":
-				s.largeObjects = append(s.largeObjects, e)
-			default:
-				s.loMetadata = append(s.loMetadata, e)
-			}
-			continue
-		}
-		ownerless = ownerless || d.Format == dump.Plain && k.owner != "" && e.Owner == ""
-		st, err := s.step(e, k, r)
-		if err != nil {
+		if err := r.add(e); err != nil {
 			errs = append(errs, err)
-			continue
-		}
-		switch {
-		case len(st.statements) == 0:
-		case k.pass == grants:
-			s.grants = append(s.grants, st)
-		case k.pass == last:
-			s.last = append(s.last, st)
-		case e.Section == dump.PostData || e.Kind == "SEQUENCE SET":
-			s.post = append(s.post, st)
-		default:
-			s.pre = append(s.pre, st)
 		}
 	}
 	// What watches DDL comes when there is no more of it.
 	slices.SortStableFunc(s.last, func(a, b step) int {
 		return strings.Compare(eventLast(a), eventLast(b))
 	})
-	if err := r.err(); err != nil {
+	if err := s.owners.err(); err != nil {
 		errs = append(errs, err)
 	}
-	if ownerless {
+	if r.ownerless {
 		// All would be the superuser's, and views would show the rows that row
 		// security hides.
 		errs = append(errs, command.Misconfiguredf("it does not say who owns its objects (pg_dump --no-owner): dump without that option, or with -Fc, which keeps the owners"))
@@ -133,6 +79,99 @@ func readSchema(d *dump.Dump, p *mask.Policy, owner string) (*schema, error) {
 		return nil, errors.Join(errs...)
 	}
 	return s, nil
+}
+
+// schemaReader sorts the entries of a table of contents.
+type schemaReader struct {
+	*schema
+	plain     bool // the dump's format
+	comments  bool // the policy keeps them
+	ownerless bool // an object that must have an owner has none
+	noCopy    bool // a table's rows are no COPY, and that was said
+}
+
+// add takes one entry, or says why it may not be in a dump.
+func (r *schemaReader) add(e *dump.Entry) error {
+	k, err := r.kindOf(e)
+	if err != nil {
+		return err
+	}
+	switch k.pass {
+	case passNever:
+		r.left[e.Kind]++
+		return nil
+	case passSession:
+		return checkSession(e)
+	case passRows:
+		return r.addRows(e)
+	}
+	r.ownerless = r.ownerless || r.plain && k.owner != "" && e.Owner == ""
+	st, err := r.step(e, k)
+	switch {
+	case err != nil:
+		return err
+	case len(st.statements) == 0:
+	case k.pass == passGrants:
+		r.grants = append(r.grants, st)
+	case k.pass == passLast:
+		r.last = append(r.last, st)
+	case e.Section == dump.PostData || e.Kind == "SEQUENCE SET":
+		r.post = append(r.post, st)
+	default:
+		r.pre = append(r.pre, st)
+	}
+	return nil
+}
+
+// kindOf is what the allow list and the policy say of an entry.
+func (r *schemaReader) kindOf(e *dump.Entry) (kind, error) {
+	k, known := kinds[e.Kind]
+	switch {
+	case !known:
+		return k, command.Misconfiguredf("%s %s: entries of kind %q are not known to be safe", e.Kind, e.Name(), e.Kind)
+	case e.WithOIDs:
+		return k, command.Misconfiguredf("table %s has OIDs, which no current server stores", e.Name())
+	}
+	if e.Kind == "COMMENT" && !strings.HasPrefix(e.Tag, "DATABASE ") && !strings.HasPrefix(e.Tag, "LARGE OBJECT ") {
+		r.commented = true
+		switch {
+		case r.comments && aboutEventTrigger(e):
+			k = kind{pass: passLast, statements: k.statements}
+		case r.comments:
+			k = kind{pass: passGrants, statements: k.statements}
+		}
+	}
+	if e.Schema == postgres.Schema || e.Kind == "SCHEMA" && e.Tag == postgres.Schema {
+		return k, command.Misconfiguredf("%s %s: the schema %s belongs to seeds; this looks like a dump of a seed, not of production", e.Kind, e.Name(), postgres.Schema)
+	}
+	if (e.Kind == "ACL" || e.Kind == "COMMENT") && foreignGrant(e.Tag) {
+		k = kind{pass: passNever}
+	}
+	if r.plain && e.Kind == "ACL" && strings.HasPrefix(e.Tag, "LARGE OBJECT") {
+		k = kind{pass: passNever} // nor are they read from there
+	}
+	return k, nil
+}
+
+// addRows takes an entry of table data or large objects.
+func (r *schemaReader) addRows(e *dump.Entry) error {
+	switch e.Kind {
+	case "TABLE DATA":
+		table, columns, err := copyTarget(e)
+		if err != nil {
+			if r.noCopy {
+				return nil // said of another table: it is how the dump was made
+			}
+			r.noCopy = true
+			return err
+		}
+		r.data = append(r.data, tableData{e, table, columns})
+	case "BLOBS":
+		r.largeObjects = append(r.largeObjects, e)
+	default:
+		r.largeObjectMetadata = append(r.largeObjectMetadata, e)
+	}
+	return nil
 }
 
 func eventLast(s step) string {

@@ -13,7 +13,7 @@ import (
 
 // step turns an entry into statements: split, checked against the allow list,
 // rewritten where the seed differs, and followed by its owner.
-func (s *schema) step(e *dump.Entry, k kind, r *roleMap) (step, error) {
+func (s *schema) step(e *dump.Entry, k kind) (step, error) {
 	out := step{entry: e}
 	list, err := sqltext.Split(e.Create)
 	if err != nil {
@@ -23,59 +23,21 @@ func (s *schema) step(e *dump.Entry, k kind, r *roleMap) (step, error) {
 		if at := ownerOf(st); at > 0 {
 			// Plain dumps carry the owner as a statement of its own. What has none
 			// here stays the superuser's: event triggers must.
-			if k.owner == "" {
-				continue
+			if k.owner != "" {
+				name, _ := st.Tokens[at].Name()
+				owner := st.Tokens[at].Replace(sqltext.Identifier(s.owners.own(name)))
+				out.statements = append(out.statements, sqltext.Apply(st.Text, append(notForeign(st), owner)))
 			}
-			name, _ := st.Tokens[at].Name()
-			out.statements = append(out.statements, sqltext.Apply(st.Text, append(notForeign(st), st.Tokens[at].Replace(sqltext.Identifier(r.own(name))))))
 			continue
 		}
-		got := statementKind(st)
-		if !slices.Contains(k.statements, got) {
+		if got := statementKind(st); !slices.Contains(k.statements, got) {
 			return out, command.Misconfiguredf("%s %s: a statement %q is not known to be safe there", e.Kind, e.Name(), got)
 		}
-		text := st.Text
-		edits := notForeign(st)
-		switch e.Kind {
-		case "TABLE", "SEQUENCE":
-			edits = logged(st)
-			if len(edits) > 0 {
-				s.rewritten = append(s.rewritten, fmt.Sprintf("%s %s is unlogged and is restored logged: a snapshot would empty it", strings.ToLower(e.Kind), e.Name()))
-			}
-		case "FOREIGN TABLE":
-			s.foreign[mask.Name{Schema: e.Schema, Name: e.Tag}] = true
-			var keep bool
-			if edits, keep = localTable(st); !keep {
-				continue
-			}
-		case "ACL", "DEFAULT ACL":
-			edits, err = r.grant(st, e)
-		case "POLICY":
-			edits, err = r.policy(st, e)
-		case "SCHEMA":
-			// Of pg_dump --schema; every database has this one.
-			if t := st.Tokens; e.Tag == "public" && len(t) == 3 {
-				edits = []sqltext.Edit{{Start: t[2].Start, End: t[2].Start, Text: "IF NOT EXISTS "}}
-			}
-		case "VIEW", "MATERIALIZED VIEW", "FUNCTION", "PROCEDURE":
-		}
+		statements, err := s.rewrite(e, st)
 		if err != nil {
 			return out, err
 		}
-		text = sqltext.Apply(text, edits)
-		if e.Kind == "ACL" && strings.HasPrefix(e.Tag, "LARGE OBJECTS ") {
-			ids, err := s.group(e)
-			if err != nil {
-				return out, err
-			}
-			again, err := sqltext.Split(text)
-			if err != nil {
-				return out, command.Misconfiguredf("%s %s: its definition cannot be read: %w", e.Kind, e.Name(), err)
-			}
-			out.statements = append(out.statements, objectGrants(again[0], ids)...)
-			continue
-		}
-		out.statements = append(out.statements, text)
+		out.statements = append(out.statements, statements...)
 	}
 	switch {
 	case e.AccessMethod == "" || len(out.statements) == 0:
@@ -89,9 +51,52 @@ func (s *schema) step(e *dump.Entry, k kind, r *roleMap) (step, error) {
 		if err != nil {
 			return out, err
 		}
-		out.statements = append(out.statements, "ALTER "+target+" OWNER TO "+sqltext.Identifier(r.own(e.Owner)))
+		out.statements = append(out.statements, "ALTER "+target+" OWNER TO "+sqltext.Identifier(s.owners.own(e.Owner)))
 	}
 	return out, nil
+}
+
+// rewrite turns a statement of production into what the seed runs in its place.
+func (s *schema) rewrite(e *dump.Entry, st sqltext.Statement) ([]string, error) {
+	edits := notForeign(st)
+	var err error
+	switch e.Kind {
+	case "TABLE", "SEQUENCE":
+		if edits = logged(st); len(edits) > 0 {
+			s.rewritten = append(s.rewritten, fmt.Sprintf("%s %s is unlogged and is restored logged: a snapshot would empty it", strings.ToLower(e.Kind), e.Name()))
+		}
+	case "FOREIGN TABLE":
+		s.foreign[mask.Name{Schema: e.Schema, Name: e.Tag}] = true
+		var keep bool
+		if edits, keep = localTable(st); !keep {
+			return nil, nil
+		}
+	case "ACL", "DEFAULT ACL":
+		edits, err = s.owners.grant(st, e)
+	case "POLICY":
+		edits, err = s.owners.policy(st, e)
+	case "SCHEMA":
+		// Of pg_dump --schema; every database has this one.
+		if t := st.Tokens; e.Tag == "public" && len(t) == 3 {
+			edits = []sqltext.Edit{{Start: t[2].Start, End: t[2].Start, Text: "IF NOT EXISTS "}}
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	text := sqltext.Apply(st.Text, edits)
+	if e.Kind != "ACL" || !strings.HasPrefix(e.Tag, "LARGE OBJECTS ") {
+		return []string{text}, nil
+	}
+	ids, err := s.group(e)
+	if err != nil {
+		return nil, err
+	}
+	again, err := sqltext.Split(text)
+	if err != nil {
+		return nil, command.Misconfiguredf("%s %s: its definition cannot be read: %w", e.Kind, e.Name(), err)
+	}
+	return objectGrants(again[0], ids), nil
 }
 
 // ownerOf returns the place of the role in ALTER ... OWNER TO role, or 0.
@@ -109,7 +114,7 @@ func ownerOf(st sqltext.Statement) int {
 
 // group lists the large objects that a grant is about.
 func (s *schema) group(e *dump.Entry) ([]uint32, error) {
-	for _, m := range s.loMetadata {
+	for _, m := range s.largeObjectMetadata {
 		if slices.Contains(e.Deps, m.ID) {
 			return objectIDs(m)
 		}

@@ -16,9 +16,9 @@ import (
 // run left, should it have died before it could write the comment.
 var ourDatabase = regexp.MustCompile(`^seedling_(scratch|shadow|old)_[0-9a-f]{12}$`)
 
-// sweep removes what runs that were killed left: their sessions first, then
+// removeLeftovers removes what runs that were killed left: their sessions first, then
 // their databases. The lock must be held.
-func (t *target) sweep(ctx context.Context) error {
+func (t *server) removeLeftovers(ctx context.Context) error {
 	_, err := t.conn.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 		WHERE application_name = $1 AND backend_type = 'client backend'`, worker)
 	if err != nil {
@@ -49,7 +49,7 @@ func (t *target) sweep(ctx context.Context) error {
 }
 
 // drop removes a database of ours, with whoever is connected to it.
-func (t *target) drop(ctx context.Context, name string) error {
+func (t *server) drop(ctx context.Context, name string) error {
 	var template bool
 	err := t.conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1 AND datistemplate)", name).Scan(&template)
 	if err == nil && template {
@@ -65,7 +65,7 @@ func (t *target) drop(ctx context.Context, name string) error {
 }
 
 // create makes an empty database of ours.
-func (t *target) create(ctx context.Context, name, importID, locale string) error {
+func (t *server) create(ctx context.Context, name, importID, locale string) error {
 	if _, err := t.conn.Exec(ctx, "CREATE DATABASE "+sqltext.Identifier(name)+" TEMPLATE template0 ENCODING 'UTF8'"+locale); err != nil {
 		return fmt.Errorf("create database %s: %w", name, postgres.Redact(err))
 	}

@@ -123,10 +123,7 @@ func (r *checked) samples(ctx context.Context, c mask.Catalog) (map[mask.ColumnN
 		return samples[key]
 	}
 	for _, e := range r.schema.data {
-		name, columns, err := copyTarget(e)
-		if err != nil {
-			return nil, err
-		}
+		name, columns := e.table, e.columns
 		if _, ok := byName[name]; !ok || !e.HasData || len(columns) == 0 {
 			continue
 		}
@@ -144,7 +141,7 @@ func (r *checked) samples(ctx context.Context, c mask.Catalog) (map[mask.ColumnN
 			}
 			into = append(into, all)
 		}
-		if err := r.lookAt(ctx, e, into); err != nil {
+		if err := r.lookAt(ctx, e.Entry, into); err != nil {
 			return nil, err
 		}
 	}

@@ -150,11 +150,11 @@ func (r *opened) unchanged(ctx context.Context, archive *dump.Dump) (bool, error
 	if archive == nil && r.DumpSHA256 == "" {
 		return false, nil
 	}
-	m, err := r.target.marker(ctx)
+	m, err := r.server.marker(ctx)
 	if err != nil || m == nil {
 		return false, err
 	}
-	same := m.PolicyDigest == r.report.PolicyDigest && m.KeyID == r.report.KeyID && m.MaskerVersion == mask.Version && m.VolumeID == r.target.volume
+	same := m.PolicyDigest == r.report.PolicyDigest && m.KeyID == r.report.KeyID && m.MaskerVersion == mask.Version && m.VolumeID == r.server.volume
 	if archive != nil {
 		// Another declared digest than the marker's asks for a check.
 		same = same && m.DumpID == archive.ID && (r.DumpSHA256 == "" || strings.EqualFold(m.DumpDigest, r.DumpSHA256))

@@ -16,7 +16,7 @@ import (
 // the seed will hold.
 type loaded struct {
 	*planned
-	database string
+	scratch string
 	conn     *pgx.Conn // a session in it
 	swapped  bool      // it is the seed's now
 
@@ -25,7 +25,7 @@ type loaded struct {
 
 // load fills a scratch database, all but the marker.
 func (r *planned) load(ctx context.Context) (_ *loaded, err error) {
-	l := &loaded{planned: r, database: "seedling_scratch_" + r.short}
+	l := &loaded{planned: r, scratch: "seedling_scratch_" + r.short}
 	defer func() {
 		if err != nil {
 			l.discard(ctx)
@@ -64,17 +64,17 @@ func (r *loaded) discard(ctx context.Context) {
 	if r.swapped {
 		return
 	}
-	if err := r.drop(ctx, r.database); err != nil {
-		r.Log.Warn("the scratch database could not be dropped; the next import removes it", "database", r.database, "error", err)
+	if err := r.drop(ctx, r.scratch); err != nil {
+		r.Log.Warn("the scratch database could not be dropped; the next import removes it", "database", r.scratch, "error", err)
 	}
 }
 
 // createSchema makes the database with what comes before its rows.
 func (r *loaded) createSchema(ctx context.Context) (err error) {
-	if err := r.target.create(ctx, r.database, r.id, r.locale); err != nil {
+	if err := r.server.create(ctx, r.scratch, r.id, r.locale); err != nil {
 		return err
 	}
-	if r.conn, err = r.target.session(ctx, r.database); err != nil {
+	if r.conn, err = r.server.session(ctx, r.scratch); err != nil {
 		return err
 	}
 	for _, s := range r.schema.pre {
@@ -134,7 +134,7 @@ func (r *loaded) finishSchema(ctx context.Context) error {
 
 // vacuum freezes and analyzes all tables, several at once.
 func (r *loaded) vacuum(ctx context.Context) error {
-	conn, err := r.target.session(ctx, r.database)
+	conn, err := r.server.session(ctx, r.scratch)
 	if err != nil {
 		return err
 	}
@@ -166,5 +166,5 @@ func (r *loaded) vacuum(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list the tables: %w", postgres.Redact(err))
 	}
-	return runJobs(ctx, jobs, r.Jobs, func(ctx context.Context) (*pgx.Conn, error) { return r.target.session(ctx, r.database) }, nil)
+	return runJobs(ctx, jobs, r.Jobs, func(ctx context.Context) (*pgx.Conn, error) { return r.server.session(ctx, r.scratch) }, nil)
 }

@@ -15,7 +15,7 @@ import (
 // with a type that gains by it, and none that is only known as text. The server
 // tells by what function it reads a type.
 func (r *loaded) chooseFormats(ctx context.Context, loads []*tableLoad) error {
-	conn, err := r.target.session(ctx, r.database)
+	conn, err := r.server.session(ctx, r.scratch)
 	if err != nil {
 		return err
 	}

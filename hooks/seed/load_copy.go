@@ -51,7 +51,7 @@ type feed struct {
 	restRow   int64
 	// lines of this COPY and the table's rows they stand for, to name the
 	// row that the server refuses
-	lines   []place
+	lines   []lineStart
 	sent    int64
 	failed  error
 	counted func(rows int64)
@@ -59,7 +59,7 @@ type feed struct {
 
 // place says that from a line of a COPY on, its lines are the table's rows
 // from a number on.
-type place struct{ line, row int64 }
+type lineStart struct{ line, row int64 }
 
 func (f *feed) Read(p []byte) (int, error) {
 	f.mu.Lock()
@@ -140,7 +140,7 @@ func (f *feed) begin(first bool) (more bool) {
 		return false
 	default:
 		f.buf, f.at, f.over = f.rest, 0, false
-		f.sent, f.lines = f.restLines, []place{{0, f.restRow}}
+		f.sent, f.lines = f.restLines, []lineStart{{0, f.restRow}}
 		f.rest, f.masked = nil, nil
 	}
 	return true
@@ -157,7 +157,7 @@ func (f *feed) mask(b *block) error {
 	if need := len(b.data) + len(b.data)/4; !b.large && cap(*into) < need {
 		*into = make([]byte, 0, max(need, blockSize*3/2))
 	}
-	f.lines = append(f.lines, place{f.sent, b.first})
+	f.lines = append(f.lines, lineStart{f.sent, b.first})
 	if f.load.bare {
 		return f.count(b)
 	}

@@ -37,7 +37,7 @@ func (r *loaded) createObjects(ctx context.Context, conn *pgx.Conn) error {
 	if !r.plan.LargeObjects() {
 		return nil
 	}
-	for _, e := range r.schema.loMetadata {
+	for _, e := range r.schema.largeObjectMetadata {
 		ids, err := objectIDs(e)
 		if err != nil {
 			return err

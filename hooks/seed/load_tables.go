@@ -106,7 +106,7 @@ func (r *loaded) addJobs(loads *tableLoads, p *pool) error {
 		// An extension has put rows of its own into its tables, and references
 		// between them.
 		id, created := tables[l.entry.Name()]
-		l.fresh = created && !l.splits && l.target == own && l.plan.LoadInto == own && r.holdsRows[own]
+		l.fresh = created && !l.splits && l.table == own && l.plan.LoadInto == own && r.holdsRows[own]
 		j := &job{cost: 2*l.entry.Bytes + 1}
 		j.run = func(ctx context.Context, conn *pgx.Conn) error {
 			if l.splits {
@@ -134,9 +134,9 @@ func (r *loaded) addJobs(loads *tableLoads, p *pool) error {
 
 // loadSession opens a session that loads rows and builds indexes.
 func (r *loaded) loadSession(ctx context.Context) (*pgx.Conn, error) {
-	conn, err := r.target.session(ctx, r.database)
+	conn, err := r.server.session(ctx, r.scratch)
 	if err == nil {
-		err = execSQL(ctx, conn, fmt.Sprintf("SET maintenance_work_mem = '%dkB'", r.target.memory>>10))
+		err = execSQL(ctx, conn, fmt.Sprintf("SET maintenance_work_mem = '%dkB'", r.server.memory>>10))
 	}
 	if err == nil && r.Jobs > 1 {
 		// The sessions are the parallelism. Workers beside them cost more than
@@ -203,7 +203,7 @@ func (r *loaded) walk(ctx context.Context, conn *pgx.Conn, loads *tableLoads, p 
 type tableLoad struct {
 	entry   *dump.Entry
 	name    string
-	target  mask.Name // that the dump's COPY names
+	table  mask.Name // that the dump's COPY names
 	plan    *mask.TablePlan
 	layout  *mask.Layout
 	columns []string
@@ -224,19 +224,17 @@ type tableLoad struct {
 }
 
 // newLoad prepares the load of an entry.
-func newLoad(e *dump.Entry, plan *mask.Plan, progress Progress) (*tableLoad, error) {
-	table, columns, err := copyTarget(e)
-	if err != nil {
-		return nil, err
-	}
+func newLoad(e tableData, plan *mask.Plan, progress Progress) (*tableLoad, error) {
+	table, columns := e.table, e.columns
 	tp := plan.Table(table.Schema, table.Name)
 	if tp == nil {
 		return nil, fmt.Errorf("table %s: the dump has rows for it and the schema does not have the table", e.Name())
 	}
-	l := &tableLoad{entry: e, target: table, name: mask.Name{Schema: e.Schema, Name: e.Tag}.String(), plan: tp, progress: progress}
+	l := &tableLoad{entry: e.Entry, table: table, name: mask.Name{Schema: e.Schema, Name: e.Tag}.String(), plan: tp, progress: progress}
 	if !tp.Rows {
 		return l, nil
 	}
+	var err error
 	if l.layout, err = tp.Bind(columns); err != nil {
 		return nil, fmt.Errorf("table %s: %w", e.Name(), err)
 	}

@@ -16,14 +16,14 @@ func (r *loaded) mark(ctx context.Context) error {
 	}
 	return postgres.WriteMarker(ctx, r.conn, postgres.Marker{
 		ImportID: r.id, DumpID: r.archive.ID, DumpDigest: r.DumpSHA256, PolicyDigest: r.report.PolicyDigest, KeyID: r.report.KeyID,
-		MaskerVersion: mask.Version, VolumeID: r.target.volume, Kept: r.report.Kept, ServerVersion: r.target.versionIs,
+		MaskerVersion: mask.Version, VolumeID: r.server.volume, Kept: r.report.Kept, ServerVersion: r.server.versionIs,
 		Tables: int64(len(r.report.Tables)), Rows: r.report.Rows, Bytes: r.report.Bytes, StartedAt: r.report.Started,
 	})
 }
 
 // marker reads the marker of the seed's database; nil when there is no
 // database or no marker.
-func (t *target) marker(ctx context.Context) (*postgres.Marker, error) {
+func (t *server) marker(ctx context.Context) (*postgres.Marker, error) {
 	conn, err := t.connect(ctx, t.database)
 	if postgres.Is(err, postgres.InvalidCatalogName) {
 		return nil, nil

@@ -17,7 +17,7 @@ import (
 // lock.
 type opened struct {
 	*started
-	target *target
+	server *server
 }
 
 // open connects, checks the server, takes the lock and removes what earlier imports
@@ -30,12 +30,12 @@ func (r *started) open(ctx context.Context) (*opened, error) {
 	for _, w := range warnings {
 		r.warn(w)
 	}
-	err = o.target.role(ctx, r.Owner)
+	err = o.server.role(ctx, r.Owner)
 	if err == nil {
-		err = o.target.lock(ctx)
+		err = o.server.lock(ctx)
 	}
 	if err == nil {
-		err = o.target.sweep(ctx)
+		err = o.server.removeLeftovers(ctx)
 	}
 	if err != nil {
 		o.close(ctx)
@@ -66,7 +66,7 @@ func (r *started) connect(ctx context.Context) (o *opened, warnings []string, er
 func (r *opened) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
-	_ = r.target.conn.Close(ctx)
+	_ = r.server.conn.Close(ctx)
 }
 
 const (
@@ -82,7 +82,7 @@ const (
 )
 
 // target is the seed's server, over the session that holds the lock.
-type target struct {
+type server struct {
 	config   *pgx.ConnConfig
 	database string
 	conn     *pgx.Conn // of the maintenance database
@@ -97,8 +97,8 @@ type target struct {
 
 // dial connects to the maintenance database and waits, bounded, for a server
 // that does not answer yet.
-func dial(ctx context.Context, config *pgx.ConnConfig, database string, wait time.Duration, log *slog.Logger) (*target, error) {
-	t := &target{config: config.Copy(), database: database, log: log}
+func dial(ctx context.Context, config *pgx.ConnConfig, database string, wait time.Duration, log *slog.Logger) (*server, error) {
+	t := &server{config: config.Copy(), database: database, log: log}
 	t.config.RuntimeParams["application_name"] = application
 	var err error
 	if t.conn, err = postgres.Dial(ctx, log, t.config, wait); err != nil {
@@ -109,7 +109,7 @@ func dial(ctx context.Context, config *pgx.ConnConfig, database string, wait tim
 
 // check reads what the server is, and refuses what an import cannot work with.
 // It returns warnings.
-func (t *target) check(ctx context.Context) ([]string, error) {
+func (t *server) check(ctx context.Context) ([]string, error) {
 	var pid uint32
 	var super, recovery bool
 	var preload, wal, encoding string
@@ -160,7 +160,7 @@ func (t *target) check(ctx context.Context) ([]string, error) {
 }
 
 // lock takes the import's lock or says who has it.
-func (t *target) lock(ctx context.Context) error {
+func (t *server) lock(ctx context.Context) error {
 	w := command.Wait{Status: command.NewStatus(t.log), Every: time.Second, Timeout: 15 * time.Second}
 	err := w.Until(ctx, func(ctx context.Context) (string, error) {
 		if got, err := postgres.ImportLock.Try(ctx, t.conn); err != nil || got {
@@ -184,7 +184,7 @@ func (t *target) lock(ctx context.Context) error {
 
 // stamp reads the volume's identity, and refuses a volume that our base did
 // not make: it may have held raw rows.
-func (t *target) stamp(ctx context.Context) error {
+func (t *server) stamp(ctx context.Context) error {
 	var err error
 	if t.volume, err = postgres.Volume(ctx, t.conn); err != nil {
 		return err
@@ -204,7 +204,7 @@ func (t *target) stamp(ctx context.Context) error {
 }
 
 // role checks that the application's role is there.
-func (t *target) role(ctx context.Context, name string) error {
+func (t *server) role(ctx context.Context, name string) error {
 	var there bool
 	if err := t.conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", name).Scan(&there); err != nil {
 		return fmt.Errorf("look for role %s: %w", name, postgres.Redact(err))

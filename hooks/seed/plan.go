@@ -82,7 +82,7 @@ func (r *checked) compile(s *shadow) (*planned, error) {
 	if plan.LargeObjects() {
 		r.report.Kept = append(r.report.Kept, keptObjects)
 	}
-	if r.Policy.Comments && r.schema.comments {
+	if r.Policy.Comments && r.schema.commented {
 		r.report.Kept = append(r.report.Kept, keptComments)
 	}
 	return p, nil

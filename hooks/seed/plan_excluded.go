@@ -9,7 +9,6 @@ import (
 
 	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/copytext"
-	"github.com/seedling-dev/seedling/hooks/dump"
 	"github.com/seedling-dev/seedling/hooks/mask"
 )
 
@@ -20,16 +19,12 @@ func (r *planned) checkExcluded(ctx context.Context, c mask.Catalog) error {
 	for _, t := range c.Tables {
 		tables[mask.Name{Schema: t.Schema, Name: t.Name}] = t
 	}
-	entries := map[mask.Name][]*dump.Entry{} // of each table and its partitions
+	entries := map[mask.Name][]tableData{} // of each table and its partitions
 	for _, e := range r.schema.data {
 		name := mask.Name{Schema: e.Schema, Name: e.Tag}
 		if _, ok := tables[name]; !ok {
 			// The headings of plain dumps have a space for each end of a line.
-			target, _, err := copyTarget(e)
-			if err != nil {
-				return err
-			}
-			name = target
+			name = e.table
 		}
 		entries[name] = append(entries[name], e)
 		for t := tables[name]; t.PartitionOf; t = tables[name] {
@@ -80,7 +75,7 @@ func (r *planned) checkExcluded(ctx context.Context, c mask.Catalog) error {
 
 // references reports whether one of an entry's first rows has a value in all of
 // the columns. It does not look into a dump that can only be read in order.
-func (r *checked) references(ctx context.Context, entries []*dump.Entry, columns []string) (bool, error) {
+func (r *checked) references(ctx context.Context, entries []tableData, columns []string) (bool, error) {
 	if r.archive.Sequential() {
 		return false, nil
 	}
@@ -88,15 +83,11 @@ func (r *checked) references(ctx context.Context, entries []*dump.Entry, columns
 		if !e.HasData {
 			continue
 		}
-		_, have, err := copyTarget(e)
+		at, err := positions(columns, e.columns)
 		if err != nil {
 			return false, err
 		}
-		at, err := positions(columns, have)
-		if err != nil {
-			return false, err
-		}
-		data, err := r.archive.Data(ctx, e)
+		data, err := r.archive.Data(ctx, e.Entry)
 		if err != nil {
 			return false, sourceError(err)
 		}
@@ -112,7 +103,7 @@ func (r *checked) references(ctx context.Context, entries []*dump.Entry, columns
 				break
 			}
 			rest = after
-			if fields, err = copytext.Split(fields[:0], line); err != nil || len(fields) != len(have) {
+			if fields, err = copytext.Split(fields[:0], line); err != nil || len(fields) != len(e.columns) {
 				return false, command.Misconfiguredf("table %s: a row of the dump cannot be read", e.Name())
 			}
 			if !slices.ContainsFunc(at, func(i int) bool { return copytext.IsNull(fields[i]) }) {

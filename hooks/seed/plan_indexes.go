@@ -37,7 +37,7 @@ func (r *planned) dropIndexes(ctx context.Context, database string) error {
 	if len(dropped) == 0 {
 		return nil
 	}
-	conn, err := r.target.session(ctx, database)
+	conn, err := r.server.session(ctx, database)
 	if err != nil {
 		return err
 	}

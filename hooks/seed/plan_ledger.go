@@ -21,7 +21,7 @@ const createLedger = `CREATE TABLE IF NOT EXISTS seedling.ledger (
 	volume_id uuid NOT NULL, import_id uuid NOT NULL, kept jsonb NOT NULL, at timestamptz NOT NULL DEFAULT now())`
 
 // ledger lists, sorted, what any import has put onto this volume as it was.
-func (t *target) ledger(ctx context.Context) ([]keptLine, error) {
+func (t *server) ledger(ctx context.Context) ([]keptLine, error) {
 	// Where nothing was kept it may say null.
 	rows, err := t.conn.Query(ctx, `SELECT DISTINCT k FROM seedling.ledger, jsonb_array_elements_text(CASE jsonb_typeof(kept) WHEN 'array' THEN kept ELSE '[]' END) k
 		WHERE volume_id = $1::uuid ORDER BY 1`, t.volume)
@@ -45,7 +45,7 @@ func (t *target) ledger(ctx context.Context) ([]keptLine, error) {
 }
 
 // record adds to the ledger, durably.
-func (t *target) record(ctx context.Context, importID string, kept []byte) error {
+func (t *server) record(ctx context.Context, importID string, kept []byte) error {
 	_, err := t.conn.PgConn().Exec(ctx, createLedger).ReadAll()
 	if err == nil {
 		_, err = t.conn.Exec(ctx, "INSERT INTO seedling.ledger (volume_id, import_id, kept) VALUES ($1::uuid, $2::uuid, $3::jsonb)", t.volume, importID, string(kept))
@@ -159,7 +159,7 @@ func (r *planned) root(t mask.Name, column string) mask.Name {
 // checkLedger refuses a policy that masks what this volume was given as it
 // was: it is still in the volume's blocks.
 func (r *planned) checkLedger(ctx context.Context) error {
-	lines, err := r.target.ledger(ctx)
+	lines, err := r.server.ledger(ctx)
 	if err != nil {
 		return err
 	}
@@ -185,7 +185,7 @@ func (r *planned) checkLedger(ctx context.Context) error {
 		return nil
 	}
 	slices.Sort(tightened)
-	return command.Misconfigured(&TightenedError{Columns: tightened, Volume: r.target.volume})
+	return command.Misconfigured(&TightenedError{Columns: tightened, Volume: r.server.volume})
 }
 
 // now says a line in the names of today: partitions come and go, and their
@@ -218,7 +218,7 @@ func (r *planned) exists(place string) bool {
 	case keptObjects:
 		return len(r.schema.largeObjects) > 0
 	case keptComments:
-		return r.schema.comments
+		return r.schema.commented
 	}
 	table, name, ok := placeOf(place)
 	if !ok {
@@ -432,7 +432,7 @@ func (r *planned) writeLedger(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("write the ledger: %w", err)
 	}
-	return r.target.record(ctx, r.id, kept)
+	return r.server.record(ctx, r.id, kept)
 }
 
 func nonNil[T any](s []T) []T {

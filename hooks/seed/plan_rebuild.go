@@ -30,7 +30,7 @@ func (r *planned) checkRebuilds(ctx context.Context, database string) error {
 	if len(list) == 0 {
 		return nil
 	}
-	conn, err := r.target.session(ctx, database)
+	conn, err := r.server.session(ctx, database)
 	if err != nil {
 		return err
 	}

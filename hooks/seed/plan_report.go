@@ -37,9 +37,7 @@ func (r *planned) describe(out *PlanReport, same bool) {
 	}
 	stored := map[string]int64{}
 	for _, e := range r.schema.data {
-		if t, _, err := copyTarget(e); err == nil {
-			stored[t.String()] += e.Bytes
-		}
+		stored[e.table.String()] += e.Bytes
 	}
 	for _, t := range r.plan.Tables() {
 		name := mask.Name{Schema: t.Schema, Name: t.Name}.String()

@@ -27,7 +27,7 @@ func (r *planned) sample(ctx context.Context, database string) error {
 	if r.archive.Sequential() {
 		return nil
 	}
-	if err := r.disarm(ctx, database); err != nil {
+	if err := r.disableTriggers(ctx, database); err != nil {
 		return fmt.Errorf("try a sample: %w", err)
 	}
 	census := r.plan.NewCensus()
@@ -47,7 +47,7 @@ func (r *planned) sample(ctx context.Context, database string) error {
 	})
 	for range min(r.Jobs, max(1, len(r.schema.data))) {
 		group.Go(func() error {
-			conn, err := r.target.session(ctx, database)
+			conn, err := r.server.session(ctx, database)
 			if err != nil {
 				return err
 			}
@@ -85,8 +85,8 @@ func (r *planned) sample(ctx context.Context, database string) error {
 
 // disarm disables the triggers of the shadow database that fire whatever a
 // session says, and the constraints that production's own rows need not meet.
-func (r *planned) disarm(ctx context.Context, database string) error {
-	conn, err := r.target.session(ctx, database)
+func (r *planned) disableTriggers(ctx context.Context, database string) error {
+	conn, err := r.server.session(ctx, database)
 	if err != nil {
 		return err
 	}

@@ -45,25 +45,25 @@ func (r *checked) withShadow(ctx context.Context, use func(*shadow) error) (err 
 func (r *opened) drop(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 60*time.Second)
 	defer cancel()
-	return r.target.drop(ctx, name)
+	return r.server.drop(ctx, name)
 }
 
 // createShadow makes the shadow database, with the locale of the dump where
 // the server has it: comparisons and sort orders are then as in production.
 func (r *checked) createShadow(ctx context.Context, name string) (locale string, err error) {
 	locale = dumpLocale(r.archive)
-	err = r.target.create(ctx, name, r.id, locale)
+	err = r.server.create(ctx, name, r.id, locale)
 	// These are how servers say that they do not know a locale.
 	if locale == "" || !postgres.Is(err, postgres.InvalidParameterValue, postgres.UndefinedObject, postgres.WrongObjectType) {
 		return locale, err
 	}
 	r.warn("the server does not have the dump's locale (" + strings.TrimSpace(locale) + "): text sorts by the server's own")
-	return "", r.target.create(ctx, name, r.id, "")
+	return "", r.server.create(ctx, name, r.id, "")
 }
 
 // buildShadow restores the schema, without rows, and reads the catalog.
 func (r *checked) buildShadow(ctx context.Context, name string) (c mask.Catalog, err error) {
-	conn, err := r.target.session(ctx, name)
+	conn, err := r.server.session(ctx, name)
 	if err != nil {
 		return c, err
 	}
@@ -89,11 +89,7 @@ func (r *checked) buildShadow(ctx context.Context, name string) (c mask.Catalog,
 	}
 	withData := map[mask.Name]bool{}
 	for _, e := range r.schema.data {
-		t, _, err := copyTarget(e)
-		if err != nil {
-			return c, err
-		}
-		withData[t] = true
+		withData[e.table] = true
 	}
 	c, err = readCatalog(ctx, conn, withData, r.schema.foreign)
 	c.LargeObjects = len(r.schema.largeObjects) > 0

@@ -23,7 +23,7 @@ func schemaError(err error) error {
 }
 
 // connect opens a session of the import in a database.
-func (t *target) connect(ctx context.Context, database string) (*pgx.Conn, error) {
+func (t *server) connect(ctx context.Context, database string) (*pgx.Conn, error) {
 	c := t.config.Copy()
 	c.Database = database
 	if database != postgres.Maintenance {
@@ -34,7 +34,7 @@ func (t *target) connect(ctx context.Context, database string) (*pgx.Conn, error
 
 // quiet keeps rows, and whatever else a statement may hold, out of the
 // server's log for this session. It returns what could not be set.
-func (t *target) quiet(ctx context.Context, conn *pgx.Conn) []string {
+func (t *server) quiet(ctx context.Context, conn *pgx.Conn) []string {
 	var failed []string
 	for _, set := range []string{
 		"log_min_messages = 'panic'", "log_min_error_statement = 'panic'", "log_error_verbosity = 'terse'",
@@ -53,7 +53,7 @@ func (t *target) quiet(ctx context.Context, conn *pgx.Conn) []string {
 
 // patient lets a session last, and write, whatever the server's settings are
 // for those of its users: the one that holds the lock is idle for hours.
-func (t *target) patient(ctx context.Context, conn *pgx.Conn) error {
+func (t *server) patient(ctx context.Context, conn *pgx.Conn) error {
 	sql := "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET default_transaction_read_only = off; " +
 		// Should this node vanish, the lock goes within two minutes.
 		"SET tcp_keepalives_idle = 60; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 6"
@@ -69,7 +69,7 @@ func (t *target) patient(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // session opens a session that restores into a database.
-func (t *target) session(ctx context.Context, database string) (*pgx.Conn, error) {
+func (t *server) session(ctx context.Context, database string) (*pgx.Conn, error) {
 	conn, err := t.connect(ctx, database)
 	if err != nil {
 		return nil, fmt.Errorf("connect to database %s: %w", database, err)

@@ -20,7 +20,7 @@ func (r *loaded) swap(ctx context.Context) error {
 		return err
 	}
 	if err := r.conn.Close(ctx); err != nil {
-		return fmt.Errorf("leave database %s: %w", r.database, err)
+		return fmt.Errorf("leave database %s: %w", r.scratch, err)
 	}
 	start := time.Now()
 	old, err := r.rename(ctx)
@@ -45,12 +45,12 @@ func (r *loaded) swap(ctx context.Context) error {
 // rename renames the scratch database into the seed's place, in one transaction. It
 // returns the name that the old database has now, "" when there was none.
 func (r *loaded) rename(ctx context.Context) (old string, err error) {
-	t := r.target
+	t := r.server
 	var exists bool
 	if err := t.conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", r.Database).Scan(&exists); err != nil {
 		return "", err
 	}
-	if err := t.carryOver(ctx, r.Database, r.database, r.Owner, exists); err != nil {
+	if err := t.carryOver(ctx, r.Database, r.scratch, r.Owner, exists); err != nil {
 		return "", err
 	}
 	if !exists {
@@ -91,7 +91,7 @@ func (r *loaded) rename(ctx context.Context) (old string, err error) {
 // replace tries once to put the scratch database in the place of the old one, whose
 // sessions the helper ends.
 func (r *loaded) replace(ctx context.Context, helper *pgx.Conn, old string) error {
-	t := r.target
+	t := r.server
 	// The comment waits for most that others do with the database, and nobody for the
 	// comment. While the rename waits, new sessions wait, too.
 	err := execAll(ctx, t.conn, beginSwap, []string{
@@ -122,7 +122,7 @@ var beginSwap = []string{"BEGIN", "SET LOCAL synchronous_commit = on", "SET LOCA
 
 func (r *loaded) endSwap() []string {
 	return []string{
-		"ALTER DATABASE " + sqltext.Identifier(r.database) + " RENAME TO " + sqltext.Identifier(r.Database),
+		"ALTER DATABASE " + sqltext.Identifier(r.scratch) + " RENAME TO " + sqltext.Identifier(r.Database),
 		"COMMENT ON DATABASE " + sqltext.Identifier(r.Database) + " IS " + sqltext.Literal("seedling: import "+r.id),
 		"COMMIT",
 	}
@@ -139,7 +139,7 @@ func execAll(ctx context.Context, conn *pgx.Conn, lists ...[]string) error {
 }
 
 // lockedBy adds to an error that the database's lock was not had who holds it.
-func (t *target) lockedBy(ctx context.Context, err error) error {
+func (t *server) lockedBy(ctx context.Context, err error) error {
 	if !postgres.Is(err, postgres.LockNotAvailable) {
 		return err
 	}

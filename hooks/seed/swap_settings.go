@@ -47,7 +47,7 @@ func literalList(stored string) string {
 
 // carryOver gives the scratch database the owner, grants, settings and
 // connection limit of the seed's, or those of a first import.
-func (t *target) carryOver(ctx context.Context, from, to, owner string, exists bool) error {
+func (t *server) carryOver(ctx context.Context, from, to, owner string, exists bool) error {
 	type grant struct{ grantee, privilege string }
 	var statements []string
 	own, limit := owner, -1

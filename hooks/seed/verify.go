@@ -71,7 +71,7 @@ func (r *started) openShared(ctx context.Context) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	free, err := postgres.ImportLock.TryShared(ctx, o.target.conn)
+	free, err := postgres.ImportLock.TryShared(ctx, o.server.conn)
 	switch {
 	case err != nil:
 		err = fmt.Errorf("lock the seed: %w", err)
@@ -97,7 +97,7 @@ type verification struct {
 }
 
 func (r *checked) newVerification(ctx context.Context, out *VerifyReport) (*verification, error) {
-	conn, err := r.target.session(ctx, r.Database)
+	conn, err := r.server.session(ctx, r.Database)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func (v *verification) judge() error {
 				break
 			}
 			if g.dump.columns == nil || g.seed.columns == nil || g.dump.columns[i] != g.seed.columns[i] {
-				if g.canon[i].loose {
+				if g.forms[i].loose {
 					t.Unsure = append(t.Unsure, name)
 				} else {
 					t.Differ = append(t.Differ, name)

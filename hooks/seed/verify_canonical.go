@@ -12,9 +12,9 @@ import (
 	"github.com/seedling-dev/seedling/hooks/mask"
 )
 
-// canon writes a field so that equal values are equal bytes, whether they come
+// canonicalForm writes a field so that equal values are equal bytes, whether they come
 // from the dump or from the server.
-type canon struct {
+type canonicalForm struct {
 	write func(dst, field []byte) []byte
 	// server, if set, is the type of which only the server knows all ways to
 	// write a value.
@@ -25,45 +25,45 @@ type canon struct {
 
 func asIs(dst, field []byte) []byte { return append(dst, field...) }
 
-// canonical chooses for a column. What is kept was written by a server
+// canonicalFormOf chooses for a column. What is kept was written by a server
 // already, so only its time zone can differ; what is masked was written here.
-func canonical(c mask.Column, kept bool) canon {
+func canonicalFormOf(c mask.Column, kept bool) canonicalForm {
 	if c.Array || c.Composite {
 		switch c.BaseType {
 		case "text", "varchar", "int2", "int4", "int8", "uuid", "bool", "date", "timestamp", "bpchar", "citext", "inet", "jsonb", "json", "numeric":
 			if kept {
-				return canon{write: asIs}
+				return canonicalForm{write: asIs}
 			}
 		}
-		return canon{write: asIs, server: c.Type}
+		return canonicalForm{write: asIs, server: c.Type}
 	}
 	switch c.BaseType {
 	case "timestamptz":
-		return canon{write: instant}
+		return canonicalForm{write: instant}
 	case "money":
-		return canon{write: asIs, server: c.Type}
+		return canonicalForm{write: asIs, server: c.Type}
 	case "bpchar":
-		return canon{write: func(dst, f []byte) []byte { return append(dst, bytes.TrimRight(f, " ")...) }}
+		return canonicalForm{write: func(dst, f []byte) []byte { return append(dst, bytes.TrimRight(f, " ")...) }}
 	}
 	if kept {
-		return canon{write: asIs}
+		return canonicalForm{write: asIs}
 	}
 	switch c.BaseType {
 	case "numeric":
-		return canon{write: decimal}
+		return canonicalForm{write: decimal}
 	case "float4":
-		return canon{write: func(dst, f []byte) []byte { return float(dst, f, 32) }}
+		return canonicalForm{write: func(dst, f []byte) []byte { return float(dst, f, 32) }}
 	case "float8":
-		return canon{write: func(dst, f []byte) []byte { return float(dst, f, 64) }}
+		return canonicalForm{write: func(dst, f []byte) []byte { return float(dst, f, 64) }}
 	case "jsonb":
-		return canon{write: document}
+		return canonicalForm{write: document}
 	case "text", "varchar", "citext", "json", "uuid", "bool", "int2", "int4", "int8", "date", "timestamp", "bytea":
-		return canon{write: asIs}
+		return canonicalForm{write: asIs}
 	}
 	if len(c.Enum) > 0 {
-		return canon{write: asIs}
+		return canonicalForm{write: asIs}
 	}
-	return canon{write: asIs, server: c.Type}
+	return canonicalForm{write: asIs, server: c.Type}
 }
 
 // instant writes a timestamp with time zone in UTC.

@@ -43,7 +43,7 @@ type digester struct {
 	at     []int
 	scan   bool
 	sum    digest
-	told   int64
+	reported   int64
 	fields [][]byte
 	buf    []byte
 	whole  []byte
@@ -80,11 +80,11 @@ func (d *digester) row(line []byte) (err error) {
 			if d.scan && d.g.scan[i] {
 				d.look(i, f, d.v.originals.has)
 			}
-			d.buf = d.g.canon[i].write(d.buf[:0], f)
+			d.buf = d.g.forms[i].write(d.buf[:0], f)
 			f = d.buf
 		}
 		d.sum.columns[i] += maphash.Bytes(d.v.seeds[0], f)
-		if !d.g.canon[i].loose {
+		if !d.g.forms[i].loose {
 			d.whole = binary.AppendUvarint(d.whole, uint64(len(f))<<1|b2u(null))
 			d.whole = append(d.whole, f...)
 		}

@@ -75,10 +75,7 @@ func (v *verification) readDump(ctx context.Context, step string, of []*group, e
 
 // digestEntry digests the masked rows of one entry and collects originals.
 func (v *verification) digestEntry(ctx context.Context, g *group, l *tableLoad, data io.Reader) error {
-	_, columns, err := copyTarget(l.entry)
-	if err != nil {
-		return err
-	}
+	columns := l.columns
 	at, err := positions(g.columns, columns)
 	if err != nil {
 		return fmt.Errorf("table %s: %w", l.name, err)
@@ -89,13 +86,13 @@ func (v *verification) digestEntry(ctx context.Context, g *group, l *tableLoad, 
 	for _, name := range columns {
 		i := slices.IndexFunc(g.table.Columns, func(c mask.Column) bool { return c.Name == name })
 		j := slices.IndexFunc(l.plan.Columns, func(c mask.ColumnPlan) bool { return c.Name == name })
-		document = append(document, passes[l.plan.Columns[j].Masker])
+		document = append(document, partialMaskers[l.plan.Columns[j].Masker])
 		whole = append(whole, l.plan.Columns[j].Masker == "regex")
 		secret = append(secret, textual(g.table.Columns[i]) && l.plan.Columns[j].Masker != "keep")
 	}
 	d := v.digester(g, at, false)
-	normal, err := v.normalizer(ctx, d)
-	defer normal.close(ctx)
+	forms, err := v.newServerForms(ctx, d)
+	defer forms.close(ctx)
 	if err == nil {
 		err = v.maskEntry(ctx, l, data, func(ctx context.Context, fields, after [][]byte, masked []byte) error {
 			for i, f := range fields {
@@ -110,14 +107,14 @@ func (v *verification) digestEntry(ctx context.Context, g *group, l *tableLoad, 
 			switch {
 			case len(masked) == 0:
 				return nil // dropped by the row filter
-			case normal != nil:
-				return normal.row(ctx, masked[:len(masked)-1])
+			case forms != nil:
+				return forms.row(ctx, masked[:len(masked)-1])
 			}
 			return d.row(masked[:len(masked)-1])
 		})
 	}
 	if err == nil {
-		err = normal.flush(ctx)
+		err = forms.flush(ctx)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -248,7 +245,7 @@ func (v *verification) readSeed(ctx context.Context) error {
 	work, ctx := errgroup.WithContext(ctx)
 	for range v.Jobs {
 		work.Go(func() error {
-			conn, err := v.target.session(ctx, v.Database)
+			conn, err := v.server.session(ctx, v.Database)
 			if err != nil {
 				return err
 			}
@@ -319,9 +316,9 @@ func (w *rowWriter) Write(p []byte) (int, error) {
 		p = rest
 	}
 	w.part = append(w.part[:0], p...)
-	if w.digester.sum.rows-w.digester.told > 10000 {
-		w.progress.Rows(w.digester.sum.rows - w.digester.told)
-		w.digester.told = w.digester.sum.rows
+	if w.digester.sum.rows-w.digester.reported > 10000 {
+		w.progress.Rows(w.digester.sum.rows - w.digester.reported)
+		w.digester.reported = w.digester.sum.rows
 	}
 	return n, nil
 }

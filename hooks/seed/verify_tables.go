@@ -20,7 +20,7 @@ type group struct {
 	plan    *mask.TablePlan
 	entries []*tableLoad
 	columns []string // of the digest, sorted
-	canon   []canon  // of each of them
+	forms   []canonicalForm  // of each of them
 	scan    []bool   // kept text, which may hold originals
 	partial []int    // columns of which the policy masks parts
 	dropped bool     // rows may be gone with those that they referenced
@@ -33,11 +33,7 @@ type group struct {
 func (v *verification) compile(ctx context.Context, conn *pgx.Conn) error {
 	withData := map[mask.Name]bool{}
 	for _, e := range v.schema.data {
-		n, _, err := copyTarget(e)
-		if err != nil {
-			return err
-		}
-		withData[n] = true
+		withData[e.table] = true
 	}
 	catalog, err := readCatalog(ctx, conn, withData, v.schema.foreign)
 	if err != nil {
@@ -85,19 +81,19 @@ func (v *verification) compile(ctx context.Context, conn *pgx.Conn) error {
 			j := slices.IndexFunc(g.plan.Columns, func(c mask.ColumnPlan) bool { return c.Name == name })
 			c, p := g.table.Columns[i], g.plan.Columns[j]
 			kept := p.Masker == "keep"
-			g.canon = append(g.canon, canonical(c, kept))
-			g.scan = append(g.scan, textual(c) && (kept || passes[p.Masker]))
-			if textual(c) && passes[p.Masker] {
+			g.forms = append(g.forms, canonicalFormOf(c, kept))
+			g.scan = append(g.scan, textual(c) && (kept || partialMaskers[p.Masker]))
+			if textual(c) && partialMaskers[p.Masker] {
 				g.partial = append(g.partial, len(g.scan)-1)
 			}
 		}
 	}
-	v.settle(catalog)
+	v.markOrphans(catalog)
 	return nil
 }
 
 // settle marks what the policy's on_missing_parent may change after the load.
-func (v *verification) settle(c mask.Catalog) {
+func (v *verification) markOrphans(c mask.Catalog) {
 	parents := map[mask.Name]mask.Name{}
 	for _, t := range c.Tables {
 		if len(t.Parents) > 0 {
@@ -118,7 +114,7 @@ func (v *verification) settle(c mask.Catalog) {
 			g.dropped = g.dropped || len(o.SetNull) == 0
 			for i, name := range g.columns {
 				if slices.Contains(o.SetNull, name) {
-					g.canon[i] = canon{write: asIs, loose: true}
+					g.forms[i] = canonicalForm{write: asIs, loose: true}
 				}
 			}
 		}
@@ -126,7 +122,7 @@ func (v *verification) settle(c mask.Catalog) {
 }
 
 // passes are the maskers that may let parts of a value through.
-var passes = map[string]bool{"json": true, "hstore": true, "array": true, "composite": true, "xml": true, "regex": true}
+var partialMaskers = map[string]bool{"json": true, "hstore": true, "array": true, "composite": true, "xml": true, "regex": true}
 
 // positions says where in a row's fields each of some columns stands.
 func positions(want, have []string) ([]int, error) {

@@ -13,9 +13,9 @@ import (
 	"github.com/seedling-dev/seedling/hooks/postgres"
 )
 
-// normalizer adds masked rows to a digest, with the values of types that can be
+// serverForms adds masked rows to a digest, with the values of types that can be
 // written in several ways as the server writes them.
-type normalizer struct {
+type serverForms struct {
 	conn *pgx.Conn
 	d    *digester
 	rows [][]byte
@@ -24,47 +24,47 @@ type normalizer struct {
 
 // Bounds of what is asked of the server at once.
 const (
-	normalRows  = 2000
-	normalBytes = 256 << 10
+	askedRows  = 2000
+	askedBytes = 256 << 10
 )
 
-// normalizer is nil where no column needs one.
-func (v *verification) normalizer(ctx context.Context, d *digester) (*normalizer, error) {
-	for _, c := range d.g.canon {
+// newServerForms returns nil where no column needs one.
+func (v *verification) newServerForms(ctx context.Context, d *digester) (*serverForms, error) {
+	for _, c := range d.g.forms {
 		if c.server != "" {
-			conn, err := v.target.session(ctx, v.Database)
+			conn, err := v.server.session(ctx, v.Database)
 			if err != nil {
 				return nil, err
 			}
-			return &normalizer{conn: conn, d: d}, nil
+			return &serverForms{conn: conn, d: d}, nil
 		}
 	}
 	return nil, nil
 }
 
-func (n *normalizer) close(ctx context.Context) {
+func (n *serverForms) close(ctx context.Context) {
 	if n != nil {
 		_ = n.conn.Close(context.WithoutCancel(ctx))
 	}
 }
 
 // row adds one masked row.
-func (n *normalizer) row(ctx context.Context, line []byte) error {
+func (n *serverForms) row(ctx context.Context, line []byte) error {
 	n.rows = append(n.rows, bytes.Clone(line))
-	if n.size += len(line); len(n.rows) < normalRows && n.size < normalBytes {
+	if n.size += len(line); len(n.rows) < askedRows && n.size < askedBytes {
 		return nil
 	}
 	return n.flush(ctx)
 }
 
 // flush adds the rows that wait.
-func (n *normalizer) flush(ctx context.Context) error {
+func (n *serverForms) flush(ctx context.Context) error {
 	if n == nil || len(n.rows) == 0 {
 		return nil
 	}
 	d := n.d
 	var err error
-	for i, c := range d.g.canon {
+	for i, c := range d.g.forms {
 		if c.server == "" {
 			continue
 		}
