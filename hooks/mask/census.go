@@ -24,12 +24,12 @@ const maxPlaces = 200
 // most frequent mask gives the most frequent original away. It holds hashes
 // under a key of its own, never a value, and is safe for concurrent use.
 type Census struct {
-	mu      sync.Mutex
-	seed    maphash.Seed
-	least   int
-	tallies map[place]*tally
-	places  map[ColumnName]int // inside values, of each column
-	scratch *scratch
+	mu        sync.Mutex
+	seed      maphash.Seed
+	least     int
+	tallies   map[place]*tally
+	places    map[ColumnName]int // inside values, of each column
+	workspace *workspace
 }
 
 // place is what is counted apart: a column, or a place inside its values.
@@ -48,7 +48,7 @@ type tally struct {
 
 // NewCensus starts a census of the plan's tables.
 func (p *Plan) NewCensus() *Census {
-	return &Census{seed: maphash.MakeSeed(), least: p.minDistinct, tallies: map[place]*tally{}, places: map[ColumnName]int{}, scratch: newScratch()}
+	return &Census{seed: maphash.MakeSeed(), least: p.minDistinct, tallies: map[place]*tally{}, places: map[ColumnName]int{}, workspace: newWorkspace()}
 }
 
 // Add counts rows of a table, lines of COPY text. Partitions and inheritance
@@ -72,9 +72,9 @@ func (c *Census) Add(l *Layout, rows []byte) {
 				continue
 			}
 			name := ColumnName{l.table.root.Schema, l.table.root.Name, b.name}
-			if n := nested(b.tf); n != nil {
+			if n := containerOf(b.tf); n != nil {
 				plain = copytext.Unescape(plain[:0], fields[i])
-				c.look(name, inner{}, n, plain)
+				c.look(name, innerPlace{}, n, plain)
 			} else if b.guessable {
 				c.count(place{column: name}, b.masker, fields[i])
 			}
@@ -83,12 +83,12 @@ func (c *Census) Add(l *Layout, rows []byte) {
 }
 
 // look counts what is inside a value at a place of a column.
-func (c *Census) look(column ColumnName, outer inner, n nest, value []byte) {
-	n.look(c, value, func(at inner, tf transform, v []byte) {
+func (c *Census) look(column ColumnName, outer innerPlace, n container, value []byte) {
+	n.visit(c, value, func(at innerPlace, tf transform, v []byte) {
 		if outer.where != "" {
 			at.where = outer.where + " " + at.where
 		}
-		if n := nested(tf); n != nil {
+		if n := containerOf(tf); n != nil {
 			c.look(column, at, n, v)
 		} else if at.guessable {
 			c.count(place{column, at.where, at.path}, at.masker, v)

@@ -8,7 +8,7 @@ import (
 )
 
 // inner is a place inside the values of a column, as a census counts it.
-type inner struct {
+type innerPlace struct {
 	where     string // as the policy names it
 	path      uint64 // tells places apart that the policy does not
 	masker    string
@@ -16,44 +16,44 @@ type inner struct {
 }
 
 // nest is a transform of values that hold others.
-type nest interface {
+type container interface {
 	// look calls see for each value inside value, with the place's own
 	// transform where that may be a nest again. It stops at what it cannot
 	// read: the mask will say so.
-	look(c *Census, value []byte, see func(at inner, tf transform, value []byte))
+	visit(c *Census, value []byte, see func(at innerPlace, tf transform, value []byte))
 }
 
 // nested returns the nest that tf is, or nil.
-func nested(tf transform) nest {
+func containerOf(tf transform) container {
 	if f, ok := tf.(*fallback); ok {
 		tf = f.first
 	}
-	n, _ := tf.(nest)
+	n, _ := tf.(container)
 	return n
 }
 
 // lens looks at the values that the transform around it would mask.
-type lens func(value []byte)
+type visitor func(value []byte)
 
-func (l lens) mask(_ *scratch, dst, value []byte) ([]byte, error) {
+func (l visitor) mask(_ *workspace, dst, value []byte) ([]byte, error) {
 	l(value)
 	return dst, nil
 }
 
-func (m *array) look(c *Census, value []byte, see func(inner, transform, []byte)) {
-	a := array{of: lens(func(v []byte) { see(m.at, m.of, v) })}
-	_, _ = a.mask(c.scratch, nil, value)
+func (m *array) visit(c *Census, value []byte, see func(innerPlace, transform, []byte)) {
+	a := array{of: visitor(func(v []byte) { see(m.at, m.of, v) })}
+	_, _ = a.mask(c.workspace, nil, value)
 }
 
-func (m *composite) look(c *Census, value []byte, see func(inner, transform, []byte)) {
+func (m *composite) visit(c *Census, value []byte, see func(innerPlace, transform, []byte)) {
 	row := composite{}
 	for i, tf := range m.attributes {
-		row.attributes = append(row.attributes, lens(func(v []byte) { see(m.at[i], tf, v) }))
+		row.attributes = append(row.attributes, visitor(func(v []byte) { see(m.at[i], tf, v) }))
 	}
-	_, _ = row.mask(c.scratch, nil, value)
+	_, _ = row.mask(c.workspace, nil, value)
 }
 
-func (m *hstore) look(c *Census, value []byte, see func(inner, transform, []byte)) {
+func (m *hstore) visit(c *Census, value []byte, see func(innerPlace, transform, []byte)) {
 	var key, elem []byte
 	for pos := 0; pos < len(value) && value[pos] == '"'; pos += len(", ") {
 		if key, pos, _ = arrayElement(key[:0], value, pos); pos < 0 {
@@ -71,47 +71,47 @@ func (m *hstore) look(c *Census, value []byte, see func(inner, transform, []byte
 		}
 		at, listed := m.at[string(key)]
 		if !listed {
-			at = inner{where: "at keys that `keys` does not list", path: c.step(0, key), masker: "hstore", guessable: m.unlisted != nil}
+			at = innerPlace{where: "at keys that `keys` does not list", path: c.step(0, key), masker: "hstore", guessable: m.unlisted != nil}
 		}
 		see(at, nil, elem)
 	}
 }
 
-func (m *xmlMask) look(c *Census, value []byte, see func(inner, transform, []byte)) {
+func (m *xmlMask) visit(c *Census, value []byte, see func(innerPlace, transform, []byte)) {
 	through := func(rules map[string]transform, sign string) map[string]transform {
 		out := map[string]transform{}
 		for name := range rules {
-			out[name] = lens(func(v []byte) { see(m.at[sign+name], nil, v) })
+			out[name] = visitor(func(v []byte) { see(m.at[sign+name], nil, v) })
 		}
 		return out
 	}
 	x := xmlMask{
 		elements: through(m.elements, "<"), attributes: through(m.attributes, "@"),
-		text: lens(func(v []byte) {
-			see(inner{where: "in texts that no rule names", masker: "xml", guessable: true}, nil, v)
+		text: visitor(func(v []byte) {
+			see(innerPlace{where: "in texts that no rule names", masker: "xml", guessable: true}, nil, v)
 		}),
 	}
-	_, _ = x.mask(c.scratch, nil, value)
+	_, _ = x.mask(c.workspace, nil, value)
 }
 
-func (m *jsonMask) look(c *Census, value []byte, see func(inner, transform, []byte)) {
-	w := jsonLook{m: m, c: c, in: value, see: see, dec: json.NewDecoder(bytes.NewReader(value))}
+func (m *jsonMask) visit(c *Census, value []byte, see func(innerPlace, transform, []byte)) {
+	w := jsonVisit{m: m, c: c, in: value, see: see, dec: json.NewDecoder(bytes.NewReader(value))}
 	w.dec.UseNumber()
 	_ = w.value(m.root, m.root.leaf, true, 0, 0)
 }
 
 // jsonLook is one pass of a census over a document. Its steps are those of
 // jsonWalk, but it knows the path to a value also where the policy has none.
-type jsonLook struct {
+type jsonVisit struct {
 	m   *jsonMask
 	c   *Census
 	in  []byte
 	dec *json.Decoder
-	see func(inner, transform, []byte)
+	see func(innerPlace, transform, []byte)
 }
 
 // value looks at the next value; path is the hash of the way to it.
-func (w *jsonLook) value(node *jsonNode, leaf *jsonLeaf, own bool, path uint64, depth int) error {
+func (w *jsonVisit) value(node *jsonNode, leaf *jsonLeaf, own bool, path uint64, depth int) error {
 	t, err := w.dec.Token()
 	if err != nil {
 		return err
@@ -152,7 +152,7 @@ func (w *jsonLook) value(node *jsonNode, leaf *jsonLeaf, own bool, path uint64, 
 	return nil
 }
 
-func (w *jsonLook) container(open json.Delim, node *jsonNode, leaf *jsonLeaf, path uint64, depth int) error {
+func (w *jsonVisit) container(open json.Delim, node *jsonNode, leaf *jsonLeaf, path uint64, depth int) error {
 	for w.dec.More() {
 		child, rule, own := (*jsonNode)(nil), leaf, false
 		var step []byte // none: what has one path in the policy is one place
@@ -191,11 +191,11 @@ func (w *jsonLook) container(open json.Delim, node *jsonNode, leaf *jsonLeaf, pa
 }
 
 // found tells of a value; own says that the rule was written for its place.
-func (w *jsonLook) found(leaf *jsonLeaf, own, guessable bool, path uint64, value []byte) {
+func (w *jsonVisit) found(leaf *jsonLeaf, own, guessable bool, path uint64, value []byte) {
 	if !guessable {
 		return
 	}
-	at := inner{where: leaf.where, path: path, masker: leaf.masker, guessable: true}
+	at := innerPlace{where: leaf.where, path: path, masker: leaf.masker, guessable: true}
 	switch {
 	case leaf.where == "":
 		at.where = "at members that no path names"

@@ -15,7 +15,7 @@ func Compile(p *Policy, k Key, c Catalog) (*Plan, error) {
 		return nil, errors.New("compile the policy: there is no key")
 	}
 	x := &compiler{policy: p, key: k, ascii: c.FoldsASCII, tables: map[Name]*tableState{}, plan: &Plan{
-		byName: map[Name]*TablePlan{}, largeObjects: p.largeObjects == "keep", minDistinct: p.MinDistinct,
+		byName: map[Name]*TablePlan{}, withLargeObjects: p.largeObjects == "keep", minDistinct: p.MinDistinct,
 	}}
 	x.index(c)
 	x.references()
@@ -35,8 +35,8 @@ func Compile(p *Policy, k Key, c Catalog) (*Plan, error) {
 	if len(x.errs) > 0 {
 		return nil, errors.Join(x.errs...)
 	}
-	slices.Sort(x.plan.kept)
-	x.plan.kept = slices.Compact(x.plan.kept)
+	slices.Sort(x.plan.keptList)
+	x.plan.keptList = slices.Compact(x.plan.keptList)
 	return x.plan, nil
 }
 
@@ -54,21 +54,21 @@ type compiler struct {
 
 type tableState struct {
 	*Table
-	name    Name
-	plan    *TablePlan
-	columns []*columnState
-	byName  map[string]*columnState
-	parents []*tableState
-	rowsSet *rowsRule
-	indexes map[string]string // what the policy says of them
-	idle    string            // why a draft leaves it without rows
+	qualified    Name
+	plan         *TablePlan
+	columnStates []*columnState
+	byName       map[string]*columnState
+	parentStates []*tableState
+	rowsRule     *rowsRule
+	indexes      map[string]string // what the policy says of them
+	emptyBecause string            // why a draft leaves it without rows
 }
 
 type columnState struct {
 	*Column
-	table *tableState
-	name  ColumnName
-	plan  *ColumnPlan
+	table     *tableState
+	qualified ColumnName
+	plan      *ColumnPlan
 
 	own      *rule // what the policy says for this column
 	explicit bool  // own names table and column without *
@@ -97,33 +97,33 @@ func (x *compiler) warn(format string, args ...any) {
 func (x *compiler) index(c Catalog) {
 	for i := range c.Tables {
 		t := &c.Tables[i]
-		s := &tableState{Table: t, name: Name{t.Schema, t.Name}, byName: map[string]*columnState{}}
-		s.plan = &TablePlan{Schema: t.Schema, Name: t.Name, LoadInto: s.name, Columns: make([]ColumnPlan, len(t.Columns))}
+		s := &tableState{Table: t, qualified: Name{t.Schema, t.Name}, byName: map[string]*columnState{}}
+		s.plan = &TablePlan{Schema: t.Schema, Name: t.Name, LoadInto: s.qualified, Columns: make([]ColumnPlan, len(t.Columns))}
 		for j := range t.Columns {
 			col := &t.Columns[j]
-			cs := &columnState{Column: col, table: s, name: ColumnName{t.Schema, t.Name, col.Name}, plan: &s.plan.Columns[j]}
+			cs := &columnState{Column: col, table: s, qualified: ColumnName{t.Schema, t.Name, col.Name}, plan: &s.plan.Columns[j]}
 			cs.group = cs
 			cs.plan.Name = col.Name
-			s.columns = append(s.columns, cs)
+			s.columnStates = append(s.columnStates, cs)
 			s.byName[col.Name] = cs
 		}
 		x.order = append(x.order, s)
-		x.tables[s.name] = s
-		x.plan.tables = append(x.plan.tables, s.plan)
-		x.plan.byName[s.name] = s.plan
+		x.tables[s.qualified] = s
+		x.plan.tableList = append(x.plan.tableList, s.plan)
+		x.plan.byName[s.qualified] = s.plan
 	}
 	for _, t := range x.order {
 		for _, p := range t.Parents {
 			if parent := x.tables[p]; parent != nil {
-				t.parents = append(t.parents, parent)
+				t.parentStates = append(t.parentStates, parent)
 			}
 		}
 	}
 	for _, t := range x.order {
 		root := t
-		for hops := 0; len(root.parents) > 0 && hops < 64; hops++ {
-			root = root.parents[0]
+		for hops := 0; len(root.parentStates) > 0 && hops < 64; hops++ {
+			root = root.parentStates[0]
 		}
-		t.plan.root = root.name
+		t.plan.root = root.qualified
 	}
 }

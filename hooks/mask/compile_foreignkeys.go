@@ -10,7 +10,7 @@ func (x *compiler) foreignKeys() {
 		}
 		for _, fk := range t.ForeignKeys {
 			if null := t.nulled(fk); fk.MatchFull && len(null) > 0 && len(null) < len(fk.Columns) {
-				x.fail("%s: foreign key %s is MATCH FULL, which takes no key of which %s is NULL and the rest is not: mask all of its columns with null, or none", t.name, fk.Name, quoteNames(null))
+				x.fail("%s: foreign key %s is MATCH FULL, which takes no key of which %s is NULL and the rest is not: mask all of its columns with null, or none", t.qualified, fk.Name, quoteNames(null))
 			}
 			ref := x.tables[fk.References]
 			if ref == nil || !x.losesRows(ref) {
@@ -20,11 +20,11 @@ func (x *compiler) foreignKeys() {
 			switch {
 			case len(t.nulled(fk)) > 0:
 			case !ref.plan.Rows && !optional:
-				x.fail("%s: foreign key %s references %s, which is loaded without rows: give %s `rows: none` too, or load both", t.name, fk.Name, ref.name, t.name)
+				x.fail("%s: foreign key %s references %s, which is loaded without rows: give %s `rows: none` too, or load both", t.qualified, fk.Name, ref.qualified, t.qualified)
 			case !ref.plan.Rows:
-				x.warn("%s: foreign key %s references %s, which is loaded without rows: any value in it makes the import fail; mask its columns with null to be safe", t.name, fk.Name, ref.name)
+				x.warn("%s: foreign key %s references %s, which is loaded without rows: any value in it makes the import fail; mask its columns with null to be safe", t.qualified, fk.Name, ref.qualified)
 			default:
-				x.warn("%s: foreign key %s references %s, of which some rows are dropped: a row that references one of them makes the import fail", t.name, fk.Name, ref.name)
+				x.warn("%s: foreign key %s references %s, of which some rows are dropped: a row that references one of them makes the import fail", t.qualified, fk.Name, ref.qualified)
 			}
 		}
 	}
@@ -34,12 +34,12 @@ func (x *compiler) foreignKeys() {
 // of its rows, and the policy says nothing on who references them.
 func (x *compiler) losesRows(ref *tableState) bool {
 	return slices.ContainsFunc(x.order, func(t *tableState) bool {
-		for at := t; at != ref; at = at.parents[0] {
-			if !at.PartitionOf || len(at.parents) == 0 {
+		for at := t; at != ref; at = at.parentStates[0] {
+			if !at.PartitionOf || len(at.parentStates) == 0 {
 				return false
 			}
 		}
-		return !t.plan.Rows || t.plan.Filtered && t.rowsSet.missing() == orphansStop
+		return !t.plan.Rows || t.plan.Filtered && t.rowsRule.missing() == orphansStop
 	})
 }
 

@@ -28,7 +28,7 @@ func (c *columnState) union(o *columnState) {
 // groups joins the columns that must agree and names their sub-keys.
 func (x *compiler) groups() {
 	for _, t := range x.order {
-		for _, c := range t.columns {
+		for _, c := range t.columnStates {
 			for _, f := range c.follows {
 				c.union(f)
 			}
@@ -60,7 +60,7 @@ func (x *compiler) groups() {
 		links[g] = link
 	}
 	for _, t := range x.order {
-		for _, c := range t.columns {
+		for _, c := range t.columnStates {
 			g := c.find()
 			if g.info == nil {
 				g.info = &groupInfo{eq: equality{ascii: x.ascii}}
@@ -69,7 +69,7 @@ func (x *compiler) groups() {
 		}
 	}
 	for _, t := range x.order {
-		for _, c := range t.columns {
+		for _, c := range t.columnStates {
 			if c.find() == c {
 				c.info.label = c.info.name()
 				if link := links[c]; link != "" {
@@ -98,7 +98,7 @@ func (g *groupInfo) add(c *columnState) {
 func (g *groupInfo) name() string {
 	var root, first string
 	for _, c := range g.members {
-		n := c.name.String()
+		n := c.qualified.String()
 		if first == "" || n < first {
 			first = n
 		}
@@ -124,11 +124,11 @@ func (x *compiler) checkGroup(g *groupInfo, link string) {
 		switch {
 		case !c.rule.equal(first.rule):
 			if link != "" {
-				x.fail("link %s: %s has the rule %s and %s has %s: linked columns need the same rule", link, first.name, first.rule, c.name, c.rule)
+				x.fail("link %s: %s has the rule %s and %s has %s: linked columns need the same rule", link, first.qualified, first.rule, c.qualified, c.rule)
 			}
 		case c.rule.name == "keep" || c.rule.name == "null":
 		case !sameMasks(c.rule, c.kind(), first.kind()):
-			x.fail("%s (%s) and %s (%s) must get the same masks, but their types are of different kinds", first.name, first.Type, c.name, c.Type)
+			x.fail("%s (%s) and %s (%s) must get the same masks, but their types are of different kinds", first.qualified, first.Type, c.qualified, c.Type)
 		}
 	}
 }

@@ -17,28 +17,28 @@ type Index struct {
 
 // indexRule is what a policy says of an index.
 type indexRule struct {
-	name string
-	says string
-	line int
+	name   string
+	choice string
+	line   int
 }
 
 // Dropped lists the unique indexes, unique constraints and exclusion constraints
 // that the seed does without, because the policy says so.
-func (p *Plan) Dropped() []Index { return slices.Clone(p.dropped) }
+func (p *Plan) Dropped() []Index { return slices.Clone(p.droppedIndexes) }
 
 // Tried lists those of which only the rows will tell whether they take the masks.
-func (p *Plan) Tried() []Index { return slices.Clone(p.tried) }
+func (p *Plan) Tried() []Index { return slices.Clone(p.triedIndexes) }
 
 // indexSaid is what the policy says of an index, by the name it has at the table
 // or, for that of a partition which repeats its parent's, at the parent.
-func (t *tableState) indexSaid(u *Unique) string {
+func (t *tableState) indexChoice(u *Unique) string {
 	if says := t.indexes[u.Name]; says != "" {
 		return says
 	}
-	for _, p := range t.parents {
+	for _, p := range t.parentStates {
 		for i := range p.Uniques {
 			if o := &p.Uniques[i]; t.PartitionOf && sameIndex(o, u) {
-				return p.indexSaid(o)
+				return p.indexChoice(o)
 			}
 		}
 	}
@@ -56,7 +56,7 @@ func (x *compiler) indexRules(seed bool) {
 		t.indexes = map[string]string{}
 		for _, i := range r.indexes {
 			at := slices.IndexFunc(t.Uniques, func(u Unique) bool { return u.Name == i.name })
-			if at < 0 && seed && i.says == indexDrop {
+			if at < 0 && seed && i.choice == indexDrop {
 				continue // it was left out
 			}
 			if at < 0 {
@@ -64,10 +64,10 @@ func (x *compiler) indexRules(seed bool) {
 				for _, u := range t.Uniques {
 					names = append(names, u.Name)
 				}
-				x.fail("policy line %d: %s has no unique index, unique constraint or exclusion constraint %s%s", i.line, t.name, QuoteIdent(i.name), didYouMean(i.name, names))
+				x.fail("policy line %d: %s has no unique index, unique constraint or exclusion constraint %s%s", i.line, t.qualified, QuoteIdent(i.name), didYouMean(i.name, names))
 				continue
 			}
-			t.indexes[i.name] = i.says
+			t.indexes[i.name] = i.choice
 		}
 	}
 }
@@ -75,31 +75,31 @@ func (x *compiler) indexRules(seed bool) {
 // dropIndex leaves an index out, if nothing needs it.
 func (x *compiler) dropIndex(t *tableState, u *Unique) {
 	if by := x.referencedBy(t, u); by != "" {
-		x.fail("%s: %s cannot be dropped: foreign key %s references it", t.name, u.describe(), by)
+		x.fail("%s: %s cannot be dropped: foreign key %s references it", t.qualified, u.describe(), by)
 		return
 	}
-	x.plan.dropped = append(x.plan.dropped, Index{t.name, u.Name})
-	x.warn("%s: %s is left out of the seed, as the policy says: what production refuses twice, a preview takes", t.name, u.describe())
+	x.plan.droppedIndexes = append(x.plan.droppedIndexes, Index{t.qualified, u.Name})
+	x.warn("%s: %s is left out of the seed, as the policy says: what production refuses twice, a preview takes", t.qualified, u.describe())
 }
 
 // tryIndex leaves it to the rows whether an index takes the masks.
 func (x *compiler) tryIndex(t *tableState, u *Unique, problem string) {
 	if problem == "" {
-		x.warn("%s: %s takes the masks whatever the rows are: `indexes` need not say `try`", t.name, u.describe())
+		x.warn("%s: %s takes the masks whatever the rows are: `indexes` need not say `try`", t.qualified, u.describe())
 		return
 	}
-	x.plan.tried = append(x.plan.tried, Index{t.name, u.Name})
+	x.plan.triedIndexes = append(x.plan.triedIndexes, Index{t.qualified, u.Name})
 }
 
 // referencedBy names a foreign key that needs an index, or is "".
 func (x *compiler) referencedBy(t *tableState, u *Unique) string {
 	for _, o := range x.order {
 		for _, fk := range o.ForeignKeys {
-			if fk.References != t.name || len(u.Expressions) > 0 || u.Predicate != "" || u.Exclusion != nil {
+			if fk.References != t.qualified || len(u.Expressions) > 0 || u.Predicate != "" || u.Exclusion != nil {
 				continue
 			}
 			if len(fk.ReferencedColumns) == len(u.Columns) && !slices.ContainsFunc(fk.ReferencedColumns, func(c string) bool { return !slices.Contains(u.Columns, c) }) {
-				return QuoteIdent(fk.Name) + " of " + o.name.String()
+				return QuoteIdent(fk.Name) + " of " + o.qualified.String()
 			}
 		}
 	}

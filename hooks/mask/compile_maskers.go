@@ -9,7 +9,7 @@ import (
 // build makes the transforms.
 func (x *compiler) build() {
 	for _, t := range x.order {
-		for _, c := range t.columns {
+		for _, c := range t.columnStates {
 			switch {
 			case c.Generated:
 				c.plan.Why = "generated"
@@ -22,12 +22,12 @@ func (x *compiler) build() {
 			}
 			c.plan.Masker, c.plan.Why, c.plan.Rule = c.rule.name, c.why, c.rule.String()
 			if !c.rule.accepts(c.kind()) {
-				x.fail("%s: masker %s does not take %s, it takes %s", c.name, c.rule.name, c.Type, c.rule.types())
+				x.fail("%s: masker %s does not take %s, it takes %s", c.qualified, c.rule.name, c.Type, c.rule.types())
 				continue
 			}
 			tf, tr, err := c.rule.construct(x.target(c))
 			if err != nil {
-				x.fail("%s: masker %s: %w", c.name, c.rule.name, err)
+				x.fail("%s: masker %s: %w", c.qualified, c.rule.name, err)
 				continue
 			}
 			c.tf, c.traits, c.built = tf, tr, true
@@ -37,16 +37,16 @@ func (x *compiler) build() {
 				continue // its parent speaks for it
 			}
 			if tr.keep {
-				x.plan.kept = append(x.plan.kept, c.name.String())
+				x.plan.keptList = append(x.plan.keptList, c.qualified.String())
 			}
 			for _, k := range tr.kept {
-				x.plan.kept = append(x.plan.kept, c.name.String()+" "+k)
+				x.plan.keptList = append(x.plan.keptList, c.qualified.String()+" "+k)
 			}
 			if c.Sequence != "" && !tr.keep && !tr.null {
-				x.plan.sequences = append(x.plan.sequences, MaskedSequence{c.Sequence, c.name})
+				x.plan.sequenceList = append(x.plan.sequenceList, MaskedSequence{c.Sequence, c.qualified})
 			}
 			if c.rule.name == "email" && c.rule.text("domain") != "" {
-				x.warn("%s: masks carry a domain that may exist: mail sent to them may reach somebody", c.name)
+				x.warn("%s: masks carry a domain that may exist: mail sent to them may reach somebody", c.qualified)
 			}
 		}
 	}
@@ -60,7 +60,7 @@ func (x *compiler) target(c *columnState) *target {
 		e := c.table.byName[name]
 		switch {
 		case e == nil:
-			return "", equality{}, fmt.Errorf("by names column %s, which is not in %s%s", QuoteIdent(name), c.table.name, didYouMean(name, slices.Collect(maps.Keys(c.table.byName))))
+			return "", equality{}, fmt.Errorf("by names column %s, which is not in %s%s", QuoteIdent(name), c.table.qualified, didYouMean(name, slices.Collect(maps.Keys(c.table.byName))))
 		case e.Generated:
 			return "", equality{}, fmt.Errorf("by names column %s, which is generated and not in the dump", QuoteIdent(name))
 		}
@@ -78,7 +78,7 @@ func (x *compiler) target(c *columnState) *target {
 			return nil, fmt.Errorf("link %s: the columns have the rule %s and this place %s: they need the same", link, m.rule, &bare)
 		}
 		if !sameMasks(r, m.kind(), at.kind) {
-			return nil, fmt.Errorf("link %s: %s is %s, which this place is not", link, m.name, m.Type)
+			return nil, fmt.Errorf("link %s: %s is %s, which this place is not", link, m.qualified, m.Type)
 		}
 		lg := m.find().info
 		sub := *at

@@ -28,7 +28,7 @@ type Orphans struct {
 // policy settles, in the order in which they lead on from the filtered tables.
 // A foreign key may lead back: whoever follows them does so until nothing
 // changes any more.
-func (p *Plan) Orphans() []Orphans { return p.orphans }
+func (p *Plan) Orphans() []Orphans { return p.orphanList }
 
 // LateKey is a foreign key that can be made only when orphans are gone.
 type LateKey struct {
@@ -38,16 +38,16 @@ type LateKey struct {
 
 // LateKeys lists the foreign keys of Orphans, and all others that reference a
 // table that loses rows: made earlier, they would have a say in what goes.
-func (p *Plan) LateKeys() []LateKey { return p.lateKeys }
+func (p *Plan) LateKeys() []LateKey { return p.lateKeyList }
 
 // lateKeys collects the foreign keys that must wait.
 func (x *compiler) lateKeys() {
 	for _, t := range x.order {
 		for _, fk := range t.ForeignKeys {
 			ref := x.tables[fk.References]
-			settled := slices.ContainsFunc(x.plan.orphans, func(o Orphans) bool { return o.Table == t.name && o.ForeignKey.Name == fk.Name })
+			settled := slices.ContainsFunc(x.plan.orphanList, func(o Orphans) bool { return o.Table == t.qualified && o.ForeignKey.Name == fk.Name })
 			if settled || ref != nil && ref.plan.Orphans {
-				x.plan.lateKeys = append(x.plan.lateKeys, LateKey{t.name, fk.Name})
+				x.plan.lateKeyList = append(x.plan.lateKeyList, LateKey{t.qualified, fk.Name})
 			}
 		}
 	}
@@ -59,12 +59,12 @@ func (x *compiler) orphans() {
 	mode := map[*tableState]string{}
 	var queue []*tableState
 	for i, t := range x.order {
-		if !t.plan.Filtered || t.rowsSet.missing() == orphansStop {
+		if !t.plan.Filtered || t.rowsRule.missing() == orphansStop {
 			continue
 		}
 		t = t.whole()
 		if mode[t] == "" {
-			mode[t] = x.order[i].rowsSet.missing()
+			mode[t] = x.order[i].rowsRule.missing()
 			queue = append(queue, t)
 		}
 	}
@@ -80,20 +80,20 @@ func (x *compiler) orphans() {
 				if to == nil || to.whole() != ref {
 					continue
 				}
-				o := Orphans{t.name, fk, t.nullable(fk, mode[ref]), t.Partitioned, to.Partitioned}
-				if slices.ContainsFunc(x.plan.orphans, func(have Orphans) bool { return have.Table == o.Table && have.ForeignKey.Name == fk.Name }) {
+				o := Orphans{t.qualified, fk, t.nullable(fk, mode[ref]), t.Partitioned, to.Partitioned}
+				if slices.ContainsFunc(x.plan.orphanList, func(have Orphans) bool { return have.Table == o.Table && have.ForeignKey.Name == fk.Name }) {
 					continue
 				}
-				x.plan.orphans = append(x.plan.orphans, o)
+				x.plan.orphanList = append(x.plan.orphanList, o)
 				x.affected(t)
 				if len(o.SetNull) > 0 {
-					x.warn("%s: where its foreign key %s references a dropped row of %s, %s becomes NULL", t.name, fk.Name, ref.name, quoteNames(o.SetNull))
+					x.warn("%s: where its foreign key %s references a dropped row of %s, %s becomes NULL", t.qualified, fk.Name, ref.qualified, quoteNames(o.SetNull))
 					continue
 				}
-				x.warn("%s: rows whose foreign key %s references a dropped row of %s are dropped too", t.name, fk.Name, ref.name)
+				x.warn("%s: rows whose foreign key %s references a dropped row of %s are dropped too", t.qualified, fk.Name, ref.qualified)
 				if whole := t.whole(); mode[whole] == "" {
 					if mode[whole] = mode[ref]; t.plan.Filtered {
-						mode[whole] = t.rowsSet.missing()
+						mode[whole] = t.rowsRule.missing()
 					}
 					if mode[whole] != orphansStop {
 						queue = append(queue, whole)
@@ -106,8 +106,8 @@ func (x *compiler) orphans() {
 
 // whole is the table that a partition is one of, which foreign keys reference.
 func (t *tableState) whole() *tableState {
-	for t.PartitionOf && len(t.parents) > 0 {
-		t = t.parents[0]
+	for t.PartitionOf && len(t.parentStates) > 0 {
+		t = t.parentStates[0]
 	}
 	return t
 }

@@ -14,16 +14,16 @@ func (x *compiler) partitions() {
 		}
 		for p, hops := t, 0; p != nil && hops < 64; hops++ {
 			if p.Partitioned && p.keyMasked() {
-				t.plan.LoadInto = p.name
+				t.plan.LoadInto = p.qualified
 			}
-			if !p.PartitionOf || len(p.parents) == 0 {
+			if !p.PartitionOf || len(p.parentStates) == 0 {
 				break
 			}
-			p = p.parents[0]
+			p = p.parentStates[0]
 		}
 		for i := range t.Uniques {
-			if u := &t.Uniques[i]; t.plan.LoadInto != t.name && t.indexSaid(u) == "" && !inherited(t, u) && !t.impliedBy(u) {
-				x.fail("%s: %s holds for this partition only, and rows of others may move here because the partition key of %s is masked: keep its columns, or drop the index in the dump", t.name, u.describe(), t.plan.LoadInto)
+			if u := &t.Uniques[i]; t.plan.LoadInto != t.qualified && t.indexChoice(u) == "" && !inherited(t, u) && !t.impliedBy(u) {
+				x.fail("%s: %s holds for this partition only, and rows of others may move here because the partition key of %s is masked: keep its columns, or drop the index in the dump", t.qualified, u.describe(), t.plan.LoadInto)
 			}
 		}
 		if !t.Partitioned || !t.keyMasked() || t.PartitionStrategy == "hash" || t.DefaultPartition {
@@ -35,7 +35,7 @@ func (x *compiler) partitions() {
 				masked = append(masked, QuoteIdent(name)+" ("+c.rule.name+")")
 			}
 		}
-		x.fail("%s is partitioned by %s of %s, which is masked: a masked row might find no partition. Keep the column, or give the table a default partition", t.name, t.PartitionStrategy, strings.Join(masked, ", "))
+		x.fail("%s is partitioned by %s of %s, which is masked: a masked row might find no partition. Keep the column, or give the table a default partition", t.qualified, t.PartitionStrategy, strings.Join(masked, ", "))
 	}
 }
 

@@ -20,30 +20,30 @@ type Rebuild struct {
 // Rebuilds lists the columns to compute, table by table. Partitions and
 // inheritance children are listed apart from their root, partitioned tables,
 // which hold no rows, are not.
-func (p *Plan) Rebuilds() []Rebuild { return p.rebuilds }
+func (p *Plan) Rebuilds() []Rebuild { return p.rebuildList }
 
 // rebuilds collects the columns to compute and refuses those that other
 // columns depend on.
 func (x *compiler) rebuilds() {
 	for _, t := range x.order {
 		var unusable []string
-		for _, c := range t.columns {
+		for _, c := range t.columnStates {
 			if c.Generated || c.traits.rebuilt {
 				unusable = append(unusable, c.Name)
 			}
 		}
-		for _, c := range t.columns {
+		for _, c := range t.columnStates {
 			if !c.built || !c.traits.rebuilt {
 				continue
 			}
 			if slices.Contains(t.PartitionKey, c.Name) {
-				x.fail("%s: masker rebuild cannot compute a partition key: keep the column", c.name)
+				x.fail("%s: masker rebuild cannot compute a partition key: keep the column", c.qualified)
 			}
 			if slices.ContainsFunc(c.find().info.members, func(o *columnState) bool { return o.table.plan.root != t.plan.root }) {
-				x.fail("%s: masker rebuild cannot compute a column that foreign keys or links join with others", c.name)
+				x.fail("%s: masker rebuild cannot compute a column that foreign keys or links join with others", c.qualified)
 			}
 			if !t.Partitioned {
-				x.plan.rebuilds = append(x.plan.rebuilds, Rebuild{t.name, c.Name, c.Type, c.rule.text("as"), unusable})
+				x.plan.rebuildList = append(x.plan.rebuildList, Rebuild{t.qualified, c.Name, c.Type, c.rule.text("as"), unusable})
 			}
 		}
 	}

@@ -29,20 +29,20 @@ func (x *compiler) references() {
 				col := table.byName[c.column.text]
 				switch {
 				case col == nil:
-					x.fail("policy line %d: column %s is not in table %s%s", c.rule.line, c.column, table.name, didYouMean(c.column.text, slices.Collect(maps.Keys(table.byName))))
+					x.fail("policy line %d: column %s is not in table %s%s", c.rule.line, c.column, table.qualified, didYouMean(c.column.text, slices.Collect(maps.Keys(table.byName))))
 				case col.Generated && c.rule.name != "keep":
-					x.fail("policy line %d: column %s is generated: it is computed from masked columns and needs no rule", c.rule.line, col.name)
+					x.fail("policy line %d: column %s is generated: it is computed from masked columns and needs no rule", c.rule.line, col.qualified)
 				}
 				continue
 			}
-			if !slices.ContainsFunc(table.columns, func(s *columnState) bool { return c.column.match(s.Name) }) {
-				x.warn("policy line %d: the pattern %s matches no column of %s", c.rule.line, c.column, table.name)
+			if !slices.ContainsFunc(table.columnStates, func(s *columnState) bool { return c.column.match(s.Name) }) {
+				x.warn("policy line %d: the pattern %s matches no column of %s", c.rule.line, c.column, table.qualified)
 			}
 		}
 		if t.rows != nil {
 			for _, cond := range t.rows.where {
 				if table.byName[cond.column] == nil {
-					x.fail("policy line %d: the row filter of %s names column %s, which is not there%s", cond.line, table.name, QuoteIdent(cond.column), didYouMean(cond.column, slices.Collect(maps.Keys(table.byName))))
+					x.fail("policy line %d: the row filter of %s names column %s, which is not there%s", cond.line, table.qualified, QuoteIdent(cond.column), didYouMean(cond.column, slices.Collect(maps.Keys(table.byName))))
 				}
 			}
 		}
@@ -93,7 +93,7 @@ func (x *compiler) unusedTypes() {
 			continue
 		}
 		used := slices.ContainsFunc(x.order, func(t *tableState) bool {
-			return slices.ContainsFunc(t.columns, func(c *columnState) bool { return c.Type == name || c.BaseType == base })
+			return slices.ContainsFunc(t.columnStates, func(c *columnState) bool { return c.Type == name || c.BaseType == base })
 		})
 		if !used {
 			x.warn("policy line %d: no column has the type %s", x.policy.types[name].line, name)

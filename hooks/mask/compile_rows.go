@@ -3,18 +3,18 @@ package mask
 // rows decides which tables carry rows, and compiles their filters.
 func (x *compiler) rows() {
 	for _, t := range x.order {
-		t.rowsSet = x.rowsOf(t, 0)
-		t.plan.Rows = !t.Foreign && (t.rowsSet == nil || !t.rowsSet.none)
-		if t.plan.Rows && t.rowsSet != nil && len(t.rowsSet.where) > 0 {
+		t.rowsRule = x.rowsOf(t, 0)
+		t.plan.Rows = !t.Foreign && (t.rowsRule == nil || !t.rowsRule.none)
+		if t.plan.Rows && t.rowsRule != nil && len(t.rowsRule.where) > 0 {
 			t.plan.Filtered = true
-			for _, c := range t.rowsSet.where {
+			for _, c := range t.rowsRule.where {
 				col := t.byName[c.column]
 				if col == nil {
 					continue // said already
 				}
 				f, err := newFilter(col.Column, c, x.ascii)
 				if err != nil {
-					x.fail("policy line %d: the row filter of %s: %w", c.line, t.name, err)
+					x.fail("policy line %d: the row filter of %s: %w", c.line, t.qualified, err)
 				}
 				t.plan.filters = append(t.plan.filters, f)
 			}
@@ -31,21 +31,21 @@ func (x *compiler) rowsOf(t *tableState, depth int) *rowsRule {
 		if r.rows == nil || !r.schema.match(t.Schema) || !r.table.match(t.Name) {
 			continue
 		}
-		if len(t.parents) > 0 && !r.exact() {
+		if len(t.parentStates) > 0 && !r.exact() {
 			continue
 		}
 		found = append(found, matched{table: r, weight: [3]int{r.schema.weight(), r.table.weight(), 0}})
 	}
 	best, rival := mostSpecific(found)
 	if rival != nil {
-		x.fail("%s: rows of the entries %s (line %d) and %s (line %d) both match and neither is more specific: write an entry for the table", t.name, best.table, best.table.line, rival.table, rival.table.line)
+		x.fail("%s: rows of the entries %s (line %d) and %s (line %d) both match and neither is more specific: write an entry for the table", t.qualified, best.table, best.table.line, rival.table, rival.table.line)
 		return nil
 	}
 	if best != nil {
 		return best.table.rows
 	}
-	if len(t.parents) > 0 && depth < 64 {
-		return x.rowsOf(t.parents[0], depth+1)
+	if len(t.parentStates) > 0 && depth < 64 {
+		return x.rowsOf(t.parentStates[0], depth+1)
 	}
 	return nil
 }

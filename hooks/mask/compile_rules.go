@@ -43,22 +43,22 @@ func mostSpecific(all []matched) (best, rival *matched) {
 // rules finds the rule of every column.
 func (x *compiler) rules() {
 	for _, t := range x.order {
-		for _, c := range t.columns {
+		for _, c := range t.columnStates {
 			x.ownRule(c)
 		}
 	}
 	// What follows what: partitions their parent, foreign keys what they
 	// reference.
 	for _, t := range x.order {
-		for _, c := range t.columns {
-			for _, p := range t.parents {
+		for _, c := range t.columnStates {
+			for _, p := range t.parentStates {
 				if pc := p.byName[c.Name]; pc != nil && p.plan.Rows {
 					c.follows = append(c.follows, pc)
 					kind := "child of "
 					if t.PartitionOf {
 						kind = "partition of "
 					}
-					c.because = append(c.because, kind+p.name.String())
+					c.because = append(c.because, kind+p.qualified.String())
 				}
 			}
 		}
@@ -73,7 +73,7 @@ func (x *compiler) rules() {
 					continue
 				}
 				c.follows = append(c.follows, rc)
-				c.because = append(c.because, "references "+rc.name.String())
+				c.because = append(c.because, "references "+rc.qualified.String())
 			}
 		}
 	}
@@ -81,7 +81,7 @@ func (x *compiler) rules() {
 		if !t.plan.Rows {
 			continue
 		}
-		for _, c := range t.columns {
+		for _, c := range t.columnStates {
 			if !c.Generated {
 				x.resolve(c)
 			}
@@ -91,7 +91,7 @@ func (x *compiler) rules() {
 	for again := true; again; {
 		again = false
 		for _, t := range x.order {
-			for _, c := range t.columns {
+			for _, c := range t.columnStates {
 				if c.rule != nil || c.Generated || !t.plan.Rows {
 					continue
 				}
@@ -108,9 +108,9 @@ func (x *compiler) rules() {
 		if !t.plan.Rows {
 			continue
 		}
-		for _, c := range t.columns {
+		for _, c := range t.columnStates {
 			if c.rule == nil && !c.Generated && !c.spokenFor() {
-				x.uncovered = append(x.uncovered, c.name)
+				x.uncovered = append(x.uncovered, c.qualified)
 			}
 		}
 	}
@@ -142,7 +142,7 @@ func (c *columnState) spokenFor() bool {
 		return end
 	}
 	for f := range reached {
-		if f.name.String() < c.name.String() {
+		if f.qualified.String() < c.qualified.String() {
 			return true
 		}
 	}
@@ -154,7 +154,7 @@ func (x *compiler) ownRule(c *columnState) {
 	var found []matched
 	for i := range x.policy.tables {
 		t := &x.policy.tables[i]
-		if !t.schema.match(c.name.Schema) || !t.table.match(c.name.Table) {
+		if !t.schema.match(c.qualified.Schema) || !t.table.match(c.qualified.Table) {
 			continue
 		}
 		for j := range t.columns {
@@ -167,7 +167,7 @@ func (x *compiler) ownRule(c *columnState) {
 	if rival != nil {
 		if c.table.plan.Rows && !c.Generated && !c.table.inherits(c) {
 			x.fail("%s: the rules in line %d (%s of %s) and line %d (%s of %s) both match and neither is more specific: write a rule for the column itself",
-				c.name, best.column.rule.line, best.column.column, best.table, rival.column.rule.line, rival.column.column, rival.table)
+				c.qualified, best.column.rule.line, best.column.column, best.table, rival.column.rule.line, rival.column.column, rival.table)
 		}
 		// A rule all the same, so that it is not reported as uncovered too.
 	}
@@ -228,7 +228,7 @@ func (x *compiler) resolve(c *columnState) *rule {
 			continue
 		}
 		if from != nil && !from.equal(r) {
-			x.fail("%s %s (masker %s) and %s (masker %s): give both the same rule", c.name, why, from.name, c.because[i], r.name)
+			x.fail("%s %s (masker %s) and %s (masker %s): give both the same rule", c.qualified, why, from.name, c.because[i], r.name)
 			continue
 		}
 		if from == nil {
@@ -241,7 +241,7 @@ func (x *compiler) resolve(c *columnState) *rule {
 		// for foreign keys a rule for the column itself is.
 		stated := c.explicit
 		if c.own != nil && stated && !c.own.equal(from) {
-			x.fail("policy line %d: the rule of %s (%s) differs from the rule it must follow, %s (%s): remove it", c.own.line, c.name, c.own, why, from)
+			x.fail("policy line %d: the rule of %s (%s) differs from the rule it must follow, %s (%s): remove it", c.own.line, c.qualified, c.own, why, from)
 		}
 		c.rule, c.why = from, why
 	case c.own != nil:

@@ -13,9 +13,9 @@ func (x *compiler) everything() {
 		return
 	}
 	for _, t := range x.order {
-		for _, c := range t.columns {
+		for _, c := range t.columnStates {
 			if t.plan.Rows && !c.Generated && !c.built {
-				x.fail("%s: no rule was found, and none was missed: this is a mistake of seed-import, please report it", c.name)
+				x.fail("%s: no rule was found, and none was missed: this is a mistake of seed-import, please report it", c.qualified)
 			}
 		}
 	}
@@ -78,7 +78,7 @@ func (e *UncoveredError) Fragment() string {
 	}
 	if len(e.Columns) > 0 {
 		d := newDrafter(e.catalog, nil)
-		d.write(&b, func(c *columnState) bool { return slices.Contains(e.Columns, c.name) })
+		d.write(&b, func(c *columnState) bool { return slices.Contains(e.Columns, c.qualified) })
 	}
 	return b.String()
 }

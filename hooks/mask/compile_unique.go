@@ -16,14 +16,14 @@ func (x *compiler) uniqueness() {
 		}
 		for i := range t.Uniques {
 			u := &t.Uniques[i]
-			said := t.indexSaid(u)
+			said := t.indexChoice(u)
 			if said == indexDrop {
 				x.dropIndex(t, u)
 				continue
 			}
 			if t.PartitionOf && inherited(t, u) { // judged at the parent
 				if said == indexTry {
-					x.plan.tried = append(x.plan.tried, Index{t.name, u.Name})
+					x.plan.triedIndexes = append(x.plan.triedIndexes, Index{t.qualified, u.Name})
 				}
 				continue
 			}
@@ -33,7 +33,7 @@ func (x *compiler) uniqueness() {
 				continue
 			}
 			if sentence != "" {
-				x.fail("%s: %s", t.name, sentence)
+				x.fail("%s: %s", t.qualified, sentence)
 			}
 		}
 	}
@@ -42,7 +42,7 @@ func (x *compiler) uniqueness() {
 // inherited reports whether a partition's index repeats one of its parent, and
 // so is judged there: a parent without rows is not judged.
 func inherited(t *tableState, u *Unique) bool {
-	for _, p := range t.parents {
+	for _, p := range t.parentStates {
 		if p.plan.Rows && slices.ContainsFunc(p.Uniques, func(o Unique) bool { return sameIndex(&o, u) }) {
 			return true
 		}
@@ -160,7 +160,7 @@ func (t *tableState) judge(u *Unique) string {
 func (c *columnState) changes() bool {
 	if c.Generated {
 		// Only safe when nothing in the table is masked.
-		return slices.ContainsFunc(c.table.columns, func(o *columnState) bool { return !o.Generated && o.built && !o.traits.keep })
+		return slices.ContainsFunc(c.table.columnStates, func(o *columnState) bool { return !o.Generated && o.built && !o.traits.keep })
 	}
 	return c.built && !c.traits.keep
 }
@@ -268,7 +268,7 @@ func (t *tableState) judgePredicate(u *Unique) (problem string, none bool) {
 // wayOut is what a policy can say where it is not known whether an index takes
 // the masks.
 func (u *Unique) wayOut(t *tableState) string {
-	return fmt.Sprintf("keep the column, or write `indexes: {%s: try}` (or drop) under %s", QuoteIdent(u.Name), t.name)
+	return fmt.Sprintf("keep the column, or write `indexes: {%s: try}` (or drop) under %s", QuoteIdent(u.Name), t.qualified)
 }
 
 // staysNull reports whether the column's masks are NULL where its values are.

@@ -21,7 +21,7 @@ const largeObjectsLine = "large_objects: none   # decide: or keep; they cannot b
 func Draft(c Catalog, samples map[ColumnName]*Sample) []byte {
 	var b strings.Builder
 	d := newDrafter(c, samples)
-	d.disarm()
+	d.emptySideEffects()
 	d.write(&b, func(*columnState) bool { return true })
 	var head strings.Builder
 	head.WriteString("# A first policy, drafted from names, types and a sample. What could be personal is masked: it is\n# safe to use as it stands. MASKERS.md lists what else there is.\n")
@@ -55,7 +55,7 @@ func newDrafter(c Catalog, samples map[ColumnName]*Sample) *drafter {
 // write writes a table's entry for each table with a column that wanted names.
 func (d *drafter) write(b *strings.Builder, wanted func(*columnState) bool) {
 	chosen := map[*columnState]proposal{} // all of them before one table is written: indexes may be another's
-	for c := range d.own(wanted) {
+	for c := range d.ownColumns(wanted) {
 		if len(c.follows) == 0 || d.leads(c) {
 			chosen[c] = d.choose(c)
 		}
@@ -65,7 +65,7 @@ func (d *drafter) write(b *strings.Builder, wanted func(*columnState) bool) {
 	for _, t := range d.order {
 		entries[t], notes[t] = &strings.Builder{}, &strings.Builder{}
 	}
-	for c := range d.own(wanted) {
+	for c := range d.ownColumns(wanted) {
 		p, ok := chosen[c]
 		if !ok {
 			fmt.Fprintf(notes[c.table], "      # %s\n", comment(quoteName(c.Name)+" "+c.because[0]))
@@ -74,7 +74,7 @@ func (d *drafter) write(b *strings.Builder, wanted func(*columnState) bool) {
 		mark := ""
 		if !p.sure {
 			mark = "   # decide: " + comment(c.Type) + ", " + p.why
-			d.questions[p.why] = append(d.questions[p.why], c.name.String())
+			d.questions[p.why] = append(d.questions[p.why], c.qualified.String())
 		}
 		fmt.Fprintf(entries[c.table], "      %s: %s%s\n", yamlKey(quoteName(c.Name)), p.rule, mark)
 	}
@@ -105,10 +105,10 @@ func (d *drafter) write(b *strings.Builder, wanted func(*columnState) bool) {
 }
 
 // own yields the columns that are wanted and not a parent's.
-func (d *drafter) own(wanted func(*columnState) bool) iter.Seq[*columnState] {
+func (d *drafter) ownColumns(wanted func(*columnState) bool) iter.Seq[*columnState] {
 	return func(yield func(*columnState) bool) {
 		for _, t := range d.order {
-			for _, c := range t.columns {
+			for _, c := range t.columnStates {
 				if t.plan.Rows && !c.Generated && wanted(c) && !t.inherits(c) && !yield(c) {
 					return
 				}
@@ -149,7 +149,7 @@ func (d *drafter) ask(b *strings.Builder) {
 // inherits reports whether the column is one of a parent's, whose rule it has.
 // A parent without rows, such as a foreign table, has none to give.
 func (t *tableState) inherits(c *columnState) bool {
-	return slices.ContainsFunc(t.parents, func(p *tableState) bool { return p.plan.Rows && p.byName[c.Name] != nil })
+	return slices.ContainsFunc(t.parentStates, func(p *tableState) bool { return p.plan.Rows && p.byName[c.Name] != nil })
 }
 
 // leads reports whether a column in a cycle of foreign keys is the one that
@@ -160,7 +160,7 @@ func (d *drafter) leads(c *columnState) bool {
 		if seen[at] { // a cycle
 			least := at
 			for m := at.follows[0]; m != at; m = m.follows[0] {
-				if m.name.String() < least.name.String() {
+				if m.qualified.String() < least.qualified.String() {
 					least = m
 				}
 			}
@@ -176,7 +176,7 @@ func (d *drafter) leads(c *columnState) bool {
 // promises to take any, it is tried whether it does; where none can, the seed
 // does without the index, before something personal is kept for its sake.
 func (d *drafter) choose(c *columnState) proposal {
-	first := propose(c.table.name, c.Column, d.samples[c.name])
+	first := propose(c.table.qualified, c.Column, d.samples[c.qualified])
 	if first.rule == "keep" && d.takes(c, "keep", "") {
 		return first
 	}
@@ -222,7 +222,7 @@ func (d *drafter) alternatives(c *columnState, first proposal) []proposal {
 	switch c.kind() {
 	case kindText, kindBytea:
 		add("hash")
-		if s := d.samples[c.name]; s != nil && s.values > 0 && s.leastShape >= leastShape {
+		if s := d.samples[c.qualified]; s != nil && s.values > 0 && s.leastShape >= leastShape {
 			add("permute")
 		}
 		if c.kind() == kindText {
@@ -303,7 +303,7 @@ func (d *drafter) fits(columns []*columnState) (refused []refusal, ok bool) {
 		}
 		for i := range t.Uniques {
 			u := &t.Uniques[i]
-			if (t.PartitionOf && inherited(t, u)) || t.indexSaid(u) != "" {
+			if (t.PartitionOf && inherited(t, u)) || t.indexChoice(u) != "" {
 				continue
 			}
 			if t.judge(u) != "" {

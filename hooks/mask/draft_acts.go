@@ -8,13 +8,13 @@ import (
 
 // acting is a kind of table whose rows make an application do something, or let
 // somebody in: a preview that has them sends production's mails again.
-type acting struct {
+type sideEffect struct {
 	names *regexp.Regexp // schema.table in snake case
 	why   string
 }
 
 // The tables of the usual libraries, and what is called like them.
-var actings = []acting{
+var sideEffects = []sideEffect{
 	{regexp.MustCompile(`^(?:.*\.(?:(?:.*_)?river_(?:job|client|client_queue|leader|queue)|que_(?:jobs|lockers|values|scheduler_audit)|good_job(?:s|_.*)|delayed_jobs?|solid_queue_.*|oban_(?:jobs|peers|producers)|qrtz_.*|django_celery_(?:beat|results)_.*|kombu_(?:message|queue)|celery_(?:taskmeta|tasksetmeta)|django_q_.*|apscheduler_jobs|procrastinate_.*|failed_jobs|job_batches|messenger_messages|scheduled_tasks|scheduled_jobs|background_jobs|queue_jobs|job_queue|jobs_queue|queue_classic_jobs|http_request_queue|backburner_jobs|sneakers_jobs|pgqueuer.*)|(?:graphile_worker|pgboss|hangfire|cron|pgmq|river|oban|quartz|faktory)\..*)$`), asksJobs},
 	{regexp.MustCompile(`^.*\.(?:(?:.*_)?outbox(?:_(?:events?|messages?|entries))?|outbox_(?:state|message)|inbox_state|event_publication|transactional_events|(?:.*_)?(?:mail|email|sms|message|notification|push|webhook)_queue|queued_(?:mails?|emails?|messages?|notifications?)|(?:scheduled|pending)_(?:mails?|emails?|sms|messages?|notifications?)|webhook_(?:deliveries|attempts|messages))$`), asksOutbox},
 	{regexp.MustCompile(`^.*\.(?:sessions?|user_sessions?|django_session|spring_session(?:_attributes)?|(?:oauth_|personal_)?(?:access|refresh)_tokens?|oauth_(?:access_tokens?|refresh_tokens?|auth_codes?|access_grants)|personal_access_tokens|api_tokens|(?:password|email)_reset(?:s|_tokens?)|one_time_tokens|login_tokens|remember_tokens|magic_links|verification_tokens|authtoken_token|flow_state|mfa_challenges|sso_sessions|(?:device|push|fcm|apns)_tokens?|push_subscriptions?|push_devices|web_push_subscriptions?)$`), asksSessions},
@@ -33,9 +33,9 @@ var (
 )
 
 // acts says why a table's rows would do something, "" when they would not.
-func (t *tableState) acts() string {
+func (t *tableState) sideEffect() string {
 	name := snake(t.Schema) + "." + snake(t.Name)
-	for _, a := range actings {
+	for _, a := range sideEffects {
 		if a.names.MatchString(name) {
 			return a.why
 		}
@@ -44,7 +44,7 @@ func (t *tableState) acts() string {
 		return ""
 	}
 	n := 0
-	for _, c := range t.columns {
+	for _, c := range t.columnStates {
 		if queueColumns.MatchString(snake(c.Name)) {
 			n++
 		}
@@ -56,14 +56,14 @@ func (t *tableState) acts() string {
 }
 
 // disarm leaves tables that act without rows, unless rows of others need theirs.
-func (d *drafter) disarm() {
+func (d *drafter) emptySideEffects() {
 	idle := map[*tableState]string{}
 	for _, t := range d.order {
 		root := t
-		for hops := 0; root.PartitionOf && len(root.parents) > 0 && hops < 64; hops++ {
-			root = root.parents[0]
+		for hops := 0; root.PartitionOf && len(root.parentStates) > 0 && hops < 64; hops++ {
+			root = root.parentStates[0]
 		}
-		if why := root.acts(); why != "" && t.plan.Rows {
+		if why := root.sideEffect(); why != "" && t.plan.Rows {
 			idle[t] = why
 		}
 	}
@@ -82,7 +82,7 @@ func (d *drafter) disarm() {
 			}
 		}
 		for t := range idle { // partitions and their table go together
-			if slices.ContainsFunc(t.parents, func(p *tableState) bool { return t.PartitionOf && idle[p] == "" }) {
+			if slices.ContainsFunc(t.parentStates, func(p *tableState) bool { return t.PartitionOf && idle[p] == "" }) {
 				delete(idle, t)
 				again = true
 			}
@@ -90,17 +90,17 @@ func (d *drafter) disarm() {
 	}
 	for t, why := range idle {
 		t.plan.Rows = false
-		t.idle = why
+		t.emptyBecause = why
 	}
 }
 
 // idleEntry is a policy's entry for a table that is left without rows, "" for
 // partitions, which follow their table.
 func (d *drafter) idleEntry(t *tableState) string {
-	if t.idle == "" || t.PartitionOf {
+	if t.emptyBecause == "" || t.PartitionOf {
 		return ""
 	}
-	d.questions[t.idle] = append(d.questions[t.idle], t.name.String())
-	why, _, _ := strings.Cut(strings.TrimPrefix(t.idle, "left without rows: "), ", ")
+	d.questions[t.emptyBecause] = append(d.questions[t.emptyBecause], t.qualified.String())
+	why, _, _ := strings.Cut(strings.TrimPrefix(t.emptyBecause, "left without rows: "), ", ")
 	return "    rows: none   # decide: " + why + "\n"
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // suggestion proposes a rule for columns whose name looks like something.
-type suggestion struct {
+type namePattern struct {
 	name *regexp.Regexp
 	rule string
 	// kinds, when set, are the only ones it is for.
@@ -32,7 +32,7 @@ const secrets = `passwords?|passwd|pwd|pass|pass(?:word)?_?(?:hash|salt|digest)|
 
 // The names stand in English and, where they are plain enough, in other languages,
 // Greek in Latin letters.
-var suggestions = []suggestion{
+var namePatterns = []namePattern{
 	{nameWords(secrets), "credential", []kind{kindText, kindBytea, kindJSON, kindArray}},
 	{nameWords(`e_?mails?|e_?mail_?address(?:es)?|mail|correo(?:_?electronico)?|courriel`), "email", []kind{kindText}},
 	{nameWords(`first_?names?|given_?names?|forename|fname|middle_?name|vornamen?|prenoms?|onoma`), "first_name", []kind{kindText}},
@@ -137,7 +137,7 @@ const maxAttributeDepth = 8
 func proposeFor(table Name, column string, k kind, notNull bool, s *Sample) proposal {
 	name := snake(column)
 	byName := ""
-	for _, g := range suggestions {
+	for _, g := range namePatterns {
 		if slices.Contains(g.kinds, k) && g.name.MatchString(name) {
 			byName = g.rule
 			break

@@ -34,7 +34,7 @@ type Sample struct {
 	seed       maphash.Seed
 	json       *jsonSample
 	array      *array
-	scratch    *scratch
+	workspace  *workspace
 }
 
 // maxDistinct is from how many distinct values on a sample stops counting.
@@ -44,7 +44,7 @@ const maxDistinct = 1000
 func NewSample(c Column) *Sample {
 	s := &Sample{kind: c.elementKind(), looks: map[string]int{}, distinct: map[uint64]struct{}{}, seed: maphash.MakeSeed(), leastShape: math.Inf(1)}
 	if c.Array {
-		s.array, s.scratch = &array{of: lens(s.look)}, newScratch()
+		s.array, s.workspace = &array{of: visitor(s.look)}, newWorkspace()
 	}
 	return s
 }
@@ -59,7 +59,7 @@ func (s *Sample) Add(field []byte) {
 		v = copytext.Unescape(nil, field)
 	}
 	if s.array != nil {
-		_, _ = s.array.mask(s.scratch, nil, v) // what is none has no elements
+		_, _ = s.array.mask(s.workspace, nil, v) // what is none has no elements
 		return
 	}
 	s.look(v)

@@ -81,7 +81,7 @@ type transform interface {
 	// mask appends the mask of value to dst. The value is not NULL and not
 	// escaped, and neither is what is appended. errNull asks for NULL. Any
 	// other error is a sentence without a value in it.
-	mask(s *scratch, dst, value []byte) ([]byte, error)
+	mask(ws *workspace, dst, value []byte) ([]byte, error)
 }
 
 // traits is what the compiler must know of a built transform.
@@ -100,7 +100,7 @@ type traits struct {
 	rebuilt bool
 	// told says that what masks tell of their values does not depend on how
 	// frequent they are: nothing, or something in the open, such as a year.
-	told bool
+	frequencySafe bool
 	// clean says that masks hold no byte that COPY text must escape.
 	clean bool
 	// shaped says that masks hold such bytes only where their originals do.
@@ -116,7 +116,9 @@ type traits struct {
 }
 
 // guessable says that whoever knows how frequent a value is can find its mask.
-func (tr *traits) guessable() bool { return !tr.keep && !tr.null && !tr.told && tr.entity == "" }
+func (tr *traits) guessable() bool {
+	return !tr.keep && !tr.null && !tr.frequencySafe && tr.entity == ""
+}
 
 // maskerList is the registry in the order of the documentation.
 var maskerList = []*masker{
@@ -165,13 +167,13 @@ var uniqueOption = option{
 }
 
 // hold takes over what the traits of a rule for values inside say of the whole.
-func (tr *traits) hold(sub traits) error {
+func (tr *traits) contain(sub traits) error {
 	tr.depth = max(tr.depth, sub.depth+1)
-	return tr.draw(sub)
+	return tr.shareEntity(sub)
 }
 
 // draw takes over the entity of another rule in the same value.
-func (tr *traits) draw(sub traits) error {
+func (tr *traits) shareEntity(sub traits) error {
 	if sub.entity == "" || sub.entity == tr.entity {
 		return nil
 	}

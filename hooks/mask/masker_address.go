@@ -28,11 +28,11 @@ type street struct {
 	names, kinds []string
 }
 
-func (m *street) mask(s *scratch, dst, value []byte) ([]byte, error) {
+func (m *street) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	if len(value) == 0 {
 		return dst, nil
 	}
-	d := m.tag(s, value).dice()
+	d := m.tag(ws, value).dice()
 	n := d.between(1, 199)
 	if n >= 100 {
 		dst = append(dst, '1')
@@ -61,11 +61,11 @@ type postcode struct {
 	stream *prf
 }
 
-func (m *postcode) mask(s *scratch, dst, value []byte) ([]byte, error) {
+func (m *postcode) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	if len(value) == 0 {
 		return dst, nil
 	}
-	st := newStream(s, m.stream, m.tag(s, value))
+	st := newStream(ws, m.stream, m.tag(ws, value))
 	at := len(dst)
 	dst = appendShape(dst, value, &st)
 	for i, c := range dst[at:] {

@@ -18,12 +18,12 @@ var arrayMasker = &masker{
 
 type array struct {
 	of transform
-	at inner
+	at innerPlace
 }
 
 const notArray = reason("the value is not an array")
 
-func (m *array) mask(s *scratch, dst, value []byte) ([]byte, error) {
+func (m *array) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	start := len(dst)
 	pos := 0
 	if len(value) > 0 && value[0] == '[' { // bounds: [0:2]={...}
@@ -36,9 +36,9 @@ func (m *array) mask(s *scratch, dst, value []byte) ([]byte, error) {
 		return dst, notArray
 	}
 	dst = append(dst, value[:pos]...)
-	elem, mask := s.buf(), s.buf()
-	defer s.release()
-	defer s.release()
+	elem, mask := ws.buf(), ws.buf()
+	defer ws.release()
+	defer ws.release()
 	for pos < len(value) {
 		switch c := value[pos]; c {
 		case '{', '}', ',':
@@ -56,7 +56,7 @@ func (m *array) mask(s *scratch, dst, value []byte) ([]byte, error) {
 			continue
 		}
 		var err error
-		if *mask, err = m.of.mask(s, (*mask)[:0], *elem); err == nil {
+		if *mask, err = m.of.mask(ws, (*mask)[:0], *elem); err == nil {
 			dst = appendElement(dst, *mask, arraySigns)
 		}
 		switch {
@@ -65,7 +65,7 @@ func (m *array) mask(s *scratch, dst, value []byte) ([]byte, error) {
 		case err != nil:
 			return dst[:start], err
 		}
-		if err := s.within(len(dst), pos, len(value)); err != nil {
+		if err := ws.within(len(dst), pos, len(value)); err != nil {
 			return dst[:start], err
 		}
 	}
@@ -175,6 +175,6 @@ func buildArray(t *target, r *rule) (transform, traits, error) {
 	for _, k := range et.kept {
 		tr.kept = append(tr.kept, "[*] "+k)
 	}
-	tf, err = t.lenient(&array{tf, inner{where: "[*]", masker: of.name, guessable: et.guessable()}}, r)
+	tf, err = t.lenient(&array{tf, innerPlace{where: "[*]", masker: of.name, guessable: et.guessable()}}, r)
 	return tf, tr, err
 }

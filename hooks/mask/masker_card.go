@@ -18,12 +18,12 @@ type card struct {
 
 const notCard = reason("the value is not a card number: up to 19 digits, spaces, dashes and stars")
 
-func (m *card) mask(s *scratch, dst, value []byte) ([]byte, error) {
+func (m *card) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	if len(value) == 0 {
 		return dst, nil
 	}
-	buf := s.buf()
-	defer s.release()
+	buf := ws.buf()
+	defer ws.release()
 	d := *buf
 	for _, c := range value {
 		switch {
@@ -39,7 +39,7 @@ func (m *card) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	if len(d) == 0 {
 		return dst, notCard
 	}
-	st := newStream(s, m.stream, m.tag(s, value))
+	st := newStream(ws, m.stream, m.tag(ws, value))
 	if len(d) < 12 {
 		randomDigits(d, &st)
 	} else {

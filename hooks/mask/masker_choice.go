@@ -24,14 +24,14 @@ type drawer struct {
 	byEntity bool
 }
 
-func (d *drawer) draw(s *scratch, value []byte) tag {
+func (d *drawer) draw(ws *workspace, value []byte) tag {
 	if d.byEntity {
-		value = s.entity
-		if s.entityNull {
+		value = ws.entity
+		if ws.entityNull {
 			value = nil
 		}
 	}
-	return d.tag(s, value)
+	return d.tag(ws, value)
 }
 
 // drawer builds a drawer for a masker that has byOption.
@@ -56,8 +56,8 @@ type choice struct {
 	values [][]byte
 }
 
-func (c *choice) mask(s *scratch, dst, value []byte) ([]byte, error) {
-	d := c.draw(s, value).dice()
+func (c *choice) mask(ws *workspace, dst, value []byte) ([]byte, error) {
+	d := c.draw(ws, value).dice()
 	return append(dst, c.values[d.n(len(c.values))]...), nil
 }
 

@@ -18,19 +18,19 @@ var compositeMasker = &masker{
 
 type composite struct {
 	attributes []transform
-	at         []inner
+	at         []innerPlace
 }
 
 const notComposite = reason("the value is not a row of the composite type's attributes")
 
-func (m *composite) mask(s *scratch, dst, value []byte) ([]byte, error) {
+func (m *composite) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	start := len(dst)
 	if len(value) < 2 || value[0] != '(' || value[len(value)-1] != ')' {
 		return dst, notComposite
 	}
-	elem, mask := s.buf(), s.buf()
-	defer s.release()
-	defer s.release()
+	elem, mask := ws.buf(), ws.buf()
+	defer ws.release()
+	defer ws.release()
 	dst = append(dst, '(')
 	pos := 1
 	for i, tf := range m.attributes {
@@ -50,7 +50,7 @@ func (m *composite) mask(s *scratch, dst, value []byte) ([]byte, error) {
 			continue
 		}
 		var err error
-		if *mask, err = tf.mask(s, (*mask)[:0], *elem); err == nil {
+		if *mask, err = tf.mask(ws, (*mask)[:0], *elem); err == nil {
 			dst = appendElement(dst, *mask, rowSigns)
 		}
 		if err != nil && err != errNull { //nolint:errorlint // a sentinel of this package, never wrapped
@@ -108,13 +108,13 @@ func buildComposite(t *target, r *rule) (transform, traits, error) {
 		sub.inside, sub.column, sub.length, sub.notNull = false, a, a.lengthLimit(), a.NotNull
 		tf, at, err := sub.buildRule(of)
 		if err == nil {
-			err = tr.hold(at)
+			err = tr.contain(at)
 		}
 		if err != nil {
 			return nil, tr, fmt.Errorf("attribute %s: %w", QuoteIdent(a.Name), err)
 		}
 		m.attributes = append(m.attributes, tf)
-		m.at = append(m.at, inner{where: "attribute " + QuoteIdent(a.Name), masker: of.name, guessable: at.guessable()})
+		m.at = append(m.at, innerPlace{where: "attribute " + QuoteIdent(a.Name), masker: of.name, guessable: at.guessable()})
 		if at.keep {
 			tr.kept = append(tr.kept, "attribute "+QuoteIdent(a.Name))
 		}

@@ -16,13 +16,13 @@ var constantMasker = &masker{
 	},
 	build: func(t *target, r *rule) (transform, traits, error) {
 		v, err := t.literal(r.scalar())
-		return constant(v), traits{told: true}, err
+		return constant(v), traits{frequencySafe: true}, err
 	},
 }
 
 type constant []byte
 
-func (c constant) mask(_ *scratch, dst, _ []byte) ([]byte, error) { return append(dst, c...), nil }
+func (c constant) mask(_ *workspace, dst, _ []byte) ([]byte, error) { return append(dst, c...), nil }
 
 // literal checks a value from the policy against the type of the target, as
 // far as it can, and returns it as COPY writes it (before escaping).

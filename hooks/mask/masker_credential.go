@@ -13,18 +13,18 @@ var credentialMasker = &masker{
 func buildCredential(t *target, r *rule) (transform, traits, error) {
 	if r.has("value") {
 		v, err := t.literal(r.scalar())
-		return constant(v), traits{told: true}, err
+		return constant(v), traits{frequencySafe: true}, err
 	}
 	if !t.notNull {
 		return nullAll{}, traits{null: true}, nil
 	}
 	switch t.kind {
 	case kindBytea:
-		return constant(`\x`), traits{told: true}, nil
+		return constant(`\x`), traits{frequencySafe: true}, nil
 	case kindJSON:
-		return constant(`{}`), traits{told: true}, nil
+		return constant(`{}`), traits{frequencySafe: true}, nil
 	case kindArray:
-		return constant(`{}`), traits{told: true}, nil
+		return constant(`{}`), traits{frequencySafe: true}, nil
 	}
-	return constant("!"), traits{clean: true, told: true}, nil
+	return constant("!"), traits{clean: true, frequencySafe: true}, nil
 }

@@ -18,14 +18,14 @@ var dateShiftMasker = &masker{
 	build: buildShift,
 }
 
-type shift struct {
+type dateShift struct {
 	keyed
 	days   uint64
 	length int
 	padding
 }
 
-func (m *shift) mask(s *scratch, dst, value []byte) ([]byte, error) {
+func (m *dateShift) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	value = m.cut(value)
 	if len(value) == 0 || isInfinity(value) {
 		return append(dst, value...), nil
@@ -34,11 +34,11 @@ func (m *shift) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	if !ok || !onlyTime(value[n:]) {
 		return dst, notDate
 	}
-	entity := s.entity
-	if s.entityNull {
+	entity := ws.entity
+	if ws.entityNull {
 		entity = nil
 	}
-	t := m.tag(s, entity)
+	t := m.tag(ws, entity)
 	roll := t.dice()
 	by := int64(roll.between(1, int(m.days)))
 	if t.lo&1 == 0 {
@@ -68,7 +68,7 @@ func buildShift(t *target, r *rule) (transform, traits, error) {
 	}
 	// The sub-key is the entity's, not the column's: all dates of an entity
 	// move together.
-	m := &shift{keyed{newPRF(t.key, "date_shift\x00"+label), eq}, uint64(r.int("days")), t.length, t.padding()}
+	m := &dateShift{keyed{newPRF(t.key, "date_shift\x00"+label), eq}, uint64(r.int("days")), t.length, t.padding()}
 	var first transform = m
 	if t.kind == kindRange {
 		switch t.column.Range {
@@ -76,7 +76,7 @@ func buildShift(t *target, r *rule) (transform, traits, error) {
 		default:
 			return nil, traits{}, fmt.Errorf("date_shift takes ranges of dates and timestamps, and this one is of %s: use number_noise, null or choice", t.column.Range)
 		}
-		first = &ranges{shiftBounds{m}}
+		first = &ranges{dateShiftBounds{m}}
 	}
 	tf, err := t.lenient(first, r)
 	tr := traits{entity: by, kept: []string{"time of day"}}

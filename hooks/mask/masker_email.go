@@ -30,11 +30,11 @@ type email struct {
 
 var exampleDomains = []string{"@example.com", "@example.net", "@example.org"}
 
-func (e *email) mask(s *scratch, dst, value []byte) ([]byte, error) {
+func (e *email) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	if len(value) == 0 {
 		return dst, nil
 	}
-	t := e.tag(s, value)
+	t := e.tag(ws, value)
 	at := len(dst)
 	d := t.rest()
 	if !e.unique {

@@ -23,11 +23,11 @@ type hash struct {
 
 const hexDigits = "0123456789abcdef"
 
-func (h *hash) mask(s *scratch, dst, value []byte) ([]byte, error) {
+func (h *hash) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	if len(value) == 0 && !h.bytea {
 		return dst, nil
 	}
-	t := h.tag(s, value)
+	t := h.tag(ws, value)
 	if h.bytea {
 		dst = append(dst, '\\', 'x')
 	}

@@ -17,8 +17,8 @@ var hstoreMasker = &masker{
 type hstore struct {
 	keys     map[string]transform
 	unlisted transform // nil: stop
-	names    *shape    // for keys that do not look like names
-	at       map[string]inner
+	names    *textMask // for keys that do not look like names
+	at       map[string]innerPlace
 }
 
 const (
@@ -26,12 +26,12 @@ const (
 	unlistedHstore = reason("the hstore holds a key that `keys` does not list, and `unlisted` is stop")
 )
 
-func (m *hstore) mask(s *scratch, dst, value []byte) ([]byte, error) {
+func (m *hstore) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	start := len(dst)
-	key, elem, mask := s.buf(), s.buf(), s.buf()
-	defer s.release()
-	defer s.release()
-	defer s.release()
+	key, elem, mask := ws.buf(), ws.buf(), ws.buf()
+	defer ws.release()
+	defer ws.release()
+	defer ws.release()
 	pos := 0
 	for pos < len(value) {
 		if value[pos] != '"' {
@@ -46,7 +46,7 @@ func (m *hstore) mask(s *scratch, dst, value []byte) ([]byte, error) {
 		if listed || plainName(*key) {
 			dst = appendQuoted(dst, *key)
 		} else {
-			out, err := m.names.mask(s, (*mask)[:0], *key)
+			out, err := m.names.mask(ws, (*mask)[:0], *key)
 			if err != nil {
 				return dst[:start], err
 			}
@@ -72,7 +72,7 @@ func (m *hstore) mask(s *scratch, dst, value []byte) ([]byte, error) {
 				}
 			}
 			var err error
-			if *mask, err = tf.mask(s, (*mask)[:0], *elem); err == nil {
+			if *mask, err = tf.mask(ws, (*mask)[:0], *elem); err == nil {
 				dst = appendQuoted(dst, *mask)
 			}
 			switch {
@@ -81,7 +81,7 @@ func (m *hstore) mask(s *scratch, dst, value []byte) ([]byte, error) {
 			case err != nil:
 				return dst[:start], err
 			}
-			if err := s.within(len(dst), pos, len(value)); err != nil {
+			if err := ws.within(len(dst), pos, len(value)); err != nil {
 				return dst[:start], err
 			}
 		}
@@ -97,22 +97,22 @@ func (m *hstore) mask(s *scratch, dst, value []byte) ([]byte, error) {
 }
 
 func buildHstore(t *target, r *rule) (transform, traits, error) {
-	m := &hstore{keys: map[string]transform{}, names: newShape(t.at("hstore names", kindText)), at: map[string]inner{}}
+	m := &hstore{keys: map[string]transform{}, names: newTextMask(t.at("hstore names", kindText)), at: map[string]innerPlace{}}
 	if r.text("unlisted") == "mask" {
-		m.unlisted = newShape(t.at("hstore unlisted", kindText))
+		m.unlisted = newTextMask(t.at("hstore unlisted", kindText))
 	}
 	tr := traits{depth: 1}
 	keys := r.rules("keys")
 	for _, name := range sortedKeys(keys) {
 		tf, kt, err := t.at("hstore "+name, kindText).buildRule(keys[name])
 		if err == nil {
-			err = tr.hold(kt)
+			err = tr.contain(kt)
 		}
 		if err != nil {
 			return nil, tr, fmt.Errorf("key %q: %w", name, err)
 		}
 		m.keys[name] = tf
-		m.at[name] = inner{where: name, masker: keys[name].name, guessable: kt.guessable()}
+		m.at[name] = innerPlace{where: name, masker: keys[name].name, guessable: kt.guessable()}
 		switch {
 		case kt.keep:
 			tr.kept = append(tr.kept, name)

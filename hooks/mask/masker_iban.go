@@ -18,12 +18,12 @@ type iban struct {
 
 const notIBAN = reason("the value is not an IBAN")
 
-func (m *iban) mask(s *scratch, dst, value []byte) ([]byte, error) {
+func (m *iban) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	if len(value) == 0 {
 		return dst, nil
 	}
-	buf := s.buf()
-	defer s.release()
+	buf := ws.buf()
+	defer ws.release()
 	b := *buf
 	for _, c := range value {
 		switch {
@@ -41,7 +41,7 @@ func (m *iban) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	if len(b) < 15 || len(b) > 34 || isDigit(b[0]) || isDigit(b[1]) || !isDigit(b[2]) || !isDigit(b[3]) {
 		return dst, notIBAN
 	}
-	st := newStream(s, m.stream, m.tag(s, b))
+	st := newStream(ws, m.stream, m.tag(ws, b))
 	for i := 4; i < len(b); i++ {
 		switch {
 		case isDigit(b[i]) && i < 8:

@@ -113,7 +113,7 @@ func (v interval) append(dst []byte) []byte {
 	return dst
 }
 
-func (m *intervalNoise) mask(s *scratch, dst, value []byte) ([]byte, error) {
+func (m *intervalNoise) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	if isInfinity(value) {
 		return append(dst, value...), nil
 	}
@@ -124,7 +124,7 @@ func (m *intervalNoise) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	if v == (interval{}) {
 		return append(dst, value...), nil
 	}
-	t := m.tag(s, value)
+	t := m.tag(ws, value)
 	days := int64(min(share(abs(v.months)*30, t.hi, m.percent), 1e9))
 	micros := int64(share(abs(v.days)*86400e6, t.hi, m.percent)/1e6*1e6 + share(abs(v.micros), t.hi, m.percent))
 	if days == 0 {

@@ -29,7 +29,7 @@ type ip struct {
 
 const notIP = reason("the value is not an IP address")
 
-func (m *ip) mask(s *scratch, dst, value []byte) ([]byte, error) {
+func (m *ip) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	value = m.cut(value)
 	if len(value) == 0 {
 		return dst, nil
@@ -66,30 +66,30 @@ func (m *ip) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	switch {
 	case end <= keep:
 	case m.permuted:
-		addr = m.permute(s, addr, keep, end)
+		addr = m.permute(ws, addr, keep, end)
 	default:
-		addr = m.replace(s, addr, keep)
+		addr = m.replace(ws, addr, keep)
 	}
-	buf := s.buf()
+	buf := ws.buf()
 	*buf = addr.AppendTo(*buf)
 	dst = append(append(dst, *buf...), suffix...)
-	s.release()
+	ws.release()
 	return dst, nil
 }
 
 // replace writes pseudo-random bits behind the kept ones.
-func (m *ip) replace(s *scratch, a netip.Addr, keep int) netip.Addr {
+func (m *ip) replace(ws *workspace, a netip.Addr, keep int) netip.Addr {
 	if a.Is4() {
 		b := a.As4()
 		v := binary.BigEndian.Uint32(b[:])
 		rest := uint32(1<<(32-keep) - 1)
-		v = v&^rest | uint32(m.prf.one(s, 4, uint64(v)).lo)&rest
+		v = v&^rest | uint32(m.prf.one(ws, 4, uint64(v)).lo)&rest
 		binary.BigEndian.PutUint32(b[:], v)
 		return netip.AddrFrom4(b)
 	}
 	b := a.As16()
 	hi, lo := binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
-	t := m.bits.one(s, hi, lo)
+	t := m.bits.one(ws, hi, lo)
 	rest := ^uint64(0) >> keep
 	if keep == 64 {
 		rest = 0
@@ -101,13 +101,13 @@ func (m *ip) replace(s *scratch, a netip.Addr, keep int) netip.Addr {
 
 // permute replaces the bits from keep to end, by a permutation that depends
 // on the bits before them.
-func (m *ip) permute(s *scratch, a netip.Addr, keep, end int) netip.Addr {
+func (m *ip) permute(ws *workspace, a netip.Addr, keep, end int) netip.Addr {
 	if a.Is4() {
 		b := a.As4()
 		v := uint64(binary.BigEndian.Uint32(b[:]))
 		shift := 32 - end
 		head := v >> (32 - keep)
-		v = head<<(end-keep) | m.feistel(s, head, uint64(keep)<<8|uint64(end), v>>shift&(1<<(end-keep)-1), end-keep)
+		v = head<<(end-keep) | m.feistel(ws, head, uint64(keep)<<8|uint64(end), v>>shift&(1<<(end-keep)-1), end-keep)
 		binary.BigEndian.PutUint32(b[:], uint32(v<<shift))
 		return netip.AddrFrom4(b)
 	}
@@ -126,7 +126,7 @@ func (m *ip) permute(s *scratch, a netip.Addr, keep, end int) netip.Addr {
 		if n < 64 {
 			mid &= 1<<n - 1
 		}
-		mid = m.feistel(s, head, 6<<16|uint64(keep)<<8|uint64(top), mid, n)
+		mid = m.feistel(ws, head, 6<<16|uint64(keep)<<8|uint64(top), mid, n)
 		hi = mid
 		if keep > 0 {
 			hi |= head << n
@@ -135,7 +135,7 @@ func (m *ip) permute(s *scratch, a netip.Addr, keep, end int) netip.Addr {
 	}
 	if end > 64 {
 		n, shift := end-64, 128-end
-		lo = m.feistel(s, original, 7<<16|uint64(end), lo>>shift, n) << shift
+		lo = m.feistel(ws, original, 7<<16|uint64(end), lo>>shift, n) << shift
 	}
 	binary.BigEndian.PutUint64(b[:8], hi)
 	binary.BigEndian.PutUint64(b[8:], lo)
@@ -143,18 +143,18 @@ func (m *ip) permute(s *scratch, a netip.Addr, keep, end int) netip.Addr {
 }
 
 // feistel permutes width bits under a tweak.
-func (m *ip) feistel(s *scratch, head, tweak, x uint64, width int) uint64 {
+func (m *ip) feistel(ws *workspace, head, tweak, x uint64, width int) uint64 {
 	if width == 1 {
-		return x ^ m.prf1(s, head, tweak)&1
+		return x ^ m.prf1(ws, head, tweak)&1
 	}
-	p := permutation{prf: m.bits, n: 0, tweak: m.prf1(s, head, tweak) &^ 0xff, a: uint(width / 2), b: uint(width - width/2)}
-	return p.once(s, x)
+	p := permutation{prf: m.bits, n: 0, tweak: m.prf1(ws, head, tweak) &^ 0xff, a: uint(width / 2), b: uint(width - width/2)}
+	return p.once(ws, x)
 }
 
 // prf1 condenses a prefix and its place into a tweak; bit 63 keeps its inputs
 // apart from those of the rounds.
-func (m *ip) prf1(s *scratch, head, tweak uint64) uint64 {
-	return m.prf.one(s, tweak|1<<63, head).lo
+func (m *ip) prf1(ws *workspace, head, tweak uint64) uint64 {
+	return m.prf.one(ws, tweak|1<<63, head).lo
 }
 
 func buildIP(t *target, r *rule) (transform, traits, error) {

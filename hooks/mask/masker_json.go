@@ -40,18 +40,18 @@ var jsonMasker = &masker{
 type jsonMask struct {
 	root  *jsonNode
 	keys  map[string]*jsonLeaf
-	names *shape // for member names that do not look like names
+	names *textMask // for member names that do not look like names
 }
 
 // buildJSON builds masker json.
 func buildJSON(t *target, r *rule) (transform, traits, error) {
-	m := &jsonMask{root: &jsonNode{path: "$"}, names: newShape(t.at("json names", kindText))}
+	m := &jsonMask{root: &jsonNode{path: "$"}, names: newTextMask(t.at("json names", kindText))}
 	tr := traits{depth: 1}
 	var errs []error
 	leaf := func(where string, r *rule) *jsonLeaf {
 		l, lt, err := newLeaf(t.at("json "+where, kindLeaf), r)
 		if err == nil {
-			err = tr.hold(lt)
+			err = tr.contain(lt)
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("at %s: %w", where, err))
@@ -72,7 +72,7 @@ func buildJSON(t *target, r *rule) (transform, traits, error) {
 		m.root.leaf = &jsonLeaf{stop: true}
 	} else {
 		sub := t.at("json unlisted", kindText)
-		m.root.leaf = &jsonLeaf{str: newShape(sub), num: &digits{sub.keyed("digits"), sub.stream("digits")}, masker: "json", guessable: true, guessableNumber: true}
+		m.root.leaf = &jsonLeaf{str: newTextMask(sub), num: &jsonNumber{sub.keyed("digits"), sub.stream("digits")}, masker: "json", guessable: true, guessableNumber: true}
 	}
 	paths := r.rules("paths")
 	for _, path := range sortedKeys(paths) {
@@ -116,9 +116,9 @@ const (
 	maxJSONDepth = 10000
 )
 
-func (m *jsonMask) mask(s *scratch, dst, value []byte) ([]byte, error) {
-	w := &s.json
-	*w = jsonWalk{s: s, m: m, in: value, out: dst}
+func (m *jsonMask) mask(ws *workspace, dst, value []byte) ([]byte, error) {
+	w := &ws.json
+	*w = jsonWalk{ws: ws, m: m, in: value, out: dst}
 	w.space()
 	err := w.value(m.root, m.root.leaf, true)
 	if err == nil {

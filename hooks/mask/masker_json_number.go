@@ -2,7 +2,7 @@ package mask
 
 // digits masks a number inside JSON whose rule says nothing on numbers: every
 // digit becomes another, the number of digits stays.
-type digits struct {
+type jsonNumber struct {
 	keyed
 	stream *prf
 }
@@ -11,8 +11,8 @@ type digits struct {
 // program knows, but may be somebody's number, and is masked.
 const longExponent = len("e-9999")
 
-func (m *digits) mask(s *scratch, dst, value []byte) ([]byte, error) {
-	st := newStream(s, m.stream, m.tag(s, value))
+func (m *jsonNumber) mask(ws *workspace, dst, value []byte) ([]byte, error) {
+	st := newStream(ws, m.stream, m.tag(ws, value))
 	first, exponent := true, false
 	for i, c := range value {
 		switch {

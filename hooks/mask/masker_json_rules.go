@@ -87,19 +87,19 @@ func newLeaf(t *target, r *rule) (*jsonLeaf, traits, error) {
 	case !r.accepts(kindNumeric):
 		return nil, tr, fmt.Errorf("masker %s does not work inside JSON", r.name)
 	default:
-		l.str, l.guessable = newShape(&text), true
+		l.str, l.guessable = newTextMask(&text), true
 	}
 	if r.accepts(kindNumeric) {
 		tf, nt, err := number.buildRule(r)
 		if err != nil {
 			return nil, tr, err
 		}
-		if err = tr.draw(nt); err != nil {
+		if err = tr.shareEntity(nt); err != nil {
 			return nil, tr, err
 		}
 		l.num, l.guessableNumber = tf, nt.guessable()
 	} else {
-		l.num, l.guessableNumber = &digits{number.keyed("digits"), number.stream("digits")}, true
+		l.num, l.guessableNumber = &jsonNumber{number.keyed("digits"), number.stream("digits")}, true
 	}
 	return l, tr, nil
 }

@@ -4,7 +4,7 @@ import "slices"
 
 // jsonWalk is one pass over a document.
 type jsonWalk struct {
-	s     *scratch
+	ws    *workspace
 	m     *jsonMask
 	in    []byte
 	pos   int
@@ -75,7 +75,7 @@ func (w *jsonWalk) value(node *jsonNode, leaf *jsonLeaf, own bool) error {
 		}
 		w.copy(start)
 		w.from = w.pos
-		out, err := leaf.num.mask(w.s, w.out, w.in[start:w.pos])
+		out, err := leaf.num.mask(w.ws, w.out, w.in[start:w.pos])
 		if err == errNull { //nolint:errorlint // a sentinel of this package, never wrapped
 			out, err = append(w.out, "null"...), nil
 		}
@@ -177,7 +177,7 @@ func (w *jsonWalk) container(open byte, node *jsonNode, leaf *jsonLeaf) error {
 		if err := w.value(child, childLeaf, own); err != nil {
 			return err
 		}
-		if err := w.s.within(len(w.out), w.from, len(w.in)); err != nil {
+		if err := w.ws.within(len(w.out), w.from, len(w.in)); err != nil {
 			return err
 		}
 		w.space()
@@ -211,8 +211,8 @@ func (w *jsonWalk) member(node *jsonNode, leaf *jsonLeaf) (child *jsonNode, rule
 	w.pos = end + 1
 	name := w.in[start+1 : end]
 	if escaped {
-		buf := w.s.buf()
-		defer w.s.release()
+		buf := w.ws.buf()
+		defer w.ws.release()
 		*buf = appendJSONText(*buf, name)
 		name = *buf
 	}
@@ -284,14 +284,14 @@ func unlisted(node *jsonNode) error {
 func (w *jsonWalk) replace(start int, leaf *jsonLeaf) error {
 	w.copy(start)
 	w.from = w.pos
-	w.s.escaped = true
+	w.ws.escaped = true
 	switch len(leaf.literals) {
 	case 0:
 		w.out = append(w.out, "null"...)
 	case 1:
 		w.out = append(w.out, leaf.literals[0]...)
 	default:
-		d := leaf.drawer.draw(w.s, w.in[start:w.pos]).dice()
+		d := leaf.drawer.draw(w.ws, w.in[start:w.pos]).dice()
 		w.out = append(w.out, leaf.literals[d.n(len(leaf.literals))]...)
 	}
 	return nil
@@ -303,14 +303,14 @@ func (w *jsonWalk) str(start, end int, escaped bool, tf transform, clean bool) e
 	w.from = end + 1
 	value := w.in[start+1 : end]
 	if escaped {
-		buf := w.s.buf()
-		defer w.s.release()
+		buf := w.ws.buf()
+		defer w.ws.release()
 		*buf = appendJSONText(slices.Grow(*buf, len(value)), value)
 		value = *buf
 	}
 	at := len(w.out)
 	if clean {
-		out, err := tf.mask(w.s, append(w.out, '"'), value)
+		out, err := tf.mask(w.ws, append(w.out, '"'), value)
 		switch {
 		case err == errNull: //nolint:errorlint // a sentinel of this package, never wrapped
 			w.out = append(w.out[:at], "null"...)
@@ -321,9 +321,9 @@ func (w *jsonWalk) str(start, end int, escaped bool, tf transform, clean bool) e
 		}
 		return nil
 	}
-	buf := w.s.buf()
-	defer w.s.release()
-	out, err := tf.mask(w.s, *buf, value)
+	buf := w.ws.buf()
+	defer w.ws.release()
+	out, err := tf.mask(w.ws, *buf, value)
 	*buf = out
 	switch {
 	case err == errNull: //nolint:errorlint // a sentinel of this package, never wrapped
@@ -332,7 +332,7 @@ func (w *jsonWalk) str(start, end int, escaped bool, tf transform, clean bool) e
 		return err
 	default:
 		w.out = appendJSONString(append(w.out, '"'), out)
-		w.s.escaped = w.s.escaped || len(w.out)-at-1 != len(out)
+		w.ws.escaped = w.ws.escaped || len(w.out)-at-1 != len(out)
 		w.out = append(w.out, '"')
 	}
 	return nil

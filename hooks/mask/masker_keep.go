@@ -23,8 +23,10 @@ var nullMasker = &masker{
 
 type keepAll struct{}
 
-func (keepAll) mask(_ *scratch, dst, value []byte) ([]byte, error) { return append(dst, value...), nil }
+func (keepAll) mask(_ *workspace, dst, value []byte) ([]byte, error) {
+	return append(dst, value...), nil
+}
 
 type nullAll struct{}
 
-func (nullAll) mask(_ *scratch, dst, _ []byte) ([]byte, error) { return dst, errNull }
+func (nullAll) mask(_ *workspace, dst, _ []byte) ([]byte, error) { return dst, errNull }

@@ -23,7 +23,7 @@ type keyMask struct {
 	bits int
 }
 
-func (k *keyMask) mask(s *scratch, dst, value []byte) ([]byte, error) {
+func (k *keyMask) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	neg := len(value) > 0 && value[0] == '-'
 	digits := value
 	if neg {
@@ -46,7 +46,7 @@ func (k *keyMask) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	}
 	for i := range k.zone[sign] {
 		if v < zones[i+1] {
-			v = zones[i] + k.zone[sign][i].apply(s, v-zones[i])
+			v = zones[i] + k.zone[sign][i].apply(ws, v-zones[i])
 			break
 		}
 	}

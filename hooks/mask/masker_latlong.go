@@ -32,13 +32,13 @@ type latlong struct {
 
 const notCoordinate = reason("the value is not a coordinate in degrees")
 
-func (m *latlong) mask(s *scratch, dst, value []byte) ([]byte, error) {
+func (m *latlong) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	value = m.cut(value)
 	if len(value) == 0 {
 		return dst, nil
 	}
 	start := len(dst)
-	st := newStream(s, m.stream, m.tag(s, value))
+	st := newStream(ws, m.stream, m.tag(ws, value))
 	rest := value
 	if value[0] == '(' {
 		x, y, found := bytes.Cut(value[1:], []byte(","))

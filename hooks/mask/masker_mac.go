@@ -20,7 +20,7 @@ type mac struct {
 
 const notMAC = reason("the value is not a MAC address")
 
-func (m *mac) mask(s *scratch, dst, value []byte) ([]byte, error) {
+func (m *mac) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	value = m.cut(value)
 	if len(value) == 0 {
 		return dst, nil
@@ -41,12 +41,12 @@ func (m *mac) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	}
 	switch {
 	case m.unique && n == 12:
-		v = m.perm48.apply(s, v)
+		v = m.perm48.apply(ws, v)
 	case m.unique:
-		v = m.perm64.once(s, v)
+		v = m.perm64.once(ws, v)
 	default:
 		// The PRF of the bits, so that spelling does not matter.
-		v = m.prf.one(s, uint64(n), v).lo
+		v = m.prf.one(ws, uint64(n), v).lo
 		if n == 12 {
 			v = v&^(0xffff<<48)&^(3<<40) | 2<<40
 		} else {

@@ -4,14 +4,14 @@ import "bytes"
 
 // moneyNoise is number_noise on money, which is written as the locale of the
 // production wants it: only digits change.
-type moneyNoise struct{ noise *noise }
+type moneyNoise struct{ noise *numberNoise }
 
 const notMoney = reason("the value is not an amount of money")
 
-func (m *moneyNoise) mask(s *scratch, dst, value []byte) ([]byte, error) {
-	number, masked := s.buf(), s.buf()
-	defer s.release()
-	defer s.release()
+func (m *moneyNoise) mask(ws *workspace, dst, value []byte) ([]byte, error) {
+	number, masked := ws.buf(), ws.buf()
+	defer ws.release()
+	defer ws.release()
 	// One or two digits behind the last sign are decimals; three are a group.
 	last := bytes.LastIndexAny(value, ".,")
 	decimals := 0
@@ -44,7 +44,7 @@ func (m *moneyNoise) mask(s *scratch, dst, value []byte) ([]byte, error) {
 			n++
 		}
 	}
-	out, err := m.noise.mask(s, *masked, *number)
+	out, err := m.noise.mask(ws, *masked, *number)
 	*masked = out
 	if err != nil {
 		return dst, err

@@ -32,7 +32,7 @@ const notNumber = reason("the value is not a number")
 // behind become random.
 const mantissaDigits = 17
 
-type noise struct {
+type numberNoise struct {
 	keyed
 	stream  *prf
 	percent uint64
@@ -45,7 +45,7 @@ type noise struct {
 	padding
 }
 
-func (m *noise) mask(s *scratch, dst, value []byte) ([]byte, error) {
+func (m *numberNoise) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	value = m.cut(value)
 	d, ok := parseDecimal(value)
 	if !ok && len(value) > 0 {
@@ -55,8 +55,8 @@ func (m *noise) mask(s *scratch, dst, value []byte) ([]byte, error) {
 		return append(dst, value...), nil
 	}
 	// The number is its first digits (mant) and then some more.
-	buf := s.buf()
-	defer s.release()
+	buf := ws.buf()
+	defer ws.release()
 	all := append(append(*buf, d.whole...), d.fraction...)
 	*buf = all
 	lead := 0
@@ -72,7 +72,7 @@ func (m *noise) mask(s *scratch, dst, value []byte) ([]byte, error) {
 		mant = mant*10 + uint64(c-'0')
 	}
 	rest := len(all) - end
-	t := m.tag(s, value)
+	t := m.tag(ws, value)
 	power := d.power()
 	limit := m.limit(mant, len(d.fraction)-rest-power)
 	delta, _ := bits.Mul64(t.hi, limit)
@@ -95,7 +95,7 @@ func (m *noise) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	at := len(dst)
 	dst = strconv.AppendUint(dst, mant, 10)
 	if rest > 0 {
-		st := newStream(s, m.stream, t)
+		st := newStream(ws, m.stream, t)
 		for range rest {
 			dst = append(dst, '0'+st.byte()%10)
 		}
@@ -119,7 +119,7 @@ func (m *noise) mask(s *scratch, dst, value []byte) ([]byte, error) {
 
 // limit is the largest change of a mantissa whose last digit stands scale
 // digits behind the point.
-func (m *noise) limit(mant uint64, scale int) uint64 {
+func (m *numberNoise) limit(mant uint64, scale int) uint64 {
 	if m.amount == nil {
 		hi, lo := bits.Mul64(mant, m.percent)
 		q, _ := bits.Div64(hi, lo, 100)
@@ -140,7 +140,7 @@ func (m *noise) limit(mant uint64, scale int) uint64 {
 }
 
 // fits reports whether a magnitude fits the column's type.
-func (m *noise) fits(mant uint64, rest, fraction, power int) bool {
+func (m *numberNoise) fits(mant uint64, rest, fraction, power int) bool {
 	if m.float > 0 {
 		// In two steps, for neither power may overflow alone.
 		return float64(mant+1)*math.Pow10(rest-fraction)*math.Pow10(power) < m.float
@@ -172,7 +172,7 @@ func buildNoise(t *target, r *rule) (transform, traits, error) {
 	case kindRange:
 		return buildRangeNoise(t, r)
 	}
-	m := &noise{keyed: t.keyed("number_noise"), stream: t.stream("number_noise"), percent: 10, length: t.length, padding: t.padding()}
+	m := &numberNoise{keyed: t.keyed("number_noise"), stream: t.stream("number_noise"), percent: 10, length: t.length, padding: t.padding()}
 	if r.has("percent") {
 		m.percent = uint64(r.int("percent"))
 	}

@@ -20,25 +20,25 @@ var numberRangeMasker = &masker{
 	build: buildRange,
 }
 
-type uniform struct {
+type numberRange struct {
 	drawer
 	low      int64 // in units of the last decimal
 	n        uint64
 	decimals int
 }
 
-func (m *uniform) mask(s *scratch, dst, value []byte) ([]byte, error) {
+func (m *numberRange) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	if len(value) == 0 && !m.byEntity {
 		return dst, nil
 	}
-	off, _ := bits.Mul64(m.draw(s, value).hi, m.n)
+	off, _ := bits.Mul64(m.draw(ws, value).hi, m.n)
 	return appendUnits(dst, m.low+int64(off), m.decimals), nil
 }
 
 func buildRange(t *target, r *rule) (transform, traits, error) {
 	least, _ := parseDecimal([]byte(r.text("min")))
 	most, _ := parseDecimal([]byte(r.text("max")))
-	m := &uniform{decimals: max(len(least.fraction), len(most.fraction))}
+	m := &numberRange{decimals: max(len(least.fraction), len(most.fraction))}
 	if r.has("decimals") {
 		m.decimals = r.int("decimals")
 	}

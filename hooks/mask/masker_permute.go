@@ -45,14 +45,14 @@ const (
 	notIndexed    = reason("the value is larger than any that a unique index takes, masker permute does not mask it: use hash or text")
 )
 
-func (m *permute) mask(s *scratch, dst, value []byte) ([]byte, error) {
+func (m *permute) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	cut := m.cut(value)
 	if len(cut) > maxPermute {
 		return dst, notIndexed
 	}
-	numerals, radixes := s.buf(), s.buf()
-	defer s.release()
-	defer s.release()
+	numerals, radixes := ws.buf(), ws.buf()
+	defer ws.release()
+	defer ws.release()
 	var err error
 	if m.bytea {
 		err = readBytes(numerals, radixes, cut)
@@ -62,7 +62,7 @@ func (m *permute) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	m.permute(s, *numerals, *radixes)
+	m.permute(ws, *numerals, *radixes)
 	if m.bytea {
 		dst = append(dst, '\\', 'x')
 		for _, n := range *numerals {
@@ -123,12 +123,12 @@ func readBytes(numerals, radixes *[]byte, value []byte) error {
 }
 
 // permute permutes the numerals in their place.
-func (m *permute) permute(s *scratch, numerals, radixes []byte) {
-	tweak := m.shapes.sum(s, radixes)
+func (m *permute) permute(ws *workspace, numerals, radixes []byte) {
+	tweak := m.shapes.sum(ws, radixes)
 	count := uint64(1)
 	for _, r := range radixes {
 		if count > math.MaxUint64>>6/uint64(r) {
-			m.feistel(s, tweak, numerals, radixes)
+			m.feistel(ws, tweak, numerals, radixes)
 			return
 		}
 		count *= uint64(r)
@@ -141,7 +141,7 @@ func (m *permute) permute(s *scratch, numerals, radixes []byte) {
 		x = x*uint64(r) + uint64(numerals[i])
 	}
 	p := newPermutation(m.small, count, tweak.hi>>8)
-	x = p.apply(s, x)
+	x = p.apply(ws, x)
 	for i := len(radixes) - 1; i >= 0; i-- {
 		r := uint64(radixes[i])
 		numerals[i] = byte(x % r)
@@ -150,10 +150,10 @@ func (m *permute) permute(s *scratch, numerals, radixes []byte) {
 }
 
 // feistel permutes numerals that have too many values for one number.
-func (m *permute) feistel(s *scratch, shape tag, numerals, radixes []byte) {
+func (m *permute) feistel(ws *workspace, shape tag, numerals, radixes []byte) {
 	half := len(numerals) / 2
-	input := s.buf()
-	defer s.release()
+	input := ws.buf()
+	defer ws.release()
 	for round := range feistelRounds {
 		from, to, r := numerals[:half], numerals[half:], radixes[half:]
 		if round%2 == 1 {
@@ -163,7 +163,7 @@ func (m *permute) feistel(s *scratch, shape tag, numerals, radixes []byte) {
 		b = append(binary.BigEndian.AppendUint64(b, shape.lo), byte(round))
 		b = append(b, from...)
 		*input = b
-		st := newStream(s, m.streams, m.rounds.sum(s, b))
+		st := newStream(ws, m.streams, m.rounds.sum(ws, b))
 		for i := range to {
 			to[i] = byte((uint64(to[i]) + st.next()%uint64(r[i])) % uint64(r[i]))
 		}

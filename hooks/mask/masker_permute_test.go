@@ -25,15 +25,15 @@ func TestPermuteIsAPermutation(t *testing.T) {
 				t.Fatal(err)
 			}
 			tf := plan.Table("public", "t").Columns[0].tf
-			s := newScratch()
+			ws := newWorkspace()
 			seen, same := map[string]bool{}, 0
 			for i := range c.count {
 				v := fmt.Sprintf(c.shape, i)
-				m, err := tf.mask(s, nil, []byte(v))
+				m, err := tf.mask(ws, nil, []byte(v))
 				if err != nil {
 					t.Fatal(err)
 				}
-				again, _ := tf.mask(s, nil, []byte(v))
+				again, _ := tf.mask(ws, nil, []byte(v))
 				if string(again) != string(m) || len(m) != len(v) || seen[strings.ToLower(string(m))] {
 					t.Fatalf("%q has the mask %q, then %q", v, m, again)
 				}
@@ -57,10 +57,10 @@ func TestPermuteKeepsCase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tf, s := plan.Table("public", "t").Columns[0].tf, newScratch()
+	tf, ws := plan.Table("public", "t").Columns[0].tf, newWorkspace()
 	masks := map[string]string{}
 	for _, v := range []string{"Abc-9", "aBC-9", "abd-9", "Xyz-0", strings.Repeat("Ab1", 40), strings.Repeat("aB1", 40), strings.Repeat("ab2", 40)} {
-		m, err := tf.mask(s, nil, []byte(v))
+		m, err := tf.mask(ws, nil, []byte(v))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +77,7 @@ func TestPermuteKeepsCase(t *testing.T) {
 		masks[folded] = strings.ToLower(v)
 	}
 	for _, v := range []string{"Ελένη", "日本", strings.Repeat("x", maxPermute+1)} {
-		if m, err := tf.mask(s, nil, []byte(v)); err == nil {
+		if m, err := tf.mask(ws, nil, []byte(v)); err == nil {
 			t.Errorf("%.10q has the mask %.10q, want an error", v, m)
 		}
 	}

@@ -45,12 +45,12 @@ var twoDigitCountries = func() (is [100]bool) {
 // longestPhone is from how many bytes on a value is a text, whatever it holds.
 const longestPhone = 1 << 20
 
-func (p *phone) mask(s *scratch, dst, value []byte) ([]byte, error) {
+func (p *phone) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	if len(value) > longestPhone {
-		return p.text(s, dst, value)
+		return p.text(ws, dst, value)
 	}
-	buf := s.buf()
-	defer s.release()
+	buf := ws.buf()
+	defer ws.release()
 	digits := *buf
 	for _, c := range value {
 		if isDigit(c) {
@@ -62,21 +62,21 @@ func (p *phone) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	case len(value) == 0:
 		return dst, nil
 	case p.unique:
-		return p.permute(s, dst, value, digits)
+		return p.permute(ws, dst, value, digits)
 	case len(digits) == 0:
-		return p.text(s, dst, value)
+		return p.text(ws, dst, value)
 	}
-	st := newStream(s, p.stream, p.tag(s, value))
+	st := newStream(ws, p.stream, p.tag(ws, value))
 	fakeDigits(digits, value, &st)
 	return appendFormatted(dst, value, digits), nil
 }
 
 // text masks a value in which there is nothing to call, but maybe a name.
-func (p *phone) text(s *scratch, dst, value []byte) ([]byte, error) {
+func (p *phone) text(ws *workspace, dst, value []byte) ([]byte, error) {
 	if p.unique {
 		return dst, notPhone
 	}
-	st := newStream(s, p.stream, p.tag(s, value))
+	st := newStream(ws, p.stream, p.tag(ws, value))
 	return appendShape(dst, value, &st), nil
 }
 
@@ -228,7 +228,7 @@ const notPhone = reason("the value is not a phone number that `unique: true` can
 
 // permute writes +888 and the value with its digits permuted: distinct values
 // stay distinct, because everything but the digits stays.
-func (p *phone) permute(s *scratch, dst, value, digits []byte) ([]byte, error) {
+func (p *phone) permute(ws *workspace, dst, value, digits []byte) ([]byte, error) {
 	n := len(digits)
 	if n == 0 || n > 18 {
 		return dst, notPhone
@@ -242,7 +242,7 @@ func (p *phone) permute(s *scratch, dst, value, digits []byte) ([]byte, error) {
 	for _, c := range digits {
 		v = v*10 + uint64(c-'0')
 	}
-	v = p.digits[n].apply(s, v)
+	v = p.digits[n].apply(ws, v)
 	for i := n - 1; i >= 0; i-- {
 		digits[i] = byte('0' + v%10)
 		v /= 10

@@ -13,8 +13,8 @@ type ranges struct{ of boundMask }
 // boundMask masks bounds.
 type boundMask interface {
 	// begin looks at a whole value before its bounds are masked.
-	begin(s *scratch, value []byte) error
-	bound(s *scratch, dst, bound []byte) ([]byte, error)
+	begin(ws *workspace, value []byte) error
+	bound(ws *workspace, dst, bound []byte) ([]byte, error)
 }
 
 // isRangeSign marks what stands between bounds: neither a number nor a date
@@ -37,14 +37,14 @@ func nextBound(value []byte, at int) (from, to int) {
 
 const notRange = reason("the value is not a range of numbers or dates")
 
-func (m *ranges) mask(s *scratch, dst, value []byte) ([]byte, error) {
+func (m *ranges) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	if string(value) == "empty" {
 		return append(dst, value...), nil
 	}
 	if len(value) < 2 || !isRangeSign[value[0]] || !isRangeSign[value[len(value)-1]] {
 		return dst, notRange
 	}
-	if err := m.of.begin(s, value); err != nil {
+	if err := m.of.begin(ws, value); err != nil {
 		return dst, err
 	}
 	start := len(dst)
@@ -53,7 +53,7 @@ func (m *ranges) mask(s *scratch, dst, value []byte) ([]byte, error) {
 		dst = append(dst, value[at:from]...)
 		if from < to {
 			var err error
-			if dst, err = m.of.bound(s, dst, value[from:to]); err != nil {
+			if dst, err = m.of.bound(ws, dst, value[from:to]); err != nil {
 				return dst[:start], err
 			}
 		}
@@ -63,14 +63,16 @@ func (m *ranges) mask(s *scratch, dst, value []byte) ([]byte, error) {
 }
 
 // shiftBounds is date_shift on ranges.
-type shiftBounds struct{ *shift }
+type dateShiftBounds struct{ *dateShift }
 
-func (shiftBounds) begin(*scratch, []byte) error { return nil }
+func (dateShiftBounds) begin(*workspace, []byte) error { return nil }
 
-func (m shiftBounds) bound(s *scratch, dst, b []byte) ([]byte, error) { return m.mask(s, dst, b) }
+func (m dateShiftBounds) bound(ws *workspace, dst, b []byte) ([]byte, error) {
+	return m.mask(ws, dst, b)
+}
 
 // noiseBounds is number_noise on ranges.
-type noiseBounds struct {
+type numberNoiseBounds struct {
 	keyed
 	percent uint64
 	amount  *decimal // in place of percent
@@ -87,8 +89,8 @@ type boundNoise struct {
 
 const longBound = reason("a bound has more digits than number_noise can move in a range (18)")
 
-func (m *noiseBounds) begin(s *scratch, value []byte) error {
-	n := &s.bounds
+func (m *numberNoiseBounds) begin(ws *workspace, value []byte) error {
+	n := &ws.bounds
 	*n = boundNoise{}
 	for from, to := nextBound(value, 0); from < to; from, to = nextBound(value, to) {
 		d, ok := parseDecimal(value[from:to])
@@ -97,7 +99,7 @@ func (m *noiseBounds) begin(s *scratch, value []byte) error {
 		}
 		n.scale = max(n.scale, len(d.fraction))
 	}
-	t := m.tag(s, value)
+	t := m.tag(ws, value)
 	n.roll, n.down = t.hi, t.lo&1 == 0
 	if m.amount != nil {
 		units, ok := m.amount.units(n.scale)
@@ -122,15 +124,15 @@ func (m *noiseBounds) begin(s *scratch, value []byte) error {
 }
 
 // change is how far a bound moves.
-func (m *noiseBounds) change(n *boundNoise, v int64) uint64 {
+func (m *numberNoiseBounds) change(n *boundNoise, v int64) uint64 {
 	if n.fixed > 0 {
 		return n.fixed
 	}
 	return share(abs(v), n.roll, m.percent)
 }
 
-func (m *noiseBounds) bound(s *scratch, dst, b []byte) ([]byte, error) {
-	n := &s.bounds
+func (m *numberNoiseBounds) bound(ws *workspace, dst, b []byte) ([]byte, error) {
+	n := &ws.bounds
 	d, _ := parseDecimal(b)
 	if d.special {
 		return append(dst, b...), nil
@@ -151,7 +153,7 @@ func (m *noiseBounds) bound(s *scratch, dst, b []byte) ([]byte, error) {
 }
 
 func buildRangeNoise(t *target, r *rule) (transform, traits, error) {
-	m := &noiseBounds{keyed: t.keyed("number_noise"), percent: 10}
+	m := &numberNoiseBounds{keyed: t.keyed("number_noise"), percent: 10}
 	switch sub := t.column.Range; sub {
 	case "int4", "int8":
 		m.max = 1<<(intBits(sub)-1) - 1

@@ -12,6 +12,6 @@ var rebuildMasker = &masker{
 		if t.nested {
 			return nil, traits{}, errors.New("rebuild is for whole columns")
 		}
-		return nullAll{}, traits{rebuilt: true, told: true, remedy: "keep the column, or drop the index in the dump"}, nil
+		return nullAll{}, traits{rebuilt: true, frequencySafe: true, remedy: "keep the column, or drop the index in the dump"}, nil
 	},
 }

@@ -45,13 +45,13 @@ type regex struct {
 
 const noMatch = reason("the pattern does not match the whole value: widen it, set `malformed`, or use text")
 
-func (m *regex) mask(s *scratch, dst, value []byte) ([]byte, error) {
+func (m *regex) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	value = m.cut(value)
 	switch {
 	case len(value) == 0:
 		return dst, nil
 	case !m.anchored:
-		return m.all(s, dst, value)
+		return m.all(ws, dst, value)
 	}
 	match := m.re.FindSubmatchIndex(value)
 	switch {
@@ -60,25 +60,25 @@ func (m *regex) mask(s *scratch, dst, value []byte) ([]byte, error) {
 	case m.with == nil:
 		return m.re.Expand(dst, m.replace, value, match), nil
 	}
-	return m.with.mask(s, dst, value)
+	return m.with.mask(ws, dst, value)
 }
 
 // all masks or replaces every match in a value.
-func (m *regex) all(s *scratch, dst, value []byte) ([]byte, error) {
+func (m *regex) all(ws *workspace, dst, value []byte) ([]byte, error) {
 	if m.with == nil {
 		return append(dst, m.re.ReplaceAll(value, m.replace)...), nil
 	}
-	mask := s.buf()
-	defer s.release()
+	mask := ws.buf()
+	defer ws.release()
 	written := 0
 	var err error
 	out := m.re.ReplaceAllFunc(value, func(match []byte) []byte {
 		if err == nil {
-			*mask, err = m.with.mask(s, (*mask)[:0], match)
+			*mask, err = m.with.mask(ws, (*mask)[:0], match)
 			written += len(*mask)
 		}
 		if err == nil {
-			err = s.within(written, 1, 1)
+			err = ws.within(written, 1, 1)
 		}
 		if err != nil {
 			return nil

@@ -115,7 +115,7 @@ func (t *target) lenient(tf transform, r *rule) (transform, error) {
 		if t.kind != kindText {
 			return nil, errors.New("malformed: text is for text columns only")
 		}
-		return &fallback{tf, newShape(t)}, nil
+		return &fallback{tf, newTextMask(t)}, nil
 	}
 	return tf, nil
 }
@@ -123,17 +123,17 @@ func (t *target) lenient(tf transform, r *rule) (transform, error) {
 // fallback masks what its transform refuses with another, or with NULL.
 type fallback struct{ first, second transform }
 
-func (f *fallback) mask(s *scratch, dst, value []byte) ([]byte, error) {
-	used := s.used
-	out, err := f.first.mask(s, dst, value)
+func (f *fallback) mask(ws *workspace, dst, value []byte) ([]byte, error) {
+	used := ws.used
+	out, err := f.first.mask(ws, dst, value)
 	if _, refused := err.(reason); !refused { //nolint:errorlint // reasons are never wrapped on this path
 		return out, err
 	}
-	s.used = used
+	ws.used = used
 	if f.second == nil {
 		return dst, errNull
 	}
-	return f.second.mask(s, dst, value)
+	return f.second.mask(ws, dst, value)
 }
 
 // folded applies the option fold.
@@ -154,8 +154,8 @@ type bounded struct {
 	rule   *rule
 }
 
-func (b *bounded) mask(s *scratch, dst, value []byte) ([]byte, error) {
-	out, err := b.transform.mask(s, dst, value)
+func (b *bounded) mask(ws *workspace, dst, value []byte) ([]byte, error) {
+	out, err := b.transform.mask(ws, dst, value)
 	if err == nil && utf8.RuneCount(out[len(dst):]) > b.length {
 		return out[:len(dst)], reason("the mask is longer than the column takes")
 	}

@@ -12,23 +12,23 @@ var textMasker = &masker{
 	doc:   maskerDoc{"pronounceable nonsense: every letter another letter, every digit another digit", "no", "length in characters, upper and lower case, spaces and ASCII punctuation", "length and shape (that something was an address, a date, a sentence); which rows have equal values"},
 	kinds: []kind{kindText},
 	build: func(t *target, _ *rule) (transform, traits, error) {
-		return newShape(t), traits{shaped: true, remedy: "use hash"}, nil
+		return newTextMask(t), traits{shaped: true, remedy: "use hash"}, nil
 	},
 }
 
 // shape is masker text.
-type shape struct {
+type textMask struct {
 	keyed
 	stream *prf
 }
 
-func newShape(t *target) *shape { return &shape{t.keyed("text"), t.stream("text")} }
+func newTextMask(t *target) *textMask { return &textMask{t.keyed("text"), t.stream("text")} }
 
-func (m *shape) mask(s *scratch, dst, value []byte) ([]byte, error) {
+func (m *textMask) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	if len(value) == 0 {
 		return dst, nil
 	}
-	st := newStream(s, m.stream, m.tag(s, value))
+	st := newStream(ws, m.stream, m.tag(ws, value))
 	return appendShape(dst, value, &st), nil
 }
 

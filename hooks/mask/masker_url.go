@@ -16,11 +16,11 @@ type url struct {
 	host   string
 }
 
-func (m *url) mask(s *scratch, dst, value []byte) ([]byte, error) {
+func (m *url) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	if len(value) == 0 {
 		return dst, nil
 	}
-	t := m.tag(s, value)
+	t := m.tag(ws, value)
 	if bytes.HasPrefix(value, []byte("http:")) {
 		dst = append(dst, "http"...)
 	} else {

@@ -14,11 +14,11 @@ type username struct {
 	given  []string
 }
 
-func (u *username) mask(s *scratch, dst, value []byte) ([]byte, error) {
+func (u *username) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	if len(value) == 0 {
 		return dst, nil
 	}
-	t := u.tag(s, value)
+	t := u.tag(ws, value)
 	d := t.rest()
 	if !u.unique {
 		d = t.dice()

@@ -14,11 +14,11 @@ var uuidMasker = &masker{
 
 type uuidMask struct{ keyed }
 
-func (u *uuidMask) mask(s *scratch, dst, value []byte) ([]byte, error) {
+func (u *uuidMask) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	if len(value) == 0 {
 		return dst, nil
 	}
-	t := u.tag(s, value)
+	t := u.tag(ws, value)
 	return appendUUID(dst, t.hi, t.lo), nil
 }
 

@@ -8,11 +8,11 @@ type words struct {
 	list []string
 }
 
-func (w *words) mask(s *scratch, dst, value []byte) ([]byte, error) {
+func (w *words) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	if len(value) == 0 {
 		return dst, nil
 	}
-	d := w.tag(s, value).dice()
+	d := w.tag(ws, value).dice()
 	return append(dst, w.list[d.n(len(w.list))]...), nil
 }
 
@@ -34,11 +34,11 @@ type phrase struct {
 	lists   [][]string
 }
 
-func (p *phrase) mask(s *scratch, dst, value []byte) ([]byte, error) {
+func (p *phrase) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	if len(value) == 0 {
 		return dst, nil
 	}
-	d := p.tag(s, value).dice()
+	d := p.tag(ws, value).dice()
 	for i, list := range p.lists {
 		if i > 0 {
 			dst = append(dst, p.between...)

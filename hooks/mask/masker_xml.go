@@ -23,7 +23,7 @@ var xmlMasker = &masker{
 type xmlMask struct {
 	elements, attributes map[string]transform
 	text                 transform
-	at                   map[string]inner // by "<element" and "@attribute"
+	at                   map[string]innerPlace // by "<element" and "@attribute"
 }
 
 const (
@@ -32,18 +32,18 @@ const (
 	xmlName    = reason("the name of an element or attribute may be data: it does not look like a name")
 )
 
-func (m *xmlMask) mask(s *scratch, dst, value []byte) ([]byte, error) {
+func (m *xmlMask) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	start := len(dst)
-	plain, masked := s.buf(), s.buf()
-	defer s.release()
-	defer s.release()
+	plain, masked := ws.buf(), ws.buf()
+	defer ws.release()
+	defer ws.release()
 	// The elements around the place are not kept in a list: a rule holds for
 	// the text from an element's start to the next tag.
 	rule := m.text
 	var err error
 	whole := len(value)
 	for len(value) > 0 {
-		if err = s.within(len(dst), whole-len(value), whole); err != nil {
+		if err = ws.within(len(dst), whole-len(value), whole); err != nil {
 			return dst[:start], err
 		}
 		switch {
@@ -52,7 +52,7 @@ func (m *xmlMask) mask(s *scratch, dst, value []byte) ([]byte, error) {
 			if n < 0 {
 				n = len(value)
 			}
-			if dst, err = m.append(s, dst, value[:n], rule, plain, masked, false); err != nil {
+			if dst, err = m.append(ws, dst, value[:n], rule, plain, masked, false); err != nil {
 				return dst[:start], err
 			}
 			value = value[n:]
@@ -67,7 +67,7 @@ func (m *xmlMask) mask(s *scratch, dst, value []byte) ([]byte, error) {
 			if !ok {
 				return dst[:start], notXML
 			}
-			if dst, err = m.append(s, dst, data, rule, plain, masked, true); err != nil {
+			if dst, err = m.append(ws, dst, data, rule, plain, masked, true); err != nil {
 				return dst[:start], err
 			}
 			value = rest
@@ -83,7 +83,7 @@ func (m *xmlMask) mask(s *scratch, dst, value []byte) ([]byte, error) {
 			}
 			value = rest
 		default:
-			if dst, value, rule, err = m.tag(s, dst, value, plain, masked); err != nil {
+			if dst, value, rule, err = m.tag(ws, dst, value, plain, masked); err != nil {
 				return dst[:start], err
 			}
 		}
@@ -93,7 +93,7 @@ func (m *xmlMask) mask(s *scratch, dst, value []byte) ([]byte, error) {
 
 // tag copies a tag with its attribute values masked, and returns the rule for
 // the text behind it.
-func (m *xmlMask) tag(s *scratch, dst, value []byte, plain, masked *[]byte) ([]byte, []byte, transform, error) {
+func (m *xmlMask) tag(ws *workspace, dst, value []byte, plain, masked *[]byte) ([]byte, []byte, transform, error) {
 	i := 1
 	if len(value) > 1 && value[1] == '/' {
 		i = 2
@@ -158,7 +158,7 @@ func (m *xmlMask) tag(s *scratch, dst, value []byte, plain, masked *[]byte) ([]b
 				r = m.text
 			}
 			var err error
-			if dst, err = m.append(s, dst, text, r, plain, masked, false); err != nil {
+			if dst, err = m.append(ws, dst, text, r, plain, masked, false); err != nil {
 				return dst, value, nil, err
 			}
 		}
@@ -218,7 +218,7 @@ func plainXMLName(name []byte) bool {
 
 // append masks a text, with its references resolved unless it is literal, and
 // escapes what the mask holds. White space alone stays.
-func (m *xmlMask) append(s *scratch, dst, text []byte, r transform, plain, masked *[]byte, literal bool) ([]byte, error) {
+func (m *xmlMask) append(ws *workspace, dst, text []byte, r transform, plain, masked *[]byte, literal bool) ([]byte, error) {
 	if len(bytes.TrimLeft(text, " \t\r\n")) == 0 {
 		return append(dst, text...), nil
 	}
@@ -226,7 +226,7 @@ func (m *xmlMask) append(s *scratch, dst, text []byte, r transform, plain, maske
 	if *plain, err = resolveXML((*plain)[:0], text, literal); err != nil {
 		return dst, err
 	}
-	*masked, err = r.mask(s, (*masked)[:0], *plain)
+	*masked, err = r.mask(ws, (*masked)[:0], *plain)
 	switch {
 	case err == errNull: //nolint:errorlint // a sentinel of this package, never wrapped
 		return dst, nil
@@ -290,7 +290,7 @@ func resolveXML(dst, text []byte, literal bool) ([]byte, error) {
 }
 
 func buildXML(t *target, r *rule) (transform, traits, error) {
-	m := &xmlMask{elements: map[string]transform{}, attributes: map[string]transform{}, text: newShape(t.at("xml", kindText)), at: map[string]inner{}}
+	m := &xmlMask{elements: map[string]transform{}, attributes: map[string]transform{}, text: newTextMask(t.at("xml", kindText)), at: map[string]innerPlace{}}
 	tr := traits{depth: 1}
 	for _, part := range []struct {
 		option, sign string
@@ -300,13 +300,13 @@ func buildXML(t *target, r *rule) (transform, traits, error) {
 		for _, name := range sortedKeys(rules) {
 			tf, kt, err := t.at("xml "+part.sign+name, kindText).buildRule(rules[name])
 			if err == nil {
-				err = tr.hold(kt)
+				err = tr.contain(kt)
 			}
 			if err != nil {
 				return nil, tr, fmt.Errorf("%s %q: %w", part.option, name, err)
 			}
 			part.into[name] = tf
-			m.at[part.sign+name] = inner{where: part.sign + name, masker: rules[name].name, guessable: kt.guessable()}
+			m.at[part.sign+name] = innerPlace{where: part.sign + name, masker: rules[name].name, guessable: kt.guessable()}
 			if kt.keep {
 				tr.kept = append(tr.kept, part.sign+name)
 			}

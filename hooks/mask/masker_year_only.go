@@ -9,13 +9,13 @@ var yearOnlyMasker = &masker{
 	options: []option{malformed},
 	build: func(t *target, r *rule) (transform, traits, error) {
 		tf, err := t.lenient(yearOnly{t.padding()}, r)
-		return tf, traits{clean: true, told: true, kept: []string{"year"}}, err
+		return tf, traits{clean: true, frequencySafe: true, kept: []string{"year"}}, err
 	},
 }
 
 type yearOnly struct{ padding }
 
-func (m yearOnly) mask(_ *scratch, dst, value []byte) ([]byte, error) {
+func (m yearOnly) mask(_ *workspace, dst, value []byte) ([]byte, error) {
 	value = m.cut(value)
 	if len(value) == 0 || isInfinity(value) {
 		return append(dst, value...), nil

@@ -22,20 +22,20 @@ func newPermutation(p *prf, n, tweak uint64) permutation {
 	return permutation{prf: p, n: n, tweak: tweak << 8, a: width / 2, b: width - width/2}
 }
 
-func (p *permutation) apply(s *scratch, x uint64) uint64 {
+func (p *permutation) apply(ws *workspace, x uint64) uint64 {
 	for {
-		if x = p.once(s, x); x < p.n {
+		if x = p.once(ws, x); x < p.n {
 			return x
 		}
 	}
 }
 
 // once permutes the numbers of a+b bits.
-func (p *permutation) once(s *scratch, x uint64) uint64 {
+func (p *permutation) once(ws *workspace, x uint64) uint64 {
 	l, r := x>>p.b, x&(1<<p.b-1)
 	la, lb := p.a, p.b
 	for i := range uint64(feistelRounds) {
-		f := p.prf.one(s, p.tweak|i, r).lo
+		f := p.prf.one(ws, p.tweak|i, r).lo
 		l, r = r, (l^f)&(1<<la-1)
 		la, lb = lb, la
 	}

@@ -11,17 +11,17 @@ type Plan struct {
 	// Warnings are sentences for the person who reads the plan.
 	Warnings []string
 
-	tables       []*TablePlan
-	byName       map[Name]*TablePlan
-	kept         []string
-	sequences    []MaskedSequence
-	largeObjects bool
-	minDistinct  int
-	rebuilds     []Rebuild
-	orphans      []Orphans
-	lateKeys     []LateKey
-	dropped      []Index
-	tried        []Index
+	tableList        []*TablePlan
+	byName           map[Name]*TablePlan
+	keptList         []string
+	sequenceList     []MaskedSequence
+	withLargeObjects bool
+	minDistinct      int
+	rebuildList      []Rebuild
+	orphanList       []Orphans
+	lateKeyList      []LateKey
+	droppedIndexes   []Index
+	triedIndexes     []Index
 }
 
 // Table returns the plan of one table, or nil when the catalog has none of
@@ -29,20 +29,20 @@ type Plan struct {
 func (p *Plan) Table(schema, name string) *TablePlan { return p.byName[Name{schema, name}] }
 
 // Tables returns the plans of all tables, in the catalog's order.
-func (p *Plan) Tables() []*TablePlan { return p.tables }
+func (p *Plan) Tables() []*TablePlan { return p.tableList }
 
 // Kept lists, sorted, what reaches the seed as it was: columns
 // (schema.table.column), and what passes inside values (schema.table.column
 // and then a JSON path, or a few words such as "year"). Partitions are not
 // listed apart from their root.
-func (p *Plan) Kept() []string { return slices.Clone(p.kept) }
+func (p *Plan) Kept() []string { return slices.Clone(p.keptList) }
 
 // LargeObjects says whether large objects are loaded.
-func (p *Plan) LargeObjects() bool { return p.largeObjects }
+func (p *Plan) LargeObjects() bool { return p.withLargeObjects }
 
 // Sequences lists the sequences that must be set again after the load,
 // because the column that they feed is masked.
-func (p *Plan) Sequences() []MaskedSequence { return p.sequences }
+func (p *Plan) Sequences() []MaskedSequence { return p.sequenceList }
 
 // MaskedSequence is a sequence that feeds a masked column.
 type MaskedSequence struct {

@@ -116,7 +116,7 @@ func (p *Policy) Digest() string {
 			if jt.Indexes == nil {
 				jt.Indexes = map[string]string{}
 			}
-			jt.Indexes[i.name] = i.says
+			jt.Indexes[i.name] = i.choice
 		}
 		doc.Tables[t.String()] = jt
 	}

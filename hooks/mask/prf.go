@@ -64,9 +64,9 @@ func double(v [2]uint64) [2]uint64 {
 }
 
 // sum returns the CMAC of value.
-func (p *prf) sum(s *scratch, value []byte) tag {
+func (p *prf) sum(ws *workspace, value []byte) tag {
 	var hi, lo uint64
-	b := &s.block
+	b := &ws.block
 	for len(value) > 16 {
 		binary.BigEndian.PutUint64(b[:8], hi^binary.BigEndian.Uint64(value))
 		binary.BigEndian.PutUint64(b[8:], lo^binary.BigEndian.Uint64(value[8:]))
@@ -114,8 +114,8 @@ func tail(v []byte) uint64 {
 
 // one returns the PRF of a fixed 16-byte block, one AES call. It must not be
 // mixed with sum under the same sub-key: the inputs' domains overlap.
-func (p *prf) one(s *scratch, hi, lo uint64) tag {
-	b := &s.block
+func (p *prf) one(ws *workspace, hi, lo uint64) tag {
+	b := &ws.block
 	binary.BigEndian.PutUint64(b[:8], hi)
 	binary.BigEndian.PutUint64(b[8:], lo)
 	p.block.Encrypt(b[:], b[:])

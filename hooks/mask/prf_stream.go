@@ -7,19 +7,19 @@ type keyed struct {
 	eq  equality
 }
 
-func (k *keyed) tag(s *scratch, value []byte) tag {
+func (k *keyed) tag(ws *workspace, value []byte) tag {
 	if !k.eq.fold && !k.eq.trim && !k.eq.scale {
-		return k.prf.sum(s, value)
+		return k.prf.sum(ws, value)
 	}
-	buf := s.buf()
-	t := k.prf.sum(s, k.eq.canonical(buf, value))
-	s.release()
+	buf := ws.buf()
+	t := k.prf.sum(ws, k.eq.canonical(buf, value))
+	ws.release()
 	return t
 }
 
 // stream is the pseudo-random stream that starts from a tag.
 type stream struct {
-	s     *scratch
+	ws    *workspace
 	prf   *prf
 	tag   tag
 	have  int    // blocks used
@@ -36,7 +36,7 @@ const streamBlocks = 4
 
 // newStream starts a stream: the tag itself, then blocks under prf, which must
 // be a sub-key used for streams alone.
-func newStream(s *scratch, p *prf, t tag) stream { return stream{s: s, prf: p, tag: t} }
+func newStream(ws *workspace, p *prf, t tag) stream { return stream{ws: ws, prf: p, tag: t} }
 
 // next returns 64 fresh bits.
 func (r *stream) next() uint64 {
@@ -45,7 +45,7 @@ func (r *stream) next() uint64 {
 		return r.spare
 	}
 	if r.fast {
-		return r.s.chacha.Uint64()
+		return r.ws.chacha.Uint64()
 	}
 	switch r.have {
 	case 0:
@@ -56,10 +56,10 @@ func (r *stream) next() uint64 {
 		r.fast = true
 		for i := range 2 {
 			r.block()
-			copy(r.s.seed[16*i:], r.s.block[:])
+			copy(r.ws.seed[16*i:], r.ws.block[:])
 		}
-		r.s.chacha.Seed(r.s.seed)
-		return r.s.chacha.Uint64()
+		r.ws.chacha.Seed(r.ws.seed)
+		return r.ws.chacha.Uint64()
 	}
 	t := r.block()
 	r.half, r.spare = true, t.lo
@@ -67,7 +67,7 @@ func (r *stream) next() uint64 {
 }
 
 func (r *stream) block() tag {
-	t := r.prf.one(r.s, r.tag.hi, r.tag.lo^uint64(r.have))
+	t := r.prf.one(r.ws, r.tag.hi, r.tag.lo^uint64(r.have))
 	r.have++
 	return t
 }

@@ -34,9 +34,9 @@ func TestCMAC(t *testing.T) {
 	p.k1 = double([2]uint64{binary.BigEndian.Uint64(zero[:8]), binary.BigEndian.Uint64(zero[8:])})
 	p.k2 = double(p.k1)
 	message := unhex(t, "6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e5130c81c46a35ce411e5fbc1191a0a52eff69f2445df4f9b17ad2b417be66c3710")
-	s := newScratch()
+	ws := newWorkspace()
 	sum := func(m []byte) string {
-		g := p.sum(s, m)
+		g := p.sum(ws, m)
 		var b [16]byte
 		binary.BigEndian.PutUint64(b[:8], g.hi)
 		binary.BigEndian.PutUint64(b[8:], g.lo)

@@ -51,17 +51,17 @@ func (l *Layout) Factor() int64 {
 
 // NewWorker returns a worker that masks rows of this layout.
 func (l *Layout) NewWorker() *Worker {
-	return &Worker{layout: l, scratch: newScratch(), ends: make([]int, l.last+1)}
+	return &Worker{layout: l, workspace: newWorkspace(), ends: make([]int, l.last+1)}
 }
 
 // Worker masks rows of one table. It is not safe for concurrent use: one per
 // goroutine.
 type Worker struct {
-	layout  *Layout
-	scratch *scratch
-	ends    []int // where the fields end, up to the last that matters
-	plain   bool  // the row holds no backslash
-	stats   Stats
+	layout    *Layout
+	workspace *workspace
+	ends      []int // where the fields end, up to the last that matters
+	plain     bool  // the row holds no backslash
+	counts    Stats
 }
 
 // Stats counts what a worker did.
@@ -72,7 +72,7 @@ type Stats struct {
 }
 
 // Stats returns the counts so far.
-func (w *Worker) Stats() Stats { return w.stats }
+func (w *Worker) Stats() Stats { return w.counts }
 
 // RowError says why a row could not be masked. It never holds a value.
 type RowError struct {
@@ -108,9 +108,9 @@ func (w *Worker) AppendWithin(dst, row []byte, most int64) ([]byte, error) {
 	}
 	l := w.layout
 	start, copied := len(dst), 0
-	w.scratch.most = most
+	w.workspace.most = most
 	if most > 0 {
-		w.scratch.most += int64(start)
+		w.workspace.most += int64(start)
 	}
 	for _, i := range l.masked {
 		begin, end := w.bounds(i)
@@ -135,9 +135,9 @@ func (w *Worker) AppendWithin(dst, row []byte, most int64) ([]byte, error) {
 		dst = out
 	}
 	dst = append(append(dst, row[copied:]...), '\n')
-	w.stats.BytesOut += int64(len(dst) - start)
+	w.counts.BytesOut += int64(len(dst) - start)
 	if len(row) > largeRow {
-		w.scratch.shrink()
+		w.workspace.shrink()
 	}
 	return dst, nil
 }
@@ -145,11 +145,11 @@ func (w *Worker) AppendWithin(dst, row []byte, most int64) ([]byte, error) {
 // admit counts a row, finds its fields and says whether the filters let it
 // pass.
 func (w *Worker) admit(row []byte) (bool, error) {
-	w.stats.Rows++
-	w.stats.BytesIn += int64(len(row)) + 1
+	w.counts.Rows++
+	w.counts.BytesIn += int64(len(row)) + 1
 	l := w.layout
 	if !l.table.Rows {
-		w.stats.Dropped++
+		w.counts.Dropped++
 		return false, nil
 	}
 	if err := w.split(row); err != nil {
@@ -157,12 +157,12 @@ func (w *Worker) admit(row []byte) (bool, error) {
 	}
 	for i := range l.filters {
 		f := &l.filters[i]
-		ok, err := f.passes(w.scratch, w.field(row, f.column))
+		ok, err := f.matches(w.workspace, w.field(row, f.column))
 		if err != nil {
 			return false, w.rowError(f.column, err)
 		}
 		if !ok {
-			w.stats.Dropped++
+			w.counts.Dropped++
 			return false, nil
 		}
 	}
@@ -183,7 +183,7 @@ func (w *Worker) AppendField(dst []byte, column int, field []byte) ([]byte, erro
 	case c.entity >= 0:
 		return dst, w.rowError(column, reason("the rule reads another column of the row"))
 	}
-	w.scratch.most = 0
+	w.workspace.most = 0
 	out, err := w.mask(dst, c, field, false)
 	if err != nil {
 		return dst, w.rowError(column, err)
@@ -194,14 +194,14 @@ func (w *Worker) AppendField(dst []byte, column int, field []byte) ([]byte, erro
 // mask appends the mask of a field that is not NULL; plain says that it is
 // known to hold no backslash.
 func (w *Worker) mask(dst []byte, c *boundColumn, field []byte, plain bool) ([]byte, error) {
-	s := w.scratch
-	s.used = 0
+	ws := w.workspace
+	ws.used = 0
 	value, clean := field, c.clean
 	switch {
 	case plain || copytext.Plain(field):
 		clean = clean || c.shaped
 	default:
-		buf := s.buf()
+		buf := ws.buf()
 		*buf = copytext.Unescape(slices.Grow(*buf, len(field)), field)
 		value = *buf
 	}
@@ -209,30 +209,30 @@ func (w *Worker) mask(dst []byte, c *boundColumn, field []byte, plain bool) ([]b
 	if len(value) > largeRow && cap(dst)-start < len(value) { // once, not by doubling
 		dst = slices.Grow(dst, len(value)+len(value)/8)
 	}
-	s.escaped = false
-	out, err := c.tf.mask(s, dst, value)
+	ws.escaped = false
+	out, err := c.tf.mask(ws, dst, value)
 	if err == nil {
-		err = s.within(len(out), 1, 1)
+		err = ws.within(len(out), 1, 1)
 	}
 	switch {
 	case err == errNull: //nolint:errorlint // a sentinel of this package, never wrapped
 		return append(dst[:start], copytext.Null...), nil
-	case err != nil || clean && !s.escaped:
+	case err != nil || clean && !ws.escaped:
 		return out, err
 	}
 	return copytext.EscapeTail(out, start), nil
 }
 
 func (w *Worker) setEntity(row []byte, column int) {
-	s := w.scratch
+	ws := w.workspace
 	field := w.field(row, column)
-	s.entityNull = copytext.IsNull(field)
-	if copytext.Plain(field) || s.entityNull {
-		s.entity = field
+	ws.entityNull = copytext.IsNull(field)
+	if copytext.Plain(field) || ws.entityNull {
+		ws.entity = field
 		return
 	}
-	s.entityBuf = copytext.Unescape(s.entityBuf[:0], field)
-	s.entity = s.entityBuf
+	ws.entityBuf = copytext.Unescape(ws.entityBuf[:0], field)
+	ws.entity = ws.entityBuf
 }
 
 // bounds are where a field begins and ends.
@@ -329,7 +329,7 @@ func (w *Worker) splitEscaped(row []byte) error {
 }
 
 func (w *Worker) rowError(column int, err error) error {
-	e := &RowError{Table: Name{w.layout.table.Schema, w.layout.table.Name}, Row: w.stats.Rows, Reason: err.Error()}
+	e := &RowError{Table: Name{w.layout.table.Schema, w.layout.table.Name}, Row: w.counts.Rows, Reason: err.Error()}
 	if long, ok := errors.AsType[tooLong](err); ok {
 		e.Long = int64(long)
 	}

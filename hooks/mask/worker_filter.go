@@ -116,7 +116,7 @@ func (f *filter) operand(c *Column, text string) (operand, error) {
 var errFilter = errors.New("the row filter cannot read the value")
 
 // passes reports whether a field, as written, satisfies the filter.
-func (f *filter) passes(s *scratch, field []byte) (bool, error) {
+func (f *filter) matches(ws *workspace, field []byte) (bool, error) {
 	isNull := copytext.IsNull(field)
 	if f.null != nil && *f.null != isNull {
 		return false, nil
@@ -126,14 +126,14 @@ func (f *filter) passes(s *scratch, field []byte) (bool, error) {
 	}
 	value := field
 	if !copytext.Plain(field) {
-		buf := s.buf()
-		defer s.release()
+		buf := ws.buf()
+		defer ws.release()
 		*buf = copytext.Unescape(*buf, field)
 		value = *buf
 	}
 	if f.eq.fold || f.eq.trim {
-		buf := s.buf()
-		defer s.release()
+		buf := ws.buf()
+		defer ws.release()
 		value = f.eq.canonical(buf, value)
 	}
 	o, err := f.read(value)

@@ -98,7 +98,7 @@ func TestFactor(t *testing.T) { //nolint:paralleltest // it counts what the proc
 		if most := w.layout.Factor() * int64(len(row)); took > 2*most {
 			t.Errorf("%s: a row of %d KB takes %d KB, much more than the %d times that are said", name, len(row)>>10, took>>10, w.layout.Factor())
 		}
-		for _, b := range w.scratch.bufs {
+		for _, b := range w.workspace.bufs {
 			if cap(*b) > largeRow {
 				t.Errorf("%s: a buffer of %d bytes stays", name, cap(*b))
 			}

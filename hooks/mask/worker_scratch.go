@@ -7,7 +7,7 @@ import (
 
 // scratch is the memory that transforms work in: one per worker, reused for
 // every value.
-type scratch struct {
+type workspace struct {
 	block  [16]byte // AES works here
 	seed   [32]byte
 	chacha *rand.ChaCha8
@@ -32,7 +32,7 @@ type scratch struct {
 	bounds boundNoise // of the range that is being masked
 }
 
-func newScratch() *scratch { return &scratch{chacha: rand.NewChaCha8([32]byte{})} }
+func newWorkspace() *workspace { return &workspace{chacha: rand.NewChaCha8([32]byte{})} }
 
 // tooLong is why a large row is not masked: its mask would take more bytes than
 // there are, about so many.
@@ -44,41 +44,41 @@ func (e tooLong) Error() string {
 
 // within fails when the mask of a large row is longer than there is memory for:
 // written bytes of it stand for what comes before pos in a value of size bytes.
-func (s *scratch) within(written, pos, size int) error {
-	if s.most == 0 || int64(written) <= s.most {
+func (ws *workspace) within(written, pos, size int) error {
+	if ws.most == 0 || int64(written) <= ws.most {
 		return nil
 	}
 	return tooLong(int64(written) * int64(size) / int64(max(pos, 1)))
 }
 
 // buf lends an empty buffer until release.
-func (s *scratch) buf() *[]byte {
-	if s.used == len(s.bufs) {
+func (ws *workspace) buf() *[]byte {
+	if ws.used == len(ws.bufs) {
 		b := make([]byte, 0, 256)
-		s.bufs = append(s.bufs, &b)
+		ws.bufs = append(ws.bufs, &b)
 	}
-	b := s.bufs[s.used]
-	s.used++
+	b := ws.bufs[ws.used]
+	ws.used++
 	*b = (*b)[:0]
 	return b
 }
 
 // release takes back the buffer lent last.
-func (s *scratch) release() { s.used-- }
+func (ws *workspace) release() { ws.used-- }
 
 // largeRow is from how many bytes on a row is large: its buffers are given back
 // after it.
 const largeRow = 1 << 20
 
 // shrink gives back the buffers that a large row left.
-func (s *scratch) shrink() {
-	for _, b := range s.bufs {
+func (ws *workspace) shrink() {
+	for _, b := range ws.bufs {
 		if cap(*b) > largeRow {
 			*b = make([]byte, 0, 256)
 		}
 	}
-	if cap(s.entityBuf) > largeRow {
-		s.entityBuf = nil
+	if cap(ws.entityBuf) > largeRow {
+		ws.entityBuf = nil
 	}
-	s.entity = nil
+	ws.entity = nil
 }

@@ -17,8 +17,8 @@ import (
 type loaded struct {
 	*planned
 	scratch string
-	conn     *pgx.Conn // a session in it
-	swapped  bool      // it is the seed's now
+	conn    *pgx.Conn // a session in it
+	swapped bool      // it is the seed's now
 
 	objects, objectBytes atomic.Int64 // large objects that were loaded
 }

@@ -203,7 +203,7 @@ func (r *loaded) walk(ctx context.Context, conn *pgx.Conn, loads *tableLoads, p 
 type tableLoad struct {
 	entry   *dump.Entry
 	name    string
-	table  mask.Name // that the dump's COPY names
+	table   mask.Name // that the dump's COPY names
 	plan    *mask.TablePlan
 	layout  *mask.Layout
 	columns []string

@@ -38,16 +38,16 @@ func (d *digest) add(o digest) {
 
 // digester sums hashes of rows.
 type digester struct {
-	v      *verification
-	g      *group
-	at     []int
-	scan   bool
-	sum    digest
-	reported   int64
-	fields [][]byte
-	buf    []byte
-	whole  []byte
-	text   []byte
+	v        *verification
+	g        *group
+	at       []int
+	scan     bool
+	sum      digest
+	reported int64
+	fields   [][]byte
+	buf      []byte
+	whole    []byte
+	text     []byte
 }
 
 func (v *verification) digester(g *group, at []int, scan bool) *digester {

@@ -19,11 +19,11 @@ type group struct {
 	table   *mask.Table
 	plan    *mask.TablePlan
 	entries []*tableLoad
-	columns []string // of the digest, sorted
-	forms   []canonicalForm  // of each of them
-	scan    []bool   // kept text, which may hold originals
-	partial []int    // columns of which the policy masks parts
-	dropped bool     // rows may be gone with those that they referenced
+	columns []string        // of the digest, sorted
+	forms   []canonicalForm // of each of them
+	scan    []bool          // kept text, which may hold originals
+	partial []int           // columns of which the policy masks parts
+	dropped bool            // rows may be gone with those that they referenced
 	mu      sync.Mutex
 	dump    digest
 	seed    digest
