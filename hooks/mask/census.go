@@ -12,7 +12,7 @@ import (
 // defaultMinDistinct is what the policy's min_distinct is when it does not say.
 const defaultMinDistinct = 20
 
-// maxMinDistinct is the most that a sample could tell.
+// maxMinDistinct is the largest min_distinct that a sample can tell about.
 const maxMinDistinct = 200
 
 // maxPlaces is how many places inside the values of one column are counted.
@@ -20,8 +20,8 @@ const maxPlaces = 200
 
 // Census counts the distinct originals of masked columns in a sample, and
 // those of each place inside JSON documents and other values that hold values.
-// Equal originals have equal masks, so that where there are few of them the
-// most frequent mask gives the most frequent original away. It holds hashes
+// Equal originals have equal masks: where there are few of them, the most
+// frequent mask gives away the most frequent original. It holds hashes
 // under a key of its own, never a value, and is safe for concurrent use.
 type Census struct {
 	mu        sync.Mutex
@@ -32,7 +32,7 @@ type Census struct {
 	workspace *workspace
 }
 
-// place is what is counted apart: a column, or a place inside its values.
+// place is what has a count of its own: a column, or a place inside its values.
 type place struct {
 	column ColumnName
 	where  string // "" for the column itself
@@ -43,7 +43,7 @@ type place struct {
 type tally struct {
 	masker   string
 	values   int
-	distinct map[uint64]struct{} // at most as many as are enough
+	distinct map[uint64]struct{} // no more than min_distinct
 }
 
 // NewCensus starts a census of the plan's tables.
@@ -82,7 +82,7 @@ func (c *Census) Add(l *Layout, rows []byte) {
 	}
 }
 
-// look counts what is inside a value at a place of a column.
+// look counts the values inside a value.
 func (c *Census) look(column ColumnName, outer innerPlace, n container, value []byte) {
 	n.visit(c, value, func(at innerPlace, tf transform, v []byte) {
 		if outer.where != "" {
@@ -96,10 +96,10 @@ func (c *Census) look(column ColumnName, outer innerPlace, n container, value []
 	})
 }
 
-// step is the hash of the way that leads one step on from another.
+// step is the hash of a path that is one step longer than another.
 func (c *Census) step(path uint64, name []byte) uint64 {
 	if !plainName(name) {
-		name = nil // it may be data, and come once
+		name = nil // it may be data, and no two documents have it
 	}
 	return maphash.Comparable(c.seed, struct {
 		path uint64
@@ -126,10 +126,9 @@ func (c *Census) count(p place, masker string, value []byte) {
 }
 
 // Warnings returns a sentence for each column, and each place inside values
-// that the policy knows, with fewer distinct originals than the policy's
+// that the policy names, with fewer distinct originals than the policy's
 // min_distinct. Names that only the documents know are not in it. A place
-// whose values hardly come twice is not counted: its sample is small, and
-// tells nothing.
+// whose values hardly ever repeat is left out: its sample is too small to tell.
 func (c *Census) Warnings() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

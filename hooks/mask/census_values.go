@@ -7,23 +7,23 @@ import (
 	"strconv"
 )
 
-// inner is a place inside the values of a column, as a census counts it.
+// innerPlace is a place inside the values of a column, as a census counts it.
 type innerPlace struct {
 	where     string // as the policy names it
-	path      uint64 // tells places apart that the policy does not
+	path      uint64 // tells apart what the policy has one name for
 	masker    string
 	guessable bool // equal values have equal masks
 }
 
-// nest is a transform of values that hold others.
+// container is a transform of values that hold other values.
 type container interface {
-	// look calls see for each value inside value, with the place's own
-	// transform where that may be a nest again. It stops at what it cannot
-	// read: the mask will say so.
+	// visit calls see for each value inside value, with the transform of its
+	// place, which may be a container again. It stops at what it cannot read: the
+	// mask will say so.
 	visit(c *Census, value []byte, see func(at innerPlace, tf transform, value []byte))
 }
 
-// nested returns the nest that tf is, or nil.
+// containerOf returns the container that tf is, or nil.
 func containerOf(tf transform) container {
 	if f, ok := tf.(*fallback); ok {
 		tf = f.first
@@ -32,7 +32,8 @@ func containerOf(tf transform) container {
 	return n
 }
 
-// lens looks at the values that the transform around it would mask.
+// visitor is a transform that changes nothing: it shows what the container around it
+// would mask.
 type visitor func(value []byte)
 
 func (l visitor) mask(_ *workspace, dst, value []byte) ([]byte, error) {
@@ -100,8 +101,8 @@ func (m *jsonMask) visit(c *Census, value []byte, see func(innerPlace, transform
 	_ = w.value(m.root, m.root.leaf, true, 0, 0)
 }
 
-// jsonLook is one pass of a census over a document. Its steps are those of
-// jsonWalk, but it knows the path to a value also where the policy has none.
+// jsonVisit is one pass of a census over a document. It goes as jsonWalk does, and
+// keeps the path to every value, also where the policy has none.
 type jsonVisit struct {
 	m   *jsonMask
 	c   *Census
@@ -110,7 +111,7 @@ type jsonVisit struct {
 	see func(innerPlace, transform, []byte)
 }
 
-// value looks at the next value; path is the hash of the way to it.
+// value visits the next value; path is the hash of the way to it.
 func (w *jsonVisit) value(node *jsonNode, leaf *jsonLeaf, own bool, path uint64, depth int) error {
 	t, err := w.dec.Token()
 	if err != nil {
@@ -146,7 +147,7 @@ func (w *jsonVisit) value(node *jsonNode, leaf *jsonLeaf, own bool, path uint64,
 	case json.Number:
 		w.found(leaf, own, leaf.guessableNumber, path, []byte(t))
 	case bool:
-		// What is not drawn becomes false.
+		// Without values to choose from it becomes false.
 		w.found(leaf, own, leaf.guessable && leaf.literals != nil, path, strconv.AppendBool(nil, t))
 	}
 	return nil
@@ -155,7 +156,7 @@ func (w *jsonVisit) value(node *jsonNode, leaf *jsonLeaf, own bool, path uint64,
 func (w *jsonVisit) container(open json.Delim, node *jsonNode, leaf *jsonLeaf, path uint64, depth int) error {
 	for w.dec.More() {
 		child, rule, own := (*jsonNode)(nil), leaf, false
-		var step []byte // none: what has one path in the policy is one place
+		var step []byte // nil: what has one path in the policy is one place
 		switch {
 		case open == '{':
 			t, err := w.dec.Token()

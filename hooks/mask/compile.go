@@ -61,7 +61,7 @@ type tableState struct {
 	parentStates []*tableState
 	rowsRule     *rowsRule
 	indexes      map[string]string // what the policy says of them
-	emptyBecause string            // why a draft leaves it without rows
+	emptyBecause string            // why a draft loads no rows of it
 }
 
 type columnState struct {

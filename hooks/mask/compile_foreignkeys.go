@@ -30,8 +30,8 @@ func (x *compiler) foreignKeys() {
 	}
 }
 
-// losesRows reports whether a table, or a partition of it, is loaded without some
-// of its rows, and the policy says nothing on who references them.
+// losesRows reports whether some rows of a table, or of a partition of it, are not
+// loaded, and the policy does not say what becomes of rows that reference them.
 func (x *compiler) losesRows(ref *tableState) bool {
 	return slices.ContainsFunc(x.order, func(t *tableState) bool {
 		for at := t; at != ref; at = at.parentStates[0] {

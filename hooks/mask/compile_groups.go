@@ -109,8 +109,8 @@ func (g *groupInfo) name() string {
 	return "column " + cmp.Or(root, first)
 }
 
-// checkGroup checks that the members of a group have one rule, and types on
-// which that rule gives one result.
+// checkGroup checks that the members of a group have the same rule, and types for
+// which that rule gives equal values equal masks.
 func (x *compiler) checkGroup(g *groupInfo, link string) {
 	var first *columnState
 	for _, c := range g.members {

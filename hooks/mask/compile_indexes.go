@@ -2,8 +2,8 @@ package mask
 
 import "slices"
 
-// What a policy says of a unique index: whether it takes the masks is tried, or
-// the seed does without it.
+// What a policy may say of a unique index: build it on masked rows and see, or leave
+// it out of the seed.
 const (
 	indexTry  = "try"
 	indexDrop = "drop"
@@ -26,11 +26,11 @@ type indexRule struct {
 // that the seed does without, because the policy says so.
 func (p *Plan) Dropped() []Index { return slices.Clone(p.droppedIndexes) }
 
-// Tried lists those of which only the rows will tell whether they take the masks.
+// Tried lists those that may turn out not to take the masks: only the rows tell.
 func (p *Plan) Tried() []Index { return slices.Clone(p.triedIndexes) }
 
-// indexSaid is what the policy says of an index, by the name it has at the table
-// or, for that of a partition which repeats its parent's, at the parent.
+// indexChoice is what the policy says of an index, by its name at the table or, for
+// a partition's copy of its parent's index, by its name at the parent.
 func (t *tableState) indexChoice(u *Unique) string {
 	if says := t.indexes[u.Name]; says != "" {
 		return says
@@ -45,8 +45,8 @@ func (t *tableState) indexChoice(u *Unique) string {
 	return ""
 }
 
-// indexRules finds what the policy says of indexes: entries with * say nothing of
-// any. A seed lacks what was dropped.
+// indexRules finds what the policy says of indexes; entries with * cannot name any.
+// A seed lacks what was dropped.
 func (x *compiler) indexRules(seed bool) {
 	for _, r := range x.policy.tables {
 		t := x.tables[Name{r.schema.text, r.table.text}]

@@ -34,7 +34,7 @@ func (x *compiler) build() {
 			c.plan.tf, c.plan.traits = tf, tr
 			c.plan.Unique = tr.injective
 			if t.inherits(c) {
-				continue // its parent speaks for it
+				continue // reported for its parent
 			}
 			if tr.keep {
 				x.plan.keptList = append(x.plan.keptList, c.qualified.String())

@@ -19,15 +19,14 @@ type Orphans struct {
 	ForeignKey ForeignKey
 	// SetNull are the columns to set to NULL; none: the rows are dropped.
 	SetNull []string
-	// Partitioned and ReferencesPartitioned say so of the two tables: a foreign
-	// key holds for their partitions, and not for inheritance children.
+	// Partitioned and ReferencesPartitioned say that the two tables are partitioned.
+	// A foreign key holds for their partitions, and not for inheritance children.
 	Partitioned, ReferencesPartitioned bool
 }
 
-// Orphans lists the foreign keys that dropped rows may break and that the
-// policy settles, in the order in which they lead on from the filtered tables.
-// A foreign key may lead back: whoever follows them does so until nothing
-// changes any more.
+// Orphans lists the foreign keys that dropped rows may break and for which the
+// policy says what to do, beginning at the filtered tables. They may form a cycle:
+// follow them until nothing changes.
 func (p *Plan) Orphans() []Orphans { return p.orphanList }
 
 // LateKey is a foreign key that can be made only when orphans are gone.
@@ -37,7 +36,7 @@ type LateKey struct {
 }
 
 // LateKeys lists the foreign keys of Orphans, and all others that reference a
-// table that loses rows: made earlier, they would have a say in what goes.
+// table that loses rows: made earlier, they would stop or spread the deletions.
 func (p *Plan) LateKeys() []LateKey { return p.lateKeyList }
 
 // lateKeys collects the foreign keys that must wait.
@@ -53,8 +52,9 @@ func (x *compiler) lateKeys() {
 	}
 }
 
-// orphans follows foreign keys from the tables that lose rows. A table that
-// says nothing itself passes on what was said of the rows it references.
+// orphans follows foreign keys from the tables that lose rows. What the policy says
+// for a table holds too for the tables that reference it, unless it has more to say
+// on them.
 func (x *compiler) orphans() {
 	mode := map[*tableState]string{}
 	var queue []*tableState
@@ -104,7 +104,8 @@ func (x *compiler) orphans() {
 	}
 }
 
-// whole is the table that a partition is one of, which foreign keys reference.
+// whole is the partitioned table that a partition belongs to: foreign keys reference
+// that.
 func (t *tableState) whole() *tableState {
 	for t.PartitionOf && len(t.parentStates) > 0 {
 		t = t.parentStates[0]

@@ -9,8 +9,8 @@ import (
 )
 
 // A partial index takes masked rows when the same rows are in it as before, or
-// none. That is worked out from the predicate's text: what it asks of columns
-// that stay is answered as before, and so is what a masker promises of its masks.
+// none. That is worked out from the predicate's text: its answer is the same where
+// it asks about columns that stay, or about what a masker promises.
 
 // answer is what is known of a part of a predicate on masked rows.
 type answer struct {
@@ -35,8 +35,8 @@ type predicateReader struct {
 	table  *tableState
 }
 
-// judgedPredicate says what is known of a predicate: nothing where it cannot be
-// read.
+// judgedPredicate says what is known of a predicate; where it cannot be read, that
+// is nothing.
 func (t *tableState) judgedPredicate(predicate string) answer {
 	nothing := answer{false, saysAnything}
 	statements, err := sqltext.Split(predicate)
@@ -80,8 +80,8 @@ func (r *predicateReader) and() answer {
 	return a
 }
 
-// combine is what two parts say together: one value decides whatever the other
-// says, NULL stands before the neutral one.
+// combine is what two parts say together: one value decides whatever the other part
+// says, and NULL wins over the neutral one.
 func combine(a, b, decides, neutral truth) truth {
 	var out truth
 	if a&decides != 0 || b&decides != 0 {
@@ -112,8 +112,8 @@ func (r *predicateReader) not() answer {
 		}
 		return answer{a.same, flipped | a.values&saysNull}
 	}
-	// A parenthesis holds a predicate where AND, OR, NOT or an end stand behind
-	// it; otherwise it belongs to an atom.
+	// A parenthesis holds a predicate if AND, OR or the end follows it; otherwise it
+	// belongs to an atom.
 	if r.at < len(r.tokens) && r.tokens[r.at].IsSymbol('(') {
 		end := r.closing(r.at)
 		if end > 0 && (end+1 == len(r.tokens) || r.tokens[end+1].Is("AND") || r.tokens[end+1].Is("OR") || r.tokens[end+1].IsSymbol(')')) {
@@ -130,7 +130,7 @@ func (r *predicateReader) not() answer {
 	return r.atom()
 }
 
-// closing is the place of the parenthesis that closes one, or 0.
+// closing is the index of the token that closes a parenthesis, or 0.
 func (r *predicateReader) closing(open int) int {
 	depth := 0
 	for i := open; i < len(r.tokens); i++ {
@@ -224,7 +224,7 @@ func (c *columnState) constantMask() (string, bool) {
 
 // emptyStays reports whether masks are empty exactly where values are.
 func (c *columnState) emptyStays() bool {
-	if c.kind() != kindText || !c.staysNull() || c.find().info.eq.trim { // spaces are as good as nothing there
+	if c.kind() != kindText || !c.staysNull() || c.find().info.eq.trim { // spaces alone count as empty there
 		return false
 	}
 	return slices.Contains([]string{"text", "email", "first_name", "last_name", "full_name", "username", "phone", "street", "city", "postcode", "company", "product", "permute", "hash", "uuid", "url", "iban", "card"}, c.rule.name)
@@ -239,7 +239,7 @@ func comparison(tokens []sqltext.Token, column string) (operator, literal, isNul
 		switch {
 		case t.IsSymbol('('), t.IsSymbol(')'):
 		case t.IsSymbol(':'):
-			// A cast goes up to what is no name.
+			// A cast is all the names that follow.
 			for i+1 < len(tokens) && tokens[i+1].IsSymbol(':') {
 				i++
 			}

@@ -9,8 +9,8 @@ type Rebuild struct {
 	Column string
 	// Type of the column, as SQL.
 	Type string
-	// As is the policy's expression. Nobody but the database can tell whether
-	// it is one: whoever runs it must check that first.
+	// As is the policy's text. Only the database can tell whether it is an
+	// expression: check that before it is run.
 	As string
 	// Unusable are the table's columns that have no value yet when the
 	// expression is computed: generated ones, and those rebuilt themselves.

@@ -58,8 +58,8 @@ func (x *compiler) references() {
 }
 
 // unusedPatterns warns of an entry with * that matches nothing, and of columns
-// that none of its tables has: where something else keeps them, nobody would
-// notice a mistake.
+// that none of its tables has: a mistake that nobody would notice where another
+// entry covers the column.
 func (x *compiler) unusedPatterns(t tableRule) {
 	var columns []string
 	tables := 0

@@ -116,9 +116,9 @@ func (x *compiler) rules() {
 	}
 }
 
-// spokenFor reports whether another column, itself reported as uncovered, must
-// get the rule that c then follows: a column at the end of what c follows, or
-// the first in order of a cycle.
+// spokenFor reports whether c need not be reported as uncovered, because another
+// column is whose rule it will follow: one at the end of what c follows, or the first
+// by name of a cycle.
 func (c *columnState) spokenFor() bool {
 	reached := map[*columnState]bool{}
 	end := false
@@ -169,7 +169,7 @@ func (x *compiler) ownRule(c *columnState) {
 			x.fail("%s: the rules in line %d (%s of %s) and line %d (%s of %s) both match and neither is more specific: write a rule for the column itself",
 				c.qualified, best.column.rule.line, best.column.column, best.table, rival.column.rule.line, rival.column.column, rival.table)
 		}
-		// A rule all the same, so that it is not reported as uncovered too.
+		// It gets a rule all the same, so that it is not reported as uncovered too.
 	}
 	if best != nil {
 		c.own = best.column.rule

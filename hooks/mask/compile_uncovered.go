@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// everything is the last line of the promise that nothing passes undecided:
-// without an error, each column that carries data has a transform.
+// everything makes sure that nothing passes undecided: unless there is an error, each
+// column that carries data has a transform.
 func (x *compiler) everything() {
 	if len(x.errs) > 0 {
 		return

@@ -67,8 +67,9 @@ func (u *Unique) describe() string {
 	return "unique index " + QuoteIdent(u.Name)
 }
 
-// bareColumn returns the column that an index expression is, perhaps under casts
-// between types of text, and whether lower() or upper() folds its case.
+// bareColumn returns the column of an index expression that is nothing but a column,
+// perhaps under casts between types of text, and whether lower() or upper() folds
+// its case.
 func bareColumn(expression string) (name string, folded, ok bool) {
 	statements, err := sqltext.Split(expression)
 	if err != nil || len(statements) != 1 {
@@ -285,8 +286,8 @@ func (u *Unique) judgeExclusion(parts []part) string {
 		if !c.changes() || c.traits.null {
 			continue
 		}
-		// Columns and expressions come in two lists, so that with expressions
-		// an operator's place is not known: all must be = then.
+		// Columns and expressions come in two lists: with expressions it is not
+		// known which operator belongs to which, and all must be =.
 		equality := i < len(u.Exclusion) && u.Exclusion[i] == "=" && len(u.Expressions) == 0 ||
 			!slices.ContainsFunc(u.Exclusion, func(op string) bool { return op != "=" })
 		if equality && c.traits.injective && !c.Nondeterministic && p.coarser() == "" {

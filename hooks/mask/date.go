@@ -106,7 +106,7 @@ func isInfinity(value []byte) bool {
 }
 
 // onlyTime reports whether what follows a date is a time, a zone and an era, and
-// nothing else that might be somebody's: it passes as it is.
+// nothing else: it passes as it is, and so must not be about anybody.
 func onlyTime(b []byte) bool {
 	b = bytes.TrimSuffix(b, []byte(" BC"))
 	if len(b) == 0 {
@@ -155,7 +155,7 @@ func isZone(b []byte) bool {
 	return ok && len(b) == 0
 }
 
-// cutPair cuts off two digits, a number that is at most so much.
+// cutPair cuts off two digits whose number is at most most.
 func cutPair(b []byte, most byte) (rest []byte, ok bool) {
 	if len(b) < 2 || !isDigit(b[0]) || !isDigit(b[1]) || (b[0]-'0')*10+b[1]-'0' > most {
 		return b, false

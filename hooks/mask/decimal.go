@@ -42,8 +42,8 @@ func (d *decimal) power() int {
 // intDigits counts the digits before the point, without leading zeros.
 func (d *decimal) intDigits() int { return len(bytes.TrimLeft(d.whole, "0")) }
 
-// maxDecimal is from how many bytes on no number of PostgreSQL's is as long: a
-// numeric has at most 131072 digits before its point and 16383 behind it.
+// maxDecimal is more bytes than any number of PostgreSQL's has: a numeric has at most
+// 131072 digits before its point and 16383 behind it.
 const maxDecimal = 150_000
 
 // parseDecimal reads what PostgreSQL writes for numbers, and JSON's.

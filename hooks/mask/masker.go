@@ -76,7 +76,7 @@ func (m *masker) types() string {
 }
 
 // transform turns one value into its mask. It is read-only and shared by
-// workers; what it writes to besides dst lives in the scratch.
+// workers; what it writes to besides dst lives in the workspace.
 type transform interface {
 	// mask appends the mask of value to dst. The value is not NULL and not
 	// escaped, and neither is what is appended. errNull asks for NULL. Any
@@ -98,8 +98,8 @@ type traits struct {
 	null bool
 	// rebuilt says that masks are NULL, and computed by the loader.
 	rebuilt bool
-	// told says that what masks tell of their values does not depend on how
-	// frequent they are: nothing, or something in the open, such as a year.
+	// frequencySafe says that to know how frequent a value is helps nobody to find
+	// its mask: masks say nothing of it, or say it openly, such as a year.
 	frequencySafe bool
 	// clean says that masks hold no byte that COPY text must escape.
 	clean bool
@@ -107,11 +107,11 @@ type traits struct {
 	shaped bool
 	// entity is the column whose value the transform also reads, "" if none.
 	entity string
-	// depth is of how many levels the values inside are that are masked each.
+	// depth is how deep values lie inside of values, each masked by itself.
 	depth int
 	// kept lists what passes unmasked inside the value, for the keep-set.
 	kept []string
-	// sentence on uniqueness, for the refusal: what to do instead.
+	// remedy says what to do where masks must be distinct and are not.
 	remedy string
 }
 
@@ -166,13 +166,13 @@ var uniqueOption = option{
 	doc: "distinct values get distinct masks, by 100 bits written into the mask; false gives shorter, prettier ones",
 }
 
-// hold takes over what the traits of a rule for values inside say of the whole.
+// contain takes over what the traits of a rule for values inside say of the whole.
 func (tr *traits) contain(sub traits) error {
 	tr.depth = max(tr.depth, sub.depth+1)
 	return tr.shareEntity(sub)
 }
 
-// draw takes over the entity of another rule in the same value.
+// shareEntity takes over the entity of another rule in the same value.
 func (tr *traits) shareEntity(sub traits) error {
 	if sub.entity == "" || sub.entity == tr.entity {
 		return nil

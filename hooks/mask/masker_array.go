@@ -112,7 +112,7 @@ func isNullWord(b []byte) bool {
 	return len(b) == 4 && b[0]|0x20 == 'n' && b[1]|0x20 == 'u' && b[2]|0x20 == 'l' && b[3]|0x20 == 'l'
 }
 
-// signs are the bytes for whose sake a value inside of another is quoted.
+// signs are the bytes because of which a value inside of another is quoted.
 type signs [256]bool
 
 var arraySigns, rowSigns = newSigns(`{},`), newSigns(`(),`)
@@ -163,7 +163,7 @@ func appendQuoted(dst, v []byte) []byte {
 func buildArray(t *target, r *rule) (transform, traits, error) {
 	of := r.rule("of")
 	sub := t.at("element", t.column.elementKind())
-	sub.inside = false // elements have all the bounds of their type
+	sub.inside = false // elements are bounded as their type is
 	tf, et, err := sub.buildRule(of)
 	if err != nil {
 		return nil, traits{}, fmt.Errorf("elements: %w", err)

@@ -18,7 +18,7 @@ var byOption = option{
 	doc: "draw from this column of the row (its key, say) in place of the value, so that the mask says nothing about the value",
 }
 
-// drawer is a keyed function of the value, or of the row's entity.
+// drawer draws by a keyed function of the value, or of the row's entity.
 type drawer struct {
 	keyed
 	byEntity bool

@@ -64,7 +64,7 @@ func (m *composite) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 }
 
 // rowAttribute reads one attribute of a row value; next is negative when it
-// cannot be one. Nothing at all, without quotes, is NULL.
+// cannot be one. An empty one without quotes is NULL.
 func rowAttribute(dst, b []byte, pos int) (attribute []byte, next int, null bool) {
 	from, quoted := pos, false
 	for pos < len(b) {

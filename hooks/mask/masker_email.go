@@ -71,8 +71,8 @@ func (e *email) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 // space or a colon, an @ starts a handle.
 func endsName(c byte) bool { return c > ' ' && strings.IndexByte(`(),:;<>@[\]`, c) < 0 }
 
-// isDomain reports whether b looks like a domain's name, and not like
-// something else behind an @ that must not pass: a handle, a number.
+// isDomain reports whether b looks like the name of a domain. What else may stand
+// behind an @, such as a handle or a number, must not pass.
 func isDomain(b []byte) bool {
 	if len(b) > 253 {
 		return false
@@ -102,8 +102,8 @@ func buildEmail(t *target, r *rule) (transform, traits, error) {
 	case domain == "keep":
 		e.keepDomain = true
 		tr.kept = []string{"domain"}
-		// The domain goes out as it came in: two domains that differ in case
-		// only follow two distinct local parts, so masks stay distinct.
+		// The domain stays as it is. Two that differ only in case stand behind two
+		// distinct local parts, so masks stay distinct.
 	case domain != "":
 		if strings.ContainsAny(domain, "@\\ \t") || strings.ToLower(domain) != domain || !isPrintable(domain) {
 			return nil, traits{}, errors.New("domain must be a domain's name in lower case, such as example.com, or keep")

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// intervalNoise is masker number_noise on intervals: months stay, and their
-// change goes into days, that of days into the time.
+// intervalNoise is masker number_noise on intervals: months and days stay, the change
+// of months goes into days, and that of days into the time.
 type intervalNoise struct {
 	keyed
 	percent uint64
@@ -19,7 +19,7 @@ type intervalNoise struct {
 // interval is what PostgreSQL keeps of one: units do not mix.
 type interval struct{ months, days, micros int64 }
 
-// maxHours is what fits the time part of an interval, and an hour less.
+// maxHours is an hour less than fits into the time part of an interval.
 const maxHours = 2562047787
 
 const notInterval = reason("the value is not an interval as PostgreSQL writes it (IntervalStyle postgres)")
@@ -128,7 +128,7 @@ func (m *intervalNoise) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	days := int64(min(share(abs(v.months)*30, t.hi, m.percent), 1e9))
 	micros := int64(share(abs(v.days)*86400e6, t.hi, m.percent)/1e6*1e6 + share(abs(v.micros), t.hi, m.percent))
 	if days == 0 {
-		// Less than a day of the months, whose days are few then.
+		// The change of the months is less than a day.
 		micros += int64(share(min(abs(v.months)*30, 1e4)*86400e6, t.hi, m.percent) / 1e6 * 1e6)
 	}
 	if micros == 0 && days == 0 {

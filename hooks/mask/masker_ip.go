@@ -60,7 +60,7 @@ func (m *ip) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 			return dst, notIP
 		}
 		if m.cidr {
-			end = int(n) // what lies behind the netmask must stay zero
+			end = int(n) // the bits behind the netmask must stay zero
 		}
 	}
 	switch {
@@ -111,8 +111,8 @@ func (m *ip) permute(ws *workspace, a netip.Addr, keep, end int) netip.Addr {
 		binary.BigEndian.PutUint32(b[:], uint32(v<<shift))
 		return netip.AddrFrom4(b)
 	}
-	// In two halves: first the bits up to 64 under the prefix, then those
-	// behind under all before them. Each step is a permutation.
+	// In two halves: the bits up to 64, depending on the prefix, and then the rest,
+	// depending on all before them. Each step is a permutation.
 	b := a.As16()
 	hi, lo := binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
 	original := hi
@@ -151,8 +151,8 @@ func (m *ip) feistel(ws *workspace, head, tweak, x uint64, width int) uint64 {
 	return p.once(ws, x)
 }
 
-// prf1 condenses a prefix and its place into a tweak; bit 63 keeps its inputs
-// apart from those of the rounds.
+// prf1 makes a tweak of a prefix and where it stands; bit 63 keeps its inputs apart
+// from those of the rounds.
 func (m *ip) prf1(ws *workspace, head, tweak uint64) uint64 {
 	return m.prf.one(ws, tweak|1<<63, head).lo
 }

@@ -1,13 +1,13 @@
 package mask
 
-// digits masks a number inside JSON whose rule says nothing on numbers: every
-// digit becomes another, the number of digits stays.
+// jsonNumber masks a number inside JSON whose rule says nothing on numbers: every
+// digit becomes another, and their number stays.
 type jsonNumber struct {
 	keyed
 	stream *prf
 }
 
-// longExponent is from how many bytes on an exponent is no magnitude that any
+// longExponent is how long an exponent may be. A longer one is no magnitude that any
 // program knows, but may be somebody's number, and is masked.
 const longExponent = len("e-9999")
 

@@ -62,7 +62,7 @@ func parseJSONPath(path string) ([]jsonStep, error) {
 	return steps, nil
 }
 
-// Steps of a JSON path that are no member's name.
+// Steps of a JSON path that are not the name of a member.
 const (
 	AnyMember = "\x00.*"
 	AllItems  = "\x00[*]"

@@ -90,7 +90,7 @@ func (w *jsonWalk) value(node *jsonNode, leaf *jsonLeaf, own bool) error {
 		case leaf.null || leaf.literals != nil:
 			return w.replace(start, leaf)
 		}
-		if c == 't' { // one value for all says nothing
+		if c == 't' { // one value for all tells nothing
 			w.copy(start)
 			w.out = append(w.out, "false"...)
 			w.from = w.pos
@@ -270,8 +270,8 @@ func plainName(name []byte) bool {
 	return true
 }
 
-// unlisted names the place as far as the policy knows it: what lies below
-// might be data.
+// unlisted is the error for a value without a rule. It names the place as far as the
+// policy does: what is below might be data.
 func unlisted(node *jsonNode) error {
 	if node != nil {
 		return reason("at " + node.path + " stands a value that `paths` does not list, and `unlisted` is stop")

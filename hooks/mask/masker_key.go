@@ -12,10 +12,9 @@ var keyMasker = &masker{
 	build: buildKey,
 }
 
-// zones are the bounds that key keeps numbers within: one below the upper
-// bound stays below it. They do not depend on the column's type, so that a
-// bigint that references an integer agrees with it, and they leave each type
-// room for new numbers above what sequences have given out so far.
+// zones are the bounds that key keeps numbers within: a number below one stays below
+// it. They are the same for all types, so that a bigint that references an integer
+// agrees with it, and they leave each type room for what sequences will give out.
 var zones = [...]uint64{1, 1 << 14, 1 << 15, 1 << 30, 1 << 31, 1 << 52, 1 << 63}
 
 type keyMask struct {

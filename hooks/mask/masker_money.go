@@ -2,8 +2,8 @@ package mask
 
 import "bytes"
 
-// moneyNoise is number_noise on money, which is written as the locale of the
-// production wants it: only digits change.
+// moneyNoise is number_noise on money, which production's locale decides how to
+// write: only digits change.
 type moneyNoise struct{ noise *numberNoise }
 
 const notMoney = reason("the value is not an amount of money")
@@ -49,8 +49,8 @@ func (m *moneyNoise) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	// Right-aligned: what was wider gets zeros in front, what is wider now
-	// stands before the first digit.
+	// Aligned to the right: a shorter number gets zeros in front, and the digits
+	// that a longer one has more stand before the first.
 	left := digits
 	for _, c := range out {
 		if isDigit(c) {

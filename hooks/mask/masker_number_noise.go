@@ -28,15 +28,15 @@ var numberNoiseMasker = &masker{
 
 const notNumber = reason("the value is not a number")
 
-// mantissaDigits is how many leading digits number_noise counts with; those
-// behind become random.
+// mantissaDigits is how many leading digits number_noise computes with; the rest
+// become random.
 const mantissaDigits = 17
 
 type numberNoise struct {
 	keyed
 	stream  *prf
 	percent uint64
-	amount  []byte // digits, with amountScale of them behind the point
+	amount  []byte // digits, scale of them behind the point
 	scale   int
 	max     uint64  // largest magnitude of an integer type, 0: none
 	digits  int     // most digits before the point of a numeric, 0: any
@@ -142,7 +142,7 @@ func (m *numberNoise) limit(mant uint64, scale int) uint64 {
 // fits reports whether a magnitude fits the column's type.
 func (m *numberNoise) fits(mant uint64, rest, fraction, power int) bool {
 	if m.float > 0 {
-		// In two steps, for neither power may overflow alone.
+		// In two steps, so that neither power overflows by itself.
 		return float64(mant+1)*math.Pow10(rest-fraction)*math.Pow10(power) < m.float
 	}
 	if m.max > 0 && fraction == 0 {

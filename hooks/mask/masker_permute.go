@@ -23,11 +23,11 @@ var permuteMasker = &masker{
 	},
 }
 
-// permute permutes the values of one shape among themselves, whatever their
-// length. Small shapes are numbers below their count, permuted by a permutation
-// of those; larger ones go through a Feistel network over the string, ten rounds
-// that add to each half a stream which depends on the other, place by place.
-// Letters are permuted as small ones and get back their case, so that masks of
+// permute permutes the values of one shape among themselves, whatever their length.
+// Where a shape has few values, they are numbered, and the numbers are permuted.
+// Otherwise the string goes through a Feistel network of ten rounds, each of which
+// adds to one half, character by character, a stream that depends on the other.
+// Letters are permuted as lower case and get their case back, so that masks of
 // distinct values stay distinct when case is folded.
 type permute struct {
 	shapes          *prf // of shapes, which tweak the permutations
@@ -86,8 +86,8 @@ func (m *permute) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	return append(dst, value[len(cut):]...), nil
 }
 
-// readShape reads a text into a numeral for each byte, and how many there are at
-// its place: signs are the only one at theirs.
+// readShape reads a text into a numeral for each byte, and how many numerals there
+// are for it: one for a sign, which stays.
 func readShape(numerals, radixes *[]byte, value []byte) error {
 	for _, c := range value {
 		n, radix := byte(0), byte(1)
@@ -122,7 +122,7 @@ func readBytes(numerals, radixes *[]byte, value []byte) error {
 	return nil
 }
 
-// permute permutes the numerals in their place.
+// permute permutes the numerals in place.
 func (m *permute) permute(ws *workspace, numerals, radixes []byte) {
 	tweak := m.shapes.sum(ws, radixes)
 	count := uint64(1)

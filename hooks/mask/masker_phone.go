@@ -42,7 +42,7 @@ var twoDigitCountries = func() (is [100]bool) {
 	return is
 }()
 
-// longestPhone is from how many bytes on a value is a text, whatever it holds.
+// longestPhone is how long a value may be; a longer one is masked like a text.
 const longestPhone = 1 << 20
 
 func (p *phone) mask(ws *workspace, dst, value []byte) ([]byte, error) {
@@ -71,7 +71,7 @@ func (p *phone) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	return appendFormatted(dst, value, digits), nil
 }
 
-// text masks a value in which there is nothing to call, but maybe a name.
+// text masks a value that holds no number to call, but perhaps a name.
 func (p *phone) text(ws *workspace, dst, value []byte) ([]byte, error) {
 	if p.unique {
 		return dst, notPhone
@@ -164,7 +164,7 @@ func northAmerican(d []byte, st *stream) {
 	randomDigits(tail[5:], st)
 }
 
-// local writes a short number as 55501xx reads from its end.
+// local writes a short number: the end of 55501xx.
 func local(d []byte, st *stream) {
 	randomDigits(d, st)
 	if len(d) < 5 {

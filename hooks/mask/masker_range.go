@@ -17,12 +17,12 @@ type boundMask interface {
 	bound(ws *workspace, dst, bound []byte) ([]byte, error)
 }
 
-// isRangeSign marks what stands between bounds: neither a number nor a date
-// holds any of it.
+// isRangeSign marks what stands between bounds: no number and no date holds any of
+// it.
 var isRangeSign = [256]bool{'[': true, ']': true, '(': true, ')': true, '{': true, '}': true, ',': true, '"': true}
 
-// nextBound finds the next bound of a range or multirange from a place on;
-// from is len(value) when there is none.
+// nextBound finds the next bound of a range or multirange, looking from at on; from
+// is len(value) when there is none.
 func nextBound(value []byte, at int) (from, to int) {
 	from = at
 	for from < len(value) && isRangeSign[value[from]] {
@@ -62,7 +62,7 @@ func (m *ranges) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// shiftBounds is date_shift on ranges.
+// dateShiftBounds is date_shift on ranges.
 type dateShiftBounds struct{ *dateShift }
 
 func (dateShiftBounds) begin(*workspace, []byte) error { return nil }
@@ -71,7 +71,7 @@ func (m dateShiftBounds) bound(ws *workspace, dst, b []byte) ([]byte, error) {
 	return m.mask(ws, dst, b)
 }
 
-// noiseBounds is number_noise on ranges.
+// numberNoiseBounds is number_noise on ranges.
 type numberNoiseBounds struct {
 	keyed
 	percent uint64
@@ -79,7 +79,7 @@ type numberNoiseBounds struct {
 	max     uint64
 }
 
-// boundNoise is what begin finds out for the bounds of one value.
+// boundNoise is what begin decides for the bounds of one value.
 type boundNoise struct {
 	scale int // decimals that all bounds are written with
 	down  bool
@@ -115,7 +115,7 @@ func (m *numberNoiseBounds) begin(ws *workspace, value []byte) error {
 		if !ok && !d.special {
 			return longBound
 		}
-		// Away from what the type has no room for.
+		// Away from the limit of the type.
 		if m.max > 0 && abs(v)+m.change(n, v)+1 > m.max {
 			n.down = v > 0
 		}

@@ -34,7 +34,7 @@ var regexMasker = &masker{
 	build: buildRegex,
 }
 
-// regex is masker regex. It allocates: the standard library's matcher does.
+// regex is masker regex. It allocates, because the standard library's matcher does.
 type regex struct {
 	re       *regexp.Regexp
 	replace  []byte
@@ -91,8 +91,8 @@ func (m *regex) all(ws *workspace, dst, value []byte) ([]byte, error) {
 	return append(dst, out...), nil
 }
 
-// pattern compiles the rule's pattern. One that matches the whole value must be a
-// pattern by itself, too.
+// pattern compiles the rule's pattern. It must be a pattern by itself before it is
+// made to match the whole value.
 func (r *rule) pattern() (*regexp.Regexp, error) {
 	pattern := r.text("pattern")
 	re, err := regexp.Compile(pattern)
@@ -105,7 +105,7 @@ func (r *rule) pattern() (*regexp.Regexp, error) {
 var groupName = regexp.MustCompile(`\$(?:\$|([A-Za-z0-9_]+)|\{([A-Za-z0-9_]+)\})`)
 
 // missingGroup returns a group that a replacement names and the pattern does not
-// have, which would be nothing, or "".
+// have, or "". Expand would write nothing for it.
 func missingGroup(re *regexp.Regexp, replace string) string {
 	for _, m := range groupName.FindAllStringSubmatch(replace, -1) {
 		name := m[1] + m[2]

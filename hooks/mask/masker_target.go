@@ -7,8 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// target is the place a transform is built for: a column, or a place inside
-// its values.
+// target is what a transform is built for: a column, or a place inside its values.
 type target struct {
 	key     Key
 	label   string // names the group whose sub-keys are used
@@ -53,7 +52,7 @@ func (t *target) at(where string, k kind) *target {
 	return &sub
 }
 
-// padding is whether values end in spaces that are not part of them: in char(n),
+// padding says whether values end in spaces that are not part of them: in char(n),
 // and in columns joined with one.
 func (t *target) padding() padding {
 	return padding(t.eq.trim || t.kind == kindText && !t.inside && t.column.BaseType == "bpchar")

@@ -16,7 +16,7 @@ var textMasker = &masker{
 	},
 }
 
-// shape is masker text.
+// textMask is masker text.
 type textMask struct {
 	keyed
 	stream *prf
@@ -32,8 +32,8 @@ func (m *textMask) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	return appendShape(dst, value, &st), nil
 }
 
-// What shape does to each ASCII byte, as masks, so that the loop has no
-// branch: a letter, a digit, or the byte itself.
+// What happens to each ASCII byte, as bit masks, so that the loop has no branch: it
+// becomes a letter or a digit, or stays.
 var isLetterMask, isDigitMask, isOtherMask [256]byte
 
 // shapeLetter maps a random byte to a letter: consonants at even places,

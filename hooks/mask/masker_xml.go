@@ -37,8 +37,8 @@ func (m *xmlMask) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	plain, masked := ws.buf(), ws.buf()
 	defer ws.release()
 	defer ws.release()
-	// The elements around the place are not kept in a list: a rule holds for
-	// the text from an element's start to the next tag.
+	// A rule holds for the text from an element's start to the next tag, so that no
+	// list of open elements is needed.
 	rule := m.text
 	var err error
 	whole := len(value)
@@ -91,8 +91,8 @@ func (m *xmlMask) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// tag copies a tag with its attribute values masked, and returns the rule for
-// the text behind it.
+// tag copies a tag with its attribute values masked, and returns what follows it and
+// the rule for the text there.
 func (m *xmlMask) tag(ws *workspace, dst, value []byte, plain, masked *[]byte) ([]byte, []byte, transform, error) {
 	i := 1
 	if len(value) > 1 && value[1] == '/' {
@@ -167,8 +167,8 @@ func (m *xmlMask) tag(ws *workspace, dst, value []byte, plain, masked *[]byte) (
 	}
 }
 
-// isDeclaration reports whether an attribute is no data: a namespace, without
-// which the document is none, a language, or what white space means.
+// isDeclaration reports whether an attribute declares something, and is not data: a
+// namespace, a language, what white space means.
 func isDeclaration(name, value []byte) bool {
 	switch string(name) {
 	case "xmlns":
@@ -243,8 +243,8 @@ func (m *xmlMask) append(ws *workspace, dst, text []byte, r transform, plain, ma
 	return dst, nil
 }
 
-// xmlEscapes are the references for what does not stand in a text or an
-// attribute's value.
+// xmlEscapes are the references for what may not stand in a text or an attribute's
+// value.
 var xmlEscapes = [256]string{'<': "&lt;", '>': "&gt;", '&': "&amp;", '"': "&quot;", '\'': "&apos;"}
 
 // resolveXML appends a text with its references resolved.

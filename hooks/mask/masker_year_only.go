@@ -25,8 +25,8 @@ func (m yearOnly) mask(_ *workspace, dst, value []byte) ([]byte, error) {
 		return dst, notDate
 	}
 	d.month, d.day = 1, 1
-	// The time goes to midnight; zone and fraction go with it, they may tell
-	// the season.
+	// The time becomes midnight. Zone and fraction go too: the zone may tell the
+	// season.
 	zero := ""
 	if rest := bytes.TrimSuffix(value[n:], []byte(" BC")); len(rest) > 0 {
 		if !isTime(rest) {

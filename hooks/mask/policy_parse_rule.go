@@ -7,7 +7,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// scalarOf is a scalar as it stands, but for the ways to write true and false.
+// scalarOf is a scalar as it stands; true and false, in lower case.
 func scalarOf(n *yaml.Node) scalar {
 	if n.Tag == "!!bool" {
 		return scalar{text: strings.ToLower(n.Value)}

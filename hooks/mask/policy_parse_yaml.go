@@ -39,7 +39,7 @@ func (p *parser) mapping(n *yaml.Node, what string, each func(key string, k, v *
 		p.fail(n, "%s must be a mapping, it is %s", what, describe(n))
 		return false
 	}
-	// Aliases let a small file nest without end; a policy needs no depth.
+	// Aliases let a small file nest without end, and no policy is deep.
 	if p.depth++; p.depth > 64 {
 		p.fail(n, "%s nests too deeply", what)
 		return false
@@ -78,8 +78,8 @@ func (p *parser) str(n *yaml.Node, what string) (string, bool) {
 	return n.Value, true
 }
 
-// whole reads a whole number. One that YAML 1.1 takes for octal, and 1.2 does
-// not, is none.
+// whole reads a whole number, and refuses what YAML 1.1 takes for octal and 1.2 does
+// not.
 func (p *parser) whole(n *yaml.Node, what string, least, most int) int {
 	v, err := strconv.Atoi(n.Value)
 	if n.Tag != "!!int" || err != nil || strconv.Itoa(v) != n.Value || v < least || v > most {

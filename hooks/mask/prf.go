@@ -19,7 +19,7 @@ import (
 // one only for prefix-free inputs, and CMAC repairs that by adding one of two
 // secret masks to the last block, a different one for a full and for a padded
 // block (Iwata and Kurosawa, "OMAC: One-Key CBC MAC", FSE 2003). Its advantage
-// bound is about 5 q^2 l^2 / 2^128 for q values of l blocks, that is nothing
+// bound is about 5 q^2 l^2 / 2^128 for q values of l blocks, which is nothing
 // at the size of a database. With AES-NI one block costs some 20 ns where an
 // HMAC-SHA-256 costs some 270.
 //
@@ -32,7 +32,7 @@ import (
 type tag struct{ hi, lo uint64 }
 
 // prf is AES-CMAC under one sub-key. It is read-only and may be shared; the
-// blocks it works on live in a scratch, because a slice given to a
+// blocks it works on live in a workspace, because a slice given to a
 // cipher.Block escapes.
 type prf struct {
 	block  cipher.Block

@@ -23,9 +23,9 @@ type Layout struct {
 type boundColumn struct {
 	name, masker string
 	tf           transform // nil: keep
-	depth        int       // of values inside of values that tf masks
+	depth        int       // of the values inside of values that tf masks
 	clean        bool      // masks need no escaping
-	shaped       bool      // nor do masks of values that needed none
+	shaped       bool      // neither do masks of values that needed none
 	null         bool
 	guessable    bool // equal values have equal masks
 	entity       int  // column that tf also reads, -1: none
@@ -36,11 +36,10 @@ type boundFilter struct {
 	*filter
 }
 
-// Factor is how many times its length a large row takes of memory while it is
-// masked, at most, the row itself included: five times, for what is read, the same
-// without its escapes, the mask, one copy more, and what the collector is late with;
-// and twice more for each level of values inside of others, of which original and
-// mask lie beside them.
+// Factor is how many times its own length a large row takes of memory, at most, while
+// it is masked. Five times: the row, the row without its escapes, the mask, a copy of
+// that, and what the collector has not freed yet. Two more for each level of values
+// inside of values, for an original and its mask.
 func (l *Layout) Factor() int64 {
 	depth := 0
 	for _, i := range l.masked {
@@ -82,8 +81,8 @@ type RowError struct {
 	// Row counts the rows that this worker was given, from 1.
 	Row    int64
 	Reason string
-	// Long is about how many bytes the mask would have, where AppendWithin may not
-	// write as many.
+	// Long is about how many bytes the mask would have, if AppendWithin refused it
+	// for its length.
 	Long int64
 }
 
@@ -100,8 +99,7 @@ func (e *RowError) Error() string {
 // error dst is as it was. Errors are *RowError and never hold a value.
 func (w *Worker) Append(dst, row []byte) ([]byte, error) { return w.AppendWithin(dst, row, 0) }
 
-// AppendWithin is Append of a row whose mask may take so many bytes at most, or any
-// number if most is 0.
+// AppendWithin is Append of a row whose mask may take most bytes; 0 sets no limit.
 func (w *Worker) AppendWithin(dst, row []byte, most int64) ([]byte, error) {
 	if ok, err := w.admit(row); !ok {
 		return dst, err

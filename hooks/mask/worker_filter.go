@@ -115,7 +115,7 @@ func (f *filter) operand(c *Column, text string) (operand, error) {
 
 var errFilter = errors.New("the row filter cannot read the value")
 
-// passes reports whether a field, as written, satisfies the filter.
+// matches reports whether a field, as written, satisfies the filter.
 func (f *filter) matches(ws *workspace, field []byte) (bool, error) {
 	isNull := copytext.IsNull(field)
 	if f.null != nil && *f.null != isNull {
@@ -159,7 +159,7 @@ func (f *filter) matches(ws *workspace, field []byte) (bool, error) {
 	return (f.from == nil || o.moment >= f.from.moment) && (f.below == nil || o.moment < f.below.moment), nil
 }
 
-// read reads a row's value where its text is not what its type compares.
+// read reads a row's value, if its type does not compare text.
 func (f *filter) read(value []byte) (o operand, err error) {
 	ok := true
 	switch f.kind {
@@ -180,8 +180,8 @@ func (f *filter) read(value []byte) (o operand, err error) {
 	return o, nil
 }
 
-// contains reports whether a list holds what the column's type takes for equal
-// to a row's value, o.
+// contains reports whether a list holds a value that the column's type takes for
+// equal to a row's, o.
 func (f *filter) contains(list []operand, o *operand, value []byte) bool {
 	for i := range list {
 		l := &list[i]

@@ -5,8 +5,8 @@ import (
 	"math/rand/v2"
 )
 
-// scratch is the memory that transforms work in: one per worker, reused for
-// every value.
+// workspace is the memory that transforms work in: one per worker, reused for every
+// value.
 type workspace struct {
 	block  [16]byte // AES works here
 	seed   [32]byte
@@ -34,16 +34,16 @@ type workspace struct {
 
 func newWorkspace() *workspace { return &workspace{chacha: rand.NewChaCha8([32]byte{})} }
 
-// tooLong is why a large row is not masked: its mask would take more bytes than
-// there are, about so many.
+// tooLong is why a large row is not masked: its mask would take about so many bytes,
+// which is more than there are.
 type tooLong int64
 
 func (e tooLong) Error() string {
 	return fmt.Sprintf("the mask takes about %d MB, for which there is no memory", int64(e)>>20)
 }
 
-// within fails when the mask of a large row is longer than there is memory for:
-// written bytes of it stand for what comes before pos in a value of size bytes.
+// within fails when the mask of a large row is longer than there is memory for. So
+// far, written bytes of mask stand for the first pos of size bytes of a value.
 func (ws *workspace) within(written, pos, size int) error {
 	if ws.most == 0 || int64(written) <= ws.most {
 		return nil
@@ -66,8 +66,8 @@ func (ws *workspace) buf() *[]byte {
 // release takes back the buffer lent last.
 func (ws *workspace) release() { ws.used-- }
 
-// largeRow is from how many bytes on a row is large: its buffers are given back
-// after it.
+// largeRow is the size in bytes above which a row is large: its buffers are given
+// back after it.
 const largeRow = 1 << 20
 
 // shrink gives back the buffers that a large row left.
