@@ -96,7 +96,7 @@ func Run(ctx context.Context, log *slog.Logger, o Options, c client.WithWatch, s
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	r := &run{Options: o, log: log, client: c}
+	r := &backupRun{Options: o, log: log, client: c}
 
 	if err := r.until(ctx, server.Lock); err != nil {
 		return nil, fmt.Errorf("lock seed %s: %w", o.Seed, err)
@@ -144,7 +144,7 @@ func Run(ctx context.Context, log *slog.Logger, o Options, c client.WithWatch, s
 	}
 }
 
-type run struct {
+type backupRun struct {
 	Options
 
 	log    *slog.Logger
@@ -153,7 +153,7 @@ type run struct {
 }
 
 // until waits for try, bounded as everything before the Backup is.
-func (r *run) until(ctx context.Context, try func(context.Context) (string, error)) error {
+func (r *backupRun) until(ctx context.Context, try func(context.Context) (string, error)) error {
 	w := command.Wait{Status: command.NewStatus(r.log), Every: pollEvery, Timeout: busyTimeout}
 	return w.Until(ctx, try)
 }
@@ -182,7 +182,7 @@ func (o Options) check(c Contents) error {
 
 // checkClaims makes sure that the seed's one volume is there and that nothing
 // else would be in the Backup.
-func (r *run) checkClaims(ctx context.Context) error {
+func (r *backupRun) checkClaims(ctx context.Context) error {
 	return r.until(ctx, func(ctx context.Context) (string, error) {
 		var claims corev1.PersistentVolumeClaimList
 		if err := r.client.List(ctx, &claims, client.InNamespace(r.Seed)); err != nil {
@@ -215,7 +215,7 @@ func (r *run) checkClaims(ctx context.Context) error {
 
 // look finds what is already there of this import: a snapshot that is the
 // newest usable one, or a Backup that runs.
-func (r *run) look(ctx context.Context) (done, running *velerov1.Backup, err error) {
+func (r *backupRun) look(ctx context.Context) (done, running *velerov1.Backup, err error) {
 	err = r.until(ctx, func(ctx context.Context) (string, error) {
 		var list velerov1.BackupList
 		if err := r.client.List(ctx, &list, client.InNamespace(r.VeleroNamespace), client.MatchingLabels{snapshot.LabelSeed: r.Seed}); err != nil {
@@ -251,7 +251,7 @@ func (r *run) look(ctx context.Context) (done, running *velerov1.Backup, err err
 	return done, running, nil
 }
 
-func (r *run) locationGone(ctx context.Context, name string) (bool, error) {
+func (r *backupRun) locationGone(ctx context.Context, name string) (bool, error) {
 	var bsl velerov1.BackupStorageLocation
 	err := r.client.Get(ctx, client.ObjectKey{Namespace: r.VeleroNamespace, Name: name}, &bsl)
 	if apierrors.IsNotFound(err) {
@@ -262,7 +262,7 @@ func (r *run) locationGone(ctx context.Context, name string) (bool, error) {
 
 // create makes a Backup, once its storage location is available and everything
 // is on the volume.
-func (r *run) create(ctx context.Context, server Server) (*velerov1.Backup, error) {
+func (r *backupRun) create(ctx context.Context, server Server) (*velerov1.Backup, error) {
 	location, err := r.location(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("find where Velero stores Backups: %w", err)
@@ -291,7 +291,7 @@ func (r *run) create(ctx context.Context, server Server) (*velerov1.Backup, erro
 // location is the storage location that Velero takes by default, when it is
 // available. Velero would fail a Backup for another one at once, and with it
 // (velero#10519) every Backup after.
-func (r *run) location(ctx context.Context) (name string, err error) {
+func (r *backupRun) location(ctx context.Context) (name string, err error) {
 	err = r.until(ctx, func(ctx context.Context) (string, error) {
 		var list velerov1.BackupStorageLocationList
 		if err := r.client.List(ctx, &list, client.InNamespace(r.VeleroNamespace)); err != nil {
@@ -327,7 +327,7 @@ func (r *run) location(ctx context.Context) (name string, err error) {
 }
 
 // backup is the Backup of the seed's claim, with what the marker says on it.
-func (r *run) backup(location string, now time.Time) *velerov1.Backup {
+func (r *backupRun) backup(location string, now time.Time) *velerov1.Backup {
 	yes, no := true, false
 	b := &velerov1.Backup{
 		ObjectMeta: metav1.ObjectMeta{
@@ -371,7 +371,7 @@ func (r *run) backup(location string, now time.Time) *velerov1.Backup {
 
 // pending sorts the API server's errors: a right or a kind that is missing
 // needs a person, anything else passes.
-func (r *run) pending(step string, err error) (string, error) {
+func (r *backupRun) pending(step string, err error) (string, error) {
 	switch {
 	case meta.IsNoMatchError(err):
 		return "", command.Misconfiguredf("%s: the cluster has no such kind: is Velero installed? %w", step, err)

@@ -43,8 +43,8 @@ func terminal(p velerov1.BackupPhase) bool {
 
 // wait follows a Backup to its end and accepts it. A watch wakes it; what it
 // decides on is listed, so a watch that is lost costs seconds and nothing else.
-func (r *run) wait(ctx context.Context, name string) (*velerov1.Backup, error) {
-	f := follower{run: r, name: name, start: time.Now(), ready: map[string]time.Time{}, nudged: map[string]time.Time{}}
+func (r *backupRun) wait(ctx context.Context, name string) (*velerov1.Backup, error) {
+	f := follower{backupRun: r, name: name, start: time.Now(), ready: map[string]time.Time{}, nudged: map[string]time.Time{}}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	w := command.Wait{
@@ -64,7 +64,7 @@ func (r *run) wait(ctx context.Context, name string) (*velerov1.Backup, error) {
 }
 
 // wake returns a channel that gets a value after changes of the seed's Backups.
-func (r *run) wake(ctx context.Context) <-chan struct{} {
+func (r *backupRun) wake(ctx context.Context) <-chan struct{} {
 	wake := make(chan struct{}, 1)
 	go func() {
 		for ctx.Err() == nil {
@@ -102,7 +102,7 @@ func forward[E any](ctx context.Context, events <-chan E, wake chan<- struct{}) 
 
 // follower is the state of a wait.
 type follower struct {
-	*run
+	*backupRun
 
 	name  string
 	start time.Time

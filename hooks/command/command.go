@@ -72,7 +72,7 @@ func Report(w io.Writer, name string, err error) int {
 // ExitCode is the exit code for an error: what Misconfigured marked is 2, any
 // other error 1.
 func ExitCode(err error) int {
-	var m *misconfigured
+	var m *misconfiguredError
 	switch {
 	case err == nil:
 		return ExitDone
@@ -88,18 +88,18 @@ func Misconfigured(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &misconfigured{err}
+	return &misconfiguredError{err}
 }
 
 // Misconfiguredf is Misconfigured of fmt.Errorf.
 func Misconfiguredf(format string, args ...any) error {
-	return &misconfigured{fmt.Errorf(format, args...)}
+	return &misconfiguredError{fmt.Errorf(format, args...)}
 }
 
-type misconfigured struct{ err error }
+type misconfiguredError struct{ err error }
 
-func (m *misconfigured) Error() string { return m.err.Error() }
-func (m *misconfigured) Unwrap() error { return m.err }
+func (m *misconfiguredError) Error() string { return m.err.Error() }
+func (m *misconfiguredError) Unwrap() error { return m.err }
 
 // ParseFlags parses the flags of a command that takes nothing else. What is
 // wrong with them is the returned error and is not printed besides; --help

@@ -36,7 +36,7 @@ const (
 	CIDR             // cidr_recv
 )
 
-var byReceive = map[string]Type{
+var typeByReceive = map[string]Type{
 	"textrecv": Text, "varcharrecv": Text, "bpcharrecv": Text, "json_recv": Text, "enum_recv": Text,
 	"namerecv": Name, "jsonb_recv": JSONB, "boolrecv": Bool, "int2recv": Int2, "int4recv": Int4, "int8recv": Int8, "oidrecv": OID,
 	"float4recv": Float4, "float8recv": Float8, "numeric_recv": Numeric,
@@ -49,7 +49,7 @@ var byReceive = map[string]Type{
 // where no text is converted for it. A domain has the receive function of what
 // it is over.
 func ByReceive(function string) (Type, bool) {
-	t, ok := byReceive[function]
+	t, ok := typeByReceive[function]
 	return t, ok
 }
 

@@ -93,7 +93,7 @@ type Dump struct {
 
 	patience
 	at          place
-	name        string // of the object below at; "" for a directory
+	base        string // of the object below at; "" for a directory
 	obj         object // the one object, or toc.dat
 	outer       codec  // of the file as a whole
 	codec       codec  // of each entry's data
@@ -131,65 +131,13 @@ func Open(ctx context.Context, raw string, o Options) (*Dump, error) {
 }
 
 func (d *Dump) open(ctx context.Context, raw string, o Options) error {
-	if raw == "" {
-		return unusable("no dump is named")
-	}
-	creds := secrets(o.Credentials)
-	u, err := url.Parse(raw)
-	if err != nil {
-		return unusable("its URL cannot be parsed")
-	}
-	switch u.Scheme {
-	case "", "file":
-		file := raw
-		if u.Scheme == "file" {
-			if u.Host != "" && u.Host != "localhost" || u.Path == "" {
-				return unusable("a file's URL has three slashes: file:///path")
-			}
-			file = u.Path
-		}
-		if d.at, d.name, err = openFolder(file); err != nil {
-			return err
-		}
-	case "s3", "gs", "azblob":
-		if err := creds.check(); err != nil {
-			return err
-		}
-		key := strings.TrimPrefix(u.Path, "/")
-		if u.Host == "" || key == "" {
-			return unusable("the URL needs a bucket and a key: %s://bucket/key", u.Scheme)
-		}
-		kind := stores[u.Scheme]
-		b, err := kind.open(ctx, u, creds, o)
-		if err != nil {
-			return err
-		}
-		dir, base := path.Split(key)
-		d.at, d.name = &bucket{b: b, store: kind, prefix: dir, patience: o.opening()}, base
-	case "https", "http":
-		if err := creds.check(); err != nil {
-			return err
-		}
-		if u.Scheme == "http" && !loopback(u.Hostname()) {
-			return unusable("http would carry raw data unencrypted: use https")
-		}
-		s, err := newSite(u, creds, o)
-		if err != nil {
-			return err
-		}
-		d.at = s
-		if !strings.HasSuffix(u.Path, "/") {
-			if d.obj, err = s.open(ctx, ""); err != nil {
-				return err
-			}
-			d.name = path.Base(u.Path)
-		}
-	default:
-		return unusable("scheme %q is not known: use a path, s3, gs, azblob or https", u.Scheme)
+	if err := d.locate(ctx, raw, o); err != nil {
+		return err
 	}
 	if d.obj == nil {
-		d.obj, err = d.at.open(ctx, cmpOr(d.name, "toc.dat"))
-		if d.name == "" && errors.Is(err, errNotFound) {
+		var err error
+		d.obj, err = d.at.open(ctx, cmpOr(d.base, "toc.dat"))
+		if d.base == "" && errors.Is(err, errNotFound) {
 			return unusable("the directory has no toc.dat, so it is not a dump in directory format")
 		}
 		if err != nil {
@@ -213,6 +161,66 @@ func (d *Dump) open(ctx context.Context, raw string, o Options) error {
 	}
 	d.ID = hex.EncodeToString(id.Sum(nil))
 	return d.tryWindow(ctx)
+}
+
+// locate finds where the archive lies. Of a file behind https it opens the file too.
+func (d *Dump) locate(ctx context.Context, raw string, o Options) error {
+	if raw == "" {
+		return unusable("no dump is named")
+	}
+	creds := secrets(o.Credentials)
+	u, err := url.Parse(raw)
+	if err != nil {
+		return unusable("its URL cannot be parsed")
+	}
+	switch u.Scheme {
+	case "", "file":
+		file := raw
+		if u.Scheme == "file" {
+			if u.Host != "" && u.Host != "localhost" || u.Path == "" {
+				return unusable("a file's URL has three slashes: file:///path")
+			}
+			file = u.Path
+		}
+		d.at, d.base, err = openFolder(file)
+		return err
+	case "s3", "gs", "azblob":
+		if err := creds.check(); err != nil {
+			return err
+		}
+		key := strings.TrimPrefix(u.Path, "/")
+		if u.Host == "" || key == "" {
+			return unusable("the URL needs a bucket and a key: %s://bucket/key", u.Scheme)
+		}
+		kind := stores[u.Scheme]
+		b, err := kind.open(ctx, u, creds, o)
+		if err != nil {
+			return err
+		}
+		dir, base := path.Split(key)
+		d.at, d.base = &bucket{b: b, store: kind, prefix: dir, patience: o.opening()}, base
+		return nil
+	case "https", "http":
+		if err := creds.check(); err != nil {
+			return err
+		}
+		if u.Scheme == "http" && !loopback(u.Hostname()) {
+			return unusable("http would carry raw data unencrypted: use https")
+		}
+		s, err := newSite(u, creds, o)
+		if err != nil {
+			return err
+		}
+		d.at = s
+		if !strings.HasSuffix(u.Path, "/") {
+			if d.obj, err = s.open(ctx, ""); err != nil {
+				return err
+			}
+			d.base = path.Base(u.Path)
+		}
+		return nil
+	}
+	return unusable("scheme %q is not known: use a path, s3, gs, azblob or https", u.Scheme)
 }
 
 // tryWindow opens the data of the largest table, so that windows for which there
@@ -285,7 +293,7 @@ func (d *Dump) readHead(ctx context.Context, toc hash.Hash) error {
 		return err
 	}
 	if d.outer = outer(magic); d.outer != codecNone {
-		if d.name == "" {
+		if d.base == "" {
 			return unusable("its toc.dat is compressed: decompress that file")
 		}
 		return d.openStream(ctx, toc)
@@ -306,7 +314,7 @@ func (d *Dump) readHead(ctx context.Context, toc hash.Hash) error {
 		if err := d.parse(p); err != nil {
 			return err
 		}
-		if d.name == "" {
+		if d.base == "" {
 			d.Format = Directory
 			return d.indexDirectory(ctx)
 		}
@@ -572,7 +580,7 @@ func (d *Dump) parseEntries(p *parser, count int, minor, format byte) error {
 // Check reads the whole dump once and compares it with a declared sha256 in
 // hex. done is called with the bytes read so far; it may be nil.
 func (d *Dump) Check(ctx context.Context, want string, done func(int64)) error {
-	if d.name == "" {
+	if d.base == "" {
 		return unusable("check dump %s: a sha256 can be declared for one file only, not for a directory", d.Name)
 	}
 	r := d.reader(ctx, d.obj, 0, d.obj.size())

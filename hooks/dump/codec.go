@@ -73,7 +73,7 @@ type windowed struct {
 // window reads how far a stream of zstd looks back. What is wrong with its
 // header is the decoder's to say. taken bytes are what the window of the stream
 // around it takes.
-func (d *Dump) window(r io.Reader, taken int64) (*windowed, error) {
+func (d *Dump) zstdWindow(r io.Reader, taken int64) (*windowed, error) {
 	w := &windowed{r: bufio.NewReaderSize(r, 1<<16)}
 	head, _ := w.r.Peek(zstd.HeaderMaxSize)
 	var h zstd.Header
@@ -125,7 +125,7 @@ func (d *Dump) decoder(c codec, r io.Reader, stream bool, taken int64) (z io.Rea
 		z, err = c.decoder(r, stream)
 		return z, 0, err
 	}
-	w, err := d.window(r, taken)
+	w, err := d.zstdWindow(r, taken)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -147,7 +147,7 @@ func (d *Dump) entryDecoder(ctx context.Context, c codec, r io.Reader, stream bo
 	if c != codecZstd {
 		return c.decoder(r, stream)
 	}
-	w, err := d.window(r, 0)
+	w, err := d.zstdWindow(r, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -87,11 +87,11 @@ func (f *file) read(_ context.Context, off, n int64) (io.ReadCloser, error) {
 		r.Close()
 		return nil, err
 	}
-	return &section{io.NewSectionReader(r, off, n), r}, nil
+	return &fileSection{io.NewSectionReader(r, off, n), r}, nil
 }
 
-// section is a part of an open file.
-type section struct {
+// fileSection is a part of an open file.
+type fileSection struct {
 	*io.SectionReader
 	io.Closer
 }

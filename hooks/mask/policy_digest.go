@@ -47,32 +47,74 @@ func (r *rule) canonical() map[string]any {
 	return out
 }
 
+// digestTable is a table's entry as the digest sees it, digestCondition a condition
+// of its row filter.
+type digestTable struct {
+	Rows    any                       `json:"rows,omitempty"`
+	Columns map[string]map[string]any `json:"columns,omitempty"`
+	Indexes map[string]string         `json:"indexes,omitempty"`
+}
+
+type digestCondition struct {
+	Column    string   `json:"column"`
+	Null      *bool    `json:"null,omitempty"`
+	In, NotIn []string `json:",omitempty"`
+	From      *string  `json:"from,omitempty"`
+	Below     *string  `json:"below,omitempty"`
+}
+
+func (t tableRule) digest() digestTable {
+	out := digestTable{Columns: map[string]map[string]any{}, Rows: t.rows.digest()}
+	for _, c := range t.columns {
+		out.Columns[c.column.String()] = c.rule.canonical()
+	}
+	for _, i := range t.indexes {
+		if out.Indexes == nil {
+			out.Indexes = map[string]string{}
+		}
+		out.Indexes[i.name] = i.choice
+	}
+	return out
+}
+
+func (r *rowsRule) digest() any {
+	switch {
+	case r == nil:
+		return nil
+	case r.none:
+		return "none"
+	case len(r.where) == 0:
+		return "all"
+	}
+	var where []string
+	for _, c := range r.where {
+		b, err := json.Marshal(digestCondition{c.column, c.null, c.in, c.notIn, c.from, c.below})
+		if err != nil {
+			panic("mask: " + err.Error()) // strings and booleans only
+		}
+		where = append(where, string(b))
+	}
+	slices.Sort(where)
+	if r.missing() != orphansStop {
+		return map[string]any{"where": where, "on_missing_parent": r.missing()}
+	}
+	return where
+}
+
 // Digest is the hex SHA-256 of the policy's meaning: layout, order, comments
 // and short forms do not change it.
 func (p *Policy) Digest() string {
-	type jsonCondition struct {
-		Column    string   `json:"column"`
-		Null      *bool    `json:"null,omitempty"`
-		In, NotIn []string `json:",omitempty"`
-		From      *string  `json:"from,omitempty"`
-		Below     *string  `json:"below,omitempty"`
-	}
-	type jsonTable struct {
-		Rows    any                       `json:"rows,omitempty"`
-		Columns map[string]map[string]any `json:"columns,omitempty"`
-		Indexes map[string]string         `json:"indexes,omitempty"`
-	}
 	doc := struct {
 		Version      int                       `json:"version"`
 		Roles        map[string]string         `json:"roles"`
 		Links        map[string][]string       `json:"links"`
-		Tables       map[string]jsonTable      `json:"tables"`
+		Tables       map[string]digestTable    `json:"tables"`
 		Types        map[string]map[string]any `json:"types"`
 		LargeObjects string                    `json:"large_objects"`
 		Comments     bool                      `json:"comments"`
 		Accept       []Accept                  `json:"accept"`
 	}{
-		Version: 1, Roles: p.Roles, Links: map[string][]string{}, Tables: map[string]jsonTable{},
+		Version: 1, Roles: p.Roles, Links: map[string][]string{}, Tables: map[string]digestTable{},
 		Types: map[string]map[string]any{}, LargeObjects: p.largeObjects, Comments: p.Comments,
 		Accept: slices.Clone(p.Accept),
 	}
@@ -86,39 +128,7 @@ func (p *Policy) Digest() string {
 		slices.Sort(doc.Links[name])
 	}
 	for _, t := range p.tables {
-		jt := jsonTable{Columns: map[string]map[string]any{}}
-		for _, c := range t.columns {
-			jt.Columns[c.column.String()] = c.rule.canonical()
-		}
-		if r := t.rows; r != nil {
-			switch {
-			case r.none:
-				jt.Rows = "none"
-			case len(r.where) == 0:
-				jt.Rows = "all"
-			default:
-				var where []string
-				for _, c := range r.where {
-					b, err := json.Marshal(jsonCondition{c.column, c.null, c.in, c.notIn, c.from, c.below})
-					if err != nil {
-						panic("mask: " + err.Error()) // strings and booleans only
-					}
-					where = append(where, string(b))
-				}
-				slices.Sort(where)
-				jt.Rows = where
-				if r.missing() != orphansStop {
-					jt.Rows = map[string]any{"where": where, "on_missing_parent": r.missing()}
-				}
-			}
-		}
-		for _, i := range t.indexes {
-			if jt.Indexes == nil {
-				jt.Indexes = map[string]string{}
-			}
-			jt.Indexes[i.name] = i.choice
-		}
-		doc.Tables[t.String()] = jt
+		doc.Tables[t.String()] = t.digest()
 	}
 	for name, r := range p.types {
 		doc.Types[name] = r.canonical()

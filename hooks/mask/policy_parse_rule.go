@@ -43,35 +43,15 @@ func (p *parser) rule(n *yaml.Node, what string, nested bool) *rule {
 		p.mapping(n, "the rule for "+what, func(key string, k, v *yaml.Node) {
 			switch {
 			case key == "mask":
-				return
 			case key == "link" && nested:
-				r.link, _ = p.str(v, "link of "+what)
-				if _, ok := p.policy.links[r.link]; !ok {
-					p.later = append(p.later, func() {
-						if _, ok := p.policy.links[r.link]; !ok {
-							p.fail(v, "%s: there is no link named %s under links", what, r.link)
-						}
-					})
-				}
-				return
+				p.link(r, v, what)
 			case key == "link":
 				p.fail(k, "%s: columns are linked in the policy's links; link stands in rules inside a value only", what)
-				return
+			case def.option(key) == nil:
+				p.unknownOption(def, key, k, what)
+			default:
+				p.option(r, def.option(key), v, what)
 			}
-			o := def.option(key)
-			if o == nil {
-				names := make([]string, 0, len(def.options))
-				for _, o := range def.options {
-					names = append(names, o.name)
-				}
-				if len(names) == 0 {
-					p.fail(k, "%s: masker %s has no option %q; it takes none", what, def.name, key)
-				} else {
-					p.unknown(k, "option of masker "+def.name+" for "+what, key, names)
-				}
-				return
-			}
-			p.option(r, o, v, what)
 		})
 	default:
 		p.fail(n, "the rule for %s must be a masker's name or {mask: name, ...}", what)
@@ -97,6 +77,28 @@ func (p *parser) rule(n *yaml.Node, what string, nested bool) *rule {
 		}
 	}
 	return r
+}
+
+// link reads the link of a rule inside a value. Links may stand further down.
+func (p *parser) link(r *rule, v *yaml.Node, what string) {
+	r.link, _ = p.str(v, "link of "+what)
+	p.later = append(p.later, func() {
+		if _, ok := p.policy.links[r.link]; !ok {
+			p.fail(v, "%s: there is no link named %s under links", what, r.link)
+		}
+	})
+}
+
+func (p *parser) unknownOption(def *masker, key string, k *yaml.Node, what string) {
+	names := make([]string, 0, len(def.options))
+	for _, o := range def.options {
+		names = append(names, o.name)
+	}
+	if len(names) == 0 {
+		p.fail(k, "%s: masker %s has no option %q; it takes none", what, def.name, key)
+		return
+	}
+	p.unknown(k, "option of masker "+def.name+" for "+what, key, names)
 }
 
 // masker looks up a masker's name. A bare null in YAML is the masker null.

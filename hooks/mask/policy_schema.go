@@ -7,96 +7,53 @@ import (
 	"strings"
 )
 
+// object is a part of a JSON Schema.
+type object = map[string]any
+
+// What several parts of the schema are made of.
+var (
+	scalarSchema = object{"type": []string{"string", "number", "boolean"}}
+	nameSchema   = scalarSchema // what looks like a number to YAML is a name all the same
+)
+
+func mapOf(v any) object { return object{"type": "object", "additionalProperties": v} }
+
+func listOf(v any) object { return object{"type": "array", "items": v, "minItems": 1} }
+
+func ref(name string) object { return object{"$ref": "#/$defs/" + name} }
+
+// strict is an object of these properties and no others.
+func strict(required []string, properties object) object {
+	o := object{"type": "object", "additionalProperties": false, "properties": properties}
+	if len(required) > 0 {
+		o["required"] = required
+	}
+	return o
+}
+
 // Schema returns the JSON Schema (draft 2020-12) of a policy, made from the
 // registry that the parser reads, for editors. The parser checks more: names
 // against each other, and later against the dump.
 func Schema() []byte {
-	type object = map[string]any
-	scalarType := object{"type": []string{"string", "number", "boolean"}}
-	text := scalarType // what looks like a number to YAML is a name all the same
-	mapOf := func(v any) object { return object{"type": "object", "additionalProperties": v} }
-	listOf := func(v any) object { return object{"type": "array", "items": v, "minItems": 1} }
-	ref := func(name string) object { return object{"$ref": "#/$defs/" + name} }
-	strict := func(required []string, properties object) object {
-		o := object{"type": "object", "additionalProperties": false, "properties": properties}
-		if len(required) > 0 {
-			o["required"] = required
-		}
-		return o
-	}
-
-	var short []any
-	var long, inner []any
-	for _, m := range maskerList {
-		properties := object{"mask": object{"const": m.name}}
-		required := []string{"mask"}
-		for _, o := range m.options {
-			var v object
-			switch o.kind {
-			case optString:
-				v = maps.Clone(text)
-				if o.choices != nil {
-					v = object{"type": "string", "enum": o.choices}
-					if slices.Contains(o.choices, "null") {
-						v = object{"enum": append(anys(o.choices), nil)}
-					}
-				}
-			case optScalar:
-				v = object{"type": scalarType["type"]}
-			case optInt:
-				v = object{"type": "integer", "minimum": o.min, "maximum": o.max}
-			case optNumber:
-				v = object{"type": []string{"number", "string"}, "pattern": `^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$`}
-			case optBool:
-				v = object{"type": "boolean"}
-			case optScalars:
-				v = listOf(scalarType)
-			case optRule:
-				v = object{"allOf": []any{ref("innerRule")}}
-			case optRules:
-				v = mapOf(ref("innerRule"))
-			}
-			v["description"] = o.doc
-			if o.fallback != nil && o.fallback != "" {
-				v["default"] = o.fallback
-			}
-			properties[o.name] = v
-			if o.required {
-				required = append(required, o.name)
-			}
-		}
-		if len(required) == 1 {
-			short = append(short, m.name)
-		}
-		rule := strict(required, properties)
-		rule["title"] = m.name
-		rule["description"] = strings.ReplaceAll(m.doc.what, "`", "")
-		long = append(long, rule)
-		withLink := object{"link": object{"type": text["type"], "description": "the link group whose masks this place shares"}}
-		maps.Copy(withLink, properties)
-		innerRule := strict(required, withLink)
-		innerRule["title"] = m.name
-		inner = append(inner, innerRule)
-	}
-	shortForm := object{"enum": append(short, nil), "description": "a masker that needs no options"}
 	schema := strict([]string{"version"}, object{
 		"version":       object{"const": 1},
-		"roles":         object{"type": "object", "additionalProperties": text, "description": "role of the dump: role of the seed"},
-		"links":         object{"type": "object", "additionalProperties": listOf(text), "description": "columns whose equal values get equal masks: name: [schema.table.column, ...]"},
+		"roles":         object{"type": "object", "additionalProperties": nameSchema, "description": "role of the dump: role of the seed"},
+		"links":         object{"type": "object", "additionalProperties": listOf(nameSchema), "description": "columns whose equal values get equal masks: name: [schema.table.column, ...]"},
 		"tables":        object{"type": "object", "additionalProperties": ref("table"), "description": "by schema.table; * stands for any characters, the most specific entry wins"},
 		"types":         object{"type": "object", "additionalProperties": ref("rule"), "description": "rules by type, for columns that tables says nothing about"},
 		"large_objects": object{"enum": []any{"keep", "none"}},
 		"comments":      object{"enum": []any{"keep", "drop"}},
 		"min_distinct":  object{"type": "integer", "minimum": 0, "maximum": maxMinDistinct, "default": defaultMinDistinct, "description": "masked columns, and places inside masked values, with fewer distinct values in the sample are warned about; 0 never warns"},
 		"accept": object{"type": "array", "description": "schema literals that a person has looked at, as the import prints them", "items": strict([]string{"object", "sha256"}, object{
-			"object": text, "sha256": object{"type": "string", "pattern": "^[0-9a-f]{64}$"},
+			"object": nameSchema, "sha256": object{"type": "string", "pattern": "^[0-9a-f]{64}$"},
 		})},
 	})
 	schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	schema["title"] = "Seedling masking policy"
+	rule, innerRule := ruleSchemas()
 	schema["$defs"] = object{
-		"rule":      object{"anyOf": append([]any{shortForm}, long...)},
-		"innerRule": object{"anyOf": append([]any{shortForm}, inner...)},
+		"rule":      rule,
+		"innerRule": innerRule,
 		"table": object{
 			"type": "object", "additionalProperties": false, "minProperties": 1,
 			"properties": object{
@@ -104,27 +61,98 @@ func Schema() []byte {
 				"indexes": object{"type": "object", "additionalProperties": object{"enum": []any{indexTry, indexDrop}}, "description": "unique indexes that the policy cannot promise distinct masks: try builds one and fails the import where rows collide, drop leaves it out"},
 			},
 		},
-		"rows": object{"anyOf": []any{
-			object{"enum": []any{"all", "none"}},
-			strict([]string{"where"}, object{
-				"where":             listOf(ref("condition")),
-				"on_missing_parent": object{"enum": []any{orphansStop, orphansDrop, orphansNull, nil}, "default": orphansStop, "description": "what happens to rows that reference a dropped row: the import stops, they are dropped too, or the reference becomes NULL where its column is nullable"},
-			}),
-		}},
-		"condition": object{
-			"type": "object", "additionalProperties": false, "required": []string{"column"}, "minProperties": 2,
-			"properties": object{
-				"column": text, "in": listOf(scalarType), "not_in": listOf(scalarType),
-				"is":   object{"enum": []any{"null", nil, "not null"}},
-				"from": scalarType, "below": scalarType,
-			},
-		},
+		"rows":      rowsSchema(),
+		"condition": conditionSchema(),
 	}
 	b, err := json.MarshalIndent(schema, "", "  ")
 	if err != nil {
 		panic("mask: " + err.Error()) // strings, numbers and maps of them
 	}
 	return append(b, '\n')
+}
+
+// ruleSchemas are those of a column's rule and of one inside a value, which may have
+// a link besides.
+func ruleSchemas() (rule, innerRule object) {
+	var short, long, inner []any
+	for _, m := range maskerList {
+		properties := object{"mask": object{"const": m.name}}
+		required := []string{"mask"}
+		for _, o := range m.options {
+			properties[o.name] = optionSchema(o)
+			if o.required {
+				required = append(required, o.name)
+			}
+		}
+		if len(required) == 1 {
+			short = append(short, m.name)
+		}
+		whole := strict(required, properties)
+		whole["title"] = m.name
+		whole["description"] = strings.ReplaceAll(m.doc.what, "`", "")
+		long = append(long, whole)
+		withLink := object{"link": object{"type": nameSchema["type"], "description": "the link group whose masks this place shares"}}
+		maps.Copy(withLink, properties)
+		part := strict(required, withLink)
+		part["title"] = m.name
+		inner = append(inner, part)
+	}
+	shortForm := object{"enum": append(short, nil), "description": "a masker that needs no options"}
+	return object{"anyOf": append([]any{shortForm}, long...)}, object{"anyOf": append([]any{shortForm}, inner...)}
+}
+
+func optionSchema(o option) object {
+	var v object
+	switch o.kind {
+	case optString:
+		v = maps.Clone(nameSchema)
+		if o.choices != nil {
+			v = object{"type": "string", "enum": o.choices}
+			if slices.Contains(o.choices, "null") {
+				v = object{"enum": append(anys(o.choices), nil)}
+			}
+		}
+	case optScalar:
+		v = object{"type": scalarSchema["type"]}
+	case optInt:
+		v = object{"type": "integer", "minimum": o.min, "maximum": o.max}
+	case optNumber:
+		v = object{"type": []string{"number", "string"}, "pattern": `^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$`}
+	case optBool:
+		v = object{"type": "boolean"}
+	case optScalars:
+		v = listOf(scalarSchema)
+	case optRule:
+		v = object{"allOf": []any{ref("innerRule")}}
+	case optRules:
+		v = mapOf(ref("innerRule"))
+	}
+	v["description"] = o.doc
+	if o.fallback != nil && o.fallback != "" {
+		v["default"] = o.fallback
+	}
+	return v
+}
+
+func rowsSchema() object {
+	return object{"anyOf": []any{
+		object{"enum": []any{"all", "none"}},
+		strict([]string{"where"}, object{
+			"where":             listOf(ref("condition")),
+			"on_missing_parent": object{"enum": []any{orphansStop, orphansDrop, orphansNull, nil}, "default": orphansStop, "description": "what happens to rows that reference a dropped row: the import stops, they are dropped too, or the reference becomes NULL where its column is nullable"},
+		}),
+	}}
+}
+
+func conditionSchema() object {
+	return object{
+		"type": "object", "additionalProperties": false, "required": []string{"column"}, "minProperties": 2,
+		"properties": object{
+			"column": nameSchema, "in": listOf(scalarSchema), "not_in": listOf(scalarSchema),
+			"is":   object{"enum": []any{"null", nil, "not null"}},
+			"from": scalarSchema, "below": scalarSchema,
+		},
+	}
 }
 
 func anys(list []string) []any {

@@ -36,7 +36,7 @@ const (
 // file is "", and the password from the file in SEED_PASSWORD_FILE where that
 // is set. It says everything that is wrong at once.
 func ReadTarget(file string, getenv func(string) string) (*pgx.ConnConfig, error) {
-	config, err := readTarget(file, getenv)
+	config, err := targetConfig(file, getenv)
 	password, passwordErr := readPassword(getenv(PasswordFileVariable))
 	if err = errors.Join(err, passwordErr); err != nil {
 		return nil, command.Misconfigured(err)
@@ -47,7 +47,7 @@ func ReadTarget(file string, getenv func(string) string) (*pgx.ConnConfig, error
 	return config, nil
 }
 
-func readTarget(file string, getenv func(string) string) (*pgx.ConnConfig, error) {
+func targetConfig(file string, getenv func(string) string) (*pgx.ConnConfig, error) {
 	if file == "" {
 		return ParseTarget(getenv(TargetVariable))
 	}

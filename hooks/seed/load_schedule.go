@@ -61,7 +61,7 @@ type scheduler struct {
 	share *sharing
 }
 
-// run executes all jobs over n sessions.
+// runJobs runs all jobs over n sessions.
 func runJobs(ctx context.Context, jobs []*job, n int, open func(context.Context) (*pgx.Conn, error), share *sharing) error {
 	s := &scheduler{left: len(jobs), held: map[int]int{}, share: share}
 	s.wake = sync.NewCond(&s.mu)

@@ -99,112 +99,127 @@ func (e *lexError) Error() string { return e.reason }
 func lex(s string) ([]Token, error) {
 	var out []Token
 	for i := 0; i < len(s); {
-		c := s[i]
-		start := i
-		switch {
-		case c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v':
-			i++
-			continue
-		case c == '-' && strings.HasPrefix(s[i:], "--"):
-			n := strings.IndexAny(s[i:], "\r\n")
-			if n < 0 {
-				n = len(s) - i
-			}
-			i += n
-			continue
-		case c == '/' && strings.HasPrefix(s[i:], "/*"):
-			depth := 0
-			for {
-				switch {
-				case strings.HasPrefix(s[i:], "/*"):
-					depth++
-					i += 2
-				case strings.HasPrefix(s[i:], "*/"):
-					depth--
-					i += 2
-				case i >= len(s):
-					return nil, &lexError{"a comment has no end"}
-				default:
-					i++
-				}
-				if depth == 0 {
-					break
-				}
-			}
-			continue
-		case c == '\'':
-			if n := len(out); n > 0 && out[n-1].Kind == String {
-				return nil, &lexError{"a literal is continued after white space"}
-			}
-			n := endLiteral(s, i+1, false)
-			if n < 0 {
-				return nil, &lexError{"a literal has no end"}
-			}
-			i = n
-			out = append(out, Token{String, start, i, s[start:i]})
-		case (c == 'e' || c == 'E' || c == 'b' || c == 'B' || c == 'x' || c == 'X' || c == 'n' || c == 'N') && i+1 < len(s) && s[i+1] == '\'':
-			n := endLiteral(s, i+2, c == 'e' || c == 'E')
-			if n < 0 {
-				return nil, &lexError{"a literal has no end"}
-			}
-			i = n
-			out = append(out, Token{String, start, i, s[start:i]})
-		case (c == 'u' || c == 'U') && i+2 < len(s) && s[i+1] == '&' && (s[i+2] == '\'' || s[i+2] == '"'):
-			if s[i+2] == '"' {
-				return nil, &lexError{"an identifier is written with Unicode escapes"}
-			}
-			n := endLiteral(s, i+3, false)
-			if n < 0 {
-				return nil, &lexError{"a literal has no end"}
-			}
-			i = n
-			out = append(out, Token{String, start, i, s[start:i]})
-		case c == '"':
-			for i++; ; i++ {
-				n := strings.IndexByte(s[i:], '"')
-				if n < 0 {
-					return nil, &lexError{"a quoted identifier has no end"}
-				}
-				i += n + 1
-				if i >= len(s) || s[i] != '"' {
-					break
-				}
-			}
-			out = append(out, Token{Quoted, start, i, s[start:i]})
-		case c == '$':
-			i++
-			for i < len(s) && (wordByte(s[i]) && s[i] != '$') {
-				i++
-			}
-			if i < len(s) && s[i] == '$' && (i == start+1 || s[start+1] < '0' || s[start+1] > '9') {
-				tag := s[start : i+1]
-				n := strings.Index(s[i+1:], tag)
-				if n < 0 {
-					return nil, &lexError{"a dollar-quoted text has no end"}
-				}
-				i += 1 + n + len(tag)
-				out = append(out, Token{Dollar, start, i, s[start:i]})
-				break
-			}
-			out = append(out, Token{Parameter, start, i, s[start:i]})
-		case c >= '0' && c <= '9' || c == '.' && i+1 < len(s) && s[i+1] >= '0' && s[i+1] <= '9':
-			for i < len(s) && (wordByte(s[i]) && s[i] != '$' || s[i] == '.' || (s[i] == '+' || s[i] == '-') && (s[i-1] == 'e' || s[i-1] == 'E') && s[start] != 'x') {
-				i++
-			}
-			out = append(out, Token{Number, start, i, s[start:i]})
-		case wordByte(c) && c != '$':
-			for i < len(s) && wordByte(s[i]) {
-				i++
-			}
-			out = append(out, Token{Word, start, i, s[start:i]})
-		default:
-			_, n := utf8.DecodeRuneInString(s[i:])
-			i += n
-			out = append(out, Token{Symbol, start, i, s[start:i]})
+		skipped, err := skipSpace(s, i)
+		if err != nil {
+			return nil, err
 		}
+		if skipped > i {
+			i = skipped
+			continue
+		}
+		if n := len(out); s[i] == '\'' && n > 0 && out[n-1].Kind == String {
+			return nil, &lexError{"a literal is continued after white space"}
+		}
+		kind, end, err := lexToken(s, i)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, Token{kind, i, end, s[i:end]})
+		i = end
 	}
 	return out, nil
 }
+
+// skipSpace returns where the white space or the comment ends that begins at i; i
+// if none does.
+func skipSpace(s string, i int) (int, error) {
+	switch c := s[i]; {
+	case c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v':
+		return i + 1, nil
+	case strings.HasPrefix(s[i:], "--"):
+		if n := strings.IndexAny(s[i:], "\r\n"); n >= 0 {
+			return i + n, nil
+		}
+		return len(s), nil
+	case strings.HasPrefix(s[i:], "/*"):
+		for depth := 0; ; {
+			switch {
+			case strings.HasPrefix(s[i:], "/*"):
+				depth++
+				i += 2
+			case strings.HasPrefix(s[i:], "*/"):
+				depth--
+				i += 2
+			case i >= len(s):
+				return i, &lexError{"a comment has no end"}
+			default:
+				i++
+			}
+			if depth == 0 {
+				return i, nil
+			}
+		}
+	}
+	return i, nil
+}
+
+// lexToken returns the kind and the end of the token that begins at start.
+func lexToken(s string, start int) (kind Kind, end int, err error) {
+	c, i := s[start], start
+	after := func(n int) byte { // the byte n further on, 0 behind the end
+		if start+n < len(s) {
+			return s[start+n]
+		}
+		return 0
+	}
+	switch {
+	case c == '\'':
+		return lexLiteral(s, start+1, false)
+	case strings.IndexByte("eEbBxXnN", c) >= 0 && after(1) == '\'':
+		return lexLiteral(s, start+2, c == 'e' || c == 'E')
+	case (c == 'u' || c == 'U') && after(1) == '&' && after(2) == '"':
+		return 0, 0, &lexError{"an identifier is written with Unicode escapes"}
+	case (c == 'u' || c == 'U') && after(1) == '&' && after(2) == '\'':
+		return lexLiteral(s, start+3, false)
+	case c == '"':
+		for i++; ; i++ {
+			n := strings.IndexByte(s[i:], '"')
+			if n < 0 {
+				return 0, 0, &lexError{"a quoted identifier has no end"}
+			}
+			i += n + 1
+			if i >= len(s) || s[i] != '"' {
+				return Quoted, i, nil
+			}
+		}
+	case c == '$':
+		for i++; i < len(s) && wordByte(s[i]) && s[i] != '$'; {
+			i++
+		}
+		if i < len(s) && s[i] == '$' && (i == start+1 || s[start+1] < '0' || s[start+1] > '9') {
+			tag := s[start : i+1]
+			n := strings.Index(s[i+1:], tag)
+			if n < 0 {
+				return 0, 0, &lexError{"a dollar-quoted text has no end"}
+			}
+			return Dollar, i + 1 + n + len(tag), nil
+		}
+		return Parameter, i, nil
+	case isDigit(c) || c == '.' && isDigit(after(1)):
+		for i < len(s) && (wordByte(s[i]) && s[i] != '$' || s[i] == '.' || (s[i] == '+' || s[i] == '-') && (s[i-1] == 'e' || s[i-1] == 'E')) {
+			i++
+		}
+		return Number, i, nil
+	case wordByte(c):
+		for i < len(s) && wordByte(s[i]) {
+			i++
+		}
+		return Word, i, nil
+	}
+	_, n := utf8.DecodeRuneInString(s[i:])
+	return Symbol, i + n, nil
+}
+
+// lexLiteral is lexToken for a literal whose content begins at i.
+func lexLiteral(s string, i int, escapes bool) (Kind, int, error) {
+	end := endLiteral(s, i, escapes)
+	if end < 0 {
+		return 0, 0, &lexError{"a literal has no end"}
+	}
+	return String, end, nil
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 func wordByte(c byte) bool {
 	return c == '_' || c == '$' || c >= 0x80 || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'

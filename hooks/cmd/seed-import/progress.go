@@ -20,12 +20,12 @@ import (
 type progress struct {
 	log   *slog.Logger
 	out   io.Writer // the terminal, nil when there is none
-	read  atomic.Int64
-	rows  atomic.Int64
+	bytesRead  atomic.Int64
+	rowsRead  atomic.Int64
 	mu    sync.Mutex
 	step  string
 	total int64
-	start time.Time
+	started time.Time
 	stop  chan struct{}
 	done  sync.WaitGroup
 	once  sync.Once
@@ -76,18 +76,18 @@ func (p *progress) clear() {
 func (p *progress) Start(step string, total int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.step, p.total, p.start = step, total, time.Now()
-	p.read.Store(0)
-	p.rows.Store(0)
+	p.step, p.total, p.started = step, total, time.Now()
+	p.bytesRead.Store(0)
+	p.rowsRead.Store(0)
 	p.clear()
 	p.log.Info(step)
 }
 
 // Read adds stored bytes of the dump.
-func (p *progress) Read(n int64) { p.read.Add(n) }
+func (p *progress) Read(n int64) { p.bytesRead.Add(n) }
 
 // Rows adds loaded rows.
-func (p *progress) Rows(n int64) { p.rows.Add(n) }
+func (p *progress) Rows(n int64) { p.rowsRead.Add(n) }
 
 // End ends the step.
 func (p *progress) End() {
@@ -97,8 +97,8 @@ func (p *progress) End() {
 		return
 	}
 	p.clear()
-	args := []any{"seconds", fmt.Sprintf("%.1f", time.Since(p.start).Seconds())}
-	if n := p.rows.Load(); n > 0 {
+	args := []any{"seconds", fmt.Sprintf("%.1f", time.Since(p.started).Seconds())}
+	if n := p.rowsRead.Load(); n > 0 {
 		args = append(args, "rows", n)
 	}
 	p.log.Info(p.step+": done", args...)
@@ -111,7 +111,7 @@ func (p *progress) show() {
 	if p.step == "" {
 		return
 	}
-	read, rows, seconds := p.read.Load(), p.rows.Load(), time.Since(p.start).Seconds()
+	read, rows, seconds := p.bytesRead.Load(), p.rowsRead.Load(), time.Since(p.started).Seconds()
 	left := "?"
 	share := 0.0
 	if p.total > 0 {
