@@ -54,7 +54,7 @@ func newDrafter(c Catalog, samples map[ColumnName]*Sample) *drafter {
 
 // write writes a table's entry for each table with a column that wanted names.
 func (d *drafter) write(b *strings.Builder, wanted func(*columnState) bool) {
-	chosen := map[*columnState]proposal{} // all of them before one table is written: indexes may be another's
+	chosen := map[*columnState]proposal{} // for all tables before one is written: a choice may change another table's indexes
 	for c := range d.ownColumns(wanted) {
 		if len(c.follows) == 0 || d.leads(c) {
 			chosen[c] = d.choose(c)
@@ -104,7 +104,7 @@ func (d *drafter) write(b *strings.Builder, wanted func(*columnState) bool) {
 	}
 }
 
-// own yields the columns that are wanted and not a parent's.
+// ownColumns yields the columns that are wanted and not a parent's.
 func (d *drafter) ownColumns(wanted func(*columnState) bool) iter.Seq[*columnState] {
 	return func(yield func(*columnState) bool) {
 		for _, t := range d.order {
@@ -120,8 +120,7 @@ func (d *drafter) ownColumns(wanted func(*columnState) bool) iter.Seq[*columnSta
 // askedColumns is how many columns a question names.
 const askedColumns = 6
 
-// ask writes the questions, one for each reason: what is kept first, and of that
-// what nobody knows.
+// ask writes the questions, one for each reason: the riskiest first.
 func (d *drafter) ask(b *strings.Builder) {
 	if len(d.questions) == 0 {
 		return
@@ -171,10 +170,10 @@ func (d *drafter) leads(c *columnState) bool {
 	return false
 }
 
-// choose returns the first rule that the column's type, length and indexes
-// take: the one proposed, then more distinct and stricter ones. Where no index
-// promises to take any, it is tried whether it does; where none can, the seed
-// does without the index, before something personal is kept for its sake.
+// choose returns the first rule that the column's type, length and indexes take: the
+// one proposed, then more distinct and stricter ones. An index that may take none of
+// them is tried on masked rows, and one that cannot is left out of the seed, before
+// something personal is kept for its sake.
 func (d *drafter) choose(c *columnState) proposal {
 	first := propose(c.table.qualified, c.Column, d.samples[c.qualified])
 	if first.rule == "keep" && d.takes(c, "keep", "") {
@@ -232,8 +231,8 @@ func (d *drafter) alternatives(c *columnState, first proposal) []proposal {
 	return list
 }
 
-// harmlessConstant is a value for all rows of a column that must have one, as the
-// policy has it, or "".
+// harmlessConstant is one value for all rows of a column that must have a value, as
+// the policy writes it, or "".
 func harmlessConstant(c *Column) string {
 	switch c.kind() {
 	case kindText:
@@ -248,9 +247,9 @@ func harmlessConstant(c *Column) string {
 	return ""
 }
 
-// takes reports whether the column can have the rule, and gives it to it if
-// so, for the judgement of the columns that follow. What refuses it may be tried
-// or dropped, as indexes says.
+// takes reports whether the column can have the rule, and if so gives it the rule, so
+// that the columns that follow are judged with it. Indexes that refuse its masks are
+// tried or dropped, as indexes says.
 func (d *drafter) takes(c *columnState, text, indexes string) bool {
 	var n yaml.Node
 	if err := yaml.Unmarshal([]byte(text), &n); err != nil || len(n.Content) == 0 {
@@ -314,8 +313,8 @@ func (d *drafter) fits(columns []*columnState) (refused []refusal, ok bool) {
 	return refused, true
 }
 
-// loosen says of indexes that refuse masks that they are to be tried or dropped,
-// if they all can.
+// loosen has indexes that refuse masks tried or dropped, if that is possible for all
+// of them.
 func (d *drafter) loosen(refused []refusal, says string) bool {
 	for _, r := range refused {
 		switch {
@@ -332,9 +331,8 @@ func (d *drafter) loosen(refused []refusal, says string) bool {
 	return true
 }
 
-// worthTrying reports whether an index will likely take the masks: those of
-// distinct values are distinct, and only what its expressions make of them, or
-// its predicate says, is not known.
+// worthTrying reports whether an index will likely take the masks: masks of distinct
+// values are distinct, and only its expressions or its predicate cannot be judged.
 func (t *tableState) worthTrying(u *Unique) bool {
 	for _, name := range slices.Concat(u.Columns, u.ExpressionColumns) {
 		if c := t.byName[name]; c != nil && c.changes() && (c.Generated || !c.traits.injective) {

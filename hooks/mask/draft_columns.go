@@ -3,11 +3,10 @@ package mask
 import (
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 )
 
-// suggestion proposes a rule for columns whose name looks like something.
+// namePattern proposes a rule for columns whose name looks like something.
 type namePattern struct {
 	name *regexp.Regexp
 	rule string
@@ -15,14 +14,14 @@ type namePattern struct {
 	kinds []kind
 }
 
-// words matches a column's name that holds one of the words, however they are
+// nameWords matches a column's name that holds one of the words, however they are
 // joined (snake_case, camelCase, kebab-case).
 func nameWords(alternatives string) *regexp.Regexp {
 	return regexp.MustCompile(`(?:^|_)(?:` + alternatives + `)(?:_|$)`)
 }
 
-// sensitive is the rule for what says little by itself and much about a
-// person: few values, which frequency gives away whatever the mask.
+// sensitive is the rule for what says much about a person and has few values, whose
+// frequency gives them away whatever the mask.
 const sensitive = "null"
 
 // secrets are what opens something.
@@ -74,8 +73,8 @@ var (
 
 const foreignPhones = `telefon|telefone|telefono|tilefono|handy(?:nummer)?|kinito|whatsapp`
 
-// Numbers that name a person, and what the numbers of people are called in some
-// registers: they are no quantities, whatever their type.
+// Numbers that stand for a person, under the names that some registers have for them.
+// They are not quantities, whatever their type.
 var (
 	personalNumber = nameWords(`phones?|mobile|cell|telephone|tel|fax|msisdn|` + foreignPhones + `|ssn|social_?(?:security|insurance)(?:_?(?:number|no))?|tax_?(?:id|number|no)|passport|national_?id|iban|imei|imsi|mrn|` +
 		`(?:contact|account|card|cc|nhs|patient|health|insurance|(?:driver_?s?_?)?licen[cs]e|personal|identity)_?(?:number|no|num|nr)|` +
@@ -87,7 +86,7 @@ var (
 type proposal struct {
 	rule string
 	sure bool
-	why  string // what speaks for it, or what must be decided
+	why  string // why a person is asked
 }
 
 // propose proposes a rule for a column from its name, type and, where there is
@@ -201,51 +200,3 @@ func proposeFor(table Name, column string, k kind, notNull bool, s *Sample) prop
 	}
 	return proposal{"null", false, "no masker takes this type"}
 }
-
-// snake writes a name in lower case with underscores between its words.
-func snake(s string) string {
-	var b strings.Builder
-	for i, r := range s {
-		switch {
-		case r >= 'A' && r <= 'Z':
-			if i > 0 && (s[i-1] >= 'a' && s[i-1] <= 'z' || s[i-1] >= '0' && s[i-1] <= '9') {
-				b.WriteByte('_')
-			}
-			b.WriteRune(r + 'a' - 'A')
-		case r == '-' || r == ' ' || r == '.':
-			b.WriteByte('_')
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
-// yamlKey quotes a mapping key where YAML needs it.
-func yamlKey(s string) string {
-	if regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`).MatchString(s) {
-		switch strings.ToLower(s) {
-		case "null", "true", "false", "yes", "no", "on", "off", "y", "n":
-		default:
-			return s
-		}
-	}
-	if strings.ContainsFunc(s, unprintable) {
-		return strconv.Quote(s) // whose escapes are YAML's, too
-	}
-	return "'" + strings.ReplaceAll(s, "'", "''") + "'"
-}
-
-// comment makes of a text, names of the dump in it, what cannot end a comment
-// in YAML.
-func comment(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unprintable(r) {
-			return ' '
-		}
-		return r
-	}, s)
-}
-
-// unprintable characters may end a line.
-func unprintable(r rune) bool { return !strconv.IsPrint(r) }

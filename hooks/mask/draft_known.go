@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// knownWords are what columns hold that say what state or kind something is in:
-// values made of nothing else say nothing about anybody. Several languages, in
-// lower case and without accents.
+// knownWords are the words for states and kinds: values made of nothing else say
+// nothing about anybody. They are of several languages, in lower case and without
+// accents.
 var knownWords = func() map[string]bool {
 	m := map[string]bool{}
 	for w := range strings.FieldsSeq(`
@@ -68,7 +68,7 @@ var knownShapes = []*regexp.Regexp{
 	regexp.MustCompile(`^[A-Z]{2,3}$`),                                      // a country, a currency
 }
 
-// isKnown reports whether a value is made of what is in many databases: words of
+// isKnown reports whether a value is made of what many databases hold: words for
 // states and kinds, units, locales, time zones, formats.
 func isKnown(v string) bool {
 	if len(v) > 40 {

@@ -5,10 +5,9 @@ import (
 	"strings"
 )
 
-// What a column is about is said by the last word of its name: an order's
-// status is a status, and who changed it is somebody. The words stand in English
-// and, where they are plain enough, in other languages, Greek in Latin letters,
-// all without accents.
+// The last word of a column's name tells what it is about: status of orders is a
+// status, and status_changed_by is somebody. The words are English and, where they
+// are plain enough, of other languages, Greek in Latin letters, all without accents.
 
 // grade is how much a name's last word promises.
 type grade uint8
@@ -118,8 +117,8 @@ func nameGrade(name string) grade {
 	return unknownWord
 }
 
-// namesSomebody reports whether one of a name's words is of a person, so that
-// the rest of it is about somebody: the customer's name, the name of a contact.
+// namesSomebody reports whether one of a name's words stands for a person, so that the
+// column is about somebody: customer_name, name_of_contact.
 func namesSomebody(name string) bool {
 	return slices.ContainsFunc(strings.FieldsFunc(plainLetters(name), func(r rune) bool { return r == '_' }), func(w string) bool {
 		return lastWords[w] == personWord || lastWords[strings.TrimSuffix(w, "s")] == personWord

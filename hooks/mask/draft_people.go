@@ -7,9 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// peopleNames are frequent given and family names beside those of the maskers'
-// lists, in lower case: what a sample is told by where its shape alone tells
-// nothing.
+// peopleNames are frequent given and family names, in lower case, those of the
+// maskers' lists included. They tell names from other values of the same shape.
 var peopleNames = func() map[string]bool {
 	m := map[string]bool{}
 	for _, list := range [][]string{givenNames, familyNames, strings.Fields(`

@@ -3,8 +3,8 @@ package mask
 import "slices"
 
 // Why a person is asked, as the draft's questions say it. Equal reasons are one
-// question. Only what is kept on weak evidence, or lost, is asked about: what is
-// masked to be safe is not.
+// question. Asked about is only what is kept on weak evidence, or lost; what is masked
+// to be safe is not.
 const (
 	asksForced     = "kept, because its type, indexes or partitions take no mask"
 	asksDropped    = "its unique index is left out of the seed, since no mask that fits keeps all values apart"
@@ -20,9 +20,9 @@ const (
 	asksAttributes = "look at the attributes"
 )
 
-// proposeText proposes a rule for a text from the last word of its name, what
-// byName the name suggests anywhere in it ("" for nothing) and the sample. Where
-// the evidence is weak the text is masked.
+// proposeText proposes a rule for a text from the last word of its name, from byName,
+// which is the rule that the whole name speaks for ("" for none), and from the sample.
+// Where the evidence is weak the text is masked.
 func proposeText(table Name, name, byName string, s *Sample) proposal {
 	word := nameGrade(name)
 	// Words of states and kinds, whatever the name speaks of besides: the kind of
@@ -128,7 +128,7 @@ func proposeNumber(name string, k kind, s *Sample) proposal {
 	return proposal{"keep", false, asksNumber}
 }
 
-// hired matches dates in the tables of people that are of the work with them.
+// hired matches dates in tables of people that are not about their birth.
 var hired = nameWords(`hired?_?date|hired|start_?date|end_?date|create_?date|update_?date|joined|registered|valid|due|date|datum|fecha|data|imerominia|tarih|alta|baja|eintritt|austritt|dienst`)
 
 // proposeTime proposes a rule for a date or a time.

@@ -106,7 +106,7 @@ func (c *digestCheck) wait(ctx context.Context, p Progress) error {
 
 func (c *digestCheck) stop() {
 	c.cancel()
-	<-c.done //nolint:errcheck // nobody waits for its verdict any more
+	<-c.done //nolint:errcheck // its result no longer matters
 }
 
 // sourceError gives errors of the dump the exit code they ask for.
@@ -114,7 +114,7 @@ func sourceError(err error) error {
 	var we *dump.WindowError
 	switch {
 	case command.ExitCode(err) == command.ExitMisconfigured:
-		return err // it was here before
+		return err // it has its exit code
 	case errors.As(err, &we):
 		return command.Misconfiguredf("%w: give --memory %dMB or more, and the pod as much, or compress it with a smaller window", err, (restMemory+we.Need)>>20)
 	case errors.Is(err, dump.ErrUnusable):

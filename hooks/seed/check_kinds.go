@@ -27,8 +27,8 @@ type kind struct {
 	noun string
 }
 
-// afterData are kinds of entries that any schema of a production has some of, and
-// that pg_dump writes behind the rows.
+// afterData are kinds of entries that pg_dump writes behind the rows. The schema of
+// any production has some of them.
 var afterData = map[string]bool{
 	"CONSTRAINT": true, "FK CONSTRAINT": true, "INDEX": true, "TRIGGER": true, "RULE": true, "POLICY": true, "ROW SECURITY": true,
 }

@@ -109,7 +109,7 @@ func (r *roleMap) grant(st sqltext.Statement, e *dump.Entry) ([]sqltext.Edit, er
 				return i
 			}
 			found = true
-			if !t[i].Is("PUBLIC") { // which is everybody, here as there
+			if !t[i].Is("PUBLIC") { // which is everybody in both
 				if to := r.to(name, e); to != name {
 					edits = append(edits, t[i].Replace(sqltext.Identifier(to)))
 				}

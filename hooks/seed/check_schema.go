@@ -148,7 +148,7 @@ func (r *schemaReader) kindOf(e *dump.Entry) (kind, error) {
 		k = kind{pass: passNever}
 	}
 	if r.plain && e.Kind == "ACL" && strings.HasPrefix(e.Tag, "LARGE OBJECT") {
-		k = kind{pass: passNever} // nor are they read from there
+		k = kind{pass: passNever} // large objects of plain dumps are not read
 	}
 	return k, nil
 }
@@ -160,7 +160,7 @@ func (r *schemaReader) addRows(e *dump.Entry) error {
 		table, columns, err := copyTarget(e)
 		if err != nil {
 			if r.noCopy {
-				return nil // said of another table: it is how the dump was made
+				return nil // one sentence will do: the whole dump was made so
 			}
 			r.noCopy = true
 			return err

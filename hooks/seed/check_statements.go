@@ -21,8 +21,8 @@ func (s *schema) step(e *dump.Entry, k kind) (step, error) {
 	}
 	for _, st := range list {
 		if at := ownerOf(st); at > 0 {
-			// Plain dumps carry the owner as a statement of its own. What has none
-			// here stays the superuser's: event triggers must.
+			// Plain dumps say the owner in a statement of its own. Kinds without an
+			// owner stay the superuser's, as event triggers must.
 			if k.owner != "" {
 				name, _ := st.Tokens[at].Name()
 				owner := st.Tokens[at].Replace(sqltext.Identifier(s.owners.own(name)))
@@ -41,7 +41,7 @@ func (s *schema) step(e *dump.Entry, k kind) (step, error) {
 	}
 	switch {
 	case e.AccessMethod == "" || len(out.statements) == 0:
-	case e.RelKind == 'p': // has no rows: it is what partitions to come shall have
+	case e.RelKind == 'p': // it has no rows: this is for partitions to come
 		out.statements = append(out.statements, "ALTER TABLE "+sqltext.Identifier(e.Schema, e.Tag)+" SET ACCESS METHOD "+sqltext.Identifier(e.AccessMethod))
 	case e.AccessMethod != "heap":
 		out.statements = append([]string{"SET default_table_access_method = " + sqltext.Identifier(e.AccessMethod)}, append(out.statements, "SET default_table_access_method = heap")...)
@@ -76,7 +76,7 @@ func (s *schema) rewrite(e *dump.Entry, st sqltext.Statement) ([]string, error) 
 	case "POLICY":
 		edits, err = s.owners.policy(st, e)
 	case "SCHEMA":
-		// Of pg_dump --schema; every database has this one.
+		// pg_dump --schema writes it, and every database has it.
 		if t := st.Tokens; e.Tag == "public" && len(t) == 3 {
 			edits = []sqltext.Edit{{Start: t[2].Start, End: t[2].Start, Text: "IF NOT EXISTS "}}
 		}
@@ -99,7 +99,7 @@ func (s *schema) rewrite(e *dump.Entry, st sqltext.Statement) ([]string, error) 
 	return objectGrants(again[0], ids), nil
 }
 
-// ownerOf returns the place of the role in ALTER ... OWNER TO role, or 0.
+// ownerOf returns the index of the role in ALTER ... OWNER TO role, or 0.
 func ownerOf(st sqltext.Statement) int {
 	t := st.Tokens
 	n := len(t)
@@ -204,8 +204,8 @@ func localTable(st sqltext.Statement) (edits []sqltext.Edit, keep bool) {
 	return edits, true
 }
 
-// statementKinds are all statement kinds that occur in the allow list, longest
-// first where one begins like another.
+// objectNouns are the nouns of all statements in the allow list, the longer one first
+// where one begins like another.
 var objectNouns = []string{
 	"ACCESS METHOD", "AGGREGATE", "CAST", "COLLATION", "CONVERSION", "DEFAULT PRIVILEGES", "DOMAIN", "EVENT TRIGGER", "EXTENSION",
 	"FOREIGN TABLE", "FUNCTION", "INDEX", "LANGUAGE", "MATERIALIZED VIEW", "OPERATOR CLASS", "OPERATOR FAMILY", "OPERATOR", "POLICY",
@@ -220,8 +220,8 @@ var modifiers = map[string]bool{
 	"CONSTRAINT": true, "RECURSIVE": true, "DEFAULT": true,
 }
 
-// statementKind names what a statement does, as the allow list spells it, or
-// its first words when it is nothing known.
+// statementKind names what a statement does, as the allow list spells it; of an
+// unknown one it is the first words.
 func statementKind(s sqltext.Statement) string {
 	t := s.Tokens
 	if len(t) == 0 {

@@ -12,8 +12,8 @@ import (
 	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
-// Names of databases that an import makes: one expression finds what a killed
-// run left, should it have died before it could write the comment.
+// ourDatabase matches the databases that an import makes: it finds what a killed run
+// left before it could write the comment.
 var ourDatabase = regexp.MustCompile(`^seedling_(scratch|shadow|old)_[0-9a-f]{12}$`)
 
 // removeLeftovers removes what runs that were killed left: their sessions first, then
@@ -72,7 +72,7 @@ func (t *server) create(ctx context.Context, name, importID, locale string) erro
 	if _, err := t.conn.Exec(ctx, "COMMENT ON DATABASE "+sqltext.Identifier(name)+" IS "+sqltext.Literal(ours+importID)); err != nil {
 		return fmt.Errorf("mark database %s as unfinished: %w", name, postgres.Redact(err))
 	}
-	// Nobody else has business there until it is the seed.
+	// Nobody else may use it until it is the seed.
 	if _, err := t.conn.Exec(ctx, "REVOKE ALL ON DATABASE "+sqltext.Identifier(name)+" FROM PUBLIC"); err != nil {
 		return fmt.Errorf("close database %s to others: %w", name, postgres.Redact(err))
 	}

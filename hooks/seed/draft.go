@@ -18,9 +18,9 @@ var draftKey = []byte("a key that only says whether rules can be built")
 
 // Draft writes a first policy for a dump: a rule for every column, from names,
 // types and, with sample, the first rows of each table. The rows are looked at
-// here and go nowhere; the schema is built in a shadow database that is
-// dropped again. Literals of the schema that look personal stop it, before
-// they reach the server, unless literals says that they may.
+// here and never leave this program; the schema is built in a shadow database that
+// is dropped again. Literals of the schema that look personal stop it before they
+// reach the server, unless literals allows them.
 func Draft(ctx context.Context, o Options, sample, literals bool) ([]byte, error) {
 	policy, err := mask.ParsePolicy([]byte("version: 1\n"))
 	if err != nil {
@@ -103,8 +103,8 @@ func (r *opened) draftSchema(archive *dump.Dump, literals bool) (_ *schema, said
 	return s, said, nil
 }
 
-// samples looks at the first rows of every table. A partition's count for its
-// root too, whose rules it follows.
+// samples looks at the first rows of every table. Those of a partition count for its
+// root too, because it follows the root's rules.
 func (r *checked) samples(ctx context.Context, c mask.Catalog) (map[mask.ColumnName]*mask.Sample, error) {
 	byName := map[mask.Name]mask.Table{}
 	for _, t := range c.Tables {

@@ -28,8 +28,8 @@ type Options struct {
 	Database string          // the seed's
 	Owner    string          // the application's role
 	Jobs     int             // sessions that load
-	// Memory is how many bytes the program may take; DefaultMemory if 0. Verify
-	// takes VerifyMemory more.
+	// Memory is how many bytes the program may use; DefaultMemory if 0. Verify uses
+	// VerifyMemory more.
 	Memory int64
 	Wait   time.Duration // for a server that does not answer yet
 
@@ -58,12 +58,12 @@ func (silent) Rows(int64) {}
 
 func (silent) End() {}
 
-// What is done to a seed goes from phase to phase, and each phase returns what it
-// found out: started -> opened -> checked -> planned -> loaded. What a method needs
-// to be there already, its receiver says.
+// An import goes from phase to phase, and each phase returns what it found out:
+// started -> opened -> checked -> planned -> loaded. The receiver of a method says
+// what it needs.
 
-// started is an import, or one of the other commands, from its first moment: what
-// it was told, what it is called, and what it says of itself.
+// started is an import, or another command, that has done nothing yet: its options,
+// its names and its report.
 type started struct {
 	Options
 	id     string // of this import
@@ -145,7 +145,7 @@ func (r *started) warn(sentence string) {
 }
 
 // unchanged reports whether the seed already is what this import would make of an
-// archive. Before that is open (nil) only its declared digest can tell.
+// archive. Before the archive is open (nil), only the declared digest can tell.
 func (r *opened) unchanged(ctx context.Context, archive *dump.Dump) (bool, error) {
 	if archive == nil && r.DumpSHA256 == "" {
 		return false, nil
@@ -156,7 +156,7 @@ func (r *opened) unchanged(ctx context.Context, archive *dump.Dump) (bool, error
 	}
 	same := m.PolicyDigest == r.report.PolicyDigest && m.KeyID == r.report.KeyID && m.MaskerVersion == mask.Version && m.VolumeID == r.server.volume
 	if archive != nil {
-		// Another declared digest than the marker's asks for a check.
+		// A declared digest that is not the marker's must be checked.
 		same = same && m.DumpID == archive.ID && (r.DumpSHA256 == "" || strings.EqualFold(m.DumpDigest, r.DumpSHA256))
 	} else {
 		same = same && strings.EqualFold(m.DumpDigest, r.DumpSHA256)

@@ -12,8 +12,8 @@ import (
 	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
-// loaded is a scratch database, of which nobody else knows, on its way to all that
-// the seed will hold.
+// loaded is a scratch database that nobody else sees, and that will hold all that the
+// seed does.
 type loaded struct {
 	*planned
 	scratch string
@@ -33,7 +33,7 @@ func (r *planned) load(ctx context.Context) (_ *loaded, err error) {
 	}()
 	for _, step := range []struct {
 		name  string
-		shown bool // as a step of its own: that of rows tells more
+		shown bool // as a step of its own: loading rows shows more
 		run   func(context.Context) error
 	}{
 		{"schema", false, l.createSchema},

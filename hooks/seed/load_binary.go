@@ -12,8 +12,8 @@ import (
 )
 
 // chooseFormats finds the tables whose rows are sent in COPY's binary format: those
-// with a type that gains by it, and none that is only known as text. The server
-// tells by what function it reads a type.
+// with a type that is faster so, and without one that we know only as text. Types are
+// known by the function with which the server receives them.
 func (r *loaded) chooseFormats(ctx context.Context, loads []*tableLoad) error {
 	conn, err := r.server.session(ctx, r.scratch)
 	if err != nil {

@@ -22,10 +22,9 @@ import (
 // pgx sends the text of a reader's error, and the server logs it.
 var errAborted = errors.New("the import stopped")
 
-// feed is what pgx reads a COPY from: blocks, masked on the way. Where the
-// table's types allow it the rows are sent in COPY's binary format, until one
-// comes that has to be sent as text: there the COPY ends, and another begins
-// that is text to its end.
+// feed is what pgx reads a COPY from: blocks, masked on the way. Where the table's
+// types allow it, rows are sent in COPY's binary format. At the first row that must be
+// text, that COPY ends and another begins, which is text to its end.
 type feed struct {
 	// mu is held by Read: when a connection fails, pgx returns while its
 	// goroutine may still read.
@@ -44,8 +43,8 @@ type feed struct {
 	binary *copybinary.Encoder
 	masked []byte
 	over   bool // this COPY is at its end once buf is sent
-	// rest is what the next COPY begins with, as text: so many lines, from that
-	// row on
+	// rest is what the next COPY begins with, as text: restLines lines, from row
+	// restRow on
 	rest      []byte
 	restLines int64
 	restRow   int64
@@ -57,8 +56,8 @@ type feed struct {
 	counted func(rows int64)
 }
 
-// place says that from a line of a COPY on, its lines are the table's rows
-// from a number on.
+// lineStart says that from a line of a COPY on, its lines are the table's rows from
+// row on.
 type lineStart struct{ line, row int64 }
 
 func (f *feed) Read(p []byte) (int, error) {
@@ -305,7 +304,7 @@ func (l *tableLoad) copyIn(ctx context.Context, conn *pgx.Conn, blocks <-chan *b
 	f.end()
 	if f.failed != nil {
 		if _, ok := errors.AsType[*mask.RowError](f.failed); ok {
-			f.failed = command.Misconfigured(f.failed) // the same row will be there again
+			f.failed = command.Misconfigured(f.failed) // the row will be the same next time
 		}
 		return fmt.Errorf("load %s: %w", l.name, f.failed)
 	}

@@ -14,9 +14,9 @@ import (
 // read whole tables. The rest is quick and runs in the dump's order.
 var wholeTable = map[string]bool{"INDEX": true, "INDEX ATTACH": true, "CONSTRAINT": true, "FK CONSTRAINT": true, "CHECK CONSTRAINT": true}
 
-// splitPost parts what comes after the rows into the steps that read whole tables,
-// for which indexJobs has jobs, and the rest. A step that depends on one of the
-// rest belongs to the rest.
+// splitPost splits what comes after the rows into steps that read whole tables, for
+// indexJobs, and the rest. A step that depends on one of the rest belongs to the
+// rest.
 func (r *planned) splitPost() (whole, rest []step) {
 	apart := map[int]bool{}
 	for _, s := range r.schema.post {

@@ -10,15 +10,14 @@ import (
 	"github.com/seedling-dev/seedling/hooks/command"
 )
 
-// What bounds the memory of an import, whatever the archive's size and however
-// many sessions load: rows travel in blocks of a fixed size, of which a stream
-// and its sessions hold a handful. A large row is read, masked and sent while no
-// other one is; what it takes meanwhile is estimated from its length, by
-// mask.Layout.Factor, and a row that takes more than Options.Memory leaves is
-// refused.
+// What bounds the memory of an import, whatever the size of the archive and the number
+// of sessions: rows travel in blocks of a fixed size, and a stream and its sessions
+// hold a handful of them. Large rows are read, masked and sent one at a time. What one
+// takes is estimated from its length, by mask.Layout.Factor, and a row that takes more
+// than Options.Memory leaves is refused.
 const (
-	// DefaultMemory is Options.Memory in bytes where nothing is said, LeastMemory
-	// the least that it may be.
+	// DefaultMemory is Options.Memory in bytes unless it is set, LeastMemory the least
+	// that it may be.
 	DefaultMemory = 512 << 20
 	LeastMemory   = 256 << 20
 	// VerifyMemory is what a verification takes besides: the hashes of what it
@@ -82,15 +81,14 @@ func (p *pool) fits(row, size int64) error {
 		row, size>>20, most>>20, (p.memory+size-most)>>20+1)
 }
 
-// longestMask is how long the mask of a large row may become that takes so many
-// times its length. What the mask is longer than the row counts four times: while
-// it grows, what was written lies beside it, and before that what the collector is
-// late with.
+// longestMask is how long the mask of a large row may become, if the row takes factor
+// times its length. What the mask is longer than the row counts four times: while it
+// grows, there are copies of it that the collector has not freed yet.
 func (p *pool) longestMask(length, factor int64) int64 {
 	return length + length/8 + max(0, p.most()-factor*length)/4
 }
 
-// sizeWith is what a large row takes whose mask has so many bytes.
+// sizeWith is what a large row takes if its mask has mask bytes.
 func sizeWith(mask, length, factor int64) int64 {
 	return factor*length + 4*max(0, mask-length-length/8)
 }
@@ -134,8 +132,8 @@ func (p *pool) grow(ctx context.Context, b *block, table string) error {
 	return nil
 }
 
-// collect frees at once what a very long row has left: the collector's limit is one
-// that it tries to keep, and what waits for it would be several times the row.
+// collect frees at once what a very long row leaves: several times its length might
+// wait for the collector otherwise.
 func collect(length int) {
 	const long = 16 << 20
 	if length > long {
@@ -143,8 +141,7 @@ func collect(length int) {
 	}
 }
 
-// refuse reads the rest of a row for which there is no memory, to say how much it
-// takes.
+// refuse reads the rest of a row that takes too much memory, to say how much.
 func (p *pool) refuse(r io.Reader, b *block, row, factor int64) error {
 	length := int64(len(b.data))
 	for part := b.data[:blockSize]; ; {

@@ -24,7 +24,7 @@ func (r *planned) waits(s step) bool {
 
 // removeOrphans drops rows whose foreign key references a row that the load
 // left out, or sets their reference to NULL, as the policy says. All rows are
-// masked by now, so that what stays behind in the tables' files is, too.
+// masked by now, and so is what stays behind in the tables' files.
 func (r *loaded) removeOrphans(ctx context.Context, conn *pgx.Conn) error {
 	gone := map[string]int64{}
 	for changed := true; changed; {

@@ -17,7 +17,7 @@ type job struct {
 	next  []*job
 	locks []tableLock
 	run   func(context.Context, *pgx.Conn) error
-	// outside jobs are not run here: another job does them and says done
+	// outside jobs are not run here: another job does them and calls done
 	outside bool
 	done    func()
 }

@@ -31,7 +31,7 @@ func stream(ctx context.Context, r io.Reader, table string, factor int64, p *poo
 	}
 	for {
 		var err error
-		// In steps also where a large row has room for more: what follows the row
+		// In steps, also where a large row has more room: what follows the row
 		// belongs into the next block.
 		old := len(b.data)
 		if b.large && p.fits(row+1, factor*int64(old)) != nil {

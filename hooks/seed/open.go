@@ -13,8 +13,7 @@ import (
 	"github.com/seedling-dev/seedling/hooks/postgres"
 )
 
-// opened is a server that an import can work with, over the session that holds the
-// lock.
+// opened is a server that was checked, over the session that holds the lock.
 type opened struct {
 	*started
 	server *server
@@ -81,7 +80,7 @@ const (
 	ours = "seedling: unfinished, of import "
 )
 
-// target is the seed's server, over the session that holds the lock.
+// server is the seed's Postgres, over the session that holds the lock.
 type server struct {
 	config   *pgx.ConnConfig
 	database string
@@ -133,8 +132,8 @@ func (t *server) check(ctx context.Context) ([]string, error) {
 		return nil, command.Misconfiguredf("the target's encoding is %s: initialise the seed with --encoding=UTF8", encoding)
 	}
 	if t.version >= 170000 {
-		// Those of the dump are for its users: here they would run as superuser,
-		// at the login already. The maintenance database has none of them.
+		// Event triggers of the dump are for the seed's users: in our sessions they
+		// would run as superuser, from login on. The maintenance database has none.
 		t.config.RuntimeParams["event_triggers"] = "off"
 	}
 	err = t.conn.QueryRow(ctx, `SELECT current_setting('shared_preload_libraries') || ',' || current_setting('session_preload_libraries'),

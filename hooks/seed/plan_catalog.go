@@ -242,7 +242,7 @@ func (r *catalogReader) describe(c *mask.Column, oid uint32, typmod int32, depth
 	}
 	for _, a := range t.attributes {
 		if depth > 16 {
-			break // a type cannot hold itself, but by way of arrays of tables' rows
+			break // a type can hold itself, through arrays of tables' rows
 		}
 		attr := mask.Column{Name: a.name, Type: a.as}
 		r.describe(&attr, a.typ, a.typmod, depth+1)
@@ -292,8 +292,8 @@ func (r *catalogReader) sequences(ctx context.Context) error {
 	return err
 }
 
-// mentioned lists the columns that a stored expression of a table mentions: all of
-// them where it mentions the row.
+// mentioned lists the columns that a stored expression of a table mentions; the row as
+// a whole mentions all of them.
 func (r *catalogReader) mentioned(rel uint32, tree string) []string {
 	var out []string
 	if strings.Contains(tree, ":varattno 0 ") {

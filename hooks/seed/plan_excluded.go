@@ -13,7 +13,7 @@ import (
 )
 
 // checkExcluded names the foreign keys that a dump without some tables' rows
-// (pg_dump --exclude-table-data) must break: they are built after hours.
+// (pg_dump --exclude-table-data) must break: it would take hours to find out.
 func (r *planned) checkExcluded(ctx context.Context, c mask.Catalog) error {
 	tables := map[mask.Name]mask.Table{}
 	for _, t := range c.Tables {
@@ -23,7 +23,7 @@ func (r *planned) checkExcluded(ctx context.Context, c mask.Catalog) error {
 	for _, e := range r.schema.data {
 		name := mask.Name{Schema: e.Schema, Name: e.Tag}
 		if _, ok := tables[name]; !ok {
-			// The headings of plain dumps have a space for each end of a line.
+			// Headings of plain dumps write a space for a line end in a name.
 			name = e.table
 		}
 		entries[name] = append(entries[name], e)

@@ -64,8 +64,8 @@ func (r *planned) dropIndexes(ctx context.Context, database string) error {
 	return nil
 }
 
-// triedError explains a collision in an index that the policy said to try: it is
-// no mistake of the policy's words, and production's next rows may not collide.
+// triedError explains a collision in an index that the policy says to try. The policy
+// is not wrong, and the rows of another dump may not collide.
 func (r *planned) triedError(err error) error {
 	pe, ok := errors.AsType[*postgres.Error](err)
 	if !ok || r.plan == nil {

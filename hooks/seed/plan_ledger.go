@@ -22,7 +22,7 @@ const createLedger = `CREATE TABLE IF NOT EXISTS seedling.ledger (
 
 // ledger lists, sorted, what any import has put onto this volume as it was.
 func (t *server) ledger(ctx context.Context) ([]keptLine, error) {
-	// Where nothing was kept it may say null.
+	// It may say null where nothing was kept.
 	rows, err := t.conn.Query(ctx, `SELECT DISTINCT k FROM seedling.ledger, jsonb_array_elements_text(CASE jsonb_typeof(kept) WHEN 'array' THEN kept ELSE '[]' END) k
 		WHERE volume_id = $1::uuid ORDER BY 1`, t.volume)
 	var kept []keptLine
@@ -141,7 +141,7 @@ func (r *planned) keepSet() []keptLine {
 	return out
 }
 
-// root is the table whose rules hold for a column of t; for "", of any.
+// root is the table whose rules hold for a column of t; for "", for any of them.
 func (r *planned) root(t mask.Name, column string) mask.Name {
 	for range 64 {
 		i := slices.IndexFunc(r.parents[t], func(p mask.Name) bool {
@@ -188,8 +188,8 @@ func (r *planned) checkLedger(ctx context.Context) error {
 	return command.Misconfigured(&TightenedError{Columns: tightened, Volume: r.server.volume})
 }
 
-// now says a line in the names of today: partitions come and go, and their
-// rows were under the rules of the table that they belonged to.
+// now writes a line with today's names: partitions come and go, and their rows were
+// under the rules of the table that they belonged to.
 func (r *planned) now(k keptLine, children map[string][]string) []keptLine {
 	table, name, ok := placeOf(k.Place)
 	if !ok {
@@ -237,7 +237,7 @@ func uncovered(set []keptLine, was keptLine) string {
 		case k.Of != "":
 			continue
 		case k.Rule == "" && len(k.But) == 0 && strings.HasPrefix(was.Place, k.Place+" "):
-			// All of what it is a part of.
+			// The whole of which it is a part is kept.
 		case k.Rule != was.Rule || k.Place != was.Place && !within(k.Place, was.Place):
 			continue
 		}
@@ -328,7 +328,7 @@ func exceptions(rule, path string) []string {
 		Paths, Keys map[string]struct{ Mask string }
 	}
 	if err := decode(rule, &json); err != nil {
-		return []string{"$"} // the rule is this program's own
+		return []string{"$"} // cannot be: this program wrote the rule
 	}
 	var out []string
 	for p, sub := range json.Paths {
@@ -356,7 +356,7 @@ func decode(rule string, into any) error { return json.Unmarshal([]byte(rule), i
 func pathSteps(path string) []string {
 	steps, err := mask.JSONPathSteps(path)
 	if err != nil {
-		return []string{path} // one place, and like no other
+		return []string{path} // a place that is like no other
 	}
 	return steps
 }

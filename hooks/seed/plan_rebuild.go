@@ -17,11 +17,11 @@ import (
 
 // Columns that the policy rebuilds are computed by a trigger of ours on each of
 // their tables, while rows are loaded: no row is written twice, and NOT NULL
-// holds. The trigger sees the masked row and goes before the seed is done.
+// holds. The trigger sees the masked row, and is dropped before the swap.
 
-// rebuildTrial names the generated column and the constraint, on an empty twin
-// of the table, that try an expression: PostgreSQL itself then refuses what
-// reads anything but the row, or may give another result the next time.
+// rebuildTrial names the generated column and the constraint that try an expression on
+// an empty copy of the table: PostgreSQL refuses what reads more than the row, or may
+// give another result the next time.
 const rebuildTrial = "seedling_rebuild"
 
 // checkRebuilds tries the policy's expressions in the shadow database.

@@ -71,7 +71,7 @@ func (r *planned) describe(out *PlanReport, same bool) {
 	out.Unchecked = append(out.Unchecked, "foreign keys and materialized views, which need all rows")
 }
 
-// printKept begins with what decides: what reaches the seed as it is, by table.
+// printKept writes what matters most, by table: what reaches the seed as it is.
 func (p *PlanReport) printKept(w io.Writer) {
 	var tables []string
 	columns := map[string][]string{}
@@ -147,7 +147,7 @@ func (p *PlanReport) Print(w io.Writer) error {
 	return err
 }
 
-// leftOut names what the dump has and the seed does not get.
+// leftOut names what the dump has and the seed will not have.
 func (s *schema) leftOut() []string {
 	var out []string
 	for k, n := range s.left {

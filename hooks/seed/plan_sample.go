@@ -21,8 +21,8 @@ const (
 )
 
 // sample sends the first rows of every table through the masks and into the
-// shadow database, where all constraints but foreign keys judge them. What
-// cannot work fails here, and not after an hour.
+// shadow database, where all constraints but foreign keys are checked. What cannot
+// work fails here, and not after an hour.
 func (r *planned) sample(ctx context.Context, database string) error {
 	if r.archive.Sequential() {
 		return nil
@@ -83,8 +83,8 @@ func (r *planned) sample(ctx context.Context, database string) error {
 	return nil
 }
 
-// disarm disables the triggers of the shadow database that fire whatever a
-// session says, and the constraints that production's own rows need not meet.
+// disableTriggers disables the triggers of the shadow database that fire in any
+// session, and drops the constraints that production's own rows need not meet.
 func (r *planned) disableTriggers(ctx context.Context, database string) error {
 	conn, err := r.server.session(ctx, database)
 	if err != nil {

@@ -80,7 +80,7 @@ func (r *checked) buildShadow(ctx context.Context, name string) (c mask.Catalog,
 				return c, schemaError(err)
 			}
 			if s.entry.Kind == "EVENT TRIGGER" {
-				// It was only to be tried: what follows is ours.
+				// It was only tried: what follows are our own statements.
 				if err := execSQL(ctx, conn, "DROP EVENT TRIGGER "+sqltext.Identifier(s.entry.Tag)); err != nil {
 					return c, fmt.Errorf("drop event trigger %s of the shadow: %w", s.entry.Tag, err)
 				}

@@ -12,8 +12,8 @@ import (
 	"github.com/seedling-dev/seedling/hooks/postgres"
 )
 
-// schemaError marks what the server refuses about the schema, or about rows, as
-// a matter for a person: the same statement or row will be refused again.
+// schemaError marks what the server refuses about the schema or a row as misconfigured:
+// the same statement or row will be refused again.
 func schemaError(err error) error {
 	switch c := postgres.Code(err); {
 	case c == "", strings.HasPrefix(c, "57"), strings.HasPrefix(c, "53"), strings.HasPrefix(c, "58"), strings.HasPrefix(c, "40"), strings.HasPrefix(c, "08"), strings.HasPrefix(c, "XX"), c == postgres.ObjectInUse:
@@ -55,7 +55,7 @@ func (t *server) quiet(ctx context.Context, conn *pgx.Conn) []string {
 // for those of its users: the one that holds the lock is idle for hours.
 func (t *server) patient(ctx context.Context, conn *pgx.Conn) error {
 	sql := "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET default_transaction_read_only = off; " +
-		// Should this node vanish, the lock goes within two minutes.
+		// If this node vanishes, the lock is free within two minutes.
 		"SET tcp_keepalives_idle = 60; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 6"
 	if t.version >= 140000 {
 		// A statement of a killed import ends soon, and not hours later.
@@ -85,7 +85,7 @@ func (t *server) session(ctx context.Context, database string) (*pgx.Conn, error
 	return conn, nil
 }
 
-// exec runs the statements of a step one by one. Any error stops.
+// execStep runs the statements of a step one by one. Any error stops.
 func execStep(ctx context.Context, conn *pgx.Conn, s step) error {
 	for _, sql := range s.statements {
 		if err := execSQL(ctx, conn, sql); err != nil {
@@ -95,8 +95,8 @@ func execStep(ctx context.Context, conn *pgx.Conn, s step) error {
 	return nil
 }
 
-// execSQL runs one statement. The protocol for prepared ones takes no second,
-// which a dump might hide from the lexer, and leaves nothing prepared.
+// execSQL runs one statement, by the protocol for prepared ones: it does not take a
+// second one, which a dump might hide from the lexer. Nothing stays prepared.
 func execSQL(ctx context.Context, conn *pgx.Conn, sql string) error {
 	if err := conn.PgConn().ExecParams(ctx, sql, nil, nil, nil, nil).Read().Err; err != nil {
 		return interrupted(ctx, postgres.Redact(err))
@@ -104,7 +104,7 @@ func execSQL(ctx context.Context, conn *pgx.Conn, sql string) error {
 	return nil
 }
 
-// interrupted prefers the reason why ctx ended to what that broke.
+// interrupted returns why ctx ended rather than what failed because of it.
 func interrupted(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {

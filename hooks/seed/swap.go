@@ -76,7 +76,7 @@ func (r *loaded) rename(ctx context.Context) (old string, err error) {
 		if rerr := execSQL(context.WithoutCancel(ctx), t.conn, "ROLLBACK"); rerr != nil {
 			return "", errors.Join(err, rerr)
 		}
-		// Somebody got in between, or the lock was not had in time.
+		// A session got in between, or the lock did not come in time.
 		if !postgres.Is(err, postgres.ObjectInUse, postgres.LockNotAvailable) || attempt >= 5 || ctx.Err() != nil {
 			return "", t.lockedBy(ctx, err)
 		}
@@ -92,8 +92,8 @@ func (r *loaded) rename(ctx context.Context) (old string, err error) {
 // sessions the helper ends.
 func (r *loaded) replace(ctx context.Context, helper *pgx.Conn, old string) error {
 	t := r.server
-	// The comment waits for most that others do with the database, and nobody for the
-	// comment. While the rename waits, new sessions wait, too.
+	// The comment waits for most of what others do with the database, and nobody waits
+	// for the comment. While the rename waits, new sessions wait too.
 	err := execAll(ctx, t.conn, beginSwap, []string{
 		"COMMENT ON DATABASE " + sqltext.Identifier(r.Database) + " IS " + sqltext.Literal(ours+r.id),
 		"SET LOCAL lock_timeout = '5s'",
@@ -138,7 +138,7 @@ func execAll(ctx context.Context, conn *pgx.Conn, lists ...[]string) error {
 	return nil
 }
 
-// lockedBy adds to an error that the database's lock was not had who holds it.
+// lockedBy adds who holds the database's lock to an error that it did not come.
 func (t *server) lockedBy(ctx context.Context, err error) error {
 	if !postgres.Is(err, postgres.LockNotAvailable) {
 		return err

@@ -65,7 +65,7 @@ func (r *started) verifyDump(ctx context.Context, out *VerifyReport) error {
 	return v.judge()
 }
 
-// openShared is open for who only reads: other readers may do so at the same time.
+// openShared is open for reading only, which several may do at the same time.
 func (r *started) openShared(ctx context.Context) (*opened, error) {
 	o, _, err := r.connect(ctx) // its warnings are about writing
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 // from the dump or from the server.
 type canonicalForm struct {
 	write func(dst, field []byte) []byte
-	// server, if set, is the type of which only the server knows all ways to
-	// write a value.
+	// server, if set, is a type whose values can be written in ways that only the
+	// server knows.
 	server string
 	// loose columns may differ: rows that they referenced were left out
 	loose bool
@@ -97,8 +97,8 @@ func instant(dst, f []byte) []byte {
 	return append(dst, f...) // infinity
 }
 
-// farInstant is a timestamp with time zone of any year: ends of time like
-// 9999-12-31 are in the year 10000 elsewhere.
+// farInstant is a timestamp with time zone of any year: 9999-12-31, which stands for
+// the end of time, is in the year 10000 in other zones.
 var farInstant = regexp.MustCompile(`^([0-9]{4,6})-([0-9]{2})-([0-9]{2}) ([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,6}))?([+-])([0-9]{2})(?::([0-9]{2}))?(?::([0-9]{2}))?( BC)?$`)
 
 // decimal drops the zeros that say nothing.

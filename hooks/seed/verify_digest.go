@@ -101,7 +101,7 @@ func b2u(b bool) uint64 {
 	return 0
 }
 
-// look searches a kept text for originals.
+// look searches a kept text for originals, and counts the kinds found.
 func (d *digester) look(column int, field []byte, is func(uint64) bool) {
 	var kinds [recognize.Kinds]bool
 	d.v.originals.candidates(d.plain(field), func(kind recognize.Kind, h uint64) {

@@ -9,9 +9,8 @@ import (
 	"github.com/seedling-dev/seedling/hooks/recognize"
 )
 
-// originals are hashes of what masked columns held, in the forms in which it
-// gives people away where it turns up in other text. They live in memory only,
-// under a key of this process.
+// originals are hashes of what masked columns held, of the parts by which other text
+// could give somebody away. They live in memory only, under a key of this process.
 type originals struct {
 	seed   maphash.Seed
 	mu     sync.Mutex
@@ -26,25 +25,25 @@ const maxOriginals = 24 << 20
 func newOriginals() *originals { return &originals{seed: maphash.MakeSeed()} }
 
 // add takes the forms of an original: addresses, numbers and codes in it, and
-// the whole of it if it is two or three words. A document's parts may be kept:
-// what stands in passed, its masked form, is not an original.
-func (o *originals) add(text []byte, document bool, passed []byte) {
+// the whole of it if it is two or three words. Parts of a document may be kept: what
+// its masked form holds too is not an original.
+func (o *originals) add(text []byte, document bool, masked []byte) {
 	var list []uint64
 	o.candidates(text, func(kind recognize.Kind, h uint64) {
 		if kind != recognize.Phrase {
 			list = append(list, h)
 		}
 	})
-	if len(list) > 0 && len(passed) > 0 {
-		var stay []uint64 // sorted: a large document has very many of both
-		o.candidates(passed, func(_ recognize.Kind, h uint64) { stay = append(stay, h) })
+	if len(list) > 0 && len(masked) > 0 {
+		var stay []uint64 // sorted, because a large document has many
+		o.candidates(masked, func(_ recognize.Kind, h uint64) { stay = append(stay, h) })
 		slices.Sort(stay)
 		list = slices.DeleteFunc(list, func(h uint64) bool {
 			_, found := slices.BinarySearch(stay, h)
 			return found
 		})
 	}
-	if whole := recognize.Words(text, 4); !document && !bytes.Equal(text, passed) && (len(whole) == 2 || len(whole) == 3) && len(text) >= 7 {
+	if whole := recognize.Words(text, 4); !document && !bytes.Equal(text, masked) && (len(whole) == 2 || len(whole) == 3) && len(text) >= 7 {
 		list = append(list, o.hash(recognize.Phrase, whole))
 	}
 	if len(list) == 0 {
@@ -68,7 +67,7 @@ func (o *originals) compact() {
 	o.done = len(o.hashes)
 }
 
-// finish makes has usable.
+// finish must be called before has.
 func (o *originals) finish() { o.compact() }
 
 func (o *originals) has(h uint64) bool {
@@ -82,8 +81,8 @@ func (o *originals) candidates(text []byte, each func(kind recognize.Kind, h uin
 	recognize.Parts(text, func(k recognize.Kind, words ...[]byte) { each(k, o.hash(k, words)) })
 }
 
-// hash is that of a part, whatever its case. The country's code of a number may
-// be written or not: its last nine digits count.
+// hash is the hash of a part, in lower case. Of a number only the last nine digits
+// count, because the country's code may be missing.
 func (o *originals) hash(kind recognize.Kind, words [][]byte) uint64 {
 	var h maphash.Hash
 	h.SetSeed(o.seed)

@@ -82,7 +82,7 @@ func (v *verification) digestEntry(ctx context.Context, g *group, l *tableLoad, 
 	}
 	var secret []bool   // masked text: its originals are looked for
 	var document []bool // of which some may pass as it is
-	var whole []bool    // all of it may be a name
+	var whole []bool    // which may be a name as a whole
 	for _, name := range columns {
 		i := slices.IndexFunc(g.table.Columns, func(c mask.Column) bool { return c.Name == name })
 		j := slices.IndexFunc(l.plan.Columns, func(c mask.ColumnPlan) bool { return c.Name == name })
@@ -188,9 +188,9 @@ func (v *verification) maskEntry(ctx context.Context, l *tableLoad, data io.Read
 	return err
 }
 
-// confirm looks again for originals in documents of which the policy masks
-// parts: a mask may be another one's original, a full name above all. What
-// counts is what stands in a document before and after.
+// confirm looks again for originals in documents of which the policy masks parts: a
+// mask, a full name above all, may be somebody else's original. A leak is what stands
+// in a document before and after.
 func (v *verification) confirm(ctx context.Context) error {
 	var again []*group
 	for _, g := range v.groups {

@@ -13,8 +13,8 @@ import (
 	"github.com/seedling-dev/seedling/hooks/postgres"
 )
 
-// serverForms adds masked rows to a digest, with the values of types that can be
-// written in several ways as the server writes them.
+// serverForms adds masked rows to a digest, after the server has written the values of
+// types that can be written in several ways.
 type serverForms struct {
 	conn *pgx.Conn
 	d    *digester

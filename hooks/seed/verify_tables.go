@@ -69,7 +69,7 @@ func (v *verification) compile(ctx context.Context, conn *pgx.Conn) error {
 	}
 	for _, g := range v.groups {
 		for _, c := range g.table.Columns {
-			// What is rebuilt only the database can compute.
+			// Only the database can compute what is rebuilt.
 			rebuilt := slices.ContainsFunc(g.plan.Columns, func(p mask.ColumnPlan) bool { return p.Name == c.Name && p.Masker == "rebuild" })
 			if !c.Generated && !rebuilt {
 				g.columns = append(g.columns, c.Name)
@@ -92,7 +92,7 @@ func (v *verification) compile(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// settle marks what the policy's on_missing_parent may change after the load.
+// markOrphans marks what the policy's on_missing_parent may change after the load.
 func (v *verification) markOrphans(c mask.Catalog) {
 	parents := map[mask.Name]mask.Name{}
 	for _, t := range c.Tables {
@@ -121,10 +121,10 @@ func (v *verification) markOrphans(c mask.Catalog) {
 	}
 }
 
-// passes are the maskers that may let parts of a value through.
+// partialMaskers are the maskers that may let parts of a value through.
 var partialMaskers = map[string]bool{"json": true, "hstore": true, "array": true, "composite": true, "xml": true, "regex": true}
 
-// positions says where in a row's fields each of some columns stands.
+// positions are the indexes of some columns in a row's fields.
 func positions(want, have []string) ([]int, error) {
 	var out []int
 	for _, name := range want {

@@ -209,27 +209,11 @@ func (b *bench) usage(ctx context.Context) (float64, error) {
 
 // shape measures one archive.
 func (b *bench) shape(ctx context.Context, shape, suffix string, size float64, rounds int, peers []string, inPlace, keep bool, profile string) ([]string, error) {
-	log := func(format string, args ...any) { fmt.Fprintf(b.env.Stdout, format+"\n", args...) }
-	archive := fmt.Sprintf("%s-%gGB.dump", shape, size)
-	if _, err := os.Stat(filepath.Join(b.dir, archive)); err != nil {
-		log("make an archive of %g GB, %s", size, shape)
-		if err := b.generate(ctx, shape, size, archive); err != nil {
-			return nil, err
-		}
-	}
-	text, err := os.ReadFile(filepath.Join(b.dir, archive+".bytes"))
+	archive, bytes, err := b.archive(ctx, shape, size)
 	if err != nil {
 		return nil, err
 	}
-	bytes, err := strconv.ParseFloat(strings.TrimSpace(string(text)), 64)
-	if err != nil {
-		return nil, err
-	}
-	info, err := os.Stat(filepath.Join(b.dir, archive))
-	if err != nil {
-		return nil, err
-	}
-	log("%s: %.0f MB of COPY text, %.0f MB as -Fc", archive, bytes/1e6, float64(info.Size())/1e6)
+	log := b.log
 	results := map[string][]float64{}
 	var memory []float64
 	add := func(name string, s float64) {
@@ -296,6 +280,33 @@ func (b *bench) shape(ctx context.Context, shape, suffix string, size float64, r
 		figures = append(figures, fmt.Sprintf("FIGURE import_masked_vs_update_in_place%s %.3f ratio", suffix, masked/median(results["in place"])))
 	}
 	return figures, nil
+}
+
+func (b *bench) log(format string, args ...any) { fmt.Fprintf(b.env.Stdout, format+"\n", args...) }
+
+// archive makes an archive of a shape and size, unless it is there, and returns its
+// file's name and how many bytes of COPY text it holds.
+func (b *bench) archive(ctx context.Context, shape string, size float64) (name string, bytes float64, err error) {
+	name = fmt.Sprintf("%s-%gGB.dump", shape, size)
+	if _, err := os.Stat(filepath.Join(b.dir, name)); err != nil {
+		b.log("make an archive of %g GB, %s", size, shape)
+		if err := b.generate(ctx, shape, size, name); err != nil {
+			return "", 0, err
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(b.dir, name+".bytes"))
+	if err != nil {
+		return "", 0, err
+	}
+	if bytes, err = strconv.ParseFloat(strings.TrimSpace(string(text)), 64); err != nil {
+		return "", 0, err
+	}
+	info, err := os.Stat(filepath.Join(b.dir, name))
+	if err != nil {
+		return "", 0, err
+	}
+	b.log("%s: %.0f MB of COPY text, %.0f MB as -Fc", name, bytes/1e6, float64(info.Size())/1e6)
+	return name, bytes, nil
 }
 
 // reset leaves an empty database app, and nothing of the run before to be

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// acting is a kind of table whose rows make an application do something, or let
+// sideEffect is a kind of table whose rows make an application do something, or let
 // somebody in: a preview that has them sends production's mails again.
 type sideEffect struct {
 	names *regexp.Regexp // schema.table in snake case
@@ -32,7 +32,7 @@ var (
 	queueColumns = nameWords(`run_at|scheduled_at|schedule_at|available_at|attempts?|attempt_count|max_attempts|retries|retry_count|locked_at|locked_by|locked_until|reserved_at|leased_until|last_error|error_class|priority|payload|args|arguments|handler|job_class|job_type|queue|queue_name`)
 )
 
-// acts says why a table's rows would do something, "" when they would not.
+// sideEffect says what a table's rows would do, "" for nothing.
 func (t *tableState) sideEffect() string {
 	name := snake(t.Schema) + "." + snake(t.Name)
 	for _, a := range sideEffects {
@@ -55,7 +55,8 @@ func (t *tableState) sideEffect() string {
 	return ""
 }
 
-// disarm leaves tables that act without rows, unless rows of others need theirs.
+// emptySideEffects leaves tables with side effects without rows, unless rows of other
+// tables need theirs.
 func (d *drafter) emptySideEffects() {
 	idle := map[*tableState]string{}
 	for _, t := range d.order {
