@@ -62,12 +62,18 @@ func TestPreviewFromLabelToUnlabel(t *testing.T) {
 	if bad := query(ctx, t, v.Namespace, `select count(*) from public.users where email !~ '@example\.(com|net|org)$'`); bad[0][0] != "0" {
 		t.Errorf("%s addresses are not in a reserved domain", bad[0][0])
 	}
-	seed, err := world.Password(ctx, platform.Seed)
+	seed, err := world.SeedLogin(ctx)
 	must(t, err)
 	for _, name := range []string{"app", "postgres", "seed_backup"} {
-		if s, err := world.ConnectAs(ctx, v.Namespace, platform.Login{User: name, Password: seed, Database: platform.SeedDatabase}); err == nil {
+		seed.User = name
+		if s, err := world.ConnectAs(ctx, v.Namespace, seed); err == nil {
 			s.Close()
-			t.Errorf("the seed's password opens the preview as %s", name)
+			t.Errorf("the seed's certificate opens the preview as %s", name)
+		}
+		seed := platform.Login{User: name, Database: platform.SeedDatabase}
+		if s, err := world.ConnectAs(ctx, v.Namespace, seed); err == nil {
+			s.Close()
+			t.Errorf("%s needs no password in the preview", name)
 		}
 	}
 

@@ -80,6 +80,10 @@ func TestRawValuesNeverReachTheVolume(t *testing.T) {
 			t.Errorf("a raw value of %s is in %s", c.Where, files)
 		}
 	}
+	// Neither is what a password of the seed's could be guessed from.
+	if files := find("SCRAM-SHA-256$"); files != "" {
+		t.Errorf("verifiers of passwords are in %s", files)
+	}
 }
 
 // seedVolume is the folder of the seed's volume on the node.

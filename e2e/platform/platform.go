@@ -62,6 +62,7 @@ type Platform struct {
 	root   string
 	images map[string]string // name -> reference
 	key    []byte            // the masking key
+	refill bool              // the seed's volume was renewed
 }
 
 // Install puts Seedling on the cluster, or adopts and renews an installation.
@@ -91,6 +92,7 @@ func Install(ctx context.Context, c *cluster.Cluster, o Options) (*Platform, err
 		{"applied the plugin, its policies, projects and ApplicationSets", p.applyAll},
 		{"plugin is ready", p.waitPlugin},
 		{"seed's Postgres answers", p.waitSeedPostgres},
+		{"seed is as it was", p.refillSeed},
 	} {
 		began := time.Now()
 		if err := step.do(ctx); err != nil {
@@ -231,7 +233,7 @@ func (p *Platform) fillForge(ctx context.Context) error {
 }
 
 // makeSecrets makes what is never in Git. What is there already stays, unless
-// it no longer works: a seed's volume remembers its passwords and its key.
+// it no longer works: a seed's volume remembers its key.
 func (p *Platform) makeSecrets(ctx context.Context) error {
 	for _, name := range []string{PluginNamespace, Seed} {
 		ns := &unstructured.Unstructured{}
@@ -273,12 +275,14 @@ func (p *Platform) makeSecrets(ctx context.Context) error {
 		return err
 	}
 	p.key = []byte(key["key"])
+	if err := p.seedCertificates(ctx); err != nil {
+		return err
+	}
 	for _, s := range []struct {
 		namespace, name string
 		labels          map[string]string
 		data            map[string]func(string) (string, error)
 	}{
-		{Seed, "seed-postgres", nil, map[string]func(string) (string, error){"password": keep(random), "backup-password": keep(random)}},
 		{Seed, "dump-credentials", nil, map[string]func(string) (string, error){
 			"AWS_ACCESS_KEY_ID": always(s3.User), "AWS_SECRET_ACCESS_KEY": always(s3.Password),
 		}},

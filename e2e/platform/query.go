@@ -2,7 +2,7 @@ package platform
 
 import (
 	"context"
-	"errors"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"time"
@@ -10,14 +10,16 @@ import (
 	"github.com/jackc/pgx/v5"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seedling-dev/seedling/hooks/postgres"
 )
 
 // PostgresPod is the pod of a seed's or a preview's Postgres.
 const PostgresPod = "postgres-0"
 
 // Connect opens a session in the Postgres of a namespace, through the
-// API server, as the user of that namespace's Secret: seed-postgres in a seed,
-// postgres in a preview. Close it.
+// API server: with the certificate of seed-import in the seed, as the user of
+// Secret postgres in a preview. Close it.
 func (p *Platform) Connect(ctx context.Context, namespace string) (*Session, error) {
 	login, err := p.login(ctx, namespace)
 	if err != nil {
@@ -26,20 +28,29 @@ func (p *Platform) Connect(ctx context.Context, namespace string) (*Session, err
 	return p.ConnectAs(ctx, namespace, login)
 }
 
-// Login is who opens a session, and where.
-type Login struct{ User, Password, Database string }
+// Login is who opens a session, and where: with a password, or with the
+// certificate in TLS.
+type Login struct {
+	User, Password, Database string
+	TLS                      *tls.Config
+}
 
 // login reads the Secret of the namespace's database.
 func (p *Platform) login(ctx context.Context, namespace string) (Login, error) {
-	var preview, seed corev1.Secret
-	err := p.Kube.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "postgres"}, &preview)
-	if err == nil {
-		return Login{string(preview.Data["username"]), string(preview.Data["password"]), string(preview.Data["database"])}, nil
+	if namespace == Seed {
+		return p.SeedLogin(ctx)
 	}
-	if seedErr := p.Kube.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "seed-postgres"}, &seed); seedErr != nil {
-		return Login{}, errors.Join(err, seedErr)
+	var preview corev1.Secret
+	if err := p.Kube.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "postgres"}, &preview); err != nil {
+		return Login{}, err
 	}
-	return Login{"postgres", string(seed.Data["password"]), SeedDatabase}, nil
+	return Login{User: string(preview.Data["username"]), Password: string(preview.Data["password"]), Database: string(preview.Data["database"])}, nil
+}
+
+// SeedLogin is the one of seed-import.
+func (p *Platform) SeedLogin(ctx context.Context) (Login, error) {
+	own, err := p.seedTLS(ctx)
+	return Login{User: postgres.ImportRole, Database: SeedDatabase, TLS: own}, err
 }
 
 // Session is a session in a Postgres of the cluster.
@@ -53,7 +64,7 @@ func (p *Platform) ConnectAs(ctx context.Context, namespace string, l Login) (*S
 	if err != nil {
 		return nil, err
 	}
-	config.User, config.Password, config.Database = l.User, l.Password, l.Database
+	config.User, config.Password, config.Database, config.TLSConfig = l.User, l.Password, l.Database, l.TLS
 	config.DialFunc = func(context.Context, string, string) (net.Conn, error) {
 		return p.dial(namespace, PostgresPod, 5432)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seedling-dev/seedling/e2e/cluster"
+	"github.com/seedling-dev/seedling/hooks/postgres"
 )
 
 // image builds the image once.
@@ -49,6 +50,28 @@ func start(t *testing.T) string {
 		"--volume", goldenVolume+":/golden:ro", "--workdir", data, "--entrypoint", "sleep", ref, "infinity"))
 }
 
+// asSeed makes it a seed: where the certificates are, to those that shell and
+// run start.
+var asSeed = []string{"POSTGRES_CERTIFICATE_DIR=/tmp/certificates"}
+
+// certified gives it certificates, the clients' among them.
+func (v volume) certified() volume {
+	v.t.Helper()
+	files, err := postgres.NewCertificates(time.Now(), time.Hour)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	v.shell("rm -rf /tmp/certificates; mkdir /tmp/certificates")
+	for name, content := range files {
+		cmd := exec.Command("docker", "exec", "-i", v.container, "sh", "-c", `umask 077; cat >"/tmp/certificates/$1"`, "put", name)
+		cmd.Stdin = bytes.NewReader(content)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			v.t.Fatalf("put %s: %v: %s", name, err, out)
+		}
+	}
+	return v
+}
+
 // run runs a verb to its end and returns what it said and its exit code.
 func (v volume) run(env []string, args ...string) (string, int) {
 	all := []string{"exec"}
@@ -68,10 +91,10 @@ func (v volume) shell(script string) {
 type server struct{ volume }
 
 // serve starts Postgres on the volume and waits until it answers.
-func (v volume) serve() server {
+func (v volume) serve(env ...string) server {
 	v.t.Helper()
 	s := server{v}
-	must(v.t, "exec", "--detach", v.container, "sh", "-c", "exec seed-postgres serve >/tmp/log 2>&1")
+	must(v.t, "exec", "--detach", v.container, "sh", "-c", "exec env "+strings.Join(env, " ")+" seed-postgres serve >/tmp/log 2>&1")
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		if _, code := docker("exec", v.container, "pg_isready", "-q", "-h", "127.0.0.1"); code == 0 {
 			return s
@@ -100,7 +123,18 @@ func (s server) sql(database, statements string) string {
 	return strings.TrimSpace(must(s.t, "exec", s.container, "psql", "-XAtqU", "postgres", "-d", database, "-v", "ON_ERROR_STOP=1", "-c", statements))
 }
 
-// login runs a statement over the network.
+// loginWith runs a statement over the network with the certificate of seed-import
+// or seed-backup.
+func (s server) loginWith(certificate, user, statement string) (string, bool) {
+	target := "host=localhost dbname=postgres sslmode=verify-full sslrootcert=/tmp/certificates/ca.crt user=" + user
+	if certificate != "" {
+		target += " sslcert=/tmp/certificates/" + certificate + ".crt sslkey=/tmp/certificates/" + certificate + ".key"
+	}
+	out, code := docker("exec", s.container, "psql", "-XAtqw", "-d", target, "-c", statement)
+	return strings.TrimSpace(out), code == 0
+}
+
+// login runs a statement over the network, with a password.
 func (s server) login(user, password, database, statement string) (string, bool) {
 	out, code := docker("exec", "--env", "PGPASSWORD="+password, s.container, "psql", "-XAtqw", "-h", "127.0.0.1", "-U", user, "-d", database, "-c", statement)
 	return strings.TrimSpace(out), code == 0
@@ -137,8 +171,6 @@ func lastLine(out string) string {
 	return lines[len(lines)-1]
 }
 
-var seedSecrets = []string{"POSTGRES_PASSWORD=super'1", "POSTGRES_BACKUP_PASSWORD=backup1"}
-
 // goldenVolume keeps what imported copies from.
 var goldenVolume = "seedling-test-golden-" + rand.Text()
 
@@ -146,16 +178,16 @@ var goldenVolume = "seedling-test-golden-" + rand.Text()
 var golden sync.Once
 
 // imported is a volume that looks as after an import: database app with a
-// marker, rows, and a role with a password of the seed's; the server was killed,
-// because a snapshot is taken of a running one.
+// marker, rows, and a role with a password, as one that an earlier release made
+// has; the server was killed, because a snapshot is taken of a running one.
 func imported(t *testing.T) volume {
 	t.Helper()
 	golden.Do(func() {
 		v := newVolume(t)
-		if out, code := v.run(seedSecrets, "init"); code != 0 {
+		if out, code := v.certified().run(asSeed, "init"); code != 0 {
 			t.Fatalf("init: %s", out)
 		}
-		s := v.serve()
+		s := v.serve(asSeed...)
 		s.sql("postgres", "CREATE DATABASE app OWNER app")
 		s.sql("postgres", "CREATE ROLE reporting LOGIN PASSWORD 'of-the-seed'")
 		s.sql("app", "CREATE SCHEMA seedling; CREATE TABLE seedling.marker (import_id uuid, volume_id uuid)")
@@ -182,12 +214,12 @@ func TestMain(m *testing.M) {
 
 func TestInit(t *testing.T) {
 	t.Parallel()
-	v := newVolume(t)
-	out, code := v.run(seedSecrets, "init")
+	v := newVolume(t).certified()
+	out, code := v.run(asSeed, "init")
 	if code != 0 || !strings.Contains(lastLine(out), "made a fresh volume") {
 		t.Fatalf("exit code %d: %s", code, out)
 	}
-	s := v.serve()
+	s := v.serve(asSeed...)
 	id := s.sql("postgres", "SELECT id FROM seedling.volume")
 	if file := strings.TrimSpace(must(t, "exec", s.container, "cat", "/var/lib/postgresql/data/pgdata/seedling-volume")); file != id || len(id) != 36 {
 		t.Errorf("the file says %q and the database %q", file, id)
@@ -206,36 +238,59 @@ func TestInit(t *testing.T) {
 	}
 
 	logins := []struct {
-		user, password, statement string
-		ok                        bool
+		certificate, user, statement string
+		ok                           bool
 	}{
-		{"postgres", "super'1", "SELECT 1", true},
-		{"postgres", "wrong", "SELECT 1", false},
-		{"postgres", "", "SELECT 1", false},
-		{"app", "", "SELECT 1", false},
-		{"seed_backup", "backup1", "CHECKPOINT; SELECT id FROM seedling.volume", true},
-		{"seed_backup", "backup1", "SELECT rolpassword FROM pg_authid", false},
-		{"seed_backup", "backup1", "DELETE FROM seedling.volume", false},
+		{"seed-import", "postgres", "SELECT 1", true},
+		{"", "postgres", "SELECT 1", false},
+		{"tls", "postgres", "SELECT 1", false},
+		{"seed-backup", "postgres", "SELECT 1", false},
+		{"seed-import", "app", "SELECT 1", false},
+		{"", "app", "SELECT 1", false},
+		{"seed-import", "seed_backup", "SELECT 1", false},
+		{"seed-backup", "seed_backup", "CHECKPOINT; SELECT id FROM seedling.volume, seedling.roles_with_password()", true},
+		{"seed-backup", "seed_backup", "SELECT rolpassword FROM pg_authid", false},
+		{"seed-backup", "seed_backup", "DELETE FROM seedling.volume", false},
 	}
 	for _, l := range logins {
-		if out, ok := s.login(l.user, l.password, "postgres", l.statement); ok != l.ok {
-			t.Errorf("%s with %q runs %q: %v, want %v: %s", l.user, l.password, l.statement, ok, l.ok, out)
+		if out, ok := s.loginWith(l.certificate, l.user, l.statement); ok != l.ok {
+			t.Errorf("%s with the certificate of %q runs %q: %v, want %v: %s", l.user, l.certificate, l.statement, ok, l.ok, out)
 		}
+	}
+	if out, ok := s.login("postgres", "", "postgres", "SELECT 1"); ok {
+		t.Errorf("postgres gets in without TLS: %s", out)
+	}
+	verifiers := func() string {
+		out, _ := docker("exec", s.container, "grep", "-rla", `SCRAM-SHA-256\$`, data)
+		return strings.TrimSpace(out)
+	}
+	s.sql("postgres", "CHECKPOINT")
+	if found := verifiers(); found != "" {
+		t.Errorf("verifiers of passwords are in %s", found)
 	}
 	s.kill()
 
-	// A second start is no second volume, and the Secret is what holds.
-	if out, code := v.run([]string{"POSTGRES_PASSWORD=super2"}, "init"); code != 0 || !strings.Contains(lastLine(out), id+" is ours") {
+	// A second start is no second volume, and the certificates of today are what
+	// holds.
+	v.shell("cp -r /tmp/certificates /tmp/old")
+	if out, code := v.certified().run(asSeed, "init"); code != 0 || !strings.Contains(lastLine(out), id+" is ours") {
 		t.Fatalf("second init: exit code %d: %s", code, out)
 	}
-	s = v.serve()
-	for password, want := range map[string]bool{"super'1": false, "super2": true} {
-		if out, ok := s.login("postgres", password, "postgres", "SELECT 1"); ok != want {
-			t.Errorf("after the change, %s works: %v: %s", password, ok, out)
-		}
+	s = v.serve(asSeed...)
+	if out, ok := s.loginWith("seed-import", "postgres", "SELECT 1"); !ok {
+		t.Errorf("the new certificate does not work: %s", out)
 	}
-	if out, ok := s.login("seed_backup", "backup1", "postgres", "SELECT 1"); ok {
-		t.Errorf("a password that left the Secret still works: %s", out)
+	v.shell("cp /tmp/certificates/ca.crt /tmp/old/; rm -r /tmp/certificates/seed-*; cp /tmp/old/seed-* /tmp/certificates/")
+	if out, ok := s.loginWith("seed-import", "postgres", "SELECT 1"); ok {
+		t.Errorf("the certificate of before still works: %s", out)
+	}
+
+	// A password leaves its verifier even where it is taken away at once: the
+	// search above finds what it looks for.
+	s.sql("postgres", "ALTER ROLE app PASSWORD 'x'")
+	s.sql("postgres", "ALTER ROLE app PASSWORD NULL")
+	if verifiers() == "" {
+		t.Error("no verifier is found after a password was set")
 	}
 }
 
@@ -243,7 +298,7 @@ func TestInitAfterAnInterruption(t *testing.T) {
 	t.Parallel()
 	v := newVolume(t)
 	v.shell("mkdir -p pgdata.new/base lost+found; echo 17 > pgdata.new/PG_VERSION; echo half > pgdata.new/base/1")
-	if out, code := v.run(seedSecrets, "init"); code != 0 {
+	if out, code := v.certified().run(asSeed, "init"); code != 0 {
 		t.Fatalf("exit code %d: %s", code, out)
 	}
 	v.serve()
@@ -260,13 +315,18 @@ func TestRefusals(t *testing.T) {
 		args    []string
 		says    string
 	}{
-		{"init of a volume with other files", newVolume, "echo raw > dump.sql", "", seedSecrets, []string{"init"}, "the volume is not empty (/var/lib/postgresql/data/dump.sql)"},
-		{"init of a volume with hidden files", newVolume, "echo raw > .dump", "", seedSecrets, []string{"init"}, "the volume is not empty (/var/lib/postgresql/data/.dump)"},
-		{"init over another's data directory", newVolume, "initdb -D pgdata -A trust >/dev/null", "", seedSecrets, []string{"init"}, "not made by seed-postgres"},
-		{"init over a folder without data", newVolume, "mkdir pgdata", "", seedSecrets, []string{"init"}, "PG_VERSION is missing"},
-		{"init without a password", newVolume, "", "", nil, []string{"init"}, "the superuser has no password"},
-		{"init with an argument", newVolume, "", "", seedSecrets, []string{"init", "-c", "x=y"}, "init takes no arguments"},
-		{"init with a data directory from elsewhere", imported, "cat /proc/sys/kernel/random/uuid > pgdata/seedling-volume", "", seedSecrets, []string{"init"}, "the two do not belong together"},
+		{"init of a volume with other files", newVolume, "echo raw > dump.sql", "", asSeed, []string{"init"}, "the volume is not empty (/var/lib/postgresql/data/dump.sql)"},
+		{"init of a volume with hidden files", newVolume, "echo raw > .dump", "", asSeed, []string{"init"}, "the volume is not empty (/var/lib/postgresql/data/.dump)"},
+		{"init over another's data directory", newVolume, "initdb -D pgdata -A trust >/dev/null", "", asSeed, []string{"init"}, "not made by seed-postgres"},
+		{"init over a folder without data", newVolume, "mkdir pgdata", "", asSeed, []string{"init"}, "PG_VERSION is missing"},
+		{"init without certificates", newVolume, "", "", nil, []string{"init"}, "/etc/seedling/certificates/ca.crt is missing"},
+		{"init without one of them", newVolume, "rm /tmp/certificates/tls.key", "", asSeed, []string{"init"}, "/tmp/certificates/tls.key is missing"},
+		{"init with one that cannot be read", newVolume, "chmod 0 /tmp/certificates/tls.crt", "", asSeed, []string{"init"}, "/tmp/certificates/tls.crt is missing, empty or cannot be read"},
+		{"init of a volume with passwords", imported, "", "", asSeed, []string{"init"}, "the volume holds verifiers of passwords (of reporting)"},
+		{"serve without one of them", imported, ": > /tmp/certificates/ca.crt", "", asSeed, []string{"serve"}, "/tmp/certificates/ca.crt is missing"},
+		{"standalone without a password", newVolume, "", "", nil, []string{"standalone"}, "the superuser has no password"},
+		{"init with an argument", newVolume, "", "", asSeed, []string{"init", "-c", "x=y"}, "init takes no arguments"},
+		{"init with a data directory from elsewhere", imported, "cat /proc/sys/kernel/random/uuid > pgdata/seedling-volume", "ALTER ROLE reporting PASSWORD NULL", asSeed, []string{"init"}, "the two do not belong together"},
 
 		{"serve of an empty volume", newVolume, "", "", nil, []string{"serve"}, "an empty database is never made here"},
 		{"serve of another's data directory", newVolume, "initdb -D pgdata -A trust >/dev/null", "", nil, []string{"serve"}, "not made by seed-postgres"},
@@ -287,7 +347,7 @@ func TestRefusals(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			v := test.volume(t)
+			v := test.volume(t).certified()
 			if test.prepare != "" {
 				v.shell(test.prepare)
 			}
@@ -309,7 +369,7 @@ func TestRefusals(t *testing.T) {
 
 func TestOpen(t *testing.T) {
 	t.Parallel()
-	v := imported(t)
+	v := imported(t).certified()
 	for _, password := range []string{"it's \"new\" $HOME \\x", "again"} { // at every start of the pod
 		out, code := v.run([]string{"POSTGRES_PASSWORD=" + password}, "open")
 		if code != 0 || !strings.Contains(lastLine(out), "database app is restored and opened for role app") {
@@ -322,9 +382,12 @@ func TestOpen(t *testing.T) {
 		if got, ok := s.login("app", password, "app", "INSERT INTO t VALUES (0); SELECT count(*) >= 1000 FROM t"); !ok || got != "t" {
 			t.Errorf("app logs in: %v, %s", ok, got)
 		}
-		for user, old := range map[string]string{"postgres": "super'1", "seed_backup": "backup1", "reporting": "of-the-seed"} {
-			if got, ok := s.login(user, old, "app", "SELECT 1"); ok {
-				t.Errorf("the seed's password of %s works in a preview: %s", user, got)
+		if got, ok := s.login("reporting", "of-the-seed", "app", "SELECT 1"); ok {
+			t.Errorf("a password of the seed's works in a preview: %s", got)
+		}
+		for certificate, user := range map[string]string{"seed-import": "postgres", "seed-backup": "seed_backup"} {
+			if got, ok := s.loginWith(certificate, user, "SELECT 1"); ok {
+				t.Errorf("the seed's certificate of %s works in a preview: %s", user, got)
 			}
 		}
 		if got := s.sql("postgres", "SELECT count(*) FROM pg_authid WHERE rolpassword IS NOT NULL"); got != "1" {
@@ -338,14 +401,15 @@ func TestOpen(t *testing.T) {
 // superuser's.
 func TestLoginTriggerDoesNotRun(t *testing.T) {
 	t.Parallel()
-	v := imported(t)
+	v := imported(t).certified()
 	s := v.serve()
+	s.sql("postgres", "ALTER ROLE reporting PASSWORD NULL")
 	for _, database := range []string{"postgres", "app"} {
 		s.sql(database, "CREATE FUNCTION public.trap() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'trap'; END $$;"+
 			" CREATE EVENT TRIGGER trap ON login EXECUTE FUNCTION public.trap()")
 	}
 	s.kill()
-	for _, verb := range [][]string{{"POSTGRES_PASSWORD=p", "open"}, {"POSTGRES_PASSWORD=p", "init"}} {
+	for _, verb := range [][]string{{asSeed[0], "init"}, {"POSTGRES_PASSWORD=p", "open"}} {
 		if out, code := v.run(verb[:1], verb[1]); code != 0 {
 			t.Errorf("%s: exit code %d: %s", verb[1], code, out)
 		}

@@ -76,6 +76,8 @@ type Contents struct {
 	VolumeID string
 	// Others are the databases that should not be there.
 	Others []string
+	// Passwords are the roles that have one.
+	Passwords []string
 	// Marker is what the import left.
 	Marker postgres.Marker
 }
@@ -176,6 +178,9 @@ func (o Options) check(c Contents) error {
 	}
 	if len(c.Others) > 0 {
 		wrong = append(wrong, fmt.Errorf("its Postgres has other databases (%s), which would be in the snapshot unmasked: drop them; if they held raw data, use a fresh volume", strings.Join(c.Others, ", ")))
+	}
+	if len(c.Passwords) > 0 {
+		wrong = append(wrong, postgres.HasPasswords(c.Passwords))
 	}
 	return command.Misconfigured(errors.Join(wrong...))
 }

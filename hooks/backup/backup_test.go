@@ -471,6 +471,14 @@ func TestRun(t *testing.T) {
 			}()},
 		},
 		{
+			name: "a role with a password", code: 2, fault: "roles of the seed have passwords (app, postgres)",
+			server: server{contents: func() backup.Contents {
+				c := contents
+				c.Passwords = []string{"app", "postgres"}
+				return c
+			}()},
+		},
+		{
 			name: "no marker", code: 2, fault: "inspect seed seed: there is none",
 			server: server{contents: contents, err: command.Misconfiguredf("there is none")},
 		},

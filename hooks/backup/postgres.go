@@ -14,7 +14,7 @@ import (
 
 // Postgres is a seed's Postgres, over one connection that holds the locks. The
 // role needs: to connect to both databases, to read seedling.volume and
-// seedling.marker, and pg_checkpoint. Only a superuser may set event_triggers:
+// seedling.marker, to run seedling.roles_with_password, and pg_checkpoint. Only a superuser may set event_triggers:
 // ALTER ROLE ... SET event_triggers = off keeps those of the dump out of its
 // sessions (seed-postgres has done so).
 type Postgres struct {
@@ -64,6 +64,9 @@ func (p *Postgres) Inspect(ctx context.Context) (c Contents, err error) {
 	if c.VolumeID, err = postgres.Volume(ctx, p.conn); err != nil {
 		return Contents{}, final(err)
 	}
+	if c.Passwords, err = p.passwords(ctx); err != nil {
+		return Contents{}, err
+	}
 	rows, err := p.conn.Query(ctx, "SELECT datname FROM pg_database WHERE datname <> ALL ($1) ORDER BY 1",
 		[]string{postgres.Maintenance, "template0", "template1", p.database})
 	if err == nil {
@@ -76,6 +79,22 @@ func (p *Postgres) Inspect(ctx context.Context) (c Contents, err error) {
 		return Contents{}, fmt.Errorf("read the marker in database %s: %w", p.database, err)
 	}
 	return c, nil
+}
+
+// passwords lists the roles that have one.
+func (p *Postgres) passwords(ctx context.Context) ([]string, error) {
+	rows, err := p.conn.Query(ctx, "SELECT seedling.roles_with_password()")
+	var roles []string
+	if err == nil {
+		roles, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	}
+	switch {
+	case postgres.Is(err, postgres.UndefinedFunction):
+		return nil, command.Misconfiguredf("it cannot tell whether roles have passwords, because an older seed-postgres started it: give the seed the image of this release, and restart it")
+	case err != nil:
+		return nil, fmt.Errorf("look for roles with a password: %w", final(postgres.Redact(err)))
+	}
+	return roles, nil
 }
 
 func (p *Postgres) marker(ctx context.Context) (postgres.Marker, error) {

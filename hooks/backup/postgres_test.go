@@ -21,20 +21,17 @@ func TestPostgres(t *testing.T) {
 	server := pgtest.Start(t)
 	volume := server.Strings(t, "postgres", "SELECT id FROM seedling.volume")[0]
 	log := command.NewLog(io.Discard)
-	target := func(dsn, password string) *pgx.ConnConfig {
+	target := func() *pgx.ConnConfig {
 		t.Helper()
-		c, err := postgres.ParseTarget(dsn)
+		c, err := postgres.ParseTarget(server.DSNAs("seed_backup", "ignored"))
 		if err != nil {
 			t.Fatal(err)
-		}
-		if password != "" {
-			c.Password = password
 		}
 		return c
 	}
 	dial := func(t *testing.T) *backup.Postgres {
 		t.Helper()
-		p, err := backup.Dial(t.Context(), log, target(server.DSNAs("seed_backup", "ignored"), ""), "app")
+		p, err := backup.Dial(t.Context(), log, target(), "app")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,6 +91,10 @@ func TestPostgres(t *testing.T) {
 	server.Exec(t, "postgres", `CREATE DATABASE "template-like" IS_TEMPLATE true ALLOW_CONNECTIONS false`)
 	want.Others = []string{"raw", "template-like"}
 	inspect()
+	server.Exec(t, "postgres", "CREATE ROLE reporting LOGIN PASSWORD 'x'")
+	want.Passwords = []string{"reporting"}
+	inspect()
+	server.Exec(t, "postgres", "DROP ROLE reporting")
 	if err := p.Checkpoint(t.Context()); err != nil {
 		t.Errorf("Checkpoint: %v", err)
 	}
@@ -130,15 +131,15 @@ func TestPostgres(t *testing.T) {
 	}
 	p.Close(t.Context())
 
+	server.Exec(t, "postgres", "DROP FUNCTION seedling.roles_with_password()")
+	refused(t, "an older seed-postgres started it")
 	server.Exec(t, "postgres", "DELETE FROM seedling.volume")
 	refused(t, "carries no stamp")
 	server.Exec(t, "postgres", "DROP TABLE seedling.volume")
 	refused(t, "carries no stamp")
-	server.Exec(t, "postgres", "ALTER ROLE seed_backup PASSWORD 'another'")
-	if _, err := backup.Dial(t.Context(), log, target(server.DSNAs("seed_backup", "postgres"), ""), "app"); command.ExitCode(err) != 2 || !strings.Contains(err.Error(), "password authentication failed") {
-		t.Errorf("a wrong password: %v", err)
-	}
-	if _, err := backup.Dial(t.Context(), log, target(server.DSNAs("seed_backup", "postgres"), "another"), "app"); err != nil {
-		t.Errorf("the password of the file: %v", err)
+	other := target()
+	other.User = "postgres"
+	if _, err := backup.Dial(t.Context(), log, other, "app"); command.ExitCode(err) != 2 || !strings.Contains(err.Error(), "certificate authentication failed") {
+		t.Errorf("another role's certificate: %v", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -22,27 +23,19 @@ const Maintenance = "postgres"
 // Schema holds what the project writes into databases.
 const Schema = "seedling"
 
-// The variables that name the seed's Postgres.
-const (
-	// TargetVariable holds the connection string where no file is named.
-	TargetVariable = "SEED_TARGET"
-	// PasswordFileVariable names the file with the password, so that a
-	// connection string can be written where everybody reads it and the
-	// password stays in its Secret.
-	PasswordFileVariable = "SEED_PASSWORD_FILE"
-)
+// TargetVariable names the seed's Postgres where no file does: a connection
+// string, whose sslcert and sslkey name the files of its login.
+const TargetVariable = "SEED_TARGET"
 
 // ReadTarget reads the connection string from a file, or from SEED_TARGET where
-// file is "", and the password from the file in SEED_PASSWORD_FILE where that
-// is set. It says everything that is wrong at once.
+// file is "". It says everything that is wrong at once.
 func ReadTarget(file string, getenv func(string) string) (*pgx.ConnConfig, error) {
 	config, err := targetConfig(file, getenv)
-	password, passwordErr := readPassword(getenv(PasswordFileVariable))
-	if err = errors.Join(err, passwordErr); err != nil {
-		return nil, command.Misconfigured(err)
+	if getenv("SEED_PASSWORD_FILE") != "" {
+		err = errors.Join(err, errors.New("SEED_PASSWORD_FILE is set, and a seed takes no password: name sslcert, sslkey and sslrootcert in "+TargetVariable+", as manifests/seed-data does"))
 	}
-	if password != "" {
-		config.Password = password
+	if err != nil {
+		return nil, command.Misconfigured(err)
 	}
 	return config, nil
 }
@@ -61,22 +54,6 @@ func targetConfig(file string, getenv func(string) string) (*pgx.ConnConfig, err
 	return ParseTarget(string(b))
 }
 
-// readPassword reads it without its line end; "" where no file is named.
-func readPassword(file string) (string, error) {
-	if file == "" {
-		return "", nil
-	}
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return "", fmt.Errorf("read the password of the seed's Postgres (%s): %w", PasswordFileVariable, err)
-	}
-	password := strings.TrimRight(string(b), "\r\n")
-	if password == "" {
-		return "", fmt.Errorf("read the password of the seed's Postgres (%s): %s is empty", PasswordFileVariable, file)
-	}
-	return password, nil
-}
-
 // ParseTarget reads a libpq connection string as one of the maintenance
 // database. Its error does not quote it.
 func ParseTarget(s string) (*pgx.ConnConfig, error) {
@@ -84,8 +61,11 @@ func ParseTarget(s string) (*pgx.ConnConfig, error) {
 		return nil, command.Misconfiguredf("no seed's Postgres is named: pass --target-file or set %s to a libpq connection string", TargetVariable)
 	}
 	c, err := pgx.ParseConfig(strings.TrimSpace(s))
+	if file, ok := errors.AsType[*fs.PathError](err); ok {
+		return nil, command.Misconfiguredf("read the certificates of the seed's Postgres: %w; `%s` makes Secret %s", file, MakeCertificates, Secret)
+	}
 	if err != nil {
-		return nil, command.Misconfiguredf("read the connection string of the seed's Postgres: it is neither a postgres:// URL nor a list of key=value")
+		return nil, command.Misconfiguredf("read the connection string of the seed's Postgres: it is neither a postgres:// URL nor a list of key=value, or its sslcert, sslkey and sslrootcert are no pair and its authority in PEM")
 	}
 	c.Database = Maintenance
 	if c.ConnectTimeout == 0 {
@@ -103,12 +83,18 @@ func Connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
 	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return nil, &Error{Code: pe.Code, Message: pe.Message}
 	}
+	if err != nil {
+		err = explainTLS(err)
+	}
 	return conn, err
 }
 
 // Dial opens a session and waits, bounded, for a server that does not answer
 // yet. An error that waiting cannot cure is misconfigured.
 func Dial(ctx context.Context, log *slog.Logger, config *pgx.ConnConfig, timeout time.Duration) (*pgx.Conn, error) {
+	if err := checkCertificate(log, config.TLSConfig, time.Now()); err != nil {
+		return nil, fmt.Errorf("connect to the seed's Postgres: %w", err)
+	}
 	var conn *pgx.Conn
 	w := command.Wait{Status: command.NewStatus(log), Every: time.Second, Timeout: max(timeout, time.Millisecond)}
 	err := w.Until(ctx, func(ctx context.Context) (_ string, err error) {

@@ -14,28 +14,29 @@ func TestReadTarget(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for name, content := range map[string]string{
-		"target": "host=db user=app password=inline\n", "garbage": "password=secret garbage", "empty": "\n", "password": "from file\r\n",
+		"target": "host=db user=app password=inline\n", "garbage": "password=secret garbage", "empty": "\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	tests := []struct {
-		name, file, target, password string
-		want                         string // the password
-		faults                       []string
+		name, file, target, passwordFile string
+		want                             string // the password
+		faults                           []string
 	}{
 		{name: "a file", file: "target", target: "host=other", want: "inline"},
 		{name: "the environment", target: " postgres://app:url@db/anything ", want: "url"},
-		{name: "the password's own file", file: "target", password: "password", want: "from file"},
 		{name: "nothing", faults: []string{"--target-file or set SEED_TARGET"}},
 		{name: "an empty file", file: "empty", faults: []string{"is empty"}},
 		{name: "garbage", file: "garbage", faults: []string{"neither a postgres:// URL nor"}},
 		{
-			name: "everything wrong at once", file: "missing", password: "missing too",
-			faults: []string{"read --target-file: open", "the password of the seed's Postgres (SEED_PASSWORD_FILE): open"},
+			name: "everything wrong at once", file: "missing", passwordFile: "password",
+			faults: []string{"read --target-file: open", "SEED_PASSWORD_FILE is set, and a seed takes no password"},
 		},
-		{name: "an empty password", file: "target", password: "empty", faults: []string{"is empty"}},
+		{name: "no authority", target: "host=db password=secret sslmode=verify-full sslrootcert=/none/ca.crt", faults: []string{"open /none/ca.crt: no such file", "`seed-import certificates` makes"}},
+		{name: "no certificate", target: "host=db password=secret sslmode=require sslcert=/none/tls.crt sslkey=/none/tls.key", faults: []string{"open /none/tls.", "`seed-import certificates` makes"}},
+		{name: "half a pair", target: "host=db password=secret sslmode=require sslcert=/none/tls.crt", faults: []string{"are no pair"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -46,11 +47,11 @@ func TestReadTarget(t *testing.T) {
 				}
 				return filepath.Join(dir, name)
 			}
-			env := map[string]string{postgres.TargetVariable: test.target, postgres.PasswordFileVariable: path(test.password)}
+			env := map[string]string{postgres.TargetVariable: test.target, "SEED_PASSWORD_FILE": path(test.passwordFile)}
 			config, err := postgres.ReadTarget(path(test.file), func(name string) string { return env[name] })
 			if len(test.faults) == 0 {
 				if err != nil || config.Password != test.want || config.Database != postgres.Maintenance {
-					t.Fatalf("config %+v, error %v", config, err)
+					t.Fatalf("error %v", err)
 				}
 				return
 			}

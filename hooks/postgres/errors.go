@@ -22,6 +22,7 @@ const (
 	UndefinedColumn       = "42703"
 	UndefinedObject       = "42704"
 	WrongObjectType       = "42809"
+	UndefinedFunction     = "42883"
 	UndefinedTable        = "42P01"
 	ObjectInUse           = "55006"
 	LockNotAvailable      = "55P03"
@@ -157,7 +158,8 @@ func Is(err error, states ...string) bool {
 }
 
 // Lasting says whether an error stays until a person changes something: a wrong
-// role or password (class 28), no such database, a right that is missing.
+// role or login (class 28), certificates that do not fit, no such database, a
+// right that is missing.
 func Lasting(err error) bool {
-	return strings.HasPrefix(Code(err), "28") || Is(err, InvalidCatalogName, InsufficientPrivilege)
+	return strings.HasPrefix(Code(err), "28") || errors.Is(err, errCertificates) || Is(err, InvalidCatalogName, InsufficientPrivilege)
 }

@@ -4,11 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/seedling-dev/seedling/hooks/command"
 )
+
+// HasPasswords refuses a volume whose roles have passwords. Taking them away is
+// not enough: their verifiers stay in its blocks and its WAL.
+func HasPasswords(roles []string) error {
+	return command.Misconfiguredf("roles of the seed have passwords (%s), and a copy of its volume gives their verifiers away: give the seed a fresh volume, with "+
+		"`kubectl -n SEED delete statefulset postgres --cascade=foreground` and `kubectl -n SEED delete pvc data-postgres-0`, sync both of its Applications, and set no password in it: Jobs log in with certificates",
+		strings.Join(roles, ", "))
+}
 
 // Volume reads the stamp of the seed's volume, over a session in the maintenance
 // database. A volume without one is refused: our image did not make it.

@@ -301,15 +301,29 @@ func TestFailClosed(t *testing.T) { //nolint:tparallel // its subtests share a s
 		_ = refused(t, o, "declared is 0000")
 		nothingLeft(t, s)
 	})
-	t.Run("wrong password", func(t *testing.T) {
+	t.Run("no certificate", func(t *testing.T) {
 		o := options(t, s, file, shopPolicy)
-		o.Target.Password = "wrong"
-		_ = refused(t, o, "password")
+		o.Target.TLSConfig.Certificates = nil
+		_ = refused(t, o, "certificate")
+	})
+	t.Run("another role's certificate", func(t *testing.T) {
+		o := options(t, s, file, shopPolicy)
+		o.Target.User = "seed_backup"
+		_ = refused(t, o, "certificate authentication failed")
 	})
 	t.Run("not a superuser", func(t *testing.T) {
 		o := options(t, s, file, shopPolicy)
-		o.Target.User = "seed_backup"
+		var err error
+		if o.Target, err = postgres.ParseTarget(s.DSNAs("seed_backup", "postgres")); err != nil {
+			t.Fatal(err)
+		}
 		_ = refused(t, o, "superuser")
+	})
+	t.Run("a password in the volume", func(t *testing.T) {
+		s.Exec(t, "postgres", "ALTER ROLE app PASSWORD 'x'")
+		defer s.Exec(t, "postgres", "ALTER ROLE app PASSWORD NULL")
+		_ = refused(t, options(t, s, file, shopPolicy), "roles of the seed have passwords (app)")
+		nothingLeft(t, s)
 	})
 	t.Run("unreachable", func(t *testing.T) {
 		o := options(t, s, file, shopPolicy)
@@ -371,7 +385,7 @@ func TestSessionsAtTheSwap(t *testing.T) {
 	t.Parallel()
 	src := pgtest.Source(t)
 	file := src.Dump(t, src.Database(t, shop), "-Fc")
-	s := pgtest.Start(t)
+	s := pgtest.StartThrowAway(t) // where the application may log in
 	mustImport(t, options(t, s, file, shopPolicy), seed.Imported)
 	s.Exec(t, "postgres", `ALTER ROLE app PASSWORD 'test-password'; ALTER DATABASE app CONNECTION LIMIT 42; ALTER DATABASE app SET statement_timeout = '11s';
 		ALTER ROLE app IN DATABASE app SET search_path = public, crm; CREATE ROLE viewer; REVOKE ALL ON DATABASE app FROM PUBLIC; GRANT CONNECT ON DATABASE app TO viewer, seed_backup`)

@@ -29,7 +29,10 @@ func (r *started) open(ctx context.Context) (*opened, error) {
 	for _, w := range warnings {
 		r.warn(w)
 	}
-	err = o.server.role(ctx, r.Owner)
+	err = o.server.passwords(ctx)
+	if err == nil {
+		err = o.server.role(ctx, r.Owner)
+	}
 	if err == nil {
 		err = o.server.lock(ctx)
 	}
@@ -198,6 +201,22 @@ func (t *server) stamp(ctx context.Context) error {
 	}
 	if strings.TrimSpace(file) != t.volume {
 		return command.Misconfiguredf("the seed's volume says %q and its database %q: they do not belong together; give the seed a fresh volume", strings.TrimSpace(file), t.volume)
+	}
+	return nil
+}
+
+// passwords refuses a seed with roles that have one: a snapshot would carry its
+// verifier into every preview. A throw-away Postgres has one and no snapshots.
+func (t *server) passwords(ctx context.Context) error {
+	var throwAway bool
+	var roles []string
+	err := t.conn.QueryRow(ctx, `SELECT coalesce(current_setting('seedling.throw_away', true) = 'on', false),
+		ARRAY(SELECT rolname::text FROM pg_authid WHERE rolpassword IS NOT NULL ORDER BY 1)`).Scan(&throwAway, &roles)
+	if err != nil {
+		return fmt.Errorf("look for roles with a password: %w", postgres.Redact(err))
+	}
+	if len(roles) > 0 && !throwAway {
+		return postgres.HasPasswords(roles)
 	}
 	return nil
 }

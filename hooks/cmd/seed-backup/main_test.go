@@ -39,8 +39,8 @@ func TestBadInput(t *testing.T) {
 		{"no target", good, nil, []string{"pass --target-file or set SEED_TARGET"}},
 		{"no target file", append(good, "--target-file="+filepath.Join(dir, "none")), nil, []string{"read --target-file", "no such file"}},
 		{"an empty target file", append(good, "--target-file="+file("empty", "\n")), nil, []string{"is empty"}},
-		{"no password file", good, map[string]string{"SEED_TARGET": "host=x", "SEED_PASSWORD_FILE": filepath.Join(dir, "none")}, []string{"read the password", "no such file"}},
-		{"an empty password file", good, map[string]string{"SEED_TARGET": "host=x", "SEED_PASSWORD_FILE": file("blank", "\n")}, []string{"blank is empty"}},
+		{"no certificate", good, map[string]string{"SEED_TARGET": "host=x sslmode=verify-full sslrootcert=" + filepath.Join(dir, "none")}, []string{"read the certificates", "no such file", "seed-import certificates"}},
+		{"a password's file", good, map[string]string{"SEED_TARGET": "host=x", "SEED_PASSWORD_FILE": file("password", "x")}, []string{"a seed takes no password"}},
 		{"a target that is none", good, map[string]string{"SEED_TARGET": "password=secret nonsense", "KUBECONFIG": kubeconfig}, []string{"neither a postgres:// URL nor"}},
 	}
 	for _, test := range tests {

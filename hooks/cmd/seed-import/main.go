@@ -48,6 +48,7 @@ var verbs = command.Verbs{
 		{Name: "verify", Does: "compare the seed with the dump", Run: runVerify},
 		{Name: "draft-policy", Does: "write a first policy for a dump to standard output", Run: runDraft},
 		{Name: "request", Does: "write the seed-request ConfigMap for a dump and a policy to standard output", Run: runRequest},
+		{Name: "certificates", Does: "make the Secret with which the seed's Postgres and its Jobs know each other", Run: runCertificates},
 	},
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -203,6 +204,50 @@ func TestRequest(t *testing.T) {
 	again := invoke(t, "", "run", "--dump", f.dump, "--policy", f.policy, "--key-file", f.key, "--policy-digest", cm.Data["policy-digest"], "--key-id", cm.Data["key-id"])
 	if !strings.Contains(again.last(), "SEED_TARGET") || strings.Contains(again.last(), "digest") {
 		t.Error(again.last())
+	}
+}
+
+// TestCertificates makes a Secret that seed-postgres and the Jobs can use, and
+// files of the same; what is there already is not overwritten.
+func TestCertificates(t *testing.T) {
+	t.Parallel()
+	got := invoke(t, "", "certificates", "--namespace", "seed-eu")
+	if got.code != 0 {
+		t.Fatal(got.stderr)
+	}
+	var secret struct {
+		Kind     string
+		Metadata struct{ Name, Namespace string }
+		Data     map[string][]byte
+	}
+	if err := yaml.Unmarshal([]byte(got.stdout), &secret); err != nil {
+		t.Fatal(err)
+	}
+	if secret.Kind != "Secret" || secret.Metadata.Name != "seed-postgres" || secret.Metadata.Namespace != "seed-eu" || len(secret.Data) != 7 {
+		t.Errorf("%s", got.stdout)
+	}
+	for _, pair := range []string{"tls", "seed-import", "seed-backup"} {
+		if _, err := tls.X509KeyPair(secret.Data[pair+".crt"], secret.Data[pair+".key"]); err != nil {
+			t.Errorf("%s: %v", pair, err)
+		}
+	}
+	dir := t.TempDir()
+	if got := invoke(t, "", "certificates", "--directory", dir); got.code != 0 || got.stdout != "" {
+		t.Fatal(got)
+	}
+	files, err := filepath.Glob(dir + "/*")
+	if err != nil || len(files) != 7 {
+		t.Errorf("files %v, error %v", files, err)
+	}
+	for _, file := range files {
+		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: mode %v, error %v", file, info.Mode(), err)
+		}
+	}
+	for _, bad := range [][]string{{"--directory", dir}, {"--directory", dir + "/none"}, {"--days", "0"}} {
+		if got := invoke(t, "", append([]string{"certificates"}, bad...)...); got.code != 2 || got.stdout != "" {
+			t.Errorf("%v: exit code %d, %s", bad, got.code, got.stdout)
+		}
 	}
 }
 

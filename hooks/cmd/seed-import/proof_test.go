@@ -103,6 +103,9 @@ func TestProof(t *testing.T) {
 		if got := find(s, strings.Join(all, "|"), "/var/lib/postgresql /tmp /run"); got != "" {
 			t.Errorf("%s: raw values stand in %s", when, got)
 		}
+		if got := find(s, `SCRAM-SHA-256\$`, "/var/lib/postgresql"); got != "" {
+			t.Errorf("%s: verifiers of passwords stand in %s", when, got)
+		}
 		if got := find(s, "KEPT", pgtest.DataDir+"/log"); got != "" {
 			t.Errorf("%s: rows stand in the server's log %s", when, got)
 		}

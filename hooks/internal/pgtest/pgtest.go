@@ -1,19 +1,23 @@
 // Package pgtest gives tests a real Postgres: the image that seeds and
 // previews run, in containers of their own.
 //
-// A seed's server belongs to one test (Start): imports lock the whole server.
-// Databases to dump come from one server per test process (Source), which
-// never is a seed, so that raw rows are nowhere in a seed's files.
+// A seed's server belongs to one test (Start): imports lock the whole server,
+// and who logs in has a certificate, as in the cluster. Databases to dump come
+// from one server per test process (Source), which never is a seed, so that raw
+// rows are nowhere in a seed's files.
 package pgtest
 
 import (
 	"archive/tar"
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,14 +30,19 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/testcontainers/testcontainers-go"
 	tcexec "github.com/testcontainers/testcontainers-go/exec"
+
+	"github.com/seedling-dev/seedling/hooks/postgres"
 )
 
-// Image is what the containers run.
-const Image = "ghcr.io/seedling-dev/seed-postgres:dev"
+// Image is what the containers run; another one, of another major version say,
+// in SEEDLING_SEED_POSTGRES.
+var Image = cmp.Or(os.Getenv("SEEDLING_SEED_POSTGRES"), "ghcr.io/seedling-dev/seed-postgres:dev")
 
 const (
 	password = "test-password"
 	port     = "5432/tcp"
+	// certificateDir is where the image looks for a seed's certificates.
+	certificateDir = "/etc/seedling/certificates"
 	// DataDir is the server's data directory in its container.
 	DataDir = "/var/lib/postgresql/data/pgdata"
 )
@@ -42,15 +51,18 @@ const (
 type Server struct {
 	container testcontainers.Container
 	address   string
+	// logins is the folder with the certificates of a seed's roles, "" where
+	// everybody has the password.
+	logins string
 }
 
-// Run starts a server with additional server arguments (-c name=value). The
-// caller ends it with Stop.
+// Run starts a throw-away server, with a password, with additional server
+// arguments (-c name=value). The caller ends it with Stop.
 func Run(ctx context.Context, args ...string) (*Server, error) { return RunMounted(ctx, "", args...) }
 
 // RunMounted is Run with a folder of the host (from:to) in the container.
 func RunMounted(ctx context.Context, bind string, args ...string) (*Server, error) {
-	return start(ctx, args, testcontainers.WithHostConfigModifier(func(c *container.HostConfig) {
+	return start(ctx, "", args, testcontainers.WithHostConfigModifier(func(c *container.HostConfig) {
 		if bind != "" {
 			c.Binds = append(c.Binds, bind)
 		}
@@ -58,17 +70,22 @@ func RunMounted(ctx context.Context, bind string, args ...string) (*Server, erro
 	}))
 }
 
-// start runs the image; its server has the arguments.
-func start(ctx context.Context, args []string, more ...testcontainers.ContainerCustomizer) (*Server, error) {
+// start runs the image; its server has the arguments. It is a seed where logins
+// names a folder for its certificates.
+func start(ctx context.Context, logins string, args []string, more ...testcontainers.ContainerCustomizer) (*Server, error) {
 	if err := build(ctx); err != nil {
+		return nil, err
+	}
+	login, err := authenticate(logins)
+	if err != nil {
 		return nil, err
 	}
 	c, err := testcontainers.Run(ctx, Image, append([]testcontainers.ContainerCustomizer{
 		testcontainers.WithCmd(append([]string{"standalone", "-c", "fsync=off"}, args...)...),
-		testcontainers.WithEnv(map[string]string{"POSTGRES_PASSWORD": password, "POSTGRES_BACKUP_PASSWORD": password}),
+		login,
 		testcontainers.WithExposedPorts(port),
 	}, more...)...)
-	s := &Server{container: c}
+	s := &Server{container: c, logins: logins}
 	if err == nil {
 		err = s.ready(ctx)
 	}
@@ -76,6 +93,29 @@ func start(ctx context.Context, args []string, more ...testcontainers.ContainerC
 		return nil, errors.Join(fmt.Errorf("start %s: %w", Image, err), s.Stop())
 	}
 	return s, nil
+}
+
+// authenticate gives a container its password, or its certificates, and the
+// clients' to the folder.
+func authenticate(logins string) (testcontainers.CustomizeRequestOption, error) {
+	if logins == "" {
+		return testcontainers.WithEnv(map[string]string{"POSTGRES_PASSWORD": password}), nil
+	}
+	certificates, err := postgres.NewCertificates(time.Now(), 24*time.Hour)
+	if err != nil {
+		return nil, err
+	}
+	var files []testcontainers.ContainerFile
+	for name, content := range certificates {
+		if err := os.WriteFile(filepath.Join(logins, name), content, 0o600); err != nil {
+			return nil, err
+		}
+		switch name {
+		case postgres.AuthorityFile, postgres.ServerCertificateFile, postgres.ServerKeyFile:
+			files = append(files, testcontainers.ContainerFile{Reader: bytes.NewReader(content), ContainerFilePath: certificateDir + "/" + name, FileMode: 0o444})
+		}
+	}
+	return testcontainers.WithFiles(files...), nil
 }
 
 // ready waits until the server answers. Its port may change with a restart.
@@ -122,9 +162,18 @@ func (s *Server) Stop() error {
 	return testcontainers.TerminateContainer(s.container)
 }
 
-// Start runs a server for one test. When the test fails its last log lines
-// are shown.
+// Start runs a seed for one test. When the test fails its last log lines are
+// shown.
 func Start(t testing.TB, args ...string) *Server {
+	t.Helper()
+	s, err := start(t.Context(), t.TempDir(), args,
+		testcontainers.WithHostConfigModifier(func(c *container.HostConfig) { c.ShmSize = 1 << 30 }))
+	return s.of(t, err)
+}
+
+// StartThrowAway is Start of a server with a password, where other roles than a
+// seed's two log in.
+func StartThrowAway(t testing.TB, args ...string) *Server {
 	t.Helper()
 	s, err := Run(t.Context(), args...)
 	return s.of(t, err)
@@ -134,7 +183,7 @@ func Start(t testing.TB, args ...string) *Server {
 // server that ends is started again, on the same data: see Await.
 func StartSmall(t testing.TB, megabytes int, args ...string) *Server {
 	t.Helper()
-	s, err := start(t.Context(), args,
+	s, err := start(t.Context(), t.TempDir(), args,
 		testcontainers.WithEntrypoint("sh", "-c", `while :; do seed-postgres "$@"; sleep 0.1; done`, "again"),
 		testcontainers.WithHostConfigModifier(func(c *container.HostConfig) {
 			c.Tmpfs = map[string]string{filepath.Dir(DataDir): fmt.Sprintf("size=%dm,uid=999,gid=999,mode=0750", megabytes)}
@@ -206,15 +255,24 @@ func Main(m *testing.M) int {
 	return code
 }
 
-func dsn(address, user, database string) string {
-	return fmt.Sprintf("postgres://%s:%s@%s/%s?sslmode=disable", user, password, address, database)
-}
-
 // DSN is the connection string of a database for the superuser.
-func (s *Server) DSN(database string) string { return dsn(s.address, "postgres", database) }
+func (s *Server) DSN(database string) string { return s.DSNAs(postgres.ImportRole, database) }
 
-// DSNAs is the connection string of a database for another role.
-func (s *Server) DSNAs(role, database string) string { return dsn(s.address, role, database) }
+// DSNAs is the connection string of a database for another role. In a seed only
+// seed_backup gets in.
+func (s *Server) DSNAs(role, database string) string {
+	if s.logins == "" {
+		return fmt.Sprintf("postgres://%s:%s@%s/%s?sslmode=disable", role, password, s.address, database)
+	}
+	certificate, key := postgres.ImportCertificateFile, postgres.ImportKeyFile
+	if role == postgres.BackupRole {
+		certificate, key = postgres.BackupCertificateFile, postgres.BackupKeyFile
+	}
+	file := func(name string) string { return url.QueryEscape(filepath.Join(s.logins, name)) }
+	// A test may reach the server by another address than its certificate's.
+	return fmt.Sprintf("postgres://%s@%s/%s?sslmode=verify-ca&sslrootcert=%s&sslcert=%s&sslkey=%s",
+		role, s.address, database, file(postgres.AuthorityFile), file(certificate), file(key))
+}
 
 // Connect opens a session of the superuser for the test's duration.
 func (s *Server) Connect(t testing.TB, database string) *pgx.Conn {
