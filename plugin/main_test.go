@@ -59,9 +59,9 @@ func TestMisuse(t *testing.T) {
 		says []string
 	}{
 		{"nothing", nil, []string{"say what to do"}},
-		{"unknown command", []string{"run"}, []string{`"run" is no subcommand`}},
+		{"unknown command", []string{"run"}, []string{`"run" is not a subcommand`}},
 		{"unknown flag", []string{"serve", "--token", "x"}, []string{"-token"}},
-		{"argument", []string{"serve", "--config", good, "x"}, []string{`"x" is no flag`}},
+		{"argument", []string{"serve", "--config", good, "x"}, []string{`"x" is not a flag`}},
 		{"no configuration", []string{"serve"}, []string{"--config names no file"}},
 		{"configuration missing", []string{"serve", "--config", dir + "/none"}, []string{"read the configuration", "no such file"}},
 		{"configuration empty", config(""), []string{"forges: name at least one forge"}},

@@ -117,7 +117,7 @@ func ParseFlags(set *flag.FlagSet, env Env) error {
 	case err != nil:
 		return Misconfiguredf("read the flags: %w; see %s --help", err, set.Name())
 	case set.NArg() > 0:
-		return Misconfiguredf("read the flags: %q is no flag and nothing else is taken; see %s --help", set.Arg(0), set.Name())
+		return Misconfiguredf("read the flags: %q is not a flag, and no other arguments are taken; see %s --help", set.Arg(0), set.Name())
 	}
 	return nil
 }

@@ -59,7 +59,7 @@ func TestParseFlags(t *testing.T) {
 		{[]string{"--help"}, "help requested", 0},
 		{[]string{"--m"}, "flag provided but not defined: -m; see cmd --help", 2},
 		{[]string{"--n=x"}, `invalid value "x" for flag -n`, 2},
-		{[]string{"extra"}, `"extra" is no flag`, 2},
+		{[]string{"extra"}, `"extra" is not a flag`, 2},
 	}
 	for _, test := range tests {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
@@ -209,10 +209,10 @@ func TestVerbs(t *testing.T) {
 		{name: "the default with flags", verbs: with, args: []string{"--x"}, ran: "run --x"},
 		{name: "one by name", verbs: with, args: []string{"plan", "--x"}, ran: "plan --x"},
 		{name: "help", verbs: with, args: []string{"help"}, out: "cmd plan          do plan"},
-		{name: "an unknown one", verbs: with, args: []string{"fly"}, code: 2, fault: `"fly" is no subcommand: use one of run, plan`},
+		{name: "an unknown one", verbs: with, args: []string{"fly"}, code: 2, fault: `"fly" is not a subcommand: use one of run, plan`},
 		{name: "none", verbs: without, code: 2, fault: "say what to do: run, plan"},
 		{name: "none and help", verbs: without, args: []string{"--help"}, out: "cmd version"},
-		{name: "flags and none", verbs: without, args: []string{"--x"}, code: 2, fault: `"--x" is no subcommand`},
+		{name: "flags and none", verbs: without, args: []string{"--x"}, code: 2, fault: `"--x" is not a subcommand`},
 		{name: "the version", verbs: without, args: []string{"version"}, out: "cmd dev (commit "},
 		{name: "the version as a flag", verbs: with, args: []string{"--version"}, out: "cmd dev (commit "},
 	}

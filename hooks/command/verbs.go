@@ -42,7 +42,7 @@ func (v Verbs) Run(ctx context.Context, env Env) error {
 	if name == "" {
 		return Misconfiguredf("say what to do: %s; see %s help", v.names(), v.Name)
 	}
-	return Misconfiguredf("%q is no subcommand: use one of %s; see %s help", name, v.names(), v.Name)
+	return Misconfiguredf("%q is not a subcommand: use one of %s; see %s help", name, v.names(), v.Name)
 }
 
 func (v Verbs) names() string {

@@ -49,7 +49,7 @@ func TestExitCodes(t *testing.T) {
 		{"a refused token", with(broker(401, `{"message":"the token is not valid here"}`)), 2, "refuses this preview's token (401)"},
 		{"somebody else's address", with(broker(404, "not found")), 2, "it is not the broker"},
 		{"an unknown flag", with("--seed=x"), 2, "flag provided but not defined: -seed; see preview-restore --help"},
-		{"an argument", with("now"), 2, `"now" is no flag`},
+		{"an argument", with("now"), 2, `"now" is not a flag`},
 		{"a timeout that is none", with("--timeout=soon"), 2, "invalid value"},
 		{"a timeout of nothing", with("--timeout=0s"), 2, "--timeout is 0s"},
 		{"a broker that is no URL", with("--broker=plugin:8081"), 2, "--broker must be a URL"},

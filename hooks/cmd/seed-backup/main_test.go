@@ -31,7 +31,7 @@ func TestBadInput(t *testing.T) {
 	}{
 		{"nothing", nil, nil, []string{`--seed: "" must be`, `--policy-digest is ""`, `--key-id is ""`}},
 		{"an unknown flag", append(good, "--dump=x"), nil, []string{"flag provided but not defined: -dump; see seed-backup --help"}},
-		{"an argument", append(good, "now"), nil, []string{`"now" is no flag`}},
+		{"an argument", append(good, "now"), nil, []string{`"now" is not a flag`}},
 		{"a namespace that is no seed", append(good, "--seed=prod"), nil, []string{`--seed: "prod" must be`}},
 		{"a seed whose name is too long", append(good, "--seed=seed-"+strings.Repeat("x", 40)), nil, []string{"at most 40 characters"}},
 		{"a digest cut short", append(good, "--policy-digest="+digest[:32]), nil, []string{"it must be 64 hex digits"}},
