@@ -44,8 +44,8 @@ func (x *compiler) lateKeys() {
 	for _, t := range x.order {
 		for _, fk := range t.ForeignKeys {
 			ref := x.tables[fk.References]
-			settled := slices.ContainsFunc(x.plan.orphanList, func(o Orphans) bool { return o.Table == t.qualified && o.ForeignKey.Name == fk.Name })
-			if settled || ref != nil && ref.plan.Orphans {
+			handled := slices.ContainsFunc(x.plan.orphanList, func(o Orphans) bool { return o.Table == t.qualified && o.ForeignKey.Name == fk.Name })
+			if handled || ref != nil && ref.plan.Orphans {
 				x.plan.lateKeyList = append(x.plan.lateKeyList, LateKey{t.qualified, fk.Name})
 			}
 		}

@@ -32,7 +32,7 @@ func (r *loaded) removeOrphans(ctx context.Context, conn *pgx.Conn) error {
 		for _, o := range r.plan.Orphans() {
 			tag, err := conn.Exec(ctx, orphansSQL(o))
 			if err != nil {
-				return fmt.Errorf("settle foreign key %s of %s after dropped rows: %w", o.ForeignKey.Name, o.Table, interrupted(ctx, postgres.Redact(err)))
+				return fmt.Errorf("apply on_missing_parent to foreign key %s of %s: %w", o.ForeignKey.Name, o.Table, interrupted(ctx, postgres.Redact(err)))
 			}
 			n := tag.RowsAffected()
 			changed = changed || n > 0 // rows that reference these may be next

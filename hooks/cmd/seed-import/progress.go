@@ -18,17 +18,17 @@ import (
 // progress shows how an import goes on: a bar on a terminal, otherwise a line
 // in the log every few seconds.
 type progress struct {
-	log   *slog.Logger
-	out   io.Writer // the terminal, nil when there is none
-	bytesRead  atomic.Int64
+	log       *slog.Logger
+	out       io.Writer // the terminal, nil when there is none
+	bytesRead atomic.Int64
 	rowsRead  atomic.Int64
-	mu    sync.Mutex
-	step  string
-	total int64
-	started time.Time
-	stop  chan struct{}
-	done  sync.WaitGroup
-	once  sync.Once
+	mu        sync.Mutex
+	step      string
+	total     int64
+	started   time.Time
+	stop      chan struct{}
+	done      sync.WaitGroup
+	once      sync.Once
 }
 
 // Pauses between two signs of life.

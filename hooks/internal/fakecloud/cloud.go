@@ -100,12 +100,12 @@ type Cloud struct {
 	// they do not tell what is not there from what it may not read.
 	NoListRight bool
 
-	t        testing.TB
-	trusted  *rsa.PublicKey
-	mu       sync.Mutex
-	objects  map[string][]*Object // all versions; nil says that it was deleted
-	requests []*Request
-	last     int64
+	t       testing.TB
+	trusted *rsa.PublicKey
+	mu      sync.Mutex
+	objects map[string][]*Object // all versions; nil says that it was deleted
+	seen    []*Request
+	last    int64
 }
 
 // Start runs a cloud for one test.
@@ -176,14 +176,14 @@ func (c *Cloud) now() time.Time { return time.Now().Add(c.Skew) }
 func (c *Cloud) Requests() []*Request {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.Clone(c.requests)
+	return slices.Clone(c.seen)
 }
 
 // Forget begins the list of requests anew.
 func (c *Cloud) Forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.requests = nil
+	c.seen = nil
 }
 
 // words are a store's words for errors.
@@ -209,9 +209,9 @@ type answers interface {
 // exchange is one request on its way.
 type exchange struct {
 	*Request
-	t     testing.TB
-	host  answers
-	fault Fault
+	t        testing.TB
+	hostName answers
+	fault    Fault
 }
 
 // ServeHTTP answers for every host.
@@ -229,14 +229,14 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x := &exchange{
 		Request: &Request{Method: r.Method, Host: r.Host, Path: r.URL.Path, Query: r.URL.Query(), Header: r.Header.Clone(), Data: host.data(r)},
-		t:       c.t, host: host,
+		t:       c.t, hostName: host,
 	}
 	if span := rangeOf(r); span != "" {
 		first, _, _ := strings.Cut(strings.TrimPrefix(span, "bytes="), "-")
 		x.Begin, _ = strconv.ParseInt(first, 10, 64) // checked where it is served
 	}
 	c.mu.Lock()
-	c.requests = append(c.requests, x.Request)
+	c.seen = append(c.seen, x.Request)
 	c.mu.Unlock()
 	if c.Fault != nil {
 		if f := c.Fault(x.Request); f != nil {
@@ -267,8 +267,8 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // refuse answers with an error that the host's documentation knows.
 func (x *exchange) refuse(w http.ResponseWriter, r *http.Request, code string) {
-	if word, ok := x.host.words(r)[code]; ok {
-		x.host.refuse(w, r, word.status, code, word.message)
+	if word, ok := x.hostName.words(r)[code]; ok {
+		x.hostName.refuse(w, r, word.status, code, word.message)
 		return
 	}
 	status, err := strconv.Atoi(code)
@@ -298,7 +298,7 @@ func (x *exchange) send(w http.ResponseWriter, r *http.Request, content []byte) 
 	var first, last int
 	if n, err := fmt.Sscanf(span, "bytes=%d-%d", &first, &last); n != 2 || err != nil || first > last || first >= len(content) {
 		code := "InvalidRange"
-		if x.host.words(r) == nil {
+		if x.hostName.words(r) == nil {
 			code = "416"
 			w.Header().Set("Content-Range", fmt.Sprintf("bytes */%d", len(content)))
 		}
