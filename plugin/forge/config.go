@@ -15,8 +15,8 @@ import (
 type Config struct {
 	// Name is what ApplicationSets and webhook addresses call the forge.
 	Name string `json:"name"`
-	// Type is the kind of host: "gitea" (Forgejo too) or "github" (Enterprise
-	// too).
+	// Type is the kind of host: "gitea" (Forgejo too), "github" (Enterprise
+	// too) or "gitlab".
 	Type string `json:"type"`
 	// URL is the base URL that people see, without /api.
 	URL string `json:"url"`
@@ -72,6 +72,7 @@ func (c Config) Validate() error {
 var hosts = map[string]func(Config) Forge{
 	"gitea":  func(c Config) Forge { return newGitea(c) },
 	"github": func(c Config) Forge { return newGitHub(c) },
+	"gitlab": func(c Config) Forge { return newGitLab(c) },
 }
 
 // Types are the kinds of host there are.

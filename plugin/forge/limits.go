@@ -23,6 +23,10 @@ const (
 	filterAbove = 3 * pageSize
 	// githubPage is what GitHub gives at most per page.
 	githubPage = 100
+	// gitlabPage is what GitLab gives at most per page.
+	gitlabPage = 100
+	// signedFor is how old a webhook call may be whose signature covers its time.
+	signedFor = 5 * time.Minute
 	// newsPage is how many of the last changed pull requests are asked for at a
 	// time: their texts, at their longest, stay below maxBody. maxNews is how many
 	// such pages are read before listing all is less work.

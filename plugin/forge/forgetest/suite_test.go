@@ -20,3 +20,13 @@ func TestGitHubApp(t *testing.T) {
 	t.Parallel()
 	forgetest.Run(t, forgetest.GitHubApp())
 }
+
+func TestGitLab(t *testing.T) {
+	t.Parallel()
+	forgetest.Run(t, forgetest.GitLab())
+}
+
+func TestGitLabToken(t *testing.T) {
+	t.Parallel()
+	forgetest.Run(t, forgetest.GitLabToken())
+}

@@ -49,6 +49,8 @@ type Kind struct {
 	Webhook func(p *Pull, action, secret string) (http.Header, []byte)
 	// ListPaths are what the path of a call for a page of a list ends in.
 	ListPaths []string
+	// BodyUnsigned says that a call's proof says nothing of its body.
+	BodyUnsigned bool
 	// Login is as whom we call; seedling where it is empty.
 	Login string
 	// Configure, where it is not nil, completes the configuration. Files of its
