@@ -562,6 +562,9 @@ func (g *Gitea) RemoveLabel(ctx context.Context, repository string, number int64
 	if err := failed(res, err); err != nil {
 		return fail(err)
 	}
+	if p == nil || p.Index != number {
+		return fail(errors.New("the answer is about another pull request"))
+	}
 	for _, l := range p.Labels {
 		if l == nil || l.Name != label {
 			continue

@@ -670,6 +670,9 @@ func (g *GitHub) Passed(ctx context.Context, repository, sha, statusContext stri
 		if err := githubOutcome(res, err); err != nil {
 			return fail(fmt.Errorf("statuses: page %d: %w", page, err))
 		}
+		if combined == nil {
+			return fail(errors.New("statuses: the answer is empty"))
+		}
 		for _, s := range combined.Statuses {
 			if s.GetContext() == statusContext {
 				found++
@@ -699,6 +702,9 @@ func (g *GitHub) Passed(ctx context.Context, repository, sha, statusContext stri
 		}
 		if err != nil {
 			return fail(fmt.Errorf("check runs: page %d: %w", page, err))
+		}
+		if runs == nil {
+			return fail(errors.New("check runs: the answer is empty"))
 		}
 		for _, run := range runs.CheckRuns {
 			if run.GetName() == statusContext {
@@ -745,6 +751,9 @@ func (g *GitHub) RemoveLabel(ctx context.Context, repository string, number int6
 	p, res, err := c.PullRequests.Get(ctx, owner, repo, int(number))
 	if err := githubOutcome(res, err); err != nil {
 		return fail(err)
+	}
+	if int64(p.GetNumber()) != number {
+		return fail(fmt.Errorf("the answer is about %d", p.GetNumber()))
 	}
 	if !githubNormal(repository, p).HasLabel(label) {
 		return nil

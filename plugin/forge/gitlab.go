@@ -464,6 +464,9 @@ func (g *GitLab) RemoveLabel(ctx context.Context, repository string, number int6
 	if err := g.get(ctx, path, &m); err != nil {
 		return fail(err)
 	}
+	if m.IID != number {
+		return fail(fmt.Errorf("the answer is about %d", m.IID))
+	}
 	if !slices.Contains(m.Labels, label) {
 		return nil
 	}

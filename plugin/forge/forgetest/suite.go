@@ -29,7 +29,7 @@ func Run(t *testing.T, k Kind) {
 		"changing": changing, "large": large, "unreadable": unreadable,
 		"get": get, "gone": gone, "moved": moved, "limits": limits, "credential": credential,
 		"consent": consent, "may write": mayWrite, "passed": passed, "writes": writes,
-		"webhooks": webhooks, "what is said": said,
+		"webhooks": webhooks, "what is said": said, "empty answers": empty,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -578,6 +578,41 @@ func said(t *testing.T, k Kind) {
 		_, err := f.CanWrite(t.Context(), Repository, "some-person")
 		if err == nil || strings.Contains(err.Error(), "some-person") || strings.Contains(err.Error(), token) {
 			t.Errorf("it %s: error %v", name, err)
+		}
+	}
+}
+
+// empty: what answers 200 and nothing says nothing.
+func empty(t *testing.T, k Kind) {
+	for name, body := range map[string]string{"nothing": "", "null": "null", "an object": "{}", "a list": "[]", "text": `"ok"`} {
+		w := newWorld(1)
+		w.Pulls[1].Events = []Event{{Label: Label, By: "maintainer", Added: true, At: Start}}
+		w.Users, w.Statuses = map[string]string{"maintainer": "write"}, []Status{{"ci/images", "success"}}
+		f := open(t, k, w)
+		if _, err := f.Get(t.Context(), Repository, 1); err != nil { // what is kept in memory is there
+			t.Fatal(err)
+		}
+		w.Change(func() { w.Fault = status(http.StatusOK, "application/json", body) })
+		if login, err := f.Login(t.Context()); err == nil {
+			t.Errorf("%s: we are %q", name, login)
+		}
+		if p, err := f.Get(t.Context(), Repository, 1); err == nil || errors.Is(err, forge.ErrGone) {
+			t.Errorf("%s: got %+v, error %v", name, p, err)
+		}
+		if l, err := f.Labelled(t.Context(), Repository, 1, Label); err == nil || errors.Is(err, forge.ErrUnlabelled) {
+			t.Errorf("%s: set by %+v, error %v", name, l, err)
+		}
+		if may, err := f.CanWrite(t.Context(), Repository, "maintainer"); may {
+			t.Errorf("%s: may write, error %v", name, err)
+		}
+		if is, err := f.Passed(t.Context(), Repository, SHA, "ci/images"); is {
+			t.Errorf("%s: passed, error %v", name, err)
+		}
+		if list, err := read(t.Context(), f.List(Repository, forge.Query{Label: Label})); err == nil {
+			t.Errorf("%s: %d listed", name, len(list.PullRequests))
+		}
+		if err := f.RemoveLabel(t.Context(), Repository, 1, Label); err == nil {
+			t.Errorf("%s: the label was removed", name)
 		}
 	}
 }
