@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/dump"
 	"github.com/seedling-dev/seedling/hooks/internal/pgtest"
 	"github.com/seedling-dev/seedling/hooks/mask"
@@ -165,6 +166,22 @@ func TestPlainSchema(t *testing.T) {
 	}
 }
 
+// TestInserts: rows as INSERT statements are how a dump was made, and are refused
+// with one sentence, however many tables there are.
+func TestInserts(t *testing.T) {
+	t.Parallel()
+	d := &dump.Dump{Entries: []*dump.Entry{
+		{ID: 1, Kind: "TABLE", Schema: "public", Tag: "a", Create: "CREATE TABLE public.a ();"},
+		{ID: 2, Kind: "TABLE DATA", Schema: "public", Tag: "a", Section: dump.Data, HasData: true, Copy: "COPY public.a FROM stdin;"},
+		{ID: 3, Kind: "TABLE DATA", Schema: "public", Tag: "b", Section: dump.Data, HasData: true},
+		{ID: 4, Kind: "TABLE DATA", Schema: "public", Tag: "c", Section: dump.Data, HasData: true},
+	}}
+	_, err := readSchema(d, &mask.Policy{}, "app")
+	if err == nil || strings.Count(err.Error(), "INSERT statements") != 1 || command.ExitCode(err) != command.ExitMisconfigured {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestCommentsLast: comments, which belong to no section of an archive, come
 // when what they are about is there.
 func TestCommentsLast(t *testing.T) {
@@ -173,7 +190,7 @@ func TestCommentsLast(t *testing.T) {
 	for i, e := range []dump.Entry{
 		{Kind: "TABLE", Schema: "public", Tag: "t", Section: dump.PreData, Create: "CREATE TABLE public.t ();"},
 		{Kind: "COMMENT", Schema: "public", Tag: "TABLE t", Section: dump.SectionNone, Create: "COMMENT ON TABLE public.t IS 'x';"},
-		{Kind: "TABLE DATA", Schema: "public", Tag: "t", Section: dump.Data},
+		{Kind: "TABLE DATA", Schema: "public", Tag: "t", Section: dump.Data, Copy: "COPY public.t FROM stdin;"},
 		{Kind: "INDEX", Schema: "public", Tag: "i", Section: dump.PostData, Create: "CREATE INDEX i ON public.t;"},
 		{Kind: "COMMENT", Schema: "public", Tag: "INDEX i", Section: dump.SectionNone, Create: "COMMENT ON INDEX public.i IS 'x';"},
 		{Kind: "EVENT TRIGGER", Tag: "e", Section: dump.PostData, Create: "CREATE EVENT TRIGGER e ON sql_drop EXECUTE FUNCTION f();"},
