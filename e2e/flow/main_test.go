@@ -102,7 +102,7 @@ func labelEarly(ctx context.Context) error {
 	}
 	world.early = pr
 	return world.Wait(ctx, "wait for the commit status of an early pull request", func(ctx context.Context) error {
-		s, err := pr.Status(ctx, "seedling/previews")
+		s, err := pr.Status(ctx, pr.StatusContext())
 		if err != nil {
 			return err
 		}
