@@ -19,12 +19,12 @@ import (
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
@@ -32,6 +32,8 @@ import (
 	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/snapshot"
 	"github.com/seedling-dev/seedling/plugin/broker"
+	"github.com/seedling-dev/seedling/plugin/flood"
+	"github.com/seedling-dev/seedling/plugin/forge"
 	"github.com/seedling-dev/seedling/plugin/janitor"
 	"github.com/seedling-dev/seedling/plugin/preview"
 	"github.com/seedling-dev/seedling/plugin/resync"
@@ -67,12 +69,36 @@ func (p *program) cluster() (*rest.Config, error) {
 		return nil, fmt.Errorf("reach the cluster (in a pod by its ServiceAccount, elsewhere by KUBECONFIG): %w", err)
 	}
 	config.UserAgent = "seedling-plugin"
-	// A preview costs a dozen calls, and many may begin at once.
-	config.QPS, config.Burst = 100, 200
 	return config, nil
 }
 
+// A budget is how many calls of the API a part may make each second, and at once
+// after a pause. Each part has one of its own, so that no number of hooks that
+// wait, and none of previews that are removed, slows the way from a label to an
+// answer down.
+type budget struct {
+	perSecond float32
+	atOnce    int
+}
+
+var (
+	// A preview costs a dozen calls, and many may begin at once.
+	forGenerator = budget{200, 400}
+	// A hook that waits costs two each time it asks.
+	forBroker  = budget{100, 200}
+	forJanitor = budget{50, 100}
+)
+
+// within is the configuration of clients that share a budget. Without a limiter
+// of its own each kind of object would have one.
+func (b budget) within(config *rest.Config) *rest.Config {
+	c := rest.CopyConfig(config)
+	c.RateLimiter = flowcontrol.NewTokenBucketRateLimiter(b.perSecond, b.atOnce)
+	return c
+}
+
 func (p *program) serve(ctx context.Context) error {
+	p.log = flood.Quiet(p.log)
 	cfg, err := readConfig(p.config, p.getenv)
 	if err != nil {
 		return command.Misconfigured(err)
@@ -92,7 +118,7 @@ func (p *program) serve(ctx context.Context) error {
 	klog.SetSlogLogger(p.log.With("part", "kubernetes"))
 	ctrllog.SetLogger(logr.FromSlogHandler(p.log.Handler()))
 	gin.SetMode(gin.ReleaseMode)
-	kube, err := client.NewWithWatch(config, client.Options{Scheme: scheme()})
+	kube, err := client.NewWithWatch(forGenerator.within(config), client.Options{Scheme: scheme()})
 	if err != nil {
 		return fmt.Errorf("make a client for the cluster: %w", err)
 	}
@@ -104,19 +130,11 @@ func (p *program) serve(ctx context.Context) error {
 		return fmt.Errorf("make a client for the election: %w", err)
 	}
 
-	// Hooks that wait step on, and each step costs calls: they have a budget of
-	// their own, so that no number of them slows the previews' own way down.
-	patient := rest.CopyConfig(config)
-	patient.QPS, patient.Burst = 50, 100
-	restoring, err := client.NewWithWatch(patient, client.Options{Scheme: scheme()})
+	restoring, err := client.NewWithWatch(forBroker.within(config), client.Options{Scheme: scheme()})
 	if err != nil {
 		return fmt.Errorf("make a client for the broker: %w", err)
 	}
-
-	// So has the janitor.
-	slow := rest.CopyConfig(config)
-	slow.QPS, slow.Burst = 20, 50
-	removing, err := client.NewWithWatch(slow, client.Options{Scheme: scheme()})
+	removing, err := client.NewWithWatch(forJanitor.within(config), client.Options{Scheme: scheme()})
 	if err != nil {
 		return fmt.Errorf("make a client for the janitor: %w", err)
 	}
@@ -139,16 +157,21 @@ func (p *program) serve(ctx context.Context) error {
 		Log: p.log.With("part", "applicationsets"),
 	}
 	clean := janitor.New(janitor.Options{
-		Client: removing, Previews: store, Known: store.Known, Ready: lead,
+		Client: removing, Owner: cfg.Namespace, Previews: store, Known: store.Known, Ready: lead,
 		ArgoCDNamespace: cfg.ArgoCDNamespace, VeleroNamespace: cfg.VeleroNamespace, Log: p.log.With("part", "janitor"),
 	})
-	syncs := &resync.Ender{Client: kube, Namespace: cfg.ArgoCDNamespace, Log: p.log.With("part", "resync")}
+	syncs := &resync.Ender{
+		Client: kube, Namespace: cfg.ArgoCDNamespace, Log: p.log.With("part", "resync"),
+		Ours: func(name string) bool { _, ok := store.Live(name); return ok },
+	}
 	namespaces := &preview.Namespaces{
-		Client: kube, Guards: cfg.Guards, Seeds: seeds,
+		Client: kube, Owner: cfg.Namespace, Guards: cfg.Guards, Seeds: seeds,
 		BrokerNamespace: cfg.Namespace, BrokerLabels: cfg.BrokerLabels, BrokerPort: port(cfg.Listen.Broker),
 		ResolvConf: preview.DefaultResolvConf, APIServer: p.getenv("KUBERNETES_SERVICE_HOST"),
 	}
-	clean.Close = namespaces.Close
+	// What closes a namespace is the janitor's, and within its budget.
+	closing := &preview.Namespaces{Client: removing, Owner: cfg.Namespace, Guards: cfg.Guards}
+	clean.Close = closing.Close
 	reconciler := preview.NewReconciler(preview.Options{
 		Log:        p.log.With("part", "previews"),
 		Store:      store,
@@ -163,20 +186,41 @@ func (p *program) serve(ctx context.Context) error {
 		Audit:      slog.New(slog.NewJSONHandler(p.stdout, nil)).With("audit", "seedling"),
 	})
 	sets.Set = reconciler.SetApplicationSets
-	clean.Hangs = reconciler.Hangs
+	clean.Hangs, clean.Removed = reconciler.Hangs, reconciler.Removed
+	syncs.Failed = reconciler.SyncFailed
+	syncs.Gone = func(name string) {
+		reconciler.TriggerNamespace(name)
+		clean.Trigger()
+	}
 	ready := func() error { return cmp.Or(lead(), reconciler.Ready()) }
 
+	restorer := broker.NewVelero(broker.VeleroOptions{
+		Client: restoring, Previews: store, VeleroNamespace: cfg.VeleroNamespace, Owner: cfg.Namespace, Log: p.log.With("part", "broker"),
+		Restored: reconciler.Restored,
+	})
 	restore := broker.New(broker.Options{
 		Client: restoring, Reviewer: broker.TokenReviews{Client: restoring}, Previews: store, Ready: lead, Say: reconciler.Say,
-		Restorer: broker.NewVelero(broker.VeleroOptions{
-			Client: restoring, Previews: store, VeleroNamespace: cfg.VeleroNamespace, Log: p.log.With("part", "broker"),
-		}),
-		Log: p.log.With("part", "broker"),
+		Restorer: restorer,
+		Log:      p.log.With("part", "broker"),
 	})
 	webhooks := server.Engine(p.log.With("part", "webhook"))
-	(&web.Webhooks{Forges: forges, Poker: reconciler, Log: p.log.With("part", "webhook")}).Register(webhooks)
+	hooks := &web.Webhooks{Forges: forges, Poker: reconciler, Log: p.log.With("part", "webhook")}
+	hooks.Register(webhooks)
 	health := server.Engine(p.log.With("part", "health"))
-	web.Health{Ready: ready, Previews: store.All, Status: reconciler.Status}.Register(health)
+	figures := func() web.Figures {
+		f := web.Figures{
+			HooksWaiting: restore.Stats().Waiting, RestoresRefused: restore.Stats().Refused,
+			OrphansKept: clean.Refusals(), Webhooks: hooks.Calls(), Forges: map[string]forge.Budget{},
+		}
+		f.RestoresWaiting, f.RestoresWaitingKnown = restorer.Waiting()
+		for name, of := range forges {
+			if b, ok := of.(forge.Budgeted); ok {
+				f.Forges[name] = b.Budget()
+			}
+		}
+		return f
+	}
+	web.Health{Ready: ready, Previews: store.All, Status: reconciler.Status, Figures: figures}.Register(health)
 
 	listeners := []server.Listener{
 		{Name: "generator", Address: cfg.Listen.Generator, Handler: server.Generator{
@@ -212,37 +256,23 @@ func (p *program) serve(ctx context.Context) error {
 			group.Go(func() error { return sets.Run(ctx) })
 			group.Go(func() error { return clean.Run(ctx) })
 			group.Go(func() error { return syncs.Run(ctx) })
+			group.Go(func() error { return restorer.Run(ctx) })
 			group.Go(func() error { namespaces.Follow(ctx, p.log.With("part", "guards"), kube, store.All); return nil })
-			group.Go(func() error { p.follow(ctx, kube, cfg, reconciler, clean); return nil })
+			group.Go(func() error { p.follow(ctx, kube, cfg, reconciler); return nil })
 			return group.Wait()
 		})
 	})
 	return group.Wait()
 }
 
-// follow watches what makes a preview's next step possible, so that nobody
-// waits for the next poll.
-func (p *program) follow(ctx context.Context, kube client.WithWatch, cfg *Config, r *preview.Reconciler, j *janitor.Janitor) {
-	var group errgroup.Group
+// follow watches the snapshots, so that nobody waits for one until the next poll.
+func (p *program) follow(ctx context.Context, kube client.WithWatch, cfg *Config, r *preview.Reconciler) {
 	// Names, labels and times are all that is looked at.
-	watch := func(kind schema.GroupVersionKind, on func(client.Object, bool), opts ...client.ListOption) {
-		list := &metav1.PartialObjectMetadataList{}
-		list.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
-		group.Go(func() error {
-			preview.Watch(ctx, p.log.With("watch", kind.Kind), kube, list, on, opts...)
-			return nil
-		})
-	}
-	watch(velerov1.SchemeGroupVersion.WithKind("Backup"), func(o client.Object, _ bool) {
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(velerov1.SchemeGroupVersion.WithKind("BackupList"))
+	preview.Watch(ctx, p.log.With("watch", "Backup"), kube, list, func(o client.Object, _ bool) {
 		r.TriggerSeed(o.GetLabels()[snapshot.LabelSeed])
 	}, client.InNamespace(cfg.VeleroNamespace), client.HasLabels{snapshot.LabelSeed})
-	watch(argov1alpha1.SchemeGroupVersion.WithKind("Application"), func(o client.Object, gone bool) {
-		if gone {
-			r.TriggerNamespace(o.GetName())
-			j.Trigger()
-		}
-	}, client.InNamespace(cfg.ArgoCDNamespace))
-	_ = group.Wait() // its functions return no error
 }
 
 // only serves one path.

@@ -37,8 +37,9 @@ const (
 	// LabelState marks the ConfigMaps that hold the plugin's state.
 	LabelState = "seedling.dev/state"
 	// LabelOwner names the plugin, by its own namespace, that an object belongs
-	// to: on previews' namespaces and on Restores. Two plugins of one cluster
-	// never touch each other's.
+	// to: on all that a plugin makes, and on the claims that it has restored. Two
+	// plugins of one cluster never touch each other's. What was made before there
+	// was this label has none: see Others.
 	LabelOwner = "seedling.dev/owner"
 	// VeleroRestoreLabel is set by Velero on everything a Restore creates, and
 	// by the broker in direct mode: part of a PVC's provenance.
@@ -155,6 +156,14 @@ const (
 
 	restoreHash = 10
 )
+
+// Others reports whether an object with these labels belongs to another plugin
+// than owner. One without the label was made before there was one: it is the
+// plugin's that remembers its UID, and nobody's otherwise.
+func Others(labels map[string]string, owner string) bool {
+	of := labels[LabelOwner]
+	return of != "" && of != owner
+}
 
 // IsPreview reports whether a namespace or an Application has a preview's name.
 func IsPreview(name string) bool { return strings.HasPrefix(name, PreviewPrefix) }

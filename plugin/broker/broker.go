@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -87,6 +88,21 @@ type Broker struct {
 	sources, namespaces *flood.Limiter
 	atOnce              *flood.Slots
 	reviews             *rate.Limiter
+	waiting             atomic.Int64
+	refused             atomic.Uint64
+}
+
+// Stats are the broker's figures at one moment.
+type Stats struct {
+	// Waiting requests are held, Refused were answered with an error since the
+	// start.
+	Waiting int
+	Refused uint64
+}
+
+// Stats says how the broker is doing.
+func (b *Broker) Stats() Stats {
+	return Stats{Waiting: int(b.waiting.Load()), Refused: b.refused.Load()}
 }
 
 // New makes a Broker.
@@ -142,6 +158,7 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p, err = b.identify(ctx, claim)
 	}
 	if err != nil {
+		b.refused.Add(1)
 		status, after := statusOf(err)
 		b.Log.WarnContext(ctx, "restore request refused: it is nobody's who may ask", "status", status, "from", flood.Host(r.RemoteAddr), "error", err)
 		reply(w, status, after, snapshot.RestoreReply{Message: err.Error()})
@@ -149,6 +166,7 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	progress, err := b.advance(ctx, p)
 	if err != nil {
+		b.refused.Add(1)
 		status, after := statusOf(err)
 		if status == http.StatusConflict {
 			if err := b.Previews.RecordForeign(ctx, p.Namespace); err != nil {
@@ -163,11 +181,17 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := snapshot.RestoreReply{Place: progress.Place, Message: progress.Message, Snapshot: progress.Snapshot}
 	if !progress.Done {
 		b.say(p.Namespace, progress.Message, false)
-		reply(w, http.StatusAccepted, time.Second, answer)
+		reply(w, http.StatusAccepted, askAgain(progress.Place), answer)
 		return
 	}
 	b.say(p.Namespace, "", false)
 	reply(w, http.StatusOK, 0, answer)
+}
+
+// askAgain is when a hook should ask again: who is far behind in the queue need
+// not ask each second. Velero takes some seconds for one.
+func askAgain(place int) time.Duration {
+	return min(max(time.Duration(place)*time.Second/4, time.Second), 10*time.Second)
 }
 
 // say lets the pull request say what its hook is told.
@@ -313,11 +337,10 @@ func (b *Broker) advance(ctx context.Context, p preview.Preview) (Progress, erro
 	started := time.Now()
 	held, stop := context.WithTimeout(ctx, b.Hold)
 	defer stop()
-	// The watch opens before the first step, so that no change falls between.
-	changed, err := b.Restorer.Watch(held, p)
-	if err != nil {
-		b.Log.DebugContext(ctx, "restore goes on without a watch", "preview", p.Namespace, "error", err)
-	}
+	b.waiting.Add(1)
+	defer b.waiting.Add(-1)
+	// It begins before the first step, so that no change falls between.
+	changed := b.Restorer.Watch(held, p)
 	for {
 		progress, err := b.step(ctx, p)
 		if err != nil {

@@ -302,7 +302,7 @@ func (hanging) Step(ctx context.Context, _ preview.Preview) (broker.Progress, er
 	return broker.Progress{}, ctx.Err()
 }
 
-func (hanging) Watch(context.Context, preview.Preview) (<-chan struct{}, error) { return nil, nil }
+func (hanging) Watch(context.Context, preview.Preview) <-chan struct{} { return nil }
 
 // A call to the API server that hangs ends the request, and with it the hold on
 // the preview's lock. What went wrong is not told to strangers.

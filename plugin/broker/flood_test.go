@@ -138,7 +138,7 @@ func (s stuck) Step(context.Context, preview.Preview) (broker.Progress, error) {
 	return broker.Progress{Done: true}, nil
 }
 
-func (stuck) Watch(context.Context, preview.Preview) (<-chan struct{}, error) { return nil, nil }
+func (stuck) Watch(context.Context, preview.Preview) <-chan struct{} { return nil }
 
 func TestRequestsHeldAtOnce(t *testing.T) {
 	t.Parallel()

@@ -17,7 +17,7 @@ type Restorer interface {
 	Step(ctx context.Context, p preview.Preview) (Progress, error)
 	// Watch signals when another step may get further, until ctx ends. It may
 	// signal too often, and the broker steps now and then without it.
-	Watch(ctx context.Context, p preview.Preview) (<-chan struct{}, error)
+	Watch(ctx context.Context, p preview.Preview) <-chan struct{}
 }
 
 // Progress is how far a preview has come.

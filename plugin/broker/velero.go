@@ -5,19 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v8/apis/volumesnapshot/v1"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seedling-dev/seedling/hooks/snapshot"
@@ -25,8 +23,13 @@ import (
 )
 
 const (
-	// attempts bound the Restores of one snapshot into one namespace.
-	attempts = 3
+	// attempts bound the Restores of one snapshot into one namespace within
+	// attemptsFor, and not for its life: what broke them may be mended.
+	attempts    = 3
+	attemptsFor = time.Hour
+	// attemptNames is how many names attempts have. Those that failed longer ago
+	// are removed before the next one, and their names are taken again.
+	attemptNames = 8
 	// attemptPause grows with each attempt.
 	attemptPause = 5 * time.Second
 	// itemTimeout is how long Velero may wait for one item.
@@ -56,11 +59,14 @@ type Velero struct {
 	client    client.WithWatch
 	previews  Previews
 	namespace string
+	owner     string
+	restored  func(p preview.Preview, chosen, dataTime string, volume types.UID)
 	log       *slog.Logger
 	now       func() time.Time
 
 	volumes   volumes
 	snapshots Snapshots
+	restores  *restores
 	creations *rate.Limiter
 }
 
@@ -69,8 +75,13 @@ type VeleroOptions struct {
 	Client          client.WithWatch // uncached
 	Previews        Previews
 	VeleroNamespace string
-	Log             *slog.Logger
-	Now             func() time.Time
+	// Owner is the plugin's own namespace, which marks what is this plugin's.
+	Owner string
+	// Restored is told that a preview has its volume, from which snapshot, and when
+	// the import behind that finished. It may be nil, and may be told twice.
+	Restored func(p preview.Preview, chosen, dataTime string, volume types.UID)
+	Log      *slog.Logger
+	Now      func() time.Time
 }
 
 // NewVelero makes the Velero mode.
@@ -78,20 +89,31 @@ func NewVelero(o VeleroOptions) *Velero {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Restored == nil {
+		o.Restored = func(preview.Preview, string, string, types.UID) {}
+	}
 	return &Velero{
+		restored:  o.Restored,
 		client:    o.Client,
 		previews:  o.Previews,
 		namespace: o.VeleroNamespace,
 		log:       o.Log,
 		now:       o.Now,
-		volumes:   volumes{client: o.Client},
+		owner:     o.Owner,
+		volumes:   volumes{client: o.Client, owner: o.Owner},
 		snapshots: Snapshots{Client: o.Client, VeleroNamespace: o.VeleroNamespace, Now: o.Now},
+		restores:  &restores{client: o.Client, namespace: o.VeleroNamespace, signals: &signals{to: map[string]map[chan struct{}]bool{}}},
 		creations: rate.NewLimiter(restoresPerSecond, restoresAtOnce),
 	}
 }
 
 // Step implements Restorer.
 func (v *Velero) Step(ctx context.Context, p preview.Preview) (Progress, error) {
+	// While Velero has not taken its Restore up nothing can have changed, and
+	// hundreds may wait: they cost no call.
+	if restore := v.queued(p); restore != nil {
+		return v.waiting(ctx, restore)
+	}
 	ns, err := v.volumes.namespace(ctx, p.Namespace, p.NamespaceUID)
 	if err != nil {
 		return Progress{}, err
@@ -110,6 +132,7 @@ func (v *Velero) Step(ctx context.Context, p preview.Preview) (Progress, error) 
 			if err := v.previews.Record(ctx, p.Namespace, chosen, pvc.UID); err != nil {
 				return Progress{Snapshot: chosen}, fmt.Errorf("record the volume of %s: %w", p.Namespace, err)
 			}
+			v.restored(p, chosen, ns.Annotations[snapshot.AnnotationSnapshotTime], pvc.UID)
 		}
 		return Progress{Done: true, Snapshot: chosen, Message: "the volume is there, from " + origin(ns, chosen)}, nil
 	case pvc != nil && pvc.DeletionTimestamp != nil:
@@ -123,6 +146,17 @@ func (v *Velero) Step(ctx context.Context, p preview.Preview) (Progress, error) 
 	default:
 		return v.restore(ctx, p, ns)
 	}
+}
+
+// queued is the Restore of ours that Velero has not taken up yet, if the watch
+// knows of one.
+func (v *Velero) queued(p preview.Preview) *velerov1.Restore {
+	for _, r := range v.restores.known(p.Namespace) {
+		if v.ours(r, p) && r.DeletionTimestamp == nil && !started(r) {
+			return r
+		}
+	}
+	return nil
 }
 
 // adopt takes a claim that is there without being recorded: from a Restore of
@@ -165,6 +199,7 @@ func (v *Velero) adopt(ctx context.Context, p preview.Preview, ns *corev1.Namesp
 	if err := v.previews.Record(ctx, p.Namespace, chosen, pvc.UID); err != nil {
 		return Progress{Snapshot: chosen}, fmt.Errorf("record the volume of %s: %w", p.Namespace, err)
 	}
+	v.restored(p, chosen, ns.Annotations[snapshot.AnnotationSnapshotTime], pvc.UID)
 	return Progress{Done: true, Snapshot: chosen, Message: "restored from " + origin(ns, chosen)}, nil
 }
 
@@ -191,13 +226,13 @@ func (v *Velero) provenance(ctx context.Context, p preview.Preview, ns *corev1.N
 		return "", nil, err
 	}
 	if restore != nil {
-		if !ours(restore, p) {
+		if !v.ours(restore, p) {
 			return "", nil, nil
 		}
 		return restore.Spec.BackupName, restore, nil
 	}
 	chosen := ns.Annotations[snapshot.AnnotationSnapshot]
-	for attempt := range attempts {
+	for attempt := range attemptNames {
 		if chosen != "" && name == snapshot.RestoreName(p.Namespace, p.NamespaceUID, chosen, attempt) {
 			return chosen, nil, nil
 		}
@@ -206,41 +241,77 @@ func (v *Velero) provenance(ctx context.Context, p preview.Preview, ns *corev1.N
 }
 
 // restore goes through the attempts at the recorded snapshot: waits for the
-// one that runs, makes the next where there is none.
+// one that runs, makes the next where there is none and the hour has room for
+// one.
 func (v *Velero) restore(ctx context.Context, p preview.Preview, ns *corev1.Namespace) (Progress, error) {
 	chosen := ns.Annotations[snapshot.AnnotationSnapshot]
 	if chosen == "" {
 		return v.choose(ctx, p, ns, "")
 	}
-	var last *velerov1.Restore
-	for attempt := range attempts {
-		name := snapshot.RestoreName(p.Namespace, p.NamespaceUID, chosen, attempt)
-		restore, err := v.get(ctx, name)
+	made, err := v.restores.of(ctx, p.Namespace)
+	if err != nil {
+		return Progress{Snapshot: chosen}, err
+	}
+	t := tried{free: -1}
+	for attempt := range attemptNames {
+		restore := made[snapshot.RestoreName(p.Namespace, p.NamespaceUID, chosen, attempt)]
 		switch {
-		case err != nil:
-			return Progress{Snapshot: chosen}, err
 		case restore == nil:
-			return v.create(ctx, p, ns, chosen, attempt, last)
-		case !ours(restore, p) || restore.Spec.BackupName != chosen:
-			v.log.WarnContext(ctx, "a Restore has a name of ours and is not ours", "restore", name)
+			if t.free < 0 {
+				t.free = attempt
+			}
+		case !v.ours(restore, p) || restore.Spec.BackupName != chosen:
+			v.log.WarnContext(ctx, "a Restore has a name of ours and is not ours", "restore", restore.Name)
 		case restore.DeletionTimestamp == nil && !ended(restore):
 			return v.waiting(ctx, restore)
 		default:
-			last = restore
+			t.add(restore, v.now())
 		}
 	}
-	// The claim was read before the Restores: the last may have made it since.
-	if pvc, err := v.volumes.claim(ctx, p.Namespace); err != nil || pvc != nil {
-		return Progress{Snapshot: chosen, Message: "looking again"}, err
+	if t.last != nil {
+		// The claim was read before the Restores: the last may have made it since.
+		if pvc, err := v.volumes.claim(ctx, p.Namespace); err != nil || pvc != nil {
+			return Progress{Snapshot: chosen, Message: "looking again"}, err
+		}
 	}
-	failed := fmt.Errorf("Velero failed %d times to restore snapshot %s into %s, last: %s; see `velero restore describe %s --details`, then set the label preview-reset",
-		attempts, chosen, p.Namespace, failure(last), nameOf(last))
+	if len(t.recent) < attempts {
+		return v.create(ctx, p, ns, chosen, t)
+	}
+	failed := fmt.Errorf("Velero failed %d times within an hour to restore snapshot %s into %s, last: %s; see `velero restore describe %s --details`. The next attempt is possible at %s: sync again then, or set the label preview-reset",
+		len(t.recent), chosen, p.Namespace, failure(t.last), t.last.Name, t.again().UTC().Format("15:04:05 UTC"))
 	newest, err := v.snapshots.Newest(ctx, p.Seed)
 	if err != nil || newest.Name == chosen {
 		return Progress{Snapshot: chosen}, failed
 	}
 	v.log.WarnContext(ctx, "turning to a newer snapshot", "preview", p.Namespace, "error", failed)
 	return v.choose(ctx, p, ns, chosen)
+}
+
+// tried are the attempts at one snapshot that ended without a volume.
+type tried struct {
+	// free is the first attempt's number that no Restore has, -1 for none.
+	free int
+	// last is the newest, recent are the times of those within attemptsFor.
+	last   *velerov1.Restore
+	recent []time.Time
+	// old are those from before, which nobody needs any more.
+	old []*velerov1.Restore
+}
+
+func (t *tried) add(r *velerov1.Restore, now time.Time) {
+	if t.last == nil || r.CreationTimestamp.After(t.last.CreationTimestamp.Time) {
+		t.last = r
+	}
+	if now.Sub(r.CreationTimestamp.Time) < attemptsFor {
+		t.recent = append(t.recent, r.CreationTimestamp.Time)
+	} else {
+		t.old = append(t.old, r)
+	}
+}
+
+// again is when the hour has room for another attempt.
+func (t *tried) again() time.Time {
+	return slices.MinFunc(t.recent, time.Time.Compare).Add(attemptsFor)
 }
 
 // choose writes the newest usable snapshot on the namespace and in the state.
@@ -270,17 +341,22 @@ func (v *Velero) choose(ctx context.Context, p preview.Preview, ns *corev1.Names
 	return v.request(ctx, p, newest.Name, 0)
 }
 
-// create makes the Restore of one attempt, after the last one has rested and if
-// the recorded snapshot may still be used.
-func (v *Velero) create(ctx context.Context, p preview.Preview, ns *corev1.Namespace, chosen string, attempt int, last *velerov1.Restore) (Progress, error) {
-	if last != nil {
-		if pvc, err := v.volumes.claim(ctx, p.Namespace); err != nil || pvc != nil {
-			return Progress{Snapshot: chosen, Message: "looking again"}, err
+// create makes the Restore of the next attempt, after the last one has rested
+// and if the recorded snapshot may still be used.
+func (v *Velero) create(ctx context.Context, p preview.Preview, ns *corev1.Namespace, chosen string, t tried) (Progress, error) {
+	if n := len(t.recent); n > 0 && v.now().Before(t.last.CreationTimestamp.Add(time.Duration(n)*attemptPause)) {
+		return Progress{Snapshot: chosen, Message: fmt.Sprintf("Restore %s failed (%s), the next attempt comes shortly", t.last.Name, failure(t.last))}, nil
+	}
+	for _, r := range t.old {
+		if r.DeletionTimestamp != nil {
+			continue
 		}
-		due := last.CreationTimestamp.Add(time.Duration(attempt) * attemptPause)
-		if v.now().Before(due) {
-			return Progress{Snapshot: chosen, Message: fmt.Sprintf("Restore %s failed (%s), the next attempt comes shortly", last.Name, failure(last))}, nil
+		if err := v.volumes.remove(ctx, r); err != nil {
+			return Progress{Snapshot: chosen}, fmt.Errorf("remove Restore %s, which failed long ago: %w", r.Name, err)
 		}
+	}
+	if t.free < 0 {
+		return Progress{Snapshot: chosen, Message: "waiting until Restores that failed before are removed"}, nil
 	}
 	// The recorded snapshot may have expired, or the policy may have been
 	// tightened, since it was chosen. Nothing was restored from it, so a
@@ -298,7 +374,7 @@ func (v *Velero) create(ctx context.Context, p preview.Preview, ns *corev1.Names
 		}
 		return Progress{Snapshot: chosen}, err
 	}
-	return v.request(ctx, p, chosen, attempt)
+	return v.request(ctx, p, chosen, t.free)
 }
 
 // request makes the Restore of an attempt from a snapshot that may be used.
@@ -327,6 +403,7 @@ func (v *Velero) manifest(p preview.Preview, chosen string, attempt int) *velero
 			Namespace: v.namespace,
 			Name:      snapshot.RestoreName(p.Namespace, p.NamespaceUID, chosen, attempt),
 			Labels: map[string]string{
+				snapshot.LabelOwner:     v.owner,
 				snapshot.LabelPreview:   strconv.FormatInt(p.Key.Number, 10),
 				snapshot.LabelKey:       p.Key.Hash(),
 				snapshot.LabelNamespace: p.Namespace,
@@ -354,13 +431,12 @@ func (v *Velero) waiting(ctx context.Context, restore *velerov1.Restore) (Progre
 		progress.Message = fmt.Sprintf("Restore %s is %s", restore.Name, restore.Status.Phase)
 		return progress, nil
 	}
-	var all velerov1.RestoreList
-	if err := v.client.List(ctx, &all, client.InNamespace(v.namespace)); err != nil {
-		return progress, fmt.Errorf("list Restores: %w", err)
+	all, err := v.restores.all(ctx)
+	if err != nil {
+		return progress, err
 	}
 	progress.Place = 1
-	for i := range all.Items {
-		r := &all.Items[i]
+	for _, r := range all {
 		if r.Name != restore.Name && !ended(r) && r.CreationTimestamp.Before(&restore.CreationTimestamp) {
 			progress.Place++
 		}
@@ -370,46 +446,24 @@ func (v *Velero) waiting(ctx context.Context, restore *velerov1.Restore) (Progre
 }
 
 // Watch implements Restorer.
-func (v *Velero) Watch(ctx context.Context, p preview.Preview) (<-chan struct{}, error) {
-	signal := make(chan struct{}, 1)
-	watches := []struct {
-		list    client.ObjectList
-		options []client.ListOption
-	}{
-		{&corev1.PersistentVolumeClaimList{}, []client.ListOption{
-			client.InNamespace(p.Namespace),
-			client.MatchingFieldsSelector{Selector: fields.OneTermEqualSelector("metadata.name", snapshot.SeedPVC)},
-		}},
-		{&snapshotv1.VolumeSnapshotList{}, []client.ListOption{client.InNamespace(p.Namespace)}},
-		{&velerov1.RestoreList{}, []client.ListOption{client.InNamespace(v.namespace), client.MatchingLabels{snapshot.LabelNamespace: p.Namespace}}},
-	}
-	for _, w := range watches {
-		events, err := v.client.Watch(ctx, w.list, w.options...)
-		if err != nil {
-			return signal, fmt.Errorf("watch %T: %w", w.list, err)
-		}
-		go relay(ctx, events, signal)
-	}
-	return signal, nil
+func (v *Velero) Watch(ctx context.Context, p preview.Preview) <-chan struct{} {
+	return v.restores.signals.of(ctx, p.Namespace)
 }
 
-// relay turns events into a signal until ctx ends.
-func relay(ctx context.Context, events watch.Interface, signal chan<- struct{}) {
-	defer events.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case _, ok := <-events.ResultChan():
-			if !ok {
-				return
-			}
-			select {
-			case signal <- struct{}{}:
-			default: // one is waiting to be seen
-			}
+// Run follows what restores depend on until ctx ends, by one watch for all
+// previews. Without it the broker works, and asks the API server each time.
+func (v *Velero) Run(ctx context.Context) error { return v.restores.run(ctx, v.log) }
+
+// Waiting is how many Restores Velero has to do, of whomever, and whether that
+// is known.
+func (v *Velero) Waiting() (n int, known bool) {
+	all, ok := v.restores.cached()
+	for _, r := range all {
+		if !ended(r) {
+			n++
 		}
 	}
+	return n, ok
 }
 
 func (v *Velero) get(ctx context.Context, name string) (*velerov1.Restore, error) {
@@ -425,9 +479,9 @@ func (v *Velero) get(ctx context.Context, name string) (*velerov1.Restore, error
 }
 
 // ours says whether a Restore fills exactly this preview's namespace from its
-// seed.
-func ours(r *velerov1.Restore, p preview.Preview) bool {
-	return r.Labels[snapshot.LabelNamespace] == p.Namespace &&
+// seed, and is not another plugin's.
+func (v *Velero) ours(r *velerov1.Restore, p preview.Preview) bool {
+	return !snapshot.Others(r.Labels, v.owner) && r.Labels[snapshot.LabelNamespace] == p.Namespace &&
 		r.Annotations[snapshot.AnnotationNamespaceUID] == string(p.NamespaceUID) &&
 		len(r.Spec.NamespaceMapping) == 1 && r.Spec.NamespaceMapping[p.Seed] == p.Namespace &&
 		len(r.Spec.IncludedNamespaces) == 1 && r.Spec.IncludedNamespaces[0] == p.Seed
@@ -464,11 +518,4 @@ func failure(r *velerov1.Restore) string {
 	default:
 		return fmt.Sprintf("%s with %d errors and %d warnings, and no volume", r.Status.Phase, r.Status.Errors, r.Status.Warnings)
 	}
-}
-
-func nameOf(r *velerov1.Restore) string {
-	if r == nil {
-		return "(none)"
-	}
-	return r.Name
 }

@@ -139,7 +139,7 @@ func TestVeleroStep(t *testing.T) {
 			}())},
 			message: "was requested", chosen: newest, restores: []int{0, 1},
 		},
-		{name: "attempts end", edits: edits{chosen(newest), allFailed}, fails: true, message: "Velero failed 3 times to restore snapshot " + newest, chosen: newest, restores: []int{0, 1, 2}},
+		{name: "attempts end", edits: edits{chosen(newest), allFailed}, fails: true, message: "Velero failed 3 times within an hour to restore snapshot " + newest, chosen: newest, restores: []int{0, 1, 2}},
 		{
 			name: "attempts end, and a newer snapshot has come",
 			edits: edits{
@@ -366,7 +366,7 @@ func TestVeleroRestoreIsRecordedBeforeItIsMade(t *testing.T) {
 	}
 	wantLabels := map[string]string{
 		"seedling.dev/preview": "7", "seedling.dev/key": key.Hash(), "seedling.dev/namespace": ns,
-		"seedling.dev/seed": seed, "seedling.dev/snapshot": newest,
+		"seedling.dev/seed": seed, "seedling.dev/snapshot": newest, "seedling.dev/owner": "seedling",
 	}
 	if diff := cmp.Diff(wantLabels, made.Labels); diff != "" {
 		t.Errorf("labels differ (-want +got):\n%s", diff)
@@ -424,7 +424,7 @@ func TestVeleroFinish(t *testing.T) {
 	if diff := cmp.Diff(wantAnnotations, pvc.Annotations); diff != "" {
 		t.Errorf("the claim's annotations differ (-want +got):\n%s", diff)
 	}
-	wantLabels := map[string]string{"app": "postgres", snapshot.VeleroRestoreLabel: r.Name}
+	wantLabels := map[string]string{"app": "postgres", snapshot.VeleroRestoreLabel: r.Name, snapshot.LabelOwner: "seedling"}
 	if diff := cmp.Diff(wantLabels, pvc.Labels); diff != "" {
 		t.Errorf("the claim's labels differ (-want +got):\n%s", diff)
 	}
@@ -474,6 +474,12 @@ func TestVeleroUnreadable(t *testing.T) {
 						return broken
 					}
 					return c.Get(ctx, name, obj, opts...)
+				},
+				List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+					if _, ok := list.(*velerov1.RestoreList); ok && is(&velerov1.Restore{}) {
+						return broken
+					}
+					return c.List(ctx, list, opts...)
 				},
 				Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
 					creations++

@@ -25,7 +25,10 @@ var inherited = struct{ annotations, labels []string }{
 
 // volumes reads and finishes restored claims. Both restore modes share it: the
 // same labels, annotations and checks, whoever made the objects.
-type volumes struct{ client client.Client }
+type volumes struct {
+	client client.Client
+	owner  string
+}
 
 // namespace reads the preview's namespace, and makes sure that it is the one
 // the state speaks of and that it stays: Velero would make a missing one anew,
@@ -40,6 +43,8 @@ func (v volumes) namespace(ctx context.Context, name string, uid types.UID) (*co
 		return nil, fmt.Errorf("read Namespace %s: %w", name, err)
 	case ns.UID != uid || uid == "":
 		return nil, fmt.Errorf("%w: %s was made anew", ErrGone, name)
+	case snapshot.Others(ns.Labels, v.owner):
+		return nil, fmt.Errorf("%w: %s is that of another plugin, in namespace %s", ErrGone, name, ns.Labels[snapshot.LabelOwner])
 	case ns.DeletionTimestamp != nil || ns.Status.Phase == corev1.NamespaceTerminating:
 		return nil, fmt.Errorf("%w: %s is being deleted", ErrGone, name)
 	}
@@ -133,6 +138,9 @@ func (v volumes) finish(ctx context.Context, pvc *corev1.PersistentVolumeClaim, 
 		}
 	}
 	labels := map[string]any{}
+	if pvc.Labels[snapshot.LabelOwner] != v.owner {
+		labels[snapshot.LabelOwner] = v.owner
+	}
 	for _, name := range inherited.labels {
 		if _, ok := pvc.Labels[name]; ok {
 			labels[name] = nil

@@ -95,7 +95,7 @@ func newWorld(t *testing.T, funcs interceptor.Funcs, edits ...func(map[string]cl
 		Key: key, Namespace: ns, Seed: seed, NamespaceUID: namespaceUID, HookUID: hookUID, Phase: preview.Live,
 	}}}
 	w.velero = broker.NewVelero(broker.VeleroOptions{
-		Client: w.WithWatch, Previews: w.state, VeleroNamespace: "velero",
+		Client: w.WithWatch, Previews: w.state, VeleroNamespace: "velero", Owner: "seedling",
 		Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return w.now },
 	})
 	return w
@@ -128,7 +128,7 @@ func restore(chosen string, attempt int, phase velerov1.RestorePhase) *velerov1.
 	return &velerov1.Restore{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: "velero", Name: name(chosen, attempt), UID: types.UID(name(chosen, attempt)),
-			CreationTimestamp: metav1.Time{Time: now.Add(-time.Hour)},
+			CreationTimestamp: metav1.Time{Time: now.Add(-30 * time.Minute)},
 			Labels:            map[string]string{snapshot.LabelNamespace: ns},
 			Annotations:       map[string]string{snapshot.AnnotationNamespaceUID: string(namespaceUID)},
 		},

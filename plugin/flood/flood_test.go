@@ -3,6 +3,7 @@ package flood_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -179,5 +180,40 @@ func TestSampledSaysWhatItLeftOut(t *testing.T) {
 	said, _ := io.ReadAll(&out)
 	if !strings.Contains(string(said), "more_like_this=15") {
 		t.Errorf("it says %s", said)
+	}
+}
+
+// What is tried again and again warns once an hour; what says something else, or
+// is about something else, is said.
+func TestQuiet(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	handler := flood.Quiet(slog.New(slog.NewTextHandler(&out, nil))).With("part", "janitor").Handler()
+	at := start
+	say := func(level slog.Level, about, err string) {
+		r := slog.NewRecord(at, level, "it failed", 0)
+		r.AddAttrs(slog.String("preview", about), slog.String("error", err))
+		if !handler.Enabled(t.Context(), level) {
+			return
+		}
+		_ = handler.Handle(t.Context(), r)
+		at = at.Add(time.Second)
+	}
+	for i := range 100 {
+		say(slog.LevelWarn, "preview-a", fmt.Sprintf("dial 10.0.0.1:%d: refused", 40000+i))
+		say(slog.LevelInfo, "preview-c", "")
+	}
+	say(slog.LevelError, "preview-b", "dial 10.0.0.1:1: refused")
+	say(slog.LevelError, "preview-a", "another error")
+	for want, times := range map[string]int{"preview-a": 2, "preview-b": 1, "preview-c": 100, "another error": 1} {
+		if got := strings.Count(out.String(), want); got != times {
+			t.Errorf("%s is said %d times, want %d", want, got, times)
+		}
+	}
+	out.Reset()
+	at = at.Add(time.Hour)
+	say(slog.LevelWarn, "preview-a", "dial 10.0.0.1:9: refused")
+	if !strings.Contains(out.String(), "more_like_this=99") {
+		t.Errorf("it says %s", out.String())
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -31,6 +32,9 @@ type transport struct {
 	limits func(body []byte) bool
 	// unauthorized is told of a credential that was refused; nil for nobody.
 	unauthorized func(authorization string)
+
+	calls     atomic.Uint64
+	remaining atomic.Int64 // see count
 
 	mu      sync.Mutex
 	limited time.Time
@@ -61,6 +65,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, &LimitedError{Until: until}
 	}
 	res, err := t.base.RoundTrip(r)
+	t.count(res)
 	if err != nil {
 		return nil, err
 	}

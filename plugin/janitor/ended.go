@@ -46,11 +46,13 @@ func (j *Janitor) end(ctx context.Context, h *hand, p preview.Preview) (done boo
 	if err != nil {
 		return false, err
 	}
-	if ns != nil && !ours(ns, p) {
-		j.Log.ErrorContext(ctx, "a namespace has a preview's name and not its labels: it is left alone", "namespace", p.Namespace)
-		ns = nil
+	left := remains{name: p.Namespace, uid: p.NamespaceUID, namespace: ns}
+	if ns != nil && !j.ours(ns, p) {
+		j.Log.ErrorContext(ctx, "a namespace has a preview's name and not its labels, or is another plugin's: it is left alone",
+			"namespace", p.Namespace, "owner", ns.Labels[snapshot.LabelOwner])
+		left.namespace, left.others = nil, true
 	}
-	gone, err = j.remove(ctx, h, p.Namespace, ns, "its preview ended: "+p.Reason)
+	gone, err = j.remove(ctx, h, left, "its preview ended: "+p.Reason)
 	if err != nil || !gone {
 		return false, err
 	}
@@ -59,6 +61,9 @@ func (j *Janitor) end(ctx context.Context, h *hand, p preview.Preview) (done boo
 	}
 	delete(j.began, p.Namespace)
 	delete(j.hangs, p.Namespace)
+	if !left.others {
+		j.Removed(p)
+	}
 	if err := j.Previews.Forget(ctx, p.Namespace); err != nil {
 		return false, fmt.Errorf("forget it: %w", err)
 	}
@@ -66,9 +71,9 @@ func (j *Janitor) end(ctx context.Context, h *hand, p preview.Preview) (done boo
 	return true, nil
 }
 
-// ours says whether a namespace is the one of this preview.
-func ours(ns *corev1.Namespace, p preview.Preview) bool {
-	return ns.Labels[snapshot.LabelPreview] == strconv.FormatInt(p.Number, 10) && ns.Labels[snapshot.LabelKey] == p.Hash()
+// ours says whether a namespace is the one of this preview, and this plugin's.
+func (j *Janitor) ours(ns *corev1.Namespace, p preview.Preview) bool {
+	return j.marked(ns.Labels, ns.UID == p.NamespaceUID) && ns.Labels[snapshot.LabelPreview] == strconv.FormatInt(p.Number, 10) && ns.Labels[snapshot.LabelKey] == p.Hash()
 }
 
 // namespace reads one, nil where there is none.
@@ -125,27 +130,32 @@ func (j *Janitor) application(ctx context.Context, name string) (*unstructured.U
 	return &app, nil
 }
 
-// remove takes away everything of one preview's namespace (nil where that is
-// gone already), and says whether nothing is left that must be waited for.
-func (j *Janitor) remove(ctx context.Context, h *hand, namespace string, ns *corev1.Namespace, why string) (bool, error) {
-	restores, err := j.restores(ctx, namespace)
+// remove takes away everything that is left of one preview, and says whether
+// nothing is left that must be waited for.
+func (j *Janitor) remove(ctx context.Context, h *hand, of remains, why string) (bool, error) {
+	restores, others, err := j.restores(ctx, of)
 	if err != nil {
 		return false, err
 	}
-	began := j.since(namespace)
+	began := j.since(of.name)
 	running, err := j.haltRestores(ctx, h, restores, why)
 	if err != nil || running && j.Now().Sub(began) < restoreHangs {
 		return false, err
 	}
-	if ns != nil {
-		gone, err := j.removeNamespace(ctx, h, ns, began, why)
+	contents := func(ctx context.Context, h *hand, namespace, why string) (bool, error) {
+		return j.removeContents(ctx, h, namespace, others, why)
+	}
+	if of.namespace != nil {
+		gone, err := j.removeNamespace(ctx, h, of.namespace, contents, began, why)
 		if err != nil || !gone {
 			return false, err
 		}
 	}
-	left, err := j.removeContents(ctx, h, namespace, why)
-	if err != nil || left {
-		return false, err
+	if !of.others {
+		left, err := contents(ctx, h, of.name, why)
+		if err != nil || left {
+			return false, err
+		}
 	}
 	// Not waited for: the finalizer needs Velero and its storage.
 	for i := range restores {
@@ -156,13 +166,22 @@ func (j *Janitor) remove(ctx context.Context, h *hand, namespace string, ns *cor
 	return true, nil
 }
 
-// restores lists the Restores we made for a namespace.
-func (j *Janitor) restores(ctx context.Context, namespace string) ([]velerov1.Restore, error) {
+// restores lists the Restores we made for a namespace, and the names of those
+// that others did.
+func (j *Janitor) restores(ctx context.Context, of remains) (ours []velerov1.Restore, others map[string]bool, err error) {
 	var list velerov1.RestoreList
-	if err := j.Client.List(ctx, &list, client.InNamespace(j.VeleroNamespace), client.MatchingLabels{snapshot.LabelNamespace: namespace}); err != nil {
-		return nil, fmt.Errorf("list its Restores: %w", err)
+	if err := j.Client.List(ctx, &list, client.InNamespace(j.VeleroNamespace), client.MatchingLabels{snapshot.LabelNamespace: of.name}); err != nil {
+		return nil, nil, fmt.Errorf("list its Restores: %w", err)
 	}
-	return list.Items, nil
+	others = map[string]bool{}
+	for i := range list.Items {
+		if r := &list.Items[i]; j.made(r, of.uid) {
+			ours = append(ours, *r)
+		} else {
+			others[r.Name] = true
+		}
+	}
+	return ours, others, nil
 }
 
 // haltRestores deletes those that Velero has not begun, and says whether it is
@@ -186,9 +205,12 @@ func (j *Janitor) haltRestores(ctx context.Context, h *hand, restores []velerov1
 	return running, nil
 }
 
+// step removes one kind of thing of a namespace, and says whether some are left.
+type step func(ctx context.Context, h *hand, namespace, why string) (left bool, err error)
+
 // removeNamespace empties a namespace in order and deletes it. A step that
 // hangs holds up the next for a while and no longer.
-func (j *Janitor) removeNamespace(ctx context.Context, h *hand, ns *corev1.Namespace, began time.Time, why string) (gone bool, err error) {
+func (j *Janitor) removeNamespace(ctx context.Context, h *hand, ns *corev1.Namespace, contents step, began time.Time, why string) (gone bool, err error) {
 	// Also while the namespace ends: nobody else is in a hurry with its pods.
 	podsAndClaims := func(ctx context.Context, h *hand, namespace, why string) (bool, error) {
 		return j.removePodsAndClaims(ctx, h, namespace, began, why)
@@ -200,9 +222,7 @@ func (j *Janitor) removeNamespace(ctx context.Context, h *hand, ns *corev1.Names
 		j.sayHang(ctx, h, ns)
 	} else {
 		patient := j.Now().Sub(began) < stepHangs
-		for _, step := range []func(context.Context, *hand, string, string) (bool, error){
-			podsAndClaims, j.removeSnapshots, j.removeContents,
-		} {
+		for _, step := range []step{podsAndClaims, j.removeSnapshots, contents} {
 			left, err := step(ctx, h, ns.Name, why)
 			if err != nil {
 				return false, err
@@ -268,13 +288,14 @@ func (j *Janitor) removeSnapshots(ctx context.Context, h *hand, namespace, why s
 
 // removeContents deletes the contents of a preview's VolumeSnapshots, after
 // those: the sidecar lets a content go only when its VolumeSnapshot went.
-func (j *Janitor) removeContents(ctx context.Context, h *hand, namespace, why string) (left bool, err error) {
+// Those that others' Restores made are not ours to remove.
+func (j *Janitor) removeContents(ctx context.Context, h *hand, namespace string, others map[string]bool, why string) (left bool, err error) {
 	contents, err := j.contents(ctx)
 	if err != nil {
 		return false, err
 	}
 	for i := range contents {
-		if contents[i].Spec.VolumeSnapshotRef.Namespace != namespace {
+		if contents[i].Spec.VolumeSnapshotRef.Namespace != namespace || others[contents[i].Labels[snapshot.VeleroRestoreLabel]] {
 			continue
 		}
 		gone, err := h.remove(ctx, "VolumeSnapshotContent", &contents[i], why)

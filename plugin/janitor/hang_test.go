@@ -42,7 +42,7 @@ func newHanging(t *testing.T, objects ...client.Object) *hanging {
 	s := &state{known: map[string]bool{}}
 	(&world{state: s}).end(ns)
 	w.j = janitor.New(janitor.Options{
-		Client: w.Client, Previews: s, Ready: func() error { return nil }, ArgoCDNamespace: "argocd", VeleroNamespace: "velero",
+		Client: w.Client, Owner: "seedling", Previews: s, Ready: func() error { return nil }, ArgoCDNamespace: "argocd", VeleroNamespace: "velero",
 		Hangs: func(namespace, what string) { w.said = append(w.said, namespace+": "+what) },
 		Log:   slog.New(slog.DiscardHandler), Now: func() time.Time { return w.now },
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -57,15 +58,21 @@ type Previews interface {
 	Forget(ctx context.Context, namespace string) error
 }
 
-// Options are a Janitor's parts. Known, Hangs and Now may be nil.
+// Options are a Janitor's parts. Known, Removed, Hangs and Now may be nil.
 type Options struct {
-	Client   client.Client // uncached
+	Client client.Client // uncached
+	// Owner is the plugin's own namespace, which marks what is this plugin's:
+	// nothing of another one's is touched.
+	Owner    string
 	Previews Previews
 	// Close closes the namespace of one that keeps its data.
 	Close func(ctx context.Context, p preview.Preview) error
 	// Known says whether the state has a preview of that namespace, in
 	// whatever phase. Without it nobody looks for orphans.
 	Known func(namespace string) bool
+	// Removed is told that nothing is left of an ended preview: the API server
+	// answered that its namespace is not there. It may be told twice.
+	Removed func(p preview.Preview)
 	// Hangs is told what the removal of a preview waits for, for its pull request.
 	Hangs func(namespace, what string)
 	// Ready is nil when this process leads and has loaded its state.
@@ -87,7 +94,11 @@ type Janitor struct {
 	waits   map[string]waiting   // by the namespace of an ended preview
 	tidied  time.Time
 	hurried time.Time
+	refused atomic.Uint64
 }
+
+// Refusals is how often the guard kept everything that seemed to be orphaned.
+func (j *Janitor) Refusals() uint64 { return j.refused.Load() }
 
 // waiting is an ended preview that does not get on: whoever does not is looked
 // at less and less often.
@@ -100,6 +111,9 @@ type waiting struct {
 func New(o Options) *Janitor {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Removed == nil {
+		o.Removed = func(preview.Preview) {}
 	}
 	if o.Hangs == nil {
 		o.Hangs = func(string, string) {}

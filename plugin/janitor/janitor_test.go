@@ -132,7 +132,7 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 		},
 	}).Build()
 	w.j = janitor.New(janitor.Options{
-		Client: w.WithWatch, Previews: w.state, Ready: func() error { return nil },
+		Client: w.WithWatch, Owner: "seedling", Previews: w.state, Ready: func() error { return nil },
 		Close: func(context.Context, preview.Preview) error {
 			w.state.closed++
 			return nil
@@ -196,14 +196,16 @@ func meta(namespace, name string, labels map[string]string) metav1.ObjectMeta {
 }
 
 func namespace() *corev1.Namespace {
-	return &corev1.Namespace{ObjectMeta: meta("", ns, map[string]string{snapshot.LabelPreview: "7", snapshot.LabelKey: key.Hash()})}
+	return &corev1.Namespace{ObjectMeta: meta("", ns, map[string]string{
+		snapshot.LabelPreview: "7", snapshot.LabelKey: key.Hash(), snapshot.LabelOwner: "seedling",
+	})}
 }
 
 func restoreName() string { return snapshot.RestoreName(ns, "uid-ns", chosen, 0) }
 
 func restore(name string, phase velerov1.RestorePhase) *velerov1.Restore {
 	return &velerov1.Restore{
-		ObjectMeta: meta("velero", name, map[string]string{snapshot.LabelNamespace: ns}),
+		ObjectMeta: meta("velero", name, map[string]string{snapshot.LabelNamespace: ns, snapshot.LabelOwner: "seedling"}),
 		Status:     velerov1.RestoreStatus{Phase: phase},
 	}
 }
@@ -613,7 +615,13 @@ func TestOrphans(t *testing.T) {
 		{name: "young", objects: []client.Object{young}, after: 2 * time.Hour},
 		{name: "its Application is there", objects: []client.Object{namespace(), application()}, after: 48 * time.Hour},
 		{name: "a Restore without a namespace", objects: []client.Object{restore("r", velerov1.RestorePhaseCompleted)}, after: 2 * time.Hour, gone: []client.Object{restore("r", "")}},
-		{name: "a content without a namespace", objects: []client.Object{content("c")}, after: 2 * time.Hour, gone: []client.Object{content("c")}},
+		{
+			name: "a content without a namespace", objects: []client.Object{content("c"), restore(restoreName(), velerov1.RestorePhaseCompleted)}, after: 2 * time.Hour,
+			gone: []client.Object{content("c"), restore(restoreName(), "")},
+		},
+		{name: "a content without a namespace and a Restore, which may be another plugin's", objects: []client.Object{content("c")}, after: 48 * time.Hour},
+		{name: "a namespace that no plugin says is its own", objects: []client.Object{unmarked(namespace()), claim(corev1.ClaimPending)}, after: 48 * time.Hour},
+		{name: "a Restore that no plugin says is its own", objects: []client.Object{unmarked(restore("r", velerov1.RestorePhaseCompleted))}, after: 48 * time.Hour},
 		{name: "most of all previews unknown at once: the state is wrong", objects: many, after: 48 * time.Hour, fails: "nothing is removed"},
 	}
 	for _, test := range tests {

@@ -31,7 +31,7 @@ func (j *Janitor) rest(ctx context.Context, h *hand, p preview.Preview) (done bo
 	if err != nil {
 		return false, err
 	}
-	if ns == nil || !ours(ns, p) || ns.DeletionTimestamp != nil {
+	if ns == nil || !j.ours(ns, p) || ns.DeletionTimestamp != nil {
 		return true, nil // there is nothing to keep; it goes when its time is over
 	}
 	if err := j.Close(ctx, p); err != nil {

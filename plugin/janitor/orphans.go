@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"time"
 
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v8/apis/volumesnapshot/v1"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seedling-dev/seedling/hooks/snapshot"
+	"github.com/seedling-dev/seedling/plugin/preview"
 )
 
 const (
@@ -20,40 +22,43 @@ const (
 	orphanSeen = time.Hour
 )
 
-// sweep removes what carries our labels and no preview knows: it outlived the
+// sweep removes what this plugin made and no preview knows: it outlived the
 // state. The mass guard holds here as for pull requests: when a large part of
 // everything seems to be orphaned, then the state is wrong and not the world.
+//
+// What no plugin has marked as its own stays, for it may be another one's: a
+// person marks or removes it.
 func (j *Janitor) sweep(ctx context.Context, h *hand, ending map[string]bool) (more bool, err error) {
-	const why = "no preview knows it"
-
 	var namespaces corev1.NamespaceList
 	if err := j.Client.List(ctx, &namespaces, client.HasLabels{snapshot.LabelPreview, snapshot.LabelKey}); err != nil {
 		return false, fmt.Errorf("list preview Namespaces: %w", err)
 	}
-	var restores velerov1.RestoreList
-	if err := j.Client.List(ctx, &restores, client.InNamespace(j.VeleroNamespace), client.HasLabels{snapshot.LabelNamespace}); err != nil {
-		return false, fmt.Errorf("list Restores: %w", err)
-	}
-	contents, err := j.contents(ctx)
-	if err != nil {
-		return false, err
-	}
-
 	lost := func(namespace string) bool { return !ending[namespace] && !j.Known(namespace) }
 	exists := map[string]bool{}
+	mine := 0
 	var orphans []*corev1.Namespace
 	for i := range namespaces.Items {
 		ns := &namespaces.Items[i]
 		exists[ns.Name] = true
-		if snapshot.IsPreview(ns.Name) && j.old("Namespace", ns, lost(ns.Name)) {
-			orphans = append(orphans, ns)
+		_, marked := ns.Labels[snapshot.LabelOwner]
+		switch {
+		case !snapshot.IsPreview(ns.Name):
+		case j.marked(ns.Labels, false):
+			mine++
+			if j.old("Namespace", ns, lost(ns.Name)) {
+				orphans = append(orphans, ns)
+			}
+		case !marked && j.old("Namespace", ns, lost(ns.Name)):
+			j.Log.WarnContext(ctx, "no plugin says that a preview's namespace is its own, and this one does not remember it: it is left alone. "+
+				"Remove it, or label it "+snapshot.LabelOwner+"="+j.Owner+" if it is this one's", "namespace", ns.Name)
 		}
 	}
 	// What is left of namespaces that are gone is harmless and needs no guard
 	// of its own; what is left of one that is there goes with it.
-	if most := max(2, len(namespaces.Items)*3/10); len(orphans) > most {
-		return false, fmt.Errorf("%d of %d preview namespaces are unknown to the state, more than %d: nothing is removed; see the plugin's ConfigMaps",
-			len(orphans), len(namespaces.Items), most)
+	if preview.Massive(len(orphans), mine) {
+		j.refused.Add(1)
+		return false, fmt.Errorf("%d of %d preview namespaces are unknown to the state, which looks like a mistake: nothing is removed; see the plugin's ConfigMaps",
+			len(orphans), mine)
 	}
 	for _, ns := range orphans {
 		app, err := j.application(ctx, ns.Name)
@@ -64,7 +69,7 @@ func (j *Janitor) sweep(ctx context.Context, h *hand, ending map[string]bool) (m
 			j.Log.WarnContext(ctx, "an unknown preview still has an Application: left alone", "preview", ns.Name)
 			continue
 		}
-		gone, err := j.remove(ctx, h, ns.Name, ns, why)
+		gone, err := j.remove(ctx, h, remains{name: ns.Name, uid: ns.UID, namespace: ns}, unknown)
 		if err != nil {
 			return false, err
 		}
@@ -73,25 +78,51 @@ func (j *Janitor) sweep(ctx context.Context, h *hand, ending map[string]bool) (m
 		}
 		more = more || !gone
 	}
+	left, err := j.sweepRestores(ctx, h, func(namespace string) bool { return lost(namespace) && !exists[namespace] })
+	return more || left, err
+}
+
+// unknown is why the sweep removes something.
+const unknown = "no preview knows it"
+
+// sweepRestores removes the Restores of namespaces that are gone, each after the
+// contents it made: they do not say themselves whose they are.
+func (j *Janitor) sweepRestores(ctx context.Context, h *hand, lost func(namespace string) bool) (left bool, err error) {
+	var restores velerov1.RestoreList
+	if err := j.Client.List(ctx, &restores, client.InNamespace(j.VeleroNamespace), client.HasLabels{snapshot.LabelNamespace}); err != nil {
+		return false, fmt.Errorf("list Restores: %w", err)
+	}
+	contents, err := j.contents(ctx)
+	if err != nil {
+		return false, err
+	}
+	made := map[string][]*snapshotv1.VolumeSnapshotContent{}
+	for i := range contents {
+		restore := contents[i].Labels[snapshot.VeleroRestoreLabel]
+		made[restore] = append(made[restore], &contents[i])
+	}
 	for i := range restores.Items {
 		r := &restores.Items[i]
-		namespace := r.Labels[snapshot.LabelNamespace]
-		if j.old("Restore", r, lost(namespace) && !exists[namespace]) {
-			if _, err := h.remove(ctx, "Restore", r, why); err != nil {
+		if !j.marked(r.Labels, false) || !j.old("Restore", r, lost(r.Labels[snapshot.LabelNamespace])) {
+			continue
+		}
+		waits := false
+		for _, c := range made[r.Name] {
+			gone, err := h.remove(ctx, "VolumeSnapshotContent", c, unknown)
+			if err != nil {
 				return false, err
 			}
+			waits = waits || !gone
+		}
+		if waits {
+			left = true
+			continue
+		}
+		if _, err := h.remove(ctx, "Restore", r, unknown); err != nil {
+			return false, err
 		}
 	}
-	for i := range contents {
-		c := &contents[i]
-		namespace := c.Spec.VolumeSnapshotRef.Namespace
-		if j.old("VolumeSnapshotContent", c, lost(namespace) && !exists[namespace]) {
-			if _, err := h.remove(ctx, "VolumeSnapshotContent", c, why); err != nil {
-				return false, err
-			}
-		}
-	}
-	return more, nil
+	return left, nil
 }
 
 // old says whether something has been an orphan for long enough.

@@ -23,6 +23,7 @@ func (j *Janitor) tidy(ctx context.Context, h *hand) error {
 	if err := j.Client.List(ctx, &snapshots, client.HasLabels{snapshot.VeleroRestoreLabel}); err != nil {
 		return fmt.Errorf("list VolumeSnapshots: %w", err)
 	}
+	mine := owned{j: j, seen: map[string]bool{}}
 	present := map[types.NamespacedName]bool{}
 	for i := range snapshots.Items {
 		vs := &snapshots.Items[i]
@@ -30,7 +31,7 @@ func (j *Janitor) tidy(ctx context.Context, h *hand) error {
 		if !snapshot.RestoredInto(vs.Labels[snapshot.VeleroRestoreLabel], vs.Namespace) {
 			continue
 		}
-		used, err := j.used(ctx, vs.Namespace, vs.Name)
+		used, err := j.used(ctx, mine, vs.Namespace, vs.Name)
 		if err != nil {
 			return err
 		}
@@ -56,7 +57,7 @@ func (j *Janitor) tidy(ctx context.Context, h *hand) error {
 		if present[types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}] {
 			continue
 		}
-		used, err := j.used(ctx, ref.Namespace, ref.Name)
+		used, err := j.used(ctx, mine, ref.Namespace, ref.Name)
 		if err != nil {
 			return err
 		}
@@ -70,11 +71,14 @@ func (j *Janitor) tidy(ctx context.Context, h *hand) error {
 	return nil
 }
 
-// used says whether the preview's claim was filled from that VolumeSnapshot
-// and is bound.
-func (j *Janitor) used(ctx context.Context, namespace, name string) (bool, error) {
+// used says whether the claim of a preview of ours was filled from that
+// VolumeSnapshot and is bound.
+func (j *Janitor) used(ctx context.Context, mine owned, namespace, name string) (bool, error) {
 	if !snapshot.IsPreview(namespace) {
 		return false, nil
+	}
+	if ours, err := mine.is(ctx, namespace); err != nil || !ours {
+		return false, err
 	}
 	var pvc corev1.PersistentVolumeClaim
 	err := j.Client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: snapshot.SeedPVC}, &pvc)

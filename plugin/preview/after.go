@@ -128,12 +128,13 @@ func statusLive(p *Preview, in Input, said sentence, s *forge.Status) {
 	}
 	s.URL = parameters(p, in)["preview_url"]
 	switch {
-	case said.sync != "" && said.commit == p.HeadSHA:
-		s.State = forge.Failure
-		s.Description = "Argo CD could not sync it: " + said.sync
+	// Why there is no data is why its hook failed, and says more.
 	case p.PVCUID == "" && said.failed:
 		s.State = forge.Failure
 		s.Description = "No data yet: " + said.broker
+	case said.sync != "" && said.commit == p.HeadSHA:
+		s.State = forge.Failure
+		s.Description = "Argo CD could not sync it: " + said.sync
 	case p.PVCUID == "":
 		s.Description = "Preview " + p.Namespace + " is starting"
 		if said.broker != "" {
@@ -244,8 +245,7 @@ func (r *Reconciler) mend(repo *repository, p *Preview, e *errands) {
 		repo.mu.Lock()
 		repo.mended[q.Namespace] = r.Now()
 		repo.mu.Unlock()
-		_, err := r.Namespaces.guard(ctx, q)
-		return false, err
+		return false, r.Namespaces.Mend(ctx, q)
 	}})
 }
 

@@ -308,7 +308,7 @@ func (r *Reconciler) lossIsMassive() bool {
 			lost++
 		}
 	})
-	return massive(lost, live)
+	return Massive(lost, live)
 }
 
 // transition is what became of a preview in a step.

@@ -352,7 +352,7 @@ func (w *world) restart() {
 		Linger: w.linger,
 		Namespaces: &Namespaces{
 			// Without a watch: what there is is looked at when a round does.
-			Client: struct{ client.Client }{w.cluster}, Guards: DefaultGuards(), BrokerNamespace: "seedling",
+			Client: struct{ client.Client }{w.cluster}, Owner: "seedling", Guards: DefaultGuards(), BrokerNamespace: "seedling",
 			BrokerLabels: map[string]string{"app.kubernetes.io/name": "plugin"}, BrokerPort: 8081,
 		},
 		Snapshots: w.seeds,

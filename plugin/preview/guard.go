@@ -19,9 +19,9 @@ const (
 	guardWindow = 15 * time.Minute
 )
 
-// massive says whether of n a loss of some is more than is believed without
-// asking.
-func massive(lost, n int) bool { return lost > max(2, n*30/100) }
+// Massive says whether of n a loss of some is more than is believed without
+// asking. It is the one rule of what a mass is.
+func Massive(lost, n int) bool { return lost > max(2, n*30/100) }
 
 // massGuard keeps endings back that come in masses and that nobody told of each:
 // a label renamed in the repository, a typo in an ApplicationSet, a cluster that
@@ -32,6 +32,8 @@ type massGuard struct {
 	sets map[string]*ledger
 	// spent are tokens that were acted upon.
 	spent map[string]bool
+	// refusals counts how often a mass began to be kept back.
+	refusals uint64
 }
 
 // ledger is what the guard knows of one ApplicationSet.
@@ -148,7 +150,7 @@ func (g *massGuard) judge(set, repository string, wants map[string]want, live in
 			}
 		}
 	}
-	held := len(all) > 0 && (everything || massive(len(all)+len(l.ended), live+len(l.ended)))
+	held := len(all) > 0 && (everything || Massive(len(all)+len(l.ended), live+len(l.ended)))
 	if !held {
 		l.token, l.sentence, l.withheld = "", "", 0
 	} else {
@@ -167,6 +169,9 @@ func (g *massGuard) judge(set, repository string, wants map[string]want, live in
 			}
 			l.token, l.sentence, l.withheld = "", "", 0
 		} else if s := sentenceOf(set, l.token, len(all), live, reasons); s != l.sentence {
+			if l.sentence == "" {
+				g.refusals++
+			}
 			l.sentence, v.say = s, s
 		}
 	}
@@ -229,6 +234,13 @@ func (g *massGuard) Withheld() map[string]Withheld {
 		}
 	}
 	return out
+}
+
+// Refusals is how often a mass began to be kept back since the start.
+func (g *massGuard) Refusals() uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.refusals
 }
 
 // Withheld is what the guard keeps back for one ApplicationSet.

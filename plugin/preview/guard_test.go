@@ -274,3 +274,44 @@ func TestTrickle(t *testing.T) {
 		t.Errorf("%d are left", n)
 	}
 }
+
+// TestConfirmationIsOfTheExactSet: a word for these is none for these and one
+// more, nor for one of them less, nor for others of the same number.
+func TestConfirmationIsOfTheExactSet(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	wants := func(from, to int) map[string]want {
+		m := map[string]want{}
+		for n := from; n < to; n++ {
+			m[fmt.Sprint("preview-", n, "/uid")] = want{reason: reasonLostNamespace}
+		}
+		return m
+	}
+	g := &massGuard{}
+	g.judge("s", "r", wants(0, 10), 20, false, now)
+	token := g.sets["s"].token
+	for name, other := range map[string]map[string]want{"one more": wants(0, 11), "one less": wants(0, 9), "others": wants(1, 11)} {
+		h := &massGuard{}
+		h.confirm(map[string]string{"s": token})
+		if v := h.judge("s", "r", other, 20, false, now); len(v.may) > 0 || v.spend != "" {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+	// Those of another ApplicationSet are others, though nothing else differs.
+	h := &massGuard{}
+	h.confirm(map[string]string{"t": token})
+	if v := h.judge("t", "r", wants(0, 10), 20, false, now); len(v.may) > 0 {
+		t.Errorf("of another ApplicationSet: %+v", v)
+	}
+	// However it is spread over repositories, it is one set.
+	h = &massGuard{}
+	h.confirm(map[string]string{"s": token})
+	first := h.judge("s", "r1", wants(0, 5), 20, true, now)
+	second := h.judge("s", "r2", wants(5, 10), 20, true, now)
+	if len(first.may) > 0 || len(second.may) != 5 || second.spend != token {
+		t.Errorf("%+v, %+v", first, second)
+	}
+	if third := h.judge("s", "r1", wants(0, 5), 15, true, now); len(third.may) != 5 || third.spend != "" {
+		t.Errorf("%+v", third)
+	}
+}

@@ -115,6 +115,8 @@ func DefaultGuards() Guards {
 // Namespaces makes and guards the namespaces of previews.
 type Namespaces struct {
 	Client client.Client
+	// Owner is the plugin's own namespace, which marks what is this plugin's.
+	Owner  string
 	Guards Guards
 	// Broker is where the broker's pods are: their namespace and labels.
 	BrokerNamespace string
@@ -149,17 +151,45 @@ func (n *Namespaces) Prepare(ctx context.Context, p Preview) (Space, error) {
 	return space, nil
 }
 
-func (n *Namespaces) namespace(ctx context.Context, p Preview) (ns *corev1.Namespace, blocked string, err error) {
-	labels := map[string]string{
+// Mend looks over the guards of a live preview, and marks what is there as this
+// plugin's. It never makes the namespace, and leaves another one than the
+// preview's alone: a lost namespace is a reset.
+func (n *Namespaces) Mend(ctx context.Context, p Preview) error {
+	ns := &corev1.Namespace{}
+	if err := n.Client.Get(ctx, types.NamespacedName{Name: p.Namespace}, ns); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	if ns.UID != p.NamespaceUID || ns.DeletionTimestamp != nil || snapshot.Others(ns.Labels, n.Owner) {
+		return nil
+	}
+	if err := n.mark(ctx, ns, p); err != nil {
+		return err
+	}
+	_, err := n.guard(ctx, p)
+	return err
+}
+
+// labels are those of all that is made for a preview.
+func (n *Namespaces) labels() map[string]string {
+	return map[string]string{labelPartOf: partOf, snapshot.LabelOwner: n.Owner}
+}
+
+// namespaceLabels are those of a preview's namespace.
+func (n *Namespaces) namespaceLabels(p Preview) map[string]string {
+	labels := n.labels()
+	maps.Copy(labels, map[string]string{
 		snapshot.LabelPreview:                strconv.FormatInt(p.Number, 10),
 		snapshot.LabelKey:                    p.Hash(),
 		snapshot.LabelSeed:                   p.Seed,
-		labelPartOf:                          partOf,
 		"pod-security.kubernetes.io/enforce": n.Guards.PodSecurity,
 		"pod-security.kubernetes.io/warn":    n.Guards.PodSecurityWarn,
-	}
+	})
+	return labels
+}
+
+func (n *Namespaces) namespace(ctx context.Context, p Preview) (ns *corev1.Namespace, blocked string, err error) {
 	ns = &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
-		Name: p.Namespace, Labels: labels,
+		Name: p.Namespace, Labels: n.namespaceLabels(p),
 		Annotations: map[string]string{snapshot.AnnotationRepository: p.Repository},
 	}}
 	if p.Host != "" {
@@ -179,21 +209,49 @@ func (n *Namespaces) namespace(ctx context.Context, p Preview) (ns *corev1.Names
 	if ns.DeletionTimestamp != nil {
 		return nil, reasonTorndown, nil
 	}
-	if ns.Labels[snapshot.LabelKey] != p.Hash() || ns.Labels[snapshot.LabelPreview] != labels[snapshot.LabelPreview] {
+	if snapshot.Others(ns.Labels, n.Owner) {
+		return nil, fmt.Sprintf("namespace %s is that of a preview of another plugin, in namespace %s: give this ApplicationSet another name",
+			p.Namespace, ns.Labels[snapshot.LabelOwner]), nil
+	}
+	if ns.Labels[snapshot.LabelKey] != p.Hash() || ns.Labels[snapshot.LabelPreview] != strconv.FormatInt(p.Number, 10) {
 		return nil, fmt.Sprintf("namespace %s exists and is not the plugin's: remove it", p.Namespace), nil
+	}
+	if _, marked := ns.Labels[snapshot.LabelOwner]; !marked && ns.UID != p.NamespaceUID {
+		return nil, fmt.Sprintf("namespace %s does not say which plugin made it, and this one does not remember it: remove it, or if it is this one's `kubectl label namespace %[1]s %s=%s`",
+			p.Namespace, snapshot.LabelOwner, n.Owner), nil
 	}
 	// One that was made for another seed may hold its data.
 	if got := ns.Labels[snapshot.LabelSeed]; got != p.Seed {
 		return nil, fmt.Sprintf("namespace %s was made for seed %s: remove it", p.Namespace, got), nil
 	}
-	before := ns.DeepCopy()
-	maps.Copy(ns.Labels, labels)
-	if !equality.Semantic.DeepEqual(before.Labels, ns.Labels) {
-		if err := n.Client.Patch(ctx, ns, client.MergeFrom(before)); err != nil {
-			return nil, "", fmt.Errorf("label namespace %s: %w", p.Namespace, err)
-		}
+	if err := n.mark(ctx, ns, p); err != nil {
+		return nil, "", err
 	}
 	return ns, "", nil
+}
+
+// mark brings a namespace's labels to what they should be, and writes the
+// preview's host, where the admission policies read which hosts its Ingresses
+// may have.
+func (n *Namespaces) mark(ctx context.Context, ns *corev1.Namespace, p Preview) error {
+	before := ns.DeepCopy()
+	if ns.Labels == nil {
+		ns.Labels = map[string]string{}
+	}
+	maps.Copy(ns.Labels, n.namespaceLabels(p))
+	if p.Host == "" {
+		delete(ns.Annotations, snapshot.AnnotationHost)
+	} else {
+		metav1.SetMetaDataAnnotation(&ns.ObjectMeta, snapshot.AnnotationHost, p.Host)
+	}
+	if equality.Semantic.DeepEqual(before.Labels, ns.Labels) && equality.Semantic.DeepEqual(before.Annotations, ns.Annotations) {
+		return nil
+	}
+	// With its version: a namesake that was made since is not marked.
+	if err := n.Client.Patch(ctx, ns, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("mark namespace %s: %w", p.Namespace, err)
+	}
+	return nil
 }
 
 // guard makes everything in the namespace, side by side: a preview waits for
@@ -201,9 +259,8 @@ func (n *Namespaces) namespace(ctx context.Context, p Preview) (ns *corev1.Names
 func (n *Namespaces) guard(ctx context.Context, p Preview) (hook types.UID, err error) {
 	group, ctx := errgroup.WithContext(ctx)
 	meta := func(name string) metav1.ObjectMeta {
-		return metav1.ObjectMeta{Namespace: p.Namespace, Name: name, Labels: map[string]string{labelPartOf: partOf}}
+		return metav1.ObjectMeta{Namespace: p.Namespace, Name: name, Labels: n.labels()}
 	}
-	group.Go(caught(func() error { return n.announce(ctx, p) }))
 	group.Go(caught(func() error {
 		// The Secret first: what a new quota counts is refused until its use has
 		// been counted.
@@ -267,30 +324,9 @@ func (n *Namespaces) secret(ctx context.Context, p Preview, meta metav1.ObjectMe
 	return nil
 }
 
-// announce writes the preview's host on its namespace, where the admission
-// policies read which hosts its Ingresses may have.
-func (n *Namespaces) announce(ctx context.Context, p Preview) error {
-	ns := &corev1.Namespace{}
-	if err := n.Client.Get(ctx, types.NamespacedName{Name: p.Namespace}, ns); err != nil {
-		return client.IgnoreNotFound(err)
-	}
-	if ns.Annotations[snapshot.AnnotationHost] == p.Host {
-		return nil
-	}
-	before := ns.DeepCopy()
-	if p.Host == "" {
-		delete(ns.Annotations, snapshot.AnnotationHost)
-	} else {
-		metav1.SetMetaDataAnnotation(&ns.ObjectMeta, snapshot.AnnotationHost, p.Host)
-	}
-	if err := n.Client.Patch(ctx, ns, client.MergeFrom(before)); err != nil {
-		return fmt.Errorf("write the host on namespace %s: %w", p.Namespace, err)
-	}
-	return nil
-}
-
-// keep creates an object or brings the live one to it. mend changes the live
-// object and says whether it did; want holds the live object afterwards.
+// keep creates an object or brings the live one to it, with its labels. mend
+// changes the live object and says whether it did; want holds the live object
+// afterwards.
 func keep[T client.Object](ctx context.Context, c client.Client, want T, mend func(is, want T) bool) error {
 	kind := fmt.Sprintf("%T", want)
 	err := c.Create(ctx, want)
@@ -307,7 +343,18 @@ func keep[T client.Object](ctx context.Context, c client.Client, want T, mend fu
 	if err := c.Get(ctx, client.ObjectKeyFromObject(want), is); err != nil {
 		return fmt.Errorf("get %s %s: %w", kind, want.GetName(), err)
 	}
-	if mend(is, want) {
+	changed := mend(is, want)
+	for name, value := range want.GetLabels() {
+		if labels := is.GetLabels(); labels[name] != value {
+			labels = maps.Clone(labels)
+			if labels == nil {
+				labels = map[string]string{}
+			}
+			labels[name], changed = value, true
+			is.SetLabels(labels)
+		}
+	}
+	if changed {
 		if err := c.Update(ctx, is); err != nil {
 			return fmt.Errorf("update %s %s: %w", kind, want.GetName(), err)
 		}
@@ -390,7 +437,8 @@ type view struct {
 	volume    func(namespace string) types.UID
 }
 
-// look lists what previews consist of, with two calls however many there are.
+// look lists what previews consist of, with two calls however many there are:
+// those of every plugin, for it is UIDs that are looked up.
 func (n *Namespaces) look(ctx context.Context) (view, error) {
 	namespaces, volumes := map[string]types.UID{}, map[string]types.UID{}
 	var list corev1.NamespaceList

@@ -263,7 +263,7 @@ func TestRefit(t *testing.T) {
 			updates[obj.GetNamespace()]++
 			return c.Update(ctx, obj, opts...)
 		},
-	}, dnsService("10.96.0.10"))
+	}, dnsService("10.96.0.10"), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "preview-a", UID: "a"}})
 	log := slog.New(slog.DiscardHandler)
 	live := []Preview{{Namespace: "preview-a", Phase: Live, Seed: "seed", NamespaceUID: "a"}}
 	if _, err := n.guard(t.Context(), live[0]); err != nil {

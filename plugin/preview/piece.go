@@ -246,7 +246,7 @@ func (s *Store) put(ctx context.Context, of Key, n int, p *piece) (*corev1.Confi
 		object := &corev1.ConfigMap{
 			ObjectMeta: metav1.ObjectMeta{
 				Namespace: s.namespace, Name: pieceName(of, n),
-				Labels: map[string]string{snapshot.LabelState: "true", labelPartOf: partOf},
+				Labels: map[string]string{snapshot.LabelState: "true", snapshot.LabelOwner: s.namespace, labelPartOf: partOf},
 			},
 			Data: map[string]string{stateKey: b.String()},
 		}
@@ -256,6 +256,7 @@ func (s *Store) put(ctx context.Context, of Key, n int, p *piece) (*corev1.Confi
 	object.Data = map[string]string{stateKey: b.String()}
 	// Without its label the next start would not find it.
 	metav1.SetMetaDataLabel(&object.ObjectMeta, snapshot.LabelState, "true")
+	metav1.SetMetaDataLabel(&object.ObjectMeta, snapshot.LabelOwner, s.namespace)
 	return object, s.client.Update(ctx, object)
 }
 

@@ -27,6 +27,8 @@ type Status struct {
 	Cluster queue.Stats
 	// Withheld is what the guard keeps back, by ApplicationSet.
 	Withheld map[string]Withheld
+	// Refusals is how often the guard began to keep back a mass.
+	Refusals uint64
 	// OldestEnding is for how long the longest ended preview that keeps no data
 	// waits to be removed.
 	OldestEnding time.Duration
@@ -36,7 +38,7 @@ type Status struct {
 
 // Status says how the loop is doing.
 func (r *Reconciler) Status() Status {
-	s := Status{Queues: map[string]queue.Stats{}, Cluster: r.cluster.Stats(), Withheld: r.mass.Withheld(), Broken: len(r.Store.Broken())}
+	s := Status{Queues: map[string]queue.Stats{}, Cluster: r.cluster.Stats(), Withheld: r.mass.Withheld(), Refusals: r.mass.Refusals(), Broken: len(r.Store.Broken())}
 	for name, q := range r.queues {
 		s.Queues[name] = q.Stats()
 	}

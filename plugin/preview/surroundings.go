@@ -19,6 +19,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seedling-dev/seedling/hooks/snapshot"
 )
 
 // Surroundings are the addresses of the cluster that previews' NetworkPolicies
@@ -240,7 +242,8 @@ func (n *Namespaces) refit(ctx context.Context, log *slog.Logger, all []Preview)
 	}
 	has := map[string]string{}
 	for _, p := range policies.Items {
-		if p.Name == guardName {
+		// One that nobody is said to own is from before that was said.
+		if p.Name == guardName && p.Labels[snapshot.LabelOwner] == n.Owner {
 			has[p.Namespace] = p.Annotations[AnnotationGuards]
 		}
 	}
@@ -254,7 +257,7 @@ func (n *Namespaces) refit(ctx context.Context, log *slog.Logger, all []Preview)
 		}
 		count++
 		group.Go(caught(func() error {
-			if _, err := n.guard(ctx, p); err != nil {
+			if err := n.Mend(ctx, p); err != nil {
 				return fmt.Errorf("preview %s: %w", p.Namespace, err)
 			}
 			return nil

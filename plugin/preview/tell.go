@@ -3,6 +3,8 @@ package preview
 import (
 	"context"
 	"time"
+
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // tellOf logs what became of previews, for people and for the audit, and wakes
@@ -23,7 +25,7 @@ func (r *Reconciler) tellOf(ctx context.Context, repo *repository, events []tran
 			"phase", phase, "reason", p.Reason, "head", p.HeadSHA)
 		ended = ended || phase == string(Ending)
 		if t.was == nil || t.is == nil || t.was.Phase != t.is.Phase {
-			r.audit(ctx, p, phase)
+			r.auditStep(ctx, p, phase)
 		}
 	}
 	if ended {
@@ -31,24 +33,50 @@ func (r *Reconciler) tellOf(ctx context.Context, repo *repository, events []tran
 	}
 }
 
-// audit writes the record of one event of a preview.
-func (r *Reconciler) audit(ctx context.Context, p *Preview, phase string) {
+// audit writes the record of one event of a preview. Each says which preview of
+// what it is, who asked for it and how that was found out; none holds a value of
+// a row or a secret, and titles and names of branches are an author's and left
+// out.
+func (r *Reconciler) audit(ctx context.Context, p *Preview, event string, more ...any) {
 	attrs := []any{
-		"preview", p.Namespace, "forge", p.ForgeURL, "repository", p.Repository, "number", p.Number,
-		"applicationset", p.ApplicationSet, "namespace_uid", string(p.NamespaceUID), "seed", p.Seed, "head", p.HeadSHA,
+		"event", event, "preview", p.Namespace, "namespace_uid", string(p.NamespaceUID), "forge", p.ForgeURL, "repository", p.Repository,
+		"number", p.Number, "applicationset", p.ApplicationSet, "seed", p.Seed, "head", p.HeadSHA, "first_seen", rfc(p.FirstSeen),
 	}
+	if p.ConsentBy != "" {
+		attrs = append(attrs, "labelled_by", p.ConsentBy, "labelled_at", rfc(p.ConsentAt), "consent_checked", consentChecked)
+	}
+	r.Audit.InfoContext(ctx, "preview "+event, append(attrs, more...)...)
+}
+
+// consentChecked is how consent is found out, each time a preview goes live.
+const consentChecked = "the forge's record of who set the label, and that login's permission to write, when it went live"
+
+// auditStep writes the record of a step of the state machine.
+func (r *Reconciler) auditStep(ctx context.Context, p *Preview, phase string) {
 	switch Phase(phase) {
 	case Live:
-		attrs = append(attrs, "consent_by", p.ConsentBy, "consent_at", rfc(p.ConsentAt),
-			"consent_checked", "the forge's record of who set the label, and that login's permission, at this step",
-			"first_seen", rfc(p.FirstSeen), "kept_data", p.PVCUID != "", "snapshot", p.Snapshot)
+		r.audit(ctx, p, "live", "emitted_at", rfc(p.EmittedAt), "kept_data", p.PVCUID != "", "snapshot", p.Snapshot, "volume_uid", string(p.PVCUID))
 	case Ending:
-		attrs = append(attrs, "reason", p.Reason, "consent_by", p.ConsentBy, "emitted_at", rfc(p.EmittedAt), "ended_at", rfc(p.EndedAt),
+		r.audit(ctx, p, "ended", "reason", p.Reason, "emitted_at", rfc(p.EmittedAt), "ended_at", rfc(p.EndedAt),
 			"snapshot", p.Snapshot, "volume_uid", string(p.PVCUID), "data_kept_until", rfc(p.LingersUntil))
+	case Held:
+		r.audit(ctx, p, "held", "reason", p.Reason)
 	default:
-		attrs = append(attrs, "reason", p.Reason)
+		r.audit(ctx, p, "given up", "reason", p.Reason)
 	}
-	r.Audit.InfoContext(ctx, "preview "+phase, attrs...)
+}
+
+// Restored takes in that a preview has its volume, and when the import behind
+// its snapshot finished.
+func (r *Reconciler) Restored(p Preview, chosen, dataTime string, volume types.UID) {
+	r.audit(context.Background(), &p, "restored", "snapshot", chosen, "data_time", dataTime, "volume_uid", string(volume), "restored_at", rfc(r.Now()))
+}
+
+// Removed takes in that nothing is left of an ended preview.
+func (r *Reconciler) Removed(p Preview) {
+	r.audit(context.Background(), &p, "removed", "reason", p.Reason, "emitted_at", rfc(p.EmittedAt), "ended_at", rfc(p.EndedAt),
+		"snapshot", p.Snapshot, "volume_uid", string(p.PVCUID), "removed_at", rfc(r.Now()),
+		"confirmed", "the API server answers that the namespace is not there")
 }
 
 func rfc(at time.Time) string {

@@ -1,11 +1,13 @@
-// Package resync lets a pushed fix begin. Argo CD starts no sync while another
-// one goes on, and one that hangs or is tried again holds on to its commit. It
-// ends the operation of a preview whose pull request has a newer head, and asks
-// Argo CD to look again.
+// Package resync follows the Applications of previews, by one watch.
 //
-// It promises that nothing else ends: only operations on a commit that the
-// Application no longer asks for, only of previews, and only by removing
+// It lets a pushed fix begin. Argo CD starts no sync while another one goes on,
+// and one that hangs or is tried again holds on to its commit. It ends the
+// operation of a preview whose pull request has a newer head, and asks Argo CD to
+// look again. It promises that nothing else ends: only operations on a commit
+// that the Application no longer asks for, only of previews, and only by removing
 // `operation`. An admission policy holds it to that.
+//
+// And it says why a sync failed (failed.go), in words that hold no value.
 package resync
 
 import (
@@ -14,7 +16,6 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
-	"strings"
 	"time"
 
 	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
@@ -23,6 +24,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/seedling-dev/seedling/hooks/snapshot"
 	"github.com/seedling-dev/seedling/plugin/preview"
 )
 
@@ -41,9 +43,16 @@ var commit = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 // Ender ends outdated syncs. Its fields are set before [Ender.Run].
 type Ender struct {
 	Client client.WithWatch
-	// Namespace is Argo CD's.
+	// Namespace is Argo CD's. Ours says whether an Application is that of a live
+	// preview of this plugin.
 	Namespace string
-	Log       *slog.Logger
+	Ours      func(application string) bool
+	// Failed is told why the sync of a preview's commit failed, and by an empty
+	// text that it did not. Gone is told of an Application that is gone. Both may
+	// be nil.
+	Failed func(application, commit, why string)
+	Gone   func(application string)
+	Log    *slog.Logger
 	// Patience is what an outdated sync is given; 0 means 15 seconds.
 	Patience time.Duration
 }
@@ -57,7 +66,7 @@ func (e *Ender) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, queue.ShutDown)()
 	go preview.Watch(ctx, e.Log.With("watch", "applications"), e.Client, &argov1alpha1.ApplicationList{},
 		func(object client.Object, deleted bool) {
-			if app, ok := object.(*argov1alpha1.Application); ok && !deleted && outdated(app) {
+			if app, ok := object.(*argov1alpha1.Application); ok && snapshot.IsPreview(app.Name) && e.see(app, deleted) {
 				queue.AddAfter(app.Name, e.Patience)
 			}
 		}, client.InNamespace(e.Namespace))
@@ -76,6 +85,20 @@ func (e *Ender) Run(ctx context.Context) error {
 	}
 }
 
+// see says what an Application tells, and whether its sync is outdated.
+func (e *Ender) see(app *argov1alpha1.Application, deleted bool) bool {
+	if deleted {
+		if e.Gone != nil {
+			e.Gone(app.Name)
+		}
+		return false
+	}
+	if commit, why, known := failure(app); known && e.Failed != nil {
+		e.Failed(app.Name, commit, why)
+	}
+	return outdated(app) && e.Ours(app.Name)
+}
+
 // end removes the operation of an Application if it is outdated still.
 func (e *Ender) end(ctx context.Context, name string) error {
 	var app argov1alpha1.Application
@@ -86,7 +109,7 @@ func (e *Ender) end(ctx context.Context, name string) error {
 	if err != nil {
 		return fmt.Errorf("read Application %s: %w", name, err)
 	}
-	if !outdated(&app) {
+	if !outdated(&app) || !e.Ours(name) {
 		return nil
 	}
 	// Argo CD compared with the new commit while the old sync went on; without
@@ -116,7 +139,7 @@ func (e *Ender) end(ctx context.Context, name string) error {
 // outdated says whether a preview is being synced to another commit of the pull
 // request than it asks for.
 func outdated(app *argov1alpha1.Application) bool {
-	if !strings.HasPrefix(app.Name, "preview-") || app.Spec.Project != project || app.DeletionTimestamp != nil {
+	if !snapshot.IsPreview(app.Name) || app.Spec.Project != project || app.DeletionTimestamp != nil {
 		return false
 	}
 	if app.Operation == nil || app.Operation.Sync == nil || len(app.Operation.Sync.Revisions) == 0 || len(app.Spec.Sources) == 0 {

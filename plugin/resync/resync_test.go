@@ -85,7 +85,7 @@ func TestRun(t *testing.T) {
 				},
 			}).Build()
 		ctx, cancel := context.WithCancel(t.Context())
-		e := &Ender{Client: kube, Namespace: "argocd", Log: slog.New(slog.DiscardHandler)}
+		e := &Ender{Client: kube, Namespace: "argocd", Ours: func(string) bool { return true }, Log: slog.New(slog.DiscardHandler)}
 		done := make(chan error, 1)
 		go func() { done <- e.Run(ctx) }()
 		synctest.Wait()

@@ -19,6 +19,8 @@ type Health struct {
 	Previews func() []preview.Preview
 	// Status is how the control loop is doing.
 	Status func() preview.Status
+	// Figures are those of the other parts; it may be nil.
+	Figures func() Figures
 }
 
 // Register adds the endpoints to an engine.

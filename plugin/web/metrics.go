@@ -5,83 +5,155 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/seedling-dev/seedling/plugin/forge"
 	"github.com/seedling-dev/seedling/plugin/queue"
 )
 
-// metrics are the loop's figures at the moment they are asked for.
+// Figures are those of the parts beside the loop.
+type Figures struct {
+	// HooksWaiting is how many requests of preview-restore are held now,
+	// RestoresRefused how many were answered with an error.
+	HooksWaiting    int
+	RestoresRefused uint64
+	// RestoresWaiting is how many Restores Velero has to do, where that is known.
+	RestoresWaiting      int
+	RestoresWaitingKnown bool
+	// OrphansKept is how often the guard kept all that seemed to be orphaned.
+	OrphansKept uint64
+	Webhooks    WebhookCalls
+	Forges      map[string]forge.Budget
+}
+
+// metrics are the figures at the moment they are asked for.
 type metrics struct{ Health }
 
+// metric is one of them. README.md has a table of all, which a test compares.
+type metric struct {
+	name, kind, help string
+	labels           []string
+	desc             *prometheus.Desc
+}
+
+var described []*metric
+
+func describe(kind, name, help string, labels ...string) *metric {
+	m := &metric{name: name, kind: kind, help: help, labels: labels, desc: prometheus.NewDesc(name, help, labels, nil)}
+	described = append(described, m)
+	return m
+}
+
+const (
+	gauge   = "gauge"
+	counter = "counter"
+)
+
 var (
-	metricPreviews = prometheus.NewDesc("seedling_previews", "Previews by seed and phase.", []string{"seed", "phase"}, nil)
-	metricListed   = prometheus.NewDesc("seedling_repository_listed_timestamp_seconds",
-		"When the repository's last complete list was complete, as Unix time; 0 for never.", []string{"forge", "repository"}, nil)
-	metricListTook = prometheus.NewDesc("seedling_repository_list_seconds", "How long the repository's last complete list took.", []string{"forge", "repository"}, nil)
-	metricProblem  = prometheus.NewDesc("seedling_repository_problem",
-		"1 where the repository's last list failed, or its state could not be written; /status says why.", []string{"forge", "repository"}, nil)
-	metricFailing  = prometheus.NewDesc("seedling_repository_unanswered", "Questions about the repository that have no answer now.", []string{"forge", "repository"}, nil)
-	metricWaiting  = prometheus.NewDesc("seedling_queue_waiting", "Tasks that wait for a place.", []string{"queue", "class"}, nil)
-	metricRunning  = prometheus.NewDesc("seedling_queue_running", "Tasks that run.", []string{"queue", "class"}, nil)
-	metricOldest   = prometheus.NewDesc("seedling_queue_oldest_seconds", "How long the longest waiting task has waited.", []string{"queue"}, nil)
-	metricTasks    = prometheus.NewDesc("seedling_queue_tasks_total", "Tasks that have begun.", []string{"queue"}, nil)
-	metricLimited  = prometheus.NewDesc("seedling_forge_limited_timestamp_seconds", "Until when the forge wants no calls, as Unix time; 0 for no limit.", []string{"queue"}, nil)
-	metricWithheld = prometheus.NewDesc("seedling_guard_withheld_previews", "Previews whose end the guard keeps back until a person confirms it; /status says how.", []string{"applicationset"}, nil)
-	metricEnding   = prometheus.NewDesc("seedling_oldest_ending_seconds", "For how long the longest ended preview waits to be removed, beyond the time it keeps its data.", nil, nil)
-	metricBroken   = prometheus.NewDesc("seedling_broken_states", "Repositories whose state cannot be read.", nil, nil)
+	metricPreviews = describe(gauge, "seedling_previews", "Previews by seed and phase; those that are Ending are the janitor's queue.", "seed", "phase")
+	metricListed   = describe(gauge, "seedling_repository_listed_timestamp_seconds",
+		"When the repository's last complete list was complete, as Unix time; 0 for never. Alert when it is older than five minutes, or three times the next one.", "forge", "repository")
+	metricListTook = describe(gauge, "seedling_repository_list_seconds", "How long the repository's last complete list took.", "forge", "repository")
+	metricProblem  = describe(gauge, "seedling_repository_problem",
+		"1 where the repository's last list failed, or its state could not be written; /status says why.", "forge", "repository")
+	metricFailing = describe(gauge, "seedling_repository_unanswered", "Questions about the repository that have no answer now.", "forge", "repository")
+
+	metricWaiting = describe(gauge, "seedling_queue_waiting", "Tasks that wait for a place. Queues are `forge <name>` and `cluster`, classes urgent, normal and telling.", "queue", "class")
+	metricRunning = describe(gauge, "seedling_queue_running", "Tasks that run.", "queue", "class")
+	metricOldest  = describe(gauge, "seedling_queue_oldest_seconds", "How long the longest waiting task has waited.", "queue")
+	metricTasks   = describe(counter, "seedling_queue_tasks_total", "Tasks that have begun.", "queue")
+
+	metricLimited   = describe(gauge, "seedling_forge_limited_timestamp_seconds", "Until when the forge wants no calls, as Unix time; 0 for no limit.", "forge")
+	metricCalls     = describe(counter, "seedling_forge_calls_total", "Calls of the forge's API.", "forge")
+	metricRemaining = describe(gauge, "seedling_forge_calls_remaining", "Calls that are left until the forge's limit begins anew, as it said last; absent where it says nothing.", "forge")
+
+	metricWithheld = describe(gauge, "seedling_guard_withheld_previews", "Previews whose end the guard keeps back until a person confirms it; /status says how.", "applicationset")
+	metricRefusals = describe(counter, "seedling_guard_refusals_total", "How often a guard kept back a mass: `endings` of previews, `orphans` that seemed to be left.", "guard")
+	metricEnding   = describe(gauge, "seedling_oldest_ending_seconds", "For how long the longest ended preview waits to be removed, beyond the time it keeps its data.")
+	metricBroken   = describe(gauge, "seedling_broken_states", "Repositories whose state cannot be read.")
+
+	metricHooks    = describe(gauge, "seedling_restore_requests_waiting", "Requests of preview-restore that the broker holds now.")
+	metricRefused  = describe(counter, "seedling_restore_requests_refused_total", "Requests of preview-restore that were answered with an error.")
+	metricRestores = describe(gauge, "seedling_velero_restores_waiting", "Restores that Velero has not ended, of whomever; absent while that is not known.")
+	metricWebhooks = describe(counter, "seedling_webhook_calls_total", "Calls of webhooks: `taken`, `again` for deliveries that came before, `refused`.", "result")
 )
 
 var classes = []string{"urgent", "normal", "telling"}
 
 // Describe implements prometheus.Collector.
 func (m metrics) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{
-		metricPreviews, metricListed, metricListTook, metricProblem, metricFailing, metricWaiting, metricRunning,
-		metricOldest, metricTasks, metricLimited, metricWithheld, metricEnding, metricBroken,
-	} {
-		out <- d
+	for _, d := range described {
+		out <- d.desc
 	}
 }
 
 // Collect implements prometheus.Collector.
 func (m metrics) Collect(out chan<- prometheus.Metric) {
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	send := func(d *metric, v float64, labels ...string) {
+		kind := prometheus.GaugeValue
+		if d.kind == counter {
+			kind = prometheus.CounterValue
+		}
+		out <- prometheus.MustNewConstMetric(d.desc, kind, v, labels...)
 	}
 	count := map[[2]string]int{}
 	for _, p := range m.Previews() {
 		count[[2]string{p.Seed, string(p.Phase)}]++
 	}
 	for k, n := range count {
-		gauge(metricPreviews, float64(n), k[0], k[1])
+		send(metricPreviews, float64(n), k[0], k[1])
 	}
 	s := m.Status()
 	for _, r := range s.Repositories {
-		gauge(metricListed, unix(r.Listed), r.Forge, r.Repository)
-		gauge(metricListTook, r.Took.Seconds(), r.Forge, r.Repository)
+		send(metricListed, unix(r.Listed), r.Forge, r.Repository)
+		send(metricListTook, r.Took.Seconds(), r.Forge, r.Repository)
 		problem := 0.0
 		if r.Problem != nil {
 			problem = 1
 		}
-		gauge(metricProblem, problem, r.Forge, r.Repository)
-		gauge(metricFailing, float64(r.Failing), r.Forge, r.Repository)
+		send(metricProblem, problem, r.Forge, r.Repository)
+		send(metricFailing, float64(r.Failing), r.Forge, r.Repository)
 	}
 	collect := func(name string, q queue.Stats) {
 		for i, class := range classes {
-			gauge(metricWaiting, float64(q.Waiting[i]), name, class)
-			gauge(metricRunning, float64(q.Running[i]), name, class)
+			send(metricWaiting, float64(q.Waiting[i]), name, class)
+			send(metricRunning, float64(q.Running[i]), name, class)
 		}
-		gauge(metricOldest, q.Oldest.Seconds(), name)
-		gauge(metricLimited, unix(q.LimitedUntil), name)
-		out <- prometheus.MustNewConstMetric(metricTasks, prometheus.CounterValue, float64(q.Began), name)
+		send(metricOldest, q.Oldest.Seconds(), name)
+		send(metricTasks, float64(q.Began), name)
 	}
 	for name, q := range s.Queues {
 		collect("forge "+name, q)
+		send(metricLimited, unix(q.LimitedUntil), name)
 	}
 	collect("cluster", s.Cluster)
 	for set, w := range s.Withheld {
-		gauge(metricWithheld, float64(w.Previews), set)
+		send(metricWithheld, float64(w.Previews), set)
 	}
-	gauge(metricEnding, s.OldestEnding.Seconds())
-	gauge(metricBroken, float64(s.Broken))
+	send(metricRefusals, float64(s.Refusals), "endings")
+	send(metricEnding, s.OldestEnding.Seconds())
+	send(metricBroken, float64(s.Broken))
+	if m.Figures != nil {
+		m.beside(send)
+	}
+}
+
+// beside sends the figures of the parts beside the loop.
+func (m metrics) beside(send func(d *metric, v float64, labels ...string)) {
+	f := m.Figures()
+	send(metricRefusals, float64(f.OrphansKept), "orphans")
+	send(metricHooks, float64(f.HooksWaiting))
+	send(metricRefused, float64(f.RestoresRefused))
+	if f.RestoresWaitingKnown {
+		send(metricRestores, float64(f.RestoresWaiting))
+	}
+	send(metricWebhooks, float64(f.Webhooks.Taken), "taken")
+	send(metricWebhooks, float64(f.Webhooks.Again), "again")
+	send(metricWebhooks, float64(f.Webhooks.Refused), "refused")
+	for name, b := range f.Forges {
+		send(metricCalls, float64(b.Calls), name)
+		if b.Known {
+			send(metricRemaining, float64(b.Remaining), name)
+		}
+	}
 }
 
 func unix(at time.Time) float64 {

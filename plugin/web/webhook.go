@@ -3,11 +3,13 @@ package web
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -47,9 +49,22 @@ type Webhooks struct {
 
 	// turns are the places that a call is read into.
 	turns chan *bytes.Buffer
+	taken *deliveries
+	calls webhookCalls
 
 	mu     sync.Mutex
 	logins map[string]login
+}
+
+type webhookCalls struct{ taken, again, refused atomic.Uint64 }
+
+// WebhookCalls are how many calls there were since the start: those that were
+// taken, those that came again, and those that were refused or turned away.
+type WebhookCalls struct{ Taken, Again, Refused uint64 }
+
+// Calls says how many calls there were.
+func (h *Webhooks) Calls() WebhookCalls {
+	return WebhookCalls{Taken: h.calls.taken.Load(), Again: h.calls.again.Load(), Refused: h.calls.refused.Load()}
 }
 
 type login struct {
@@ -64,10 +79,16 @@ func (h *Webhooks) Register(e *gin.Engine) {
 		h.turns <- &bytes.Buffer{}
 	}
 	h.Log = flood.Sampled(h.Log)
+	h.taken = newDeliveries()
 	e.POST("/webhook/:forge", h.take)
 }
 
 func (h *Webhooks) take(c *gin.Context) {
+	defer func() {
+		if c.Writer.Status() >= http.StatusBadRequest {
+			h.calls.refused.Add(1)
+		}
+	}()
 	f := h.Forges[c.Param("forge")]
 	if f == nil {
 		c.String(http.StatusNotFound, "no such forge")
@@ -84,7 +105,7 @@ func (h *Webhooks) take(c *gin.Context) {
 		turnAway(c, http.StatusRequestEntityTooLarge, "the payload is larger than 1 MiB")
 		return
 	}
-	event, err := h.read(c, f)
+	event, content, err := h.read(c, f)
 	switch {
 	case errors.Is(err, forge.ErrSignature):
 		h.Log.WarnContext(c, "a webhook call was refused", "forge", f.Name(), "error", err)
@@ -111,6 +132,13 @@ func (h *Webhooks) take(c *gin.Context) {
 		c.String(http.StatusOK, "nothing to do: our own event")
 		return
 	}
+	// Not before it is known to be genuine, and can be acted upon.
+	if h.taken.again(content, event.Delivery) {
+		h.calls.again.Add(1)
+		c.String(http.StatusOK, "nothing to do: this delivery was taken before")
+		return
+	}
+	h.calls.taken.Add(1)
 	h.Poker.Trigger(f.Name(), event.Repository, event.PullRequest.Number, event.ClosedAt)
 	c.String(http.StatusAccepted, "looking")
 }
@@ -122,7 +150,7 @@ var (
 
 // read reads a call when it is its turn. A turn comes with its memory, so that
 // all calls together never take more.
-func (h *Webhooks) read(c *gin.Context, f forge.Forge) (forge.Event, error) {
+func (h *Webhooks) read(c *gin.Context, f forge.Forge) (event forge.Event, content [sha256.Size]byte, err error) {
 	wait := time.NewTimer(turnTimeout)
 	defer wait.Stop()
 	var body *bytes.Buffer
@@ -130,18 +158,19 @@ func (h *Webhooks) read(c *gin.Context, f forge.Forge) (forge.Event, error) {
 	case body = <-h.turns:
 		defer func() { h.turns <- body }()
 	case <-wait.C:
-		return forge.Event{}, errBusy
+		return event, content, errBusy
 	case <-c.Request.Context().Done():
-		return forge.Event{}, fmt.Errorf("%w: %w", errBusy, c.Request.Context().Err())
+		return event, content, fmt.Errorf("%w: %w", errBusy, c.Request.Context().Err())
 	}
 	body.Reset()
 	body.Grow(maxPayload + bytes.MinRead)
 	// Where no deadline can be set (in a test) the server's own must do.
 	_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(readTimeout))
 	if _, err := body.ReadFrom(http.MaxBytesReader(c.Writer, c.Request.Body, maxPayload)); err != nil {
-		return forge.Event{}, fmt.Errorf("%w: %w", errBroken, err)
+		return event, content, fmt.Errorf("%w: %w", errBroken, err)
 	}
-	return f.Event(c.Request.Header, body.Bytes())
+	event, err = f.Event(c.Request.Header, body.Bytes())
+	return event, contentOf(f.Name(), body.Bytes()), err
 }
 
 // turnAway refuses a call and ends its connection.
