@@ -1,6 +1,7 @@
 package forge
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -20,8 +21,12 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// giteaSignature carries the HMAC-SHA256 of a webhook call's body, in hex.
-const giteaSignature = "X-Gitea-Signature"
+// giteaHeader is a header of a webhook call. Forgejo sends its own beside
+// Gitea's, and its own are looked at where they are there. Signature is the
+// HMAC-SHA256 of the body, in hex: https://forgejo.org/docs/latest/user/webhooks/
+func giteaHeader(header http.Header, name string) string {
+	return cmp.Or(header.Get("X-Forgejo-"+name), header.Get("X-Gitea-"+name))
+}
 
 // Gitea is a Gitea or Forgejo server.
 type Gitea struct {
@@ -579,7 +584,7 @@ func (g *Gitea) RemoveLabel(ctx context.Context, repository string, number int64
 
 // Signed implements Forge.
 func (g *Gitea) Signed(header http.Header) bool {
-	signature, err := hex.DecodeString(header.Get(giteaSignature))
+	signature, err := hex.DecodeString(giteaHeader(header, "Signature"))
 	return err == nil && len(signature) == sha256.Size
 }
 
@@ -592,14 +597,14 @@ func (g *Gitea) Event(header http.Header, body []byte) (Event, error) {
 	if err != nil {
 		return Event{}, fmt.Errorf("read the webhook secret: %w", err)
 	}
-	got, err := hex.DecodeString(header.Get(giteaSignature))
+	got, err := hex.DecodeString(giteaHeader(header, "Signature"))
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write(body)
 	if err != nil || !hmac.Equal(got, mac.Sum(nil)) {
 		return Event{}, ErrSignature
 	}
 	// Gitea calls label and push events of a pull request pull_request too.
-	if header.Get("X-Gitea-Event") != "pull_request" {
+	if giteaHeader(header, "Event") != "pull_request" {
 		return Event{}, ErrIgnored
 	}
 	var payload struct {
@@ -620,7 +625,7 @@ func (g *Gitea) Event(header http.Header, body []byte) (Event, error) {
 		return Event{}, ErrIgnored
 	}
 	payload.PullRequest.Index = payload.Number
-	e := Event{Delivery: header.Get("X-Gitea-Delivery"), Repository: payload.Repository.FullName, PullRequest: g.normal(payload.Repository.FullName, payload.PullRequest)}
+	e := Event{Delivery: giteaHeader(header, "Delivery"), Repository: payload.Repository.FullName, PullRequest: g.normal(payload.Repository.FullName, payload.PullRequest)}
 	if payload.Sender != nil {
 		e.Sender = payload.Sender.Login
 	}

@@ -670,6 +670,16 @@ func TestGiteaEvent(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 	})
+	t.Run("Forgejo's own headers count", func(t *testing.T) {
+		t.Parallel()
+		h := http.Header{}
+		h.Set("X-Gitea-Event", "pull_request")
+		h.Set("X-Gitea-Signature", sign("hook-secret", payload))
+		h.Set("X-Forgejo-Signature", sign("guess", payload))
+		if _, err := g.Event(h, payload); !errors.Is(err, ErrSignature) {
+			t.Errorf("error %v", err)
+		}
+	})
 	t.Run("no secret configured", func(t *testing.T) {
 		t.Parallel()
 		c := newGitea(g.config)

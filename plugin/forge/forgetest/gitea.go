@@ -21,6 +21,22 @@ func Gitea() Kind {
 	}
 }
 
+// Forgejo is the same API, with headers of its own on webhooks:
+// https://forgejo.org/docs/latest/user/webhooks/. It sends Gitea's too; nothing
+// may hang on them.
+func Forgejo() Kind {
+	k := Gitea()
+	k.Webhook = func(p *Pull, action, secret string) (http.Header, []byte) {
+		h, body := giteaWebhook(p, action, secret)
+		own := http.Header{}
+		for name, values := range h {
+			own[strings.Replace(name, "X-Gitea-", "X-Forgejo-", 1)] = values
+		}
+		return own, body
+	}
+	return k
+}
+
 func giteaPull(p *Pull) map[string]any {
 	state, closed := "open", any(nil)
 	if p.Closed {

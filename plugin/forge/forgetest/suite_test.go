@@ -11,6 +11,11 @@ func TestGitea(t *testing.T) {
 	forgetest.Run(t, forgetest.Gitea())
 }
 
+func TestForgejo(t *testing.T) {
+	t.Parallel()
+	forgetest.Run(t, forgetest.Forgejo())
+}
+
 func TestGitHub(t *testing.T) {
 	t.Parallel()
 	forgetest.Run(t, forgetest.GitHub())
