@@ -106,6 +106,9 @@ func (j *Janitor) applicationGone(ctx context.Context, h *hand, name string) (bo
 	if _, syncing := app.Object["operation"]; syncing && j.Now().Sub(deleted.Time) >= syncHangs {
 		return false, h.endSync(ctx, app, "it is being deleted, and Argo CD waits for its sync")
 	}
+	if toBeConfirmed(app) {
+		return false, h.confirmDeletion(ctx, app, j.Now(), "what its pull request wants confirmed goes with it")
+	}
 	if j.Now().Sub(deleted.Time) < applicationHangs {
 		return false, nil
 	}
@@ -114,6 +117,26 @@ func (j *Janitor) applicationGone(ctx context.Context, h *hand, name string) (bo
 		return false, nil
 	}
 	return false, h.keepFinalizers(ctx, "Application", app, keep, "its PreDelete or PostDelete hooks hang")
+}
+
+// annotationApproved is Argo CD's: since when a person agrees to the deletion of
+// what asks for that (sync option Delete=confirm or Prune=confirm).
+const annotationApproved = "argocd.argoproj.io/deletion-approved"
+
+// toBeConfirmed says whether an Application that is being deleted waits until
+// somebody agrees: one object of the pull request's that asks for it is enough,
+// and nobody would.
+func toBeConfirmed(app *unstructured.Unstructured) bool {
+	approved, err := time.Parse(time.RFC3339, app.GetAnnotations()[annotationApproved])
+	if err == nil && !approved.Before(app.GetDeletionTimestamp().Time) {
+		return false
+	}
+	resources, _, _ := unstructured.NestedSlice(app.Object, "status", "resources") // of another shape: none asks
+	return slices.ContainsFunc(resources, func(r any) bool {
+		resource, _ := r.(map[string]any)
+		asks, _ := resource["requiresDeletionConfirmation"].(bool)
+		return asks
+	})
 }
 
 // application reads one, nil where there is none.

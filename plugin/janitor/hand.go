@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -115,6 +116,33 @@ func (h *hand) endSync(ctx context.Context, app client.Object, why string) error
 		return fmt.Errorf("patch Application %s: %w", key(app), err)
 	}
 	h.log.InfoContext(ctx, "sync ended", "application", app.GetName(), "why", why)
+	return nil
+}
+
+// confirmDeletion agrees to the deletion of what an Application holds, from the
+// time on when it was deleted: Argo CD takes no older consent.
+func (h *hand) confirmDeletion(ctx context.Context, app client.Object, now time.Time, why string) error {
+	if h.dry {
+		h.note(Action{"patch", "Application", app.GetNamespace(), app.GetName(), why})
+		return nil
+	}
+	if deleted := app.GetDeletionTimestamp().Time; now.Before(deleted) {
+		now = deleted
+	}
+	body, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"uid": app.GetUID(), "annotations": map[string]string{annotationApproved: now.UTC().Format(time.RFC3339)},
+	}})
+	if err != nil {
+		return err
+	}
+	err = h.client.Patch(ctx, app, client.RawPatch(types.MergePatchType, body))
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil // the next pass reads it anew
+	}
+	if err != nil {
+		return fmt.Errorf("patch Application %s: %w", key(app), err)
+	}
+	h.log.InfoContext(ctx, "deletion confirmed", "application", app.GetName(), "why", why)
 	return nil
 }
 

@@ -350,6 +350,15 @@ func TestFirstPass(t *testing.T) {
 			objects: []client.Object{syncing(application("resources-finalizer.argocd.argoproj.io")), namespace(), pod()},
 		},
 		{
+			name:    "the Application waits for somebody to confirm its deletion",
+			objects: []client.Object{deletedAgo(time.Second, asking(application("resources-finalizer.argocd.argoproj.io"))), namespace(), pod()},
+			did:     []string{"patch Application " + ns},
+		},
+		{
+			name:    "the Application would wait, and is not being deleted",
+			objects: []client.Object{asking(application("resources-finalizer.argocd.argoproj.io")), namespace(), pod()},
+		},
+		{
 			name:    "the Application hangs on something else",
 			objects: []client.Object{deletedAgo(time.Hour, application("resources-finalizer.argocd.argoproj.io")), namespace(), pod()},
 		},
@@ -405,6 +414,38 @@ func TestFirstPass(t *testing.T) {
 				t.Errorf("forgotten: %v", w.state.forgotten)
 			}
 		})
+	}
+}
+
+// asking is an Application one of whose objects wants its deletion confirmed.
+func asking(app *unstructured.Unstructured) *unstructured.Unstructured {
+	app.Object["status"] = map[string]any{"resources": []any{
+		map[string]any{"kind": "ConfigMap", "name": "a"},
+		map[string]any{"kind": "ConfigMap", "name": "b", "requiresDeletionConfirmation": true},
+	}}
+	return app
+}
+
+// Consent is given once, and is no older than the deletion: Argo CD takes no
+// other.
+func TestConfirmedDeletion(t *testing.T) {
+	t.Parallel()
+	old := asking(application("resources-finalizer.argocd.argoproj.io"))
+	old.SetAnnotations(map[string]string{"argocd.argoproj.io/deletion-approved": "2020-01-01T00:00:00Z", "a": "b"})
+	app := deletedAgo(time.Second, old)
+	w := newWorld(t, app)
+	w.end(ns)
+	w.passes(3)
+	if diff := cmp.Diff([]string{"patch Application " + ns}, w.did); diff != "" {
+		t.Errorf("actions differ (-want +got):\n%s", diff)
+	}
+	got := application()
+	if err := w.Get(t.Context(), client.ObjectKeyFromObject(got), got); err != nil {
+		t.Fatal(err)
+	}
+	approved, err := time.Parse(time.RFC3339, got.GetAnnotations()["argocd.argoproj.io/deletion-approved"])
+	if err != nil || approved.Before(app.GetDeletionTimestamp().Time) || got.GetAnnotations()["a"] != "b" {
+		t.Errorf("annotations %v, deleted %s, error %v", got.GetAnnotations(), app.GetDeletionTimestamp(), err)
 	}
 }
 
