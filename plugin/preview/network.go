@@ -43,7 +43,8 @@ var neverReached = []netip.Prefix{
 	netip.MustParsePrefix("192.0.0.192/32"),     // Oracle Cloud
 	netip.MustParsePrefix("fe80::/10"),
 	netip.MustParsePrefix("::1/128"),
-	netip.MustParsePrefix("fd00:ec2::/32"), // AWS
+	netip.MustParsePrefix("fd00:ec2::/32"),    // AWS
+	netip.MustParsePrefix("fd20:ce::254/128"), // Google Cloud
 }
 
 // validate says everything that is wrong with an entry. reserved are namespaces
@@ -59,7 +60,8 @@ func (e Egress) validate(reserved []string) error {
 		bad("cidr, namespace: name one of the two")
 	case e.CIDR != "":
 		block, err := netip.ParsePrefix(e.CIDR)
-		if err != nil {
+		// An IPv4 address in IPv6's clothes is compared with neither.
+		if err != nil || block.Addr().Is4In6() {
 			bad("cidr: %q is no block of addresses such as 203.0.113.0/24", e.CIDR)
 			break
 		}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -219,6 +220,53 @@ func TestEgress(t *testing.T) {
 	}
 }
 
+// Of everything, what gives out credentials and what is the cluster's own stays
+// out, in both families: nodes by each address they have, and the API server by
+// each that it has.
+func TestEgressToEverything(t *testing.T) {
+	t.Parallel()
+	worker := node("172.18.0.3")
+	worker.Annotations = map[string]string{
+		"projectcalico.org/IPv4Address":            "192.0.2.7/24",
+		"projectcalico.org/IPv4IPIPTunnelAddr":     "10.244.1.64",
+		"alpha.kubernetes.io/provided-node-ip":     "172.18.0.3,2001:db8::3",
+		"volumes.kubernetes.io/controller-managed": "true",
+	}
+	worker.Spec.PodCIDR = "10.244.1.0/24"
+	worker.Spec.PodCIDRs = []string{"10.244.1.0/24", "fd00:1::/64"}
+	api := endpointSlice(metav1.NamespaceDefault, "kubernetes", 6443, "https", "172.18.0.9", "172.18.0.10")
+	n := in(t, "", interceptor.Funcs{}, node("172.18.0.2"), worker, api)
+	for _, block := range []string{"0.0.0.0/0", "::/0"} {
+		n.Guards.Egress = append(n.Guards.Egress, Egress{Seed: "seed", CIDR: block, Ports: []string{"443"}})
+	}
+	if err := n.Look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var except []string
+	for _, rule := range n.network(Preview{Namespace: "preview-a", Seed: "seed"}).Egress[3:] {
+		except = append(except, rule.To[0].IPBlock.Except...)
+	}
+	for _, address := range []string{
+		"169.254.169.254", "169.254.170.2", "100.100.100.200", "168.63.129.16", "192.0.0.192", "127.0.0.1", // metadata, loopback
+		"172.18.0.2", "172.18.0.3", "192.0.2.7", "10.244.1.64", "10.244.1.0", "10.244.1.1", // nodes
+		"172.18.0.9", "172.18.0.10", "10.96.0.1", // the API server
+		"fe80::a9fe:a9fe", "fd00:ec2::254", "fd20:ce::254", "::1", "2001:db8::3", "fd00:1::1",
+	} {
+		if !slices.ContainsFunc(except, func(block string) bool {
+			return netip.MustParsePrefix(block).Contains(netip.MustParseAddr(address))
+		}) {
+			t.Errorf("%s is not left out of everything: %q", address, except)
+		}
+	}
+	for _, address := range []string{"203.0.113.7", "10.244.1.2", "2001:db8::4"} {
+		if slices.ContainsFunc(except, func(block string) bool {
+			return netip.MustParsePrefix(block).Contains(netip.MustParseAddr(address))
+		}) {
+			t.Errorf("%s is left out of everything: %q", address, except)
+		}
+	}
+}
+
 func TestValidateEgress(t *testing.T) {
 	t.Parallel()
 	port := []string{"443"}
@@ -236,6 +284,12 @@ func TestValidateEgress(t *testing.T) {
 		{Egress{Seed: "seed", CIDR: "169.254.169.254/32", Ports: port}, "give out credentials"},
 		{Egress{Seed: "seed", CIDR: "169.254.0.0/16", Ports: port}, "give out credentials"},
 		{Egress{Seed: "seed", CIDR: "fe80::/64", Ports: port}, "give out credentials"},
+		{Egress{Seed: "seed", CIDR: "fd00:ec2::254/128", Ports: port}, "give out credentials"},
+		{Egress{Seed: "seed", CIDR: "fd20:ce::254/128", Ports: port}, "give out credentials"},
+		{Egress{Seed: "seed", CIDR: "100.100.100.200/32", Ports: port}, "give out credentials"},
+		{Egress{Seed: "seed", CIDR: "127.0.0.1/32", Ports: port}, "give out credentials"},
+		{Egress{Seed: "seed", CIDR: "::ffff:169.254.169.254/128", Ports: port}, "no block"},
+		{Egress{Seed: "seed", CIDR: "fe80::1%eth0/128", Ports: port}, "no block"},
 		{Egress{Seed: "seed", Namespace: "Payments", Ports: port}, "no DNS label"},
 		{Egress{Seed: "seed", Namespace: "argocd", Ports: port}, "no preview may reach"},
 		{Egress{Seed: "seed", Namespace: "kube-system", Ports: port}, "no preview may reach"},

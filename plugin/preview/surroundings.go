@@ -165,10 +165,8 @@ func (n *Namespaces) lookForCluster(ctx context.Context, is *Surroundings) error
 	if err := n.Client.List(ctx, &nodes); err != nil {
 		return fmt.Errorf("list the Nodes: %w", err)
 	}
-	for _, node := range nodes.Items {
-		for _, a := range node.Status.Addresses {
-			is.Cluster = append(is.Cluster, parsed([]string{a.Address})...)
-		}
+	for i := range nodes.Items {
+		is.Cluster = append(is.Cluster, addressesOf(&nodes.Items[i])...)
 	}
 	api, _, err := n.endpoints(ctx, metav1.NamespaceDefault, "kubernetes")
 	if err != nil {
@@ -178,6 +176,28 @@ func (n *Namespaces) lookForCluster(ctx context.Context, is *Surroundings) error
 	is.Cluster = append(is.Cluster, parsed([]string{n.APIServer})...)
 	is.ClusterKnown = len(nodes.Items) > 0
 	return nil
+}
+
+// addressesOf are those at which a node answers: those that it is known by; those
+// that network plugins note on it (of tunnels, and of what it has on the pods'
+// network); and the first two of its pods' block, which the others give to the
+// pods' gateway and to a tunnel.
+func addressesOf(node *corev1.Node) (found []netip.Addr) {
+	for _, a := range node.Status.Addresses {
+		found = append(found, parsed([]string{a.Address})...)
+	}
+	for _, value := range node.Annotations {
+		for _, text := range strings.Split(value, ",") {
+			address, _, _ := strings.Cut(strings.TrimSpace(text), "/")
+			found = append(found, parsed([]string{address})...)
+		}
+	}
+	for _, text := range append(slices.Clone(node.Spec.PodCIDRs), node.Spec.PodCIDR) {
+		if block, err := netip.ParsePrefix(text); err == nil && !block.IsSingleIP() {
+			found = append(found, block.Masked().Addr(), block.Masked().Addr().Next())
+		}
+	}
+	return found
 }
 
 // Follow keeps the guards of running previews at what is set and at what the
