@@ -76,6 +76,9 @@ type Table struct {
 	DefaultPartition bool
 	// Foreign says that the table is a foreign table: it is restored empty.
 	Foreign bool
+	// Extension is the extension that the table belongs to, whose configuration it
+	// holds; "" for all others.
+	Extension string
 }
 
 // Column is one column of a table.

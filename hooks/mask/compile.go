@@ -90,6 +90,16 @@ func (x *compiler) fail(format string, args ...any) {
 	x.errs = append(x.errs, fmt.Errorf(format, args...))
 }
 
+// failLine says what is wrong with a line of the policy.
+func (x *compiler) failLine(line int, format string, args ...any) {
+	x.errs = append(x.errs, &RuleError{Line: line, err: fmt.Errorf(format, args...)})
+}
+
+// gone says that a line of the policy is about what the dump does not have.
+func (x *compiler) gone(line int, format string, args ...any) {
+	x.errs = append(x.errs, &RuleError{Line: line, Gone: true, err: fmt.Errorf(format, args...)})
+}
+
 func (x *compiler) warn(format string, args ...any) {
 	x.plan.Warnings = append(x.plan.Warnings, fmt.Sprintf(format, args...))
 }

@@ -64,7 +64,7 @@ func (x *compiler) indexRules(seed bool) {
 				for _, u := range t.Uniques {
 					names = append(names, u.Name)
 				}
-				x.fail("policy line %d: %s has no unique index, unique constraint or exclusion constraint %s%s", i.line, t.qualified, QuoteIdent(i.name), didYouMean(i.name, names))
+				x.gone(i.line, "%s has no unique index, unique constraint or exclusion constraint %s%s", t.qualified, QuoteIdent(i.name), didYouMean(i.name, names))
 				continue
 			}
 			t.indexes[i.name] = i.choice

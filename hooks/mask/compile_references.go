@@ -21,7 +21,7 @@ func (x *compiler) references() {
 		}
 		table := x.tables[Name{t.schema.text, t.table.text}]
 		if table == nil {
-			x.fail("policy line %d: table %s is not in the dump%s", t.line, t, didYouMean(Name{t.schema.text, t.table.text}.String(), names))
+			x.gone(t.line, "table %s is not in the dump%s", t, didYouMean(Name{t.schema.text, t.table.text}.String(), names))
 			continue
 		}
 		for _, c := range t.columns {
@@ -29,9 +29,9 @@ func (x *compiler) references() {
 				col := table.byName[c.column.text]
 				switch {
 				case col == nil:
-					x.fail("policy line %d: column %s is not in table %s%s", c.rule.line, c.column, table.qualified, didYouMean(c.column.text, slices.Collect(maps.Keys(table.byName))))
+					x.gone(c.rule.line, "column %s is not in table %s%s", c.column, table.qualified, didYouMean(c.column.text, slices.Collect(maps.Keys(table.byName))))
 				case col.Generated && c.rule.name != "keep":
-					x.fail("policy line %d: column %s is generated: it is computed from masked columns and needs no rule", c.rule.line, col.qualified)
+					x.failLine(c.rule.line, "column %s is generated: it is computed from masked columns and needs no rule", col.qualified)
 				}
 				continue
 			}
@@ -42,7 +42,7 @@ func (x *compiler) references() {
 		if t.rows != nil {
 			for _, cond := range t.rows.where {
 				if table.byName[cond.column] == nil {
-					x.fail("policy line %d: the row filter of %s names column %s, which is not there%s", cond.line, table.qualified, QuoteIdent(cond.column), didYouMean(cond.column, slices.Collect(maps.Keys(table.byName))))
+					x.gone(cond.line, "the row filter of %s names column %s, which is not there%s", table.qualified, QuoteIdent(cond.column), didYouMean(cond.column, slices.Collect(maps.Keys(table.byName))))
 				}
 			}
 		}
@@ -51,7 +51,7 @@ func (x *compiler) references() {
 		for _, m := range x.policy.links[link] {
 			t := x.tables[Name{m.column.Schema, m.column.Table}]
 			if t == nil || t.byName[m.column.Column] == nil {
-				x.fail("policy line %d: link %s names %s, which is not in the dump", m.line, link, m.column)
+				x.gone(m.line, "link %s names %s, which is not in the dump", link, m.column)
 			}
 		}
 	}

@@ -14,7 +14,7 @@ func (x *compiler) rows() {
 				}
 				f, err := newFilter(col.Column, c, x.ascii)
 				if err != nil {
-					x.fail("policy line %d: the row filter of %s: %w", c.line, t.qualified, err)
+					x.failLine(c.line, "the row filter of %s: %w", t.qualified, err)
 				}
 				t.plan.filters = append(t.plan.filters, f)
 			}

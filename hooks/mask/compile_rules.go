@@ -241,7 +241,7 @@ func (x *compiler) resolve(c *columnState) *rule {
 		// for foreign keys a rule for the column itself is.
 		stated := c.explicit
 		if c.own != nil && stated && !c.own.equal(from) {
-			x.fail("policy line %d: the rule of %s (%s) differs from the rule it must follow, %s (%s): remove it", c.own.line, c.qualified, c.own, why, from)
+			x.failLine(c.own.line, "the rule of %s (%s) differs from the rule it must follow, %s (%s): remove it", c.qualified, c.own, why, from)
 		}
 		c.rule, c.why = from, why
 	case c.own != nil:

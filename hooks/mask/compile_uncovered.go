@@ -82,3 +82,15 @@ func (e *UncoveredError) Fragment() string {
 	}
 	return b.String()
 }
+
+// Fragments are those lines for one column each, in the order of Columns.
+func (e *UncoveredError) Fragments() []string {
+	d := newDrafter(e.catalog, nil)
+	var out []string
+	for _, name := range e.Columns {
+		var b strings.Builder
+		d.write(&b, func(c *columnState) bool { return c.qualified == name })
+		out = append(out, b.String())
+	}
+	return out
+}

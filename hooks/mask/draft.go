@@ -18,9 +18,17 @@ const largeObjectsLine = "large_objects: none   # decide: or keep; they cannot b
 // may be personal, so that it is safe as it stands. What it keeps without being
 // sure is marked with "decide", and asked about at its head, the riskiest first.
 // No sampled value is in it.
-func Draft(c Catalog, samples map[ColumnName]*Sample) []byte {
+func Draft(c Catalog, samples map[ColumnName]*Sample) []byte { return Redraft(c, samples, nil) }
+
+// Refused are rules, as ColumnPlan has them, that were tried on a column's rows and
+// broke a constraint.
+type Refused map[ColumnName][]string
+
+// Redraft is Draft without the rules that were refused.
+func Redraft(c Catalog, samples map[ColumnName]*Sample, refused Refused) []byte {
 	var b strings.Builder
 	d := newDrafter(c, samples)
+	d.refused = refused
 	d.emptySideEffects()
 	d.write(&b, func(*columnState) bool { return true })
 	var head strings.Builder
@@ -37,6 +45,7 @@ func Draft(c Catalog, samples map[ColumnName]*Sample) []byte {
 type drafter struct {
 	*compiler
 	samples   map[ColumnName]*Sample
+	refused   Refused
 	questions map[string][]string // columns and tables, by the reason they are asked about
 }
 
@@ -49,7 +58,7 @@ func newDrafter(c Catalog, samples map[ColumnName]*Sample) *drafter {
 	x.rows()
 	x.rules()
 	x.groups()
-	return &drafter{x, samples, map[string][]string{}}
+	return &drafter{compiler: x, samples: samples, questions: map[string][]string{}}
 }
 
 // write writes a table's entry for each table with a column that wanted names.
@@ -83,7 +92,7 @@ func (d *drafter) write(b *strings.Builder, wanted func(*columnState) bool) {
 		name := yamlKey(quoteName(t.Schema) + "." + quoteName(t.Name))
 		rules, notes := entries[t].String(), notes[t].String()
 		if rules != "" {
-			rules = "    columns:\n" + rules
+			rules = t.extensionNote() + "    columns:\n" + rules
 		}
 		if len(t.indexes) > 0 {
 			notes += "    indexes:\n"
@@ -175,7 +184,10 @@ func (d *drafter) leads(c *columnState) bool {
 // them is tried on masked rows, and one that cannot is left out of the seed, before
 // something personal is kept for its sake.
 func (d *drafter) choose(c *columnState) proposal {
-	first := propose(c.table.qualified, c.Column, d.samples[c.qualified])
+	first, ok := proposeExtension(c)
+	if !ok {
+		first = propose(c.table.qualified, c.Column, d.samples[c.qualified])
+	}
 	if first.rule == "keep" && d.takes(c, "keep", "") {
 		return first
 	}
@@ -197,6 +209,9 @@ func (d *drafter) choose(c *columnState) proposal {
 		}
 	}
 	d.takes(c, "keep", "")
+	if len(d.refused[c.qualified]) > 0 {
+		return proposal{"keep", false, asksRefused}
+	}
 	return proposal{"keep", false, asksForced}
 }
 
@@ -227,6 +242,9 @@ func (d *drafter) alternatives(c *columnState, first proposal) []proposal {
 		if c.kind() == kindText {
 			add("text")
 		}
+	}
+	if value := harmlessConstant(c.Column); value != "" && len(d.refused[c.qualified]) > 0 {
+		add("{mask: constant, value: " + value + "}")
 	}
 	return list
 }
@@ -266,6 +284,9 @@ func (d *drafter) takes(c *columnState, text, indexes string) bool {
 	}
 	// What follows the column has its rule too.
 	members := c.find().info.members
+	if slices.ContainsFunc(members, func(m *columnState) bool { return slices.Contains(d.refused[m.qualified], r.String()) }) {
+		return false
+	}
 	var before []columnState
 	for _, m := range members {
 		before = append(before, *m)

@@ -6,6 +6,7 @@ import "slices"
 // question. Asked about is only what is kept on weak evidence, or lost; what is masked
 // to be safe is not.
 const (
+	asksRefused    = "kept, because a CHECK constraint takes no mask: a constant or a choice of values may fit"
 	asksForced     = "kept, because its type, indexes or partitions take no mask"
 	asksDropped    = "its unique index is left out of the seed, since no mask that fits keeps all values apart"
 	asksFewKinds   = "kept, because name and values sound harmless: few, short and of nobody"

@@ -4,6 +4,8 @@ package mask
 type Policy struct {
 	// Roles maps roles of the dump to roles of the seed.
 	Roles map[string]string
+	// Extensions are those of the dump that the seed does without.
+	Extensions map[string]bool
 	// Accept lists schema literals that a person has looked at.
 	Accept []Accept
 	// Comments says that comments of the dump are restored.
@@ -36,6 +38,17 @@ type tableRule struct {
 	columns       []columnRule
 	indexes       []indexRule
 	line          int
+}
+
+// LineOf is the line of the policy's entry for a table, 0 where it has none of
+// the table's own.
+func (p *Policy) LineOf(n Name) int {
+	for _, t := range p.tables {
+		if t.exact() && t.schema.text == n.Schema && t.table.text == n.Name {
+			return t.line
+		}
+	}
+	return 0
 }
 
 func (t tableRule) String() string { return t.schema.String() + "." + t.table.String() }

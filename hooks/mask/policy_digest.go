@@ -107,6 +107,7 @@ func (p *Policy) Digest() string {
 	doc := struct {
 		Version      int                       `json:"version"`
 		Roles        map[string]string         `json:"roles"`
+		Extensions   []string                  `json:"extensions,omitempty"` // dropped
 		Links        map[string][]string       `json:"links"`
 		Tables       map[string]digestTable    `json:"tables"`
 		Types        map[string]map[string]any `json:"types"`
@@ -117,6 +118,9 @@ func (p *Policy) Digest() string {
 		Version: 1, Roles: p.Roles, Links: map[string][]string{}, Tables: map[string]digestTable{},
 		Types: map[string]map[string]any{}, LargeObjects: p.largeObjects, Comments: p.Comments,
 		Accept: slices.Clone(p.Accept),
+	}
+	if len(p.Extensions) > 0 {
+		doc.Extensions = sortedKeys(p.Extensions)
 	}
 	if doc.Roles == nil {
 		doc.Roles = map[string]string{}

@@ -27,7 +27,7 @@ func ParsePolicy(content []byte) (*Policy, error) {
 		return nil, errors.New("the policy holds more than one YAML document")
 	}
 	p := &parser{policy: &Policy{
-		Roles: map[string]string{}, links: map[string][]link{}, types: map[string]*rule{}, MinDistinct: defaultMinDistinct,
+		Roles: map[string]string{}, Extensions: map[string]bool{}, links: map[string][]link{}, types: map[string]*rule{}, MinDistinct: defaultMinDistinct,
 	}}
 	if len(doc.Content) == 0 {
 		return nil, errors.New("the policy is empty: write at least `version: 1` and `tables:`")
@@ -49,7 +49,7 @@ type parser struct {
 	depth  int
 }
 
-var topFields = []string{"version", "roles", "links", "tables", "types", "large_objects", "comments", "min_distinct", "accept"}
+var topFields = []string{"version", "roles", "extensions", "links", "tables", "types", "large_objects", "comments", "min_distinct", "accept"}
 
 func (p *parser) top(n *yaml.Node) {
 	n = deref(n)
@@ -66,6 +66,14 @@ func (p *parser) top(n *yaml.Node) {
 				if to, ok := p.str(v, "the seed's role for "+quoteName(from)); ok {
 					p.policy.Roles[from] = to
 				}
+			})
+		case "extensions":
+			p.mapping(v, "extensions", func(name string, _, v *yaml.Node) {
+				if v.Value != "drop" {
+					p.fail(v, "extension %s: say drop, or nothing: all others are made", quoteName(name))
+					return
+				}
+				p.policy.Extensions[name] = true
 			})
 		case "links":
 			p.links(v)

@@ -11,7 +11,7 @@ import (
 )
 
 func (p *parser) fail(n *yaml.Node, format string, args ...any) {
-	p.errs = append(p.errs, fmt.Errorf("policy line %d: %s", n.Line, fmt.Sprintf(format, args...)))
+	p.errs = append(p.errs, &RuleError{Line: n.Line, err: fmt.Errorf(format, args...)})
 }
 
 // deref follows an alias.

@@ -38,6 +38,7 @@ func Schema() []byte {
 	schema := strict([]string{"version"}, object{
 		"version":       object{"const": 1},
 		"roles":         object{"type": "object", "additionalProperties": nameSchema, "description": "role of the dump: role of the seed"},
+		"extensions":    object{"type": "object", "additionalProperties": object{"enum": []any{"drop"}}, "description": "extensions of the dump that the seed does without; what needs them stops the import"},
 		"links":         object{"type": "object", "additionalProperties": listOf(nameSchema), "description": "columns whose equal values get equal masks: name: [schema.table.column, ...]"},
 		"tables":        object{"type": "object", "additionalProperties": ref("table"), "description": "by schema.table; * stands for any characters, the most specific entry wins"},
 		"types":         object{"type": "object", "additionalProperties": ref("rule"), "description": "rules by type, for columns that tables says nothing about"},
