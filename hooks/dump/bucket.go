@@ -255,7 +255,7 @@ func blobError(err error) error {
 		if err := a.skewed(); err != nil {
 			return err
 		}
-		return unusable("the store refused the request with %s: the credentials are wrong, or may not read this object, or have expired, or its name is wrong", a)
+		return unusable("the store refused the request with %s: the credentials are wrong, or may not read this object, or have expired, or its name is wrong; --dump-credentials names a directory with others", a)
 	case a.code == http.StatusPreconditionFailed || a.code == http.StatusRequestedRangeNotSatisfiable:
 		return errChanged
 	case a.code == http.StatusRequestTimeout || a.code == http.StatusTooManyRequests || a.code >= 500 || a.name == "RequestTimeout":

@@ -2,6 +2,7 @@ package dump
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -12,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 	gcaws "gocloud.dev/aws"
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/s3blob"
@@ -61,10 +64,27 @@ func openS3(ctx context.Context, u *url.URL, creds secrets, o Options) (*blob.Bu
 	if (id == "") != (secret == "") {
 		return nil, unusable("the credentials need both files AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
 	}
-	if id != "" {
+	switch {
+	case id != "":
 		cfg.Credentials = credentials.NewStaticCredentialsProvider(id, secret, token)
+	case !aws.IsCredentialsProvider(cfg.Credentials, aws.AnonymousCredentials{}):
+		if _, err := cfg.Credentials.Retrieve(ctx); nowhere(err) {
+			return nil, unusable("there is no identity for s3: pass --dump-credentials with files AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, run where the pod has one, or put anonymous=true into the dump's URL")
+		}
 	}
 	return s3blob.OpenBucket(ctx, s3.NewFromConfig(cfg, opts...), u.Host, nil)
+}
+
+// nowhere reports whether there is no place that could give an identity: the last
+// that is asked is the machine's metadata service, which answers nothing elsewhere.
+// Its answers, and errors of the other places, may be better at the next attempt.
+func nowhere(err error) bool {
+	operation, ok := errors.AsType[*smithy.OperationError](err)
+	if !ok || operation.Service() != "ec2imds" {
+		return false
+	}
+	response, answered := errors.AsType[*smithyhttp.ResponseError](err)
+	return !answered || response.HTTPStatusCode() == http.StatusNotFound
 }
 
 // s3Version is the ETag, and before it the version id where the bucket keeps

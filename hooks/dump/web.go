@@ -131,7 +131,7 @@ func (w *webObject) get(ctx context.Context, off, n int64) (*http.Response, erro
 	case code == http.StatusNotFound || code == http.StatusGone:
 		return nil, &unusableError{errNotFound}
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
-		return nil, unusable("the server refused the request with status %d: the signature may have expired, or the credentials are wrong", code)
+		return nil, unusable("the server refused the request with status %d: the signature may have expired, or the credentials are missing or wrong (file AUTHORIZATION in --dump-credentials)", code)
 	case code == http.StatusPreconditionFailed:
 		return nil, errChanged
 	case code == http.StatusRequestedRangeNotSatisfiable:
