@@ -24,26 +24,36 @@ type Verb struct {
 }
 
 // Run runs the subcommand that the first argument names, with the other
-// arguments. `help` and --help list them all.
+// arguments. `help` and --help list them all; `help VERB` is `VERB --help`, and
+// says what it does before its flags.
 func (v Verbs) Run(ctx context.Context, env Env) error {
 	name := v.Default
-	if len(env.Args) > 0 && (v.Default == "" || !strings.HasPrefix(env.Args[0], "-")) {
+	if len(env.Args) > 0 && (v.Default == "" || !strings.HasPrefix(env.Args[0], "-") || asksHelp(env.Args[0])) {
 		name, env.Args = env.Args[0], env.Args[1:]
 	}
-	if name == "help" || name == "--help" || name == "-h" {
+	if name == "help" && len(env.Args) > 0 && !strings.HasPrefix(env.Args[0], "-") {
+		name, env.Args = env.Args[0], []string{"--help"}
+	}
+	if name == "help" || asksHelp(name) {
 		v.help(env)
 		return nil
 	}
 	for _, verb := range v.List {
-		if verb.Name == name {
-			return verb.Run(ctx, env)
+		if verb.Name != name {
+			continue
 		}
+		if slices.ContainsFunc(env.Args, asksHelp) {
+			fmt.Fprintf(env.Stdout, "%s %s: %s.\n\n", v.Name, verb.Name, verb.Does)
+		}
+		return verb.Run(ctx, env)
 	}
 	if name == "" {
 		return Misconfiguredf("say what to do: %s; see %s help", v.names(), v.Name)
 	}
 	return Misconfiguredf("%q is not a subcommand: use one of %s; see %s help", name, v.names(), v.Name)
 }
+
+func asksHelp(arg string) bool { return slices.Contains([]string{"--help", "-help", "-h"}, arg) }
 
 func (v Verbs) names() string {
 	var names []string

@@ -96,6 +96,7 @@ func Dial(ctx context.Context, log *slog.Logger, config *pgx.ConnConfig, timeout
 		return nil, fmt.Errorf("connect to the seed's Postgres: %w", err)
 	}
 	var conn *pgx.Conn
+	var last error
 	w := command.Wait{Status: command.NewStatus(log), Every: time.Second, Timeout: max(timeout, time.Millisecond)}
 	err := w.Until(ctx, func(ctx context.Context) (_ string, err error) {
 		conn, err = Connect(ctx, config)
@@ -105,8 +106,13 @@ func Dial(ctx context.Context, log *slog.Logger, config *pgx.ConnConfig, timeout
 		case Lasting(err):
 			return "", command.Misconfigured(err)
 		}
-		return "wait for the seed's Postgres: " + command.OneLine(err.Error()), nil
+		// Why it does not answer changes while it starts, and is a long line.
+		last = err
+		return "wait for the seed's Postgres, which does not answer yet", nil
 	})
+	if errors.Is(err, command.ErrTimeout) {
+		err = fmt.Errorf("%w: %s", err, command.OneLine(last.Error()))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("connect to the seed's Postgres: %w", err)
 	}

@@ -20,9 +20,9 @@ const (
 	DeadlockDetected      = "40P01"
 	InsufficientPrivilege = "42501"
 	UndefinedColumn       = "42703"
+	UndefinedFunction     = "42883"
 	UndefinedObject       = "42704"
 	WrongObjectType       = "42809"
-	UndefinedFunction     = "42883"
 	UndefinedTable        = "42P01"
 	ObjectInUse           = "55006"
 	LockNotAvailable      = "55P03"
@@ -138,6 +138,20 @@ func Redact(err error) error {
 		out.Column = m[2]
 	}
 	return out
+}
+
+// Tell is Redact for statements that see no row, whose message can hold none: it
+// keeps the message and the hint.
+func Tell(err error) error {
+	var pe *pgconn.PgError
+	if !errors.As(err, &pe) {
+		return err
+	}
+	message := pe.Message
+	if pe.Hint != "" {
+		message += " (" + pe.Hint + ")"
+	}
+	return &Error{Code: pe.Code, Message: message}
 }
 
 // Code is the SQLSTATE of an error, "" when it is none of the server's.
