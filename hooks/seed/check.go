@@ -44,6 +44,9 @@ func (r *opened) checkSchema(d *dump.Dump) (*schema, error) {
 		return nil, err
 	}
 	r.report.LeftOut, r.report.Changed = s.leftOut(), s.rewritten
+	for _, w := range s.idleDrops(r.Policy) {
+		r.warn(w)
+	}
 	if len(s.data) > 0 && !slices.ContainsFunc(d.Entries, func(e *dump.Entry) bool { return afterData[e.Kind] }) {
 		r.warn("the dump holds not one index, key, constraint, trigger or row security policy: if production has any, it was made without them (pg_dump --section), and the seed shows what row security hides there")
 	}
@@ -58,7 +61,7 @@ func (r *opened) checkSchema(d *dump.Dump) (*schema, error) {
 // may use words that it does not know.
 func (r *opened) checkMajor(d *dump.Dump) error {
 	if have, want := major(d.Server), r.server.version/10000; have > want {
-		return command.Misconfiguredf("the dump is of Postgres %d and the seed runs %d: use a seed-postgres of the same major version", have, want)
+		return command.Misconfiguredf("the dump is of Postgres %d and the seed runs %d: build seed-postgres with Postgres %d for the seed and its previews (manifests/seed-postgres/README.md, Another major version), and give the seed a fresh volume", have, want, have)
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ var kinds = map[string]kind{
 	"CONVERSION":                   {pass: passMain, owner: "schema.name", statements: []string{"CREATE CONVERSION"}},
 	"DEFAULT":                      {pass: passMain, statements: []string{"ALTER TABLE", "ALTER FOREIGN TABLE"}},
 	"DOMAIN":                       {pass: passMain, owner: "schema.name", statements: []string{"CREATE DOMAIN", "ALTER DOMAIN"}},
-	"EXTENSION":                    {pass: passMain, statements: []string{"CREATE EXTENSION"}},
+	"EXTENSION":                    {pass: passMain, why: "the policy does without them", statements: []string{"CREATE EXTENSION"}},
 	"FK CONSTRAINT":                {pass: passMain, statements: []string{"ALTER TABLE"}},
 	"FOREIGN TABLE":                {pass: passMain, owner: "schema.name", noun: "TABLE", statements: []string{"CREATE FOREIGN TABLE", "ALTER FOREIGN TABLE", "ALTER TABLE"}},
 	"FUNCTION":                     {pass: passMain, owner: "drop", statements: []string{"CREATE FUNCTION", "ALTER FUNCTION"}},
@@ -105,5 +105,7 @@ var kinds = map[string]kind{
 	"SUBSCRIPTION":         {pass: passNever, why: "subscriptions would connect to production"},
 	"SUBSCRIPTION TABLE":   {pass: passNever, why: "subscriptions would connect to production"},
 	"STATISTICS DATA":      {pass: passNever, why: "most common values are raw values"},
-	"SECURITY LABEL":       {pass: passNever, why: "security labels belong to the dumped system"},
+	// Of PostgreSQL 19.
+	"EXTENDED STATISTICS DATA": {pass: passNever, why: "most common values are raw values"},
+	"SECURITY LABEL":           {pass: passNever, why: "security labels belong to the dumped system"},
 }

@@ -2,6 +2,7 @@ package seed
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -37,6 +38,9 @@ type schema struct {
 	commented           bool               // there are comments on objects that are restored
 	rewritten           []string           // objects that are restored differently, with the reason
 	owners              *roleMap
+	alone               bool     // there are no rows, of an extension's tables neither
+	ownerless           bool     // it names no owners: see ownAll
+	dropped             []string // extensions that the policy does without
 }
 
 // tableData is a TABLE DATA entry, with what its COPY statement names.
@@ -53,7 +57,7 @@ func readSchema(d *dump.Dump, p *mask.Policy, owner string) (*schema, error) {
 		left: map[string]int{}, foreign: map[mask.Name]bool{},
 		owners: &roleMap{mapping: p.Roles, owner: owner, missing: map[string][]string{}},
 	}
-	r := &schemaReader{schema: s, plain: d.Format == dump.Plain, comments: p.Comments}
+	r := &schemaReader{schema: s, plain: d.Format == dump.Plain, comments: p.Comments, without: p.Extensions}
 	var errs []error
 	for _, e := range d.Entries {
 		if err := r.add(e); err != nil {
@@ -67,10 +71,11 @@ func readSchema(d *dump.Dump, p *mask.Policy, owner string) (*schema, error) {
 	if err := s.owners.err(); err != nil {
 		errs = append(errs, err)
 	}
-	if r.ownerless {
-		// All would be the superuser's, and views would show the rows that row
-		// security hides.
-		errs = append(errs, command.Misconfiguredf("it does not say who owns its objects (pg_dump --no-owner): dump without that option, or with -Fc, which keeps the owners"))
+	switch {
+	case s.ownerless && r.owned:
+		errs = append(errs, command.Misconfiguredf("it names owners of some objects and not of others, which pg_dump does not: dump again, with or without --no-owner"))
+	case s.ownerless:
+		s.rewritten = append(s.rewritten, fmt.Sprintf("the dump names no owners (pg_dump --no-owner): all of it belongs to %s", owner))
 	}
 	if len(s.data) > 0 && len(s.pre) == 0 {
 		return nil, command.Misconfiguredf("it holds rows and no tables (pg_dump --data-only): dump with the schema")
@@ -84,10 +89,11 @@ func readSchema(d *dump.Dump, p *mask.Policy, owner string) (*schema, error) {
 // schemaReader sorts the entries of a table of contents.
 type schemaReader struct {
 	*schema
-	plain     bool // the dump's format
-	comments  bool // the policy keeps them
-	ownerless bool // an object that must have an owner has none
-	noCopy    bool // a table's rows are no COPY, and that was said
+	plain    bool            // the dump's format
+	comments bool            // the policy keeps them
+	without  map[string]bool // extensions that the policy drops
+	owned    bool            // some object names its owner
+	noCopy   bool            // a table's rows are no COPY, and that was said
 }
 
 // add takes one entry, or says why it may not be in a dump.
@@ -105,7 +111,10 @@ func (r *schemaReader) add(e *dump.Entry) error {
 	case passRows:
 		return r.addRows(e)
 	}
-	r.ownerless = r.ownerless || r.plain && k.owner != "" && e.Owner == ""
+	if r.plain && k.owner != "" {
+		r.ownerless = r.ownerless || e.Owner == ""
+		r.owned = r.owned || e.Owner != ""
+	}
 	st, err := r.step(e, k)
 	switch {
 	case err != nil:
@@ -131,6 +140,16 @@ func (r *schemaReader) kindOf(e *dump.Entry) (kind, error) {
 		return k, command.Misconfiguredf("%s %s: entries of kind %q are not known to be safe", e.Kind, e.Name(), e.Kind)
 	case e.WithOIDs:
 		return k, command.Misconfiguredf("table %s has OIDs, which no current server stores", e.Name())
+	}
+	if e.Kind == "EXTENSION" {
+		switch {
+		case r.without[e.Tag]:
+			r.dropped = append(r.dropped, e.Tag)
+			r.rewritten = append(r.rewritten, fmt.Sprintf("extension %s is left out, as the policy says, with rows of its own tables", e.Tag))
+			k = kind{pass: passNever}
+		case e.Tag == "timescaledb":
+			return k, command.Misconfiguredf(timescale)
+		}
 	}
 	if e.Kind == "COMMENT" && !strings.HasPrefix(e.Tag, "DATABASE ") && !strings.HasPrefix(e.Tag, "LARGE OBJECT ") {
 		r.commented = true

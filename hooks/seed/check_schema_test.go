@@ -139,7 +139,7 @@ func TestPlainSchema(t *testing.T) {
 		fault string
 	}{
 		{"owner", dump.Entry{Kind: "VIEW", Schema: "public", Tag: "v", Owner: "prod", Create: "CREATE VIEW public.v AS SELECT 1;\n\n\nALTER VIEW public.v OWNER TO prod;"}, 2, ""},
-		{"no owner", dump.Entry{Kind: "VIEW", Schema: "public", Tag: "v", Create: "CREATE VIEW public.v AS SELECT 1;"}, 0, "--no-owner"},
+		{"no owner", dump.Entry{Kind: "VIEW", Schema: "public", Tag: "v", Create: "CREATE VIEW public.v AS SELECT 1;"}, 1, ""},
 		{"what has none", dump.Entry{Kind: "EXTENSION", Tag: "hstore", Create: "CREATE EXTENSION IF NOT EXISTS hstore WITH SCHEMA public;"}, 1, ""},
 		{"grant on a large object", dump.Entry{Kind: "ACL", Tag: "LARGE OBJECT 1", Owner: "prod", Create: "GRANT SELECT ON LARGE OBJECT 1 TO PUBLIC;"}, 0, ""},
 		{"grants on several", dump.Entry{Kind: "ACL", Tag: "LARGE OBJECTS 1..2", Owner: "prod", Create: "GRANT SELECT ON LARGE OBJECT 1 TO PUBLIC;\n\nGRANT SELECT ON LARGE OBJECT 2 TO PUBLIC;"}, 0, ""},

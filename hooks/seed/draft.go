@@ -5,12 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/copytext"
 	"github.com/seedling-dev/seedling/hooks/dump"
 	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/postgres"
 )
 
 // draftKey makes the draft's proposals compile; nothing is masked with it.
@@ -49,7 +53,7 @@ func (r *started) draftDump(ctx context.Context, sample, literals bool) (text []
 		return nil, err
 	}
 	defer archive.Close()
-	schema, said, err := opened.draftSchema(archive, literals)
+	schema, said, err := opened.draftSchema(ctx, archive, literals)
 	if err != nil {
 		return nil, fmt.Errorf("check dump %s: %w", archive.Name, err)
 	}
@@ -63,17 +67,125 @@ func (r *started) draftDump(ctx context.Context, sample, literals bool) (text []
 				return fmt.Errorf("look at a sample: %w", err)
 			}
 		}
-		const head = "version: 1\n"
-		text = []byte(strings.Replace(string(mask.Draft(s.catalog, samples)), head, head+said, 1))
-		return nil
+		text, err = checked.mended(ctx, s, samples, said)
+		return err
 	})
+	if err != nil && len(schema.dropped) > 0 && postgres.Is(err, undefined...) {
+		return nil, fmt.Errorf("%w. They cannot be left out: %w", missingError(schema.dropped), err)
+	}
 	return text, err
 }
 
-// draftSchema reads the schema with every role of the dump standing for the
-// owner. It returns too what the policy must say of roles and literals.
-func (r *opened) draftSchema(archive *dump.Dump, literals bool) (_ *schema, said string, err error) {
+// mostRedrafts bounds how often a draft is mended: a column has fewer rules to try.
+const mostRedrafts = 12
+
+// mended drafts a policy, tries its rules on the sample, and drafts again without
+// those that break a CHECK constraint.
+func (r *checked) mended(ctx context.Context, s *shadow, samples map[mask.ColumnName]*mask.Sample, said string) ([]byte, error) {
+	const head = "version: 1\n"
+	text := func(refused mask.Refused) []byte {
+		return []byte(strings.Replace(string(mask.Redraft(s.catalog, samples, refused)), head, head+said, 1))
+	}
+	refused := mask.Refused{}
+	if samples == nil {
+		return text(refused), nil
+	}
+	conn, err := r.server.session(ctx, s.name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	for range mostRedrafts {
+		policy, err := mask.ParsePolicy(text(refused))
+		if err != nil {
+			return nil, fmt.Errorf("read the draft: %w", err)
+		}
+		plan, err := mask.Compile(policy, r.Key, s.catalog)
+		if err != nil {
+			break // plan says what a person has to decide
+		}
+		checks, err := newTrial(ctx, conn)
+		if err != nil {
+			return nil, err
+		}
+		if err := r.tryDraft(ctx, conn, plan, checks); err != nil {
+			return nil, fmt.Errorf("try the draft: %w", err)
+		}
+		before := len(refused)
+		news := false
+		for _, v := range checks.violations {
+			for _, c := range v.columns {
+				t := plan.Table(c.Schema, c.Table)
+				i := slices.IndexFunc(t.Columns, func(p mask.ColumnPlan) bool { return p.Name == c.Column })
+				if rule := t.Columns[i].Rule; !slices.Contains(refused[c], rule) {
+					refused[c] = append(refused[c], rule)
+					news = true
+				}
+			}
+		}
+		if !news && before == len(refused) {
+			break
+		}
+	}
+	return text(refused), nil
+}
+
+// tryDraft asks for the constraints of all tables that have some and rows.
+func (r *checked) tryDraft(ctx context.Context, conn *pgx.Conn, plan *mask.Plan, checks *trial) error {
+	for _, e := range r.schema.data {
+		l, err := newLoad(e, plan, silent{})
+		if err != nil {
+			return err
+		}
+		if !l.plan.Rows || !e.HasData || l.bare || len(checks.known[l.plan.LoadInto]) == 0 {
+			continue
+		}
+		data, err := r.archive.Data(ctx, e.Entry)
+		if err != nil {
+			return err
+		}
+		head, err := io.ReadAll(io.LimitReader(data, sampleBytes))
+		data.Close()
+		if err != nil {
+			return err
+		}
+		if _, err := checks.try(ctx, conn, l, firstRows(head)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// draftDrops has the policy do without the extensions that the server does not
+// have. Whether anything needs them, the shadow database tells.
+func (r *opened) draftDrops(ctx context.Context, archive *dump.Dump) (said string, err error) {
+	var want []string
+	for _, e := range archive.Entries {
+		if e.Kind == "EXTENSION" {
+			want = append(want, e.Tag)
+		}
+	}
+	missing, err := missingExtensions(ctx, r.server.conn, want)
+	if err != nil || len(missing) == 0 {
+		return "", err
+	}
+	said = "extensions:\n"
+	for _, name := range missing {
+		r.Policy.Extensions[name] = true
+		said += "  " + yamlText(name) + ": drop   # decide: this image does not have it; nothing but bodies of functions can need it\n"
+	}
+	return said, nil
+}
+
+// draftSchema reads the schema with every role of the dump standing for the owner,
+// and without the extensions that the server lacks. It returns too what the policy
+// must say of extensions, roles and literals.
+func (r *opened) draftSchema(ctx context.Context, archive *dump.Dump, literals bool) (_ *schema, said string, err error) {
 	if err := r.checkMajor(archive); err != nil {
+		return nil, "", err
+	}
+	drops, err := r.draftDrops(ctx, archive)
+	if err != nil {
 		return nil, "", err
 	}
 	s, err := readSchema(archive, r.Policy, r.Owner)
@@ -89,6 +201,7 @@ func (r *opened) draftSchema(archive *dump.Dump, literals bool) (_ *schema, said
 	if err != nil {
 		return nil, "", err
 	}
+	s.alone = len(s.data) == 0
 	_, err = checkLiterals(archive, r.Policy)
 	found, personal := errors.AsType[*LiteralsError](err)
 	switch {
@@ -100,7 +213,7 @@ func (r *opened) draftSchema(archive *dump.Dump, literals bool) (_ *schema, said
 	case err != nil:
 		return nil, "", err
 	}
-	return s, said, nil
+	return s, drops + said, nil
 }
 
 // samples looks at the first rows of every table. Those of a partition count for its

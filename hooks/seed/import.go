@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +33,9 @@ type Options struct {
 	// VerifyMemory more.
 	Memory int64
 	Wait   time.Duration // for a server that does not answer yet
+	// Untried says that an import does not try the first rows of every table before
+	// it loads.
+	Untried bool
 
 	Log      *slog.Logger
 	Progress Progress
@@ -69,6 +73,8 @@ type started struct {
 	id     string // of this import
 	short  string // of the names of its databases
 	report *Report
+	// printed says that the report is printed as a whole, warnings among it.
+	printed bool
 }
 
 // Import replaces the seed's database by the masked content of a dump. The
@@ -121,7 +127,7 @@ func (r *started) importDump(ctx context.Context) error {
 	if done, err := opened.unchanged(ctx, checked.archive); err != nil || done {
 		return err
 	}
-	planned, err := checked.prepare(ctx, true)
+	planned, err := checked.prepare(ctx, !r.Untried)
 	if err != nil {
 		return err
 	}
@@ -140,7 +146,12 @@ func (r *started) importDump(ctx context.Context) error {
 
 // warn says what a person should know, in the log and in the report.
 func (r *started) warn(sentence string) {
-	r.Log.Warn(sentence)
+	if slices.Contains(r.report.Warnings, sentence) {
+		return
+	}
+	if !r.printed {
+		r.Log.Warn(sentence)
+	}
 	r.report.Warnings = append(r.report.Warnings, sentence)
 }
 

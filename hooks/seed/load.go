@@ -19,6 +19,7 @@ type loaded struct {
 	scratch string
 	conn    *pgx.Conn // a session in it
 	swapped bool      // it is the seed's now
+	checks  []string  // make the constraints again that were dropped until the rows are there
 
 	objects, objectBytes atomic.Int64 // large objects that were loaded
 }
@@ -82,6 +83,12 @@ func (r *loaded) createSchema(ctx context.Context) (err error) {
 			return schemaError(err)
 		}
 	}
+	if err := r.own(ctx); err != nil {
+		return err
+	}
+	if r.checks, err = dropOpaque(ctx, r.conn); err != nil {
+		return err
+	}
 	if err := postgres.CreateMarker(ctx, r.conn); err != nil {
 		return err
 	}
@@ -89,6 +96,14 @@ func (r *loaded) createSchema(ctx context.Context) (err error) {
 		return err
 	}
 	return r.createRebuilds(ctx, r.conn)
+}
+
+// own gives what the dump names no owner of to the application's role.
+func (r *loaded) own(ctx context.Context) error {
+	if !r.schema.ownerless {
+		return nil
+	}
+	return schemaError(ownAll(ctx, r.conn, r.Owner))
 }
 
 // loadRows loads all rows, with the indexes and constraints that read whole tables.
@@ -99,7 +114,15 @@ func (r *loaded) loadRows(ctx context.Context) error {
 	if err := r.dropRebuilds(ctx, r.conn); err != nil {
 		return err
 	}
-	return r.removeOrphans(ctx, r.conn)
+	if err := r.removeOrphans(ctx, r.conn); err != nil {
+		return err
+	}
+	for _, sql := range r.checks {
+		if err := execSQL(ctx, r.conn, sql); err != nil {
+			return schemaError(fmt.Errorf("make a CHECK constraint again that calls functions: %w", err))
+		}
+	}
+	return nil
 }
 
 // finishSchema restores what is left: in the dump's order, then the grants, then
@@ -110,6 +133,9 @@ func (r *loaded) finishSchema(ctx context.Context) error {
 		if err := execStep(ctx, r.conn, s); err != nil {
 			return schemaError(err)
 		}
+	}
+	if err := r.own(ctx); err != nil {
+		return err
 	}
 	for _, s := range r.plan.Sequences() {
 		c := s.Column

@@ -18,6 +18,7 @@ type planned struct {
 	parents   map[mask.Name][]mask.Name // of partitions and inheritance children
 	locale    string                    // of the dump, see shadow
 	sampled   struct{ text, stored int64 }
+	opaque    []string // CHECK constraints that a sample cannot judge
 }
 
 // prepare builds the shadow database, compiles the policy against it, and
@@ -93,6 +94,7 @@ func (r *checked) compile(s *shadow) (*planned, error) {
 // database.
 func Plan(ctx context.Context, o Options, sample bool) (*PlanReport, error) {
 	r := start(o)
+	r.printed = true
 	defer func() { r.report.Finished = time.Now().UTC() }()
 	out := &PlanReport{Report: r.report}
 	if err := r.planDump(ctx, out, sample); err != nil {

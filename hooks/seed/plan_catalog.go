@@ -20,7 +20,8 @@ var varattno = regexp.MustCompile(`:varattno ([0-9]+)`)
 
 // readCatalog reads the tables of a database that holds a dump's schema.
 // withData names the tables the dump has rows for: of an extension's own
-// tables, only those count.
+// tables, only those count. nil stands for a schema without any rows, where all do
+// that pg_dump would take rows of.
 func readCatalog(ctx context.Context, conn *pgx.Conn, withData, foreign map[mask.Name]bool) (mask.Catalog, error) {
 	r := &catalogReader{conn: conn, version: serverVersion(conn), byOID: map[uint32]int{}, attrs: map[uint32]map[int16]int{}}
 	for _, part := range []struct {
@@ -150,10 +151,13 @@ func (r *catalogReader) types(ctx context.Context) error {
 
 func (r *catalogReader) tables(ctx context.Context, withData, foreign map[mask.Name]bool) error {
 	rows, err := r.conn.Query(ctx, `SELECT c.oid, n.nspname, c.relname, c.relkind::text, c.relispartition,
-		EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'),
+		coalesce(e.extname, ''), coalesce(c.oid = ANY (e.extconfig), false),
 		coalesce(p.partstrat::text, ''), coalesce(p.partdefid <> 0, false)
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		LEFT JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid
+		LEFT JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0 AND d.deptype = 'e'
+			AND d.refclassid = 'pg_catalog.pg_extension'::regclass
+		LEFT JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
 		WHERE c.relkind IN ('r', 'p', 'f') AND c.relpersistence <> 't'
 		AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') ORDER BY n.nspname, c.relname`)
 	if err != nil {
@@ -162,9 +166,10 @@ func (r *catalogReader) tables(ctx context.Context, withData, foreign map[mask.N
 	var oid uint32
 	var t mask.Table
 	var relkind, strategy string
-	var member bool
-	_, err = pgx.ForEachRow(rows, []any{&oid, &t.Schema, &t.Name, &relkind, &t.PartitionOf, &member, &strategy, &t.DefaultPartition}, func() error {
-		if member && !withData[mask.Name{Schema: t.Schema, Name: t.Name}] {
+	var configuration bool
+	_, err = pgx.ForEachRow(rows, []any{&oid, &t.Schema, &t.Name, &relkind, &t.PartitionOf, &t.Extension, &configuration, &strategy, &t.DefaultPartition}, func() error {
+		counts := withData[mask.Name{Schema: t.Schema, Name: t.Name}] || withData == nil && configuration
+		if t.Extension != "" && !counts {
 			return nil
 		}
 		c := t

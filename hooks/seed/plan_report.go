@@ -68,6 +68,7 @@ func (r *planned) describe(out *PlanReport, same bool) {
 	if r.DumpSHA256 != "" && !same {
 		out.Unchecked = append(out.Unchecked, "the declared sha256, for which all of the dump is read")
 	}
+	out.Unchecked = append(out.Unchecked, r.opaque...)
 	out.Unchecked = append(out.Unchecked, "foreign keys and materialized views, which need all rows")
 }
 

@@ -27,7 +27,8 @@ func (r *planned) sample(ctx context.Context, database string) error {
 	if r.archive.Sequential() {
 		return nil
 	}
-	if err := r.disableTriggers(ctx, database); err != nil {
+	checks, err := r.prepareSample(ctx, database)
+	if err != nil {
 		return fmt.Errorf("try a sample: %w", err)
 	}
 	census := r.plan.NewCensus()
@@ -63,7 +64,7 @@ func (r *planned) sample(ctx context.Context, database string) error {
 				if !l.plan.Rows || !l.entry.HasData {
 					continue
 				}
-				n, err := r.sampleTable(ctx, conn, l, census)
+				n, err := r.sampleTable(ctx, conn, l, census, checks)
 				if err != nil {
 					return err
 				}
@@ -76,6 +77,9 @@ func (r *planned) sample(ctx context.Context, database string) error {
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("try a sample: %w", err)
 	}
+	if err := checks.err(); err != nil {
+		return fmt.Errorf("try a sample: %w", err)
+	}
 	for _, w := range census.Warnings() {
 		r.warn(w)
 	}
@@ -83,14 +87,28 @@ func (r *planned) sample(ctx context.Context, database string) error {
 	return nil
 }
 
-// disableTriggers disables the triggers of the shadow database that fire in any
-// session, and drops the constraints that production's own rows need not meet.
-func (r *planned) disableTriggers(ctx context.Context, database string) error {
+// prepareSample reads the CHECK constraints of the shadow database, and takes out
+// of it what a sample would be refused for and the whole would not.
+func (r *planned) prepareSample(ctx context.Context, database string) (*trial, error) {
 	conn, err := r.server.session(ctx, database)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	checks, err := newTrial(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	r.opaque = checks.opaque()
+	if _, err := dropOpaque(ctx, conn); err != nil {
+		return nil, err
+	}
+	return checks, r.disableTriggers(ctx, conn)
+}
+
+// disableTriggers disables the triggers that fire in any session, and drops the
+// constraints that production's own rows need not meet.
+func (r *planned) disableTriggers(ctx context.Context, conn *pgx.Conn) error {
 	rows, err := conn.Query(ctx, `SELECT format('ALTER TABLE %s DISABLE TRIGGER %I', tgrelid::regclass, tgname)
 		FROM pg_trigger WHERE tgenabled IN ('A', 'R') AND tgparentid = 0
 		UNION ALL SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname)
@@ -118,7 +136,7 @@ func (r *planned) disableTriggers(ctx context.Context, database string) error {
 
 // sampleTable loads the first rows of a table; it returns the stored bytes
 // that they took.
-func (r *planned) sampleTable(ctx context.Context, conn *pgx.Conn, l *tableLoad, census *mask.Census) (int64, error) {
+func (r *planned) sampleTable(ctx context.Context, conn *pgx.Conn, l *tableLoad, census *mask.Census, checks *trial) (int64, error) {
 	data, err := r.archive.Data(ctx, l.entry)
 	if err != nil {
 		return 0, sourceError(err)
@@ -128,7 +146,23 @@ func (r *planned) sampleTable(ctx context.Context, conn *pgx.Conn, l *tableLoad,
 	if err != nil {
 		return 0, sourceError(err)
 	}
-	b := &block{}
+	b := &block{data: firstRows(head)}
+	if len(b.data) == 0 {
+		return 0, nil
+	}
+	census.Add(l.layout, b.data)
+	used := data.(interface{ Stored() int64 }).Stored() * int64(len(b.data)) / int64(len(head))
+	if broken, err := checks.try(ctx, conn, l, b.data); err != nil || broken {
+		return used, err // COPY would name the first, without what is in it
+	}
+	blocks := make(chan *block, 1)
+	blocks <- b
+	close(blocks)
+	return used, l.copyIn(ctx, conn, blocks, r.pool())
+}
+
+// firstRows cuts a table's rows after those of a sample.
+func firstRows(head []byte) []byte {
 	rest := head
 	for range sampleRows {
 		i := slices.Index(rest, '\n')
@@ -137,14 +171,5 @@ func (r *planned) sampleTable(ctx context.Context, conn *pgx.Conn, l *tableLoad,
 		}
 		rest = rest[i+1:]
 	}
-	b.data = head[:len(head)-len(rest)]
-	if len(b.data) == 0 {
-		return 0, nil
-	}
-	census.Add(l.layout, b.data)
-	used := data.(interface{ Stored() int64 }).Stored() * int64(len(b.data)) / int64(len(head))
-	blocks := make(chan *block, 1)
-	blocks <- b
-	close(blocks)
-	return used, l.copyIn(ctx, conn, blocks, r.pool())
+	return head[:len(head)-len(rest)]
 }

@@ -7,9 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
-	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/dump"
 	"github.com/seedling-dev/seedling/hooks/mask"
 	"github.com/seedling-dev/seedling/hooks/postgres"
@@ -71,13 +68,26 @@ func (r *checked) buildShadow(ctx context.Context, name string) (c mask.Catalog,
 	if err := r.checkExtensions(ctx, conn); err != nil {
 		return c, err
 	}
-	for _, list := range [][]step{r.schema.pre, r.schema.post, r.schema.grants, r.schema.last} {
+	gone := map[*dump.Entry]bool{} // about members of extensions that are left out
+	for i, list := range [][]step{r.schema.pre, r.schema.post, r.schema.grants, r.schema.last} {
+		if i > 0 && r.schema.ownerless { // grants are an owner's
+			if err := ownAll(ctx, conn, r.Owner); err != nil {
+				return c, schemaError(err)
+			}
+		}
 		for _, s := range list {
 			if s.entry.Kind == "MATERIALIZED VIEW DATA" || s.aboutLargeObjects() || aboutEventTrigger(s.entry) {
 				continue
 			}
-			if err := execStep(ctx, conn, s); err != nil {
-				return c, schemaError(err)
+			err := execStep(ctx, conn, s)
+			switch {
+			case err == nil:
+			case r.schema.withoutExtension(s, err):
+				gone[s.entry] = true
+			case s.entry.Kind == "EXTENSION":
+				return c, r.otherExtensions(ctx, name, s, err)
+			default:
+				return c, schemaError(r.schema.needsExtension(err))
 			}
 			if s.entry.Kind == "EVENT TRIGGER" {
 				// It was only tried: what follows are our own statements.
@@ -87,36 +97,19 @@ func (r *checked) buildShadow(ctx context.Context, name string) (c mask.Catalog,
 			}
 		}
 	}
-	withData := map[mask.Name]bool{}
+	var withData map[mask.Name]bool
+	if !r.schema.alone {
+		withData = map[mask.Name]bool{}
+	}
 	for _, e := range r.schema.data {
 		withData[e.table] = true
 	}
-	c, err = readCatalog(ctx, conn, withData, r.schema.foreign)
+	if c, err = readCatalog(ctx, conn, withData, r.schema.foreign); err != nil {
+		return c, err
+	}
 	c.LargeObjects = len(r.schema.largeObjects) > 0
-	return c, err
-}
-
-// checkExtensions names all extensions that the server lacks at once.
-func (r *checked) checkExtensions(ctx context.Context, conn *pgx.Conn) error {
-	var want []string
-	for _, s := range r.schema.pre {
-		if s.entry.Kind == "EXTENSION" {
-			want = append(want, s.entry.Tag)
-		}
-	}
-	rows, err := conn.Query(ctx, "SELECT name FROM unnest($1::text[]) name WHERE name NOT IN (SELECT name::text FROM pg_catalog.pg_available_extensions) ORDER BY 1", want)
-	if err != nil {
-		return postgres.Redact(err)
-	}
-	missing, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return postgres.Redact(err)
-	}
-	if len(missing) > 0 {
-		return command.Misconfiguredf("the dump needs extensions that the seed's image does not have: %s. Build one that has them, for the seed and its previews "+
-			"(manifests/seed-postgres/README.md says how), or leave them out of the dump with pg_dump --exclude-extension", strings.Join(missing, ", "))
-	}
-	return nil
+	r.schema.leaveMembers(gone, c)
+	return c, nil
 }
 
 // dumpLocale is the part of CREATE DATABASE that says the dumped database's

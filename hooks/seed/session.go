@@ -88,6 +88,12 @@ func (t *server) session(ctx context.Context, database string) (*pgx.Conn, error
 // execStep runs the statements of a step one by one. Any error stops.
 func execStep(ctx context.Context, conn *pgx.Conn, s step) error {
 	for _, sql := range s.statements {
+		if s.entry.Kind == "EXTENSION" {
+			if err := execAny(ctx, conn, sql); err != nil {
+				return interrupted(ctx, extensionError(s.entry.Tag, err))
+			}
+			continue
+		}
 		if err := execSQL(ctx, conn, sql); err != nil {
 			return fmt.Errorf("restore %s: %w", s.object(), err)
 		}
@@ -98,10 +104,15 @@ func execStep(ctx context.Context, conn *pgx.Conn, s step) error {
 // execSQL runs one statement, by the protocol for prepared ones: it does not take a
 // second one, which a dump might hide from the lexer. Nothing stays prepared.
 func execSQL(ctx context.Context, conn *pgx.Conn, sql string) error {
-	if err := conn.PgConn().ExecParams(ctx, sql, nil, nil, nil, nil).Read().Err; err != nil {
+	if err := execAny(ctx, conn, sql); err != nil {
 		return interrupted(ctx, postgres.Redact(err))
 	}
 	return nil
+}
+
+// execAny is execSQL with the server's own error.
+func execAny(ctx context.Context, conn *pgx.Conn, sql string) error {
+	return conn.PgConn().ExecParams(ctx, sql, nil, nil, nil, nil).Read().Err
 }
 
 // interrupted returns why ctx ended rather than what failed because of it.

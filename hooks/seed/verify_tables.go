@@ -39,6 +39,7 @@ func (v *verification) compile(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return err
 	}
+	v.schema.leaveMembers(nil, catalog)
 	catalog.Tables = slices.DeleteFunc(catalog.Tables, func(t mask.Table) bool { return t.Schema == postgres.Schema })
 	catalog.LargeObjects = len(v.schema.largeObjects) > 0
 	catalog.Seed = true

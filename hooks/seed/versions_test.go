@@ -51,7 +51,7 @@ func TestVersions(t *testing.T) { //nolint:tparallel // its subtests share a ser
 	}
 	t.Run("18", func(t *testing.T) {
 		for _, file := range []string{"custom.dump", "directory", "plain.sql"} {
-			_ = refused(t, options(t, s, filepath.Join(versionsOf, "18", file), everythingKept), "the dump is of Postgres 18 and the seed runs 17: use a seed-postgres of the same major version")
+			_ = refused(t, options(t, s, filepath.Join(versionsOf, "18", file), everythingKept), "the dump is of Postgres 18 and the seed runs 17: build seed-postgres with Postgres 18")
 		}
 	})
 }
