@@ -23,6 +23,7 @@ type flags struct {
 	set *flag.FlagSet
 
 	dump, dumpFile, dumpSHA256, dumpCredentials string
+	schema                                      string
 	policy, policyDigest, keyFile, keyID        string
 	targetFile, database, owner, report         string
 	jobs                                        int
@@ -49,13 +50,17 @@ func (f *flags) aboutPolicy() {
 	f.set.StringVar(&f.keyID, "key-id", "", "the `id` the key must have; any if empty")
 }
 
-func (f *flags) aboutTarget() {
+func (f *flags) aboutServer() {
 	f.set.StringVar(&f.targetFile, "target-file", "", "a `file` with the libpq connection string of the seed's Postgres; the environment variable SEED_TARGET otherwise")
-	f.set.StringVar(&f.database, "database", "app", "the seed's `database`")
 	f.set.StringVar(&f.owner, "owner", "app", "the application's `role`, which owns what the dump's unmapped roles own")
+	f.set.DurationVar(&f.wait, "wait", 5*time.Minute, "how long to wait for a Postgres that does not answer yet")
+}
+
+func (f *flags) aboutTarget() {
+	f.aboutServer()
+	f.set.StringVar(&f.database, "database", "app", "the seed's `database`")
 	f.set.IntVar(&f.jobs, "jobs", max(2, runtime.NumCPU()), "how many sessions load at once")
 	f.set.StringVar(&f.memory, "memory", "512MB", "how much memory to take at most: a `size` in MB or GB; what needs more is refused")
-	f.set.DurationVar(&f.wait, "wait", 5*time.Minute, "how long to wait for a Postgres that does not answer yet")
 	f.set.StringVar(&f.report, "report", "", "a `file` for the report in JSON")
 }
 
@@ -72,10 +77,9 @@ func (f *flags) options(env command.Env) (o seed.Options, err error) {
 			errs = append(errs, err)
 		}
 	}
-	has := func(name string) bool { return f.set.Lookup(name) != nil }
 	o.DumpOptions.Credentials = f.dumpCredentials
 	o.Database, o.Owner, o.Jobs, o.Wait, o.Log = f.database, f.owner, f.jobs, f.wait, env.Log
-	if has("dump") {
+	if f.has("dump") {
 		o.Dump, err = f.dumpURL()
 		add(err)
 		if f.dumpSHA256 != "" && !hexDigest.MatchString(f.dumpSHA256) {
@@ -83,37 +87,11 @@ func (f *flags) options(env command.Env) (o seed.Options, err error) {
 		}
 		o.DumpSHA256 = strings.ToLower(f.dumpSHA256)
 	}
-	if has("policy") {
-		o.Policy, err = readPolicy(f.policy)
-		add(err)
-		if o.Policy != nil && f.policyDigest != "" && !strings.EqualFold(f.policyDigest, o.Policy.Digest()) {
-			add(errors.New("--policy-digest says " + f.policyDigest + ", the policy's digest is " + o.Policy.Digest() + ": write that into the seed-request (seed-import request prints it)"))
-		}
-		if f.keyFile == "" {
-			add(errors.New("--key-file is missing: a file with a key of at least 32 bytes, from `openssl rand -hex 32`"))
-		} else {
-			o.Key, err = mask.LoadKey(f.keyFile)
-			add(err)
-			if err == nil && f.keyID != "" && !strings.EqualFold(f.keyID, o.Key.ID()) {
-				add(errors.New("--key-id says " + f.keyID + ", the key's id is " + o.Key.ID() + ": write that into the seed-request (seed-import request prints it), or mount the other key"))
-			}
-		}
+	if f.has("policy") {
+		f.readPolicy(&o, add)
 	}
-	if has("database") {
-		switch f.database {
-		case "", "postgres", "template0", "template1":
-			add(errors.New("--database must be the seed's own database, and not " + f.database))
-		}
-		if f.owner == "" {
-			add(errors.New("--owner is empty: name the application's role"))
-		}
-		if f.jobs < 1 || f.jobs > 64 {
-			add(errors.New("--jobs must be between 1 and 64"))
-		}
-		o.Memory, err = parseMemory(f.memory)
-		add(err)
-		o.Target, err = postgres.ReadTarget(f.targetFile, env.Getenv)
-		add(err)
+	if f.has("target-file") {
+		f.readTarget(&o, env, add)
 	}
 	if len(errs) > 0 {
 		return o, command.Misconfigured(errors.Join(errs...))
@@ -122,6 +100,52 @@ func (f *flags) options(env command.Env) (o seed.Options, err error) {
 		limitMemory(o.Memory)
 	}
 	return o, nil
+}
+
+// has says that the verb takes the flag.
+func (f *flags) has(name string) bool { return f.set.Lookup(name) != nil }
+
+// readPolicy reads the policy and, for verbs that mask, the key.
+func (f *flags) readPolicy(o *seed.Options, add func(error)) {
+	var err error
+	o.Policy, err = readPolicy(f.policy)
+	add(err)
+	if o.Policy != nil && f.policyDigest != "" && !strings.EqualFold(f.policyDigest, o.Policy.Digest()) {
+		add(errors.New("--policy-digest says " + f.policyDigest + ", the policy's digest is " + o.Policy.Digest() + ": write that into the seed-request (seed-import request prints it)"))
+	}
+	if !f.has("key-file") {
+		return
+	}
+	if f.keyFile == "" {
+		add(errors.New("--key-file is missing: a file with a key of at least 32 bytes, from `openssl rand -hex 32`"))
+		return
+	}
+	o.Key, err = mask.LoadKey(f.keyFile)
+	add(err)
+	if err == nil && f.keyID != "" && !strings.EqualFold(f.keyID, o.Key.ID()) {
+		add(errors.New("--key-id says " + f.keyID + ", the key's id is " + o.Key.ID() + ": write that into the seed-request (seed-import request prints it), or mount the other key"))
+	}
+}
+
+// readTarget reads where the Postgres is, and what may be taken there.
+func (f *flags) readTarget(o *seed.Options, env command.Env, add func(error)) {
+	var err error
+	if f.has("database") {
+		switch f.database {
+		case "", "postgres", "template0", "template1":
+			add(errors.New("--database must be the seed's own database, and not " + f.database))
+		}
+		if f.jobs < 1 || f.jobs > 64 {
+			add(errors.New("--jobs must be between 1 and 64"))
+		}
+		o.Memory, err = parseMemory(f.memory)
+		add(err)
+	}
+	if f.owner == "" {
+		add(errors.New("--owner is empty: name the application's role"))
+	}
+	o.Target, err = postgres.ReadTarget(f.targetFile, env.Getenv)
+	add(err)
 }
 
 var memorySize = regexp.MustCompile(`^([1-9][0-9]{0,5})(MB|Mi|GB|Gi)$`)
@@ -148,6 +172,12 @@ func parseMemory(size string) (int64, error) {
 
 func (f *flags) dumpURL() (string, error) {
 	switch {
+	case f.schema != "" && (f.dump != "" || f.dumpFile != ""):
+		return "", errors.New("--schema and --dump are both given: use one")
+	case f.schema != "":
+		return f.schema, dump.CheckURL(f.schema)
+	case f.has("schema") && f.dump == "" && f.dumpFile == "":
+		return "", errors.New("--schema is missing: name what `pg_dump --schema-only` wrote, or a whole dump with --dump")
 	case f.dump != "" && f.dumpFile != "":
 		return "", errors.New("--dump and --dump-file are both given: use one")
 	case f.dumpFile != "":

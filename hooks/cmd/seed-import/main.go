@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/seedling-dev/seedling/hooks/command"
+	"github.com/seedling-dev/seedling/hooks/seed"
 )
 
 func main() {
@@ -46,6 +46,7 @@ var verbs = command.Verbs{
 		{Name: "run", Does: "import the dump (the default)", Run: runImport},
 		{Name: "plan", Does: "say what run would do, and check all that can be checked before", Run: runPlan},
 		{Name: "verify", Does: "compare the seed with the dump", Run: runVerify},
+		{Name: "check", Does: "say what a policy does not cover of a schema; needs no rows and no key", Run: runCheck},
 		{Name: "draft-policy", Does: "write a first policy for a dump to standard output", Run: runDraft},
 		{Name: "request", Does: "write the seed-request ConfigMap for a dump and a policy to standard output", Run: runRequest},
 		{Name: "certificates", Does: "make the Secret with which the seed's Postgres and its Jobs know each other", Run: runCertificates},
@@ -60,27 +61,8 @@ func run(ctx context.Context, env command.Env) error {
 // explain prints what a person can paste to cure an error, in full and before
 // the last line, which is the error's sentence.
 func explain(env command.Env, err error) error {
-	for _, fragment := range fragments(err) {
+	for _, fragment := range seed.Fragments(err) {
 		fmt.Fprintf(env.Stderr, "\nAdd to the policy:\n\n%s\n", strings.TrimRight(fragment, "\n"))
 	}
 	return err
-}
-
-// fragments collects them from a tree of errors.
-func fragments(err error) []string {
-	var out []string
-	switch e := err.(type) { //nolint:errorlint // walks the tree itself
-	case nil:
-	case interface{ Fragment() string }:
-		out = append(out, e.Fragment())
-	case interface{ Unwrap() []error }:
-		for _, sub := range e.Unwrap() {
-			out = append(out, fragments(sub)...)
-		}
-	default:
-		if sub := errors.Unwrap(err); sub != nil {
-			out = append(out, fragments(sub)...)
-		}
-	}
-	return out
 }

@@ -164,6 +164,18 @@ func TestBadInput(t *testing.T) {
 			}
 		})
 	}
+	// A Postgres that does not answer is waited for in one line, whatever it says.
+	if got := invoke(t, nowhere, f.args("--wait", "3s")...); got.code != 1 || strings.Count(got.stderr, "wait for the seed's Postgres") != 1+strings.Count(got.last(), "wait for the seed's Postgres") || !strings.Contains(got.last(), "refused") {
+		t.Errorf("waiting: code %d, %s", got.code, got.stderr)
+	}
+	for verb, flag := range map[string]string{"plan": "-sample", "check": "-schema", "draft-policy": "-output", "request": "-namespace"} {
+		if got := invoke(t, "", verb, "--help"); got.code != 0 || !strings.HasPrefix(got.stdout, "seed-import "+verb+": ") || !strings.Contains(got.stdout, flag) {
+			t.Errorf("%s --help: code %d, %s", verb, got.code, got.stdout)
+		}
+	}
+	if got := invoke(t, "", "--help"); got.code != 0 || !strings.Contains(got.stdout, "seed-import check ") {
+		t.Errorf("--help: code %d, %s", got.code, got.stdout)
+	}
 	if got := invoke(t, "", "run", "--help"); got.code != 0 || !strings.Contains(got.stdout, "-policy-digest") {
 		t.Errorf("--help: code %d, %s", got.code, got.stdout)
 	}

@@ -19,13 +19,14 @@ func runImport(ctx context.Context, env command.Env) error {
 	f.aboutDump()
 	f.aboutPolicy()
 	f.aboutTarget()
+	sample := f.set.Bool("sample", true, "try the first rows of every table before the load")
 	o, err := f.options(env)
 	if err != nil {
 		return err
 	}
 	p := newProgress(env)
 	defer p.close()
-	o.Progress = p
+	o.Progress, o.Untried = p, !*sample
 	report, err := seed.Import(ctx, o)
 	p.close()
 	if err != nil {
@@ -91,7 +92,10 @@ func runPlan(ctx context.Context, env command.Env) error {
 		err = errors.Join(err, werr)
 	}
 	if len(report.Columns) > 0 {
-		err = errors.Join(err, report.Print(env.Stdout))
+		return errors.Join(err, report.Print(env.Stdout))
+	}
+	for _, w := range report.Warnings {
+		env.Log.Warn(w)
 	}
 	return err
 }
