@@ -31,13 +31,16 @@ func failure(app *argov1alpha1.Application) (head, why string, known bool) {
 		// Nothing was begun for it, perhaps because nothing can be.
 		return head, refused(app), true
 	}
+	what := failures(s)
 	switch {
-	case s.Phase.Failed(), s.Phase == "Error":
-		return head, shorten(because(s), longest), true
 	case s.Phase.Successful():
 		return head, "", true
-	case s.RetryCount > 0:
-		return head, shorten(because(s), longest-len(retried)) + retried, true
+	case s.Phase.Failed(), s.Phase == "Error":
+		what = cmp.Or(what, reason("", s.Message), "the sync failed, and Argo CD says why in the Application")
+		return head, shorten(what, longest), true
+	case s.RetryCount > 0 && what != "":
+		// While the next try goes on there is none of its own yet.
+		return head, shorten(what, longest-len(retried)) + retried, true
 	}
 	return head, "", false
 }
@@ -72,12 +75,12 @@ var (
 	names = regexp.MustCompile(`^[a-z0-9]([a-z0-9.:-]{0,61}[a-z0-9])?$`)
 )
 
-// because names what failed in a sync, and says why where that is one of the
-// reasons that are known. The commit status may be public, and what an API server
+// failures names what failed in a sync, and says why where that is one of the
+// reasons that are known; empty where nothing did. The commit status may be public, and what an API server
 // or a tool says may quote values of the manifests, or of Secrets. So nothing of
 // it is repeated but what a pattern below takes: names, quantities, exit codes,
 // and the sentences of our own admission policies.
-func because(s *argov1alpha1.OperationState) string {
+func failures(s *argov1alpha1.OperationState) string {
 	var failed []string
 	more := 0
 	if s.SyncResult != nil {
@@ -107,10 +110,7 @@ func because(s *argov1alpha1.OperationState) string {
 			failed = append(failed, what)
 		}
 	}
-	switch {
-	case len(failed) == 0:
-		return cmp.Or(reason("", s.Message), "the sync failed, and Argo CD says why in the Application")
-	case more > 0:
+	if more > 0 {
 		failed = append(failed, fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(failed, "; ")

@@ -57,6 +57,11 @@ func TestFailure(t *testing.T) {
 			a.Status.OperationState.RetryCount = 1
 			return a
 		}(), "Service web was not applied: the cluster does not know its kind; it is tried again", true},
+		"its next try goes on": {func() *argov1alpha1.Application {
+			a := ended("Running", "waiting for completion of hook", &resource{Kind: "Job", Name: "x", HookType: "PreSync", HookPhase: "Running"})
+			a.Status.OperationState.RetryCount = 1
+			return a
+		}(), "", false},
 		"more than are named": {
 			ended("Failed", "", refusedResource("Service", "a", ""), refusedResource("Service", "b", ""), refusedResource("Service", "c", "")),
 			"Service a was not applied; Service b was not applied; and 1 more", true,
