@@ -94,10 +94,12 @@ type Janitor struct {
 	waits   map[string]waiting   // by the namespace of an ended preview
 	tidied  time.Time
 	hurried time.Time
+	// refuses: the guard keeps all that seems to be orphaned now.
+	refuses bool
 	refused atomic.Uint64
 }
 
-// Refusals is how often the guard kept everything that seemed to be orphaned.
+// Refusals is how often the guard began to keep all that seemed to be orphaned.
 func (j *Janitor) Refusals() uint64 { return j.refused.Load() }
 
 // waiting is an ended preview that does not get on: whoever does not is looked

@@ -687,6 +687,9 @@ func TestOrphans(t *testing.T) {
 					break
 				}
 			}
+			if n := w.j.Refusals(); (n == 1) != (test.fails != "") || n > 1 {
+				t.Errorf("refused %d times", n)
+			}
 			if (err != nil) != (test.fails != "") || err != nil && !strings.Contains(err.Error(), test.fails) {
 				t.Errorf("Pass: %v", err)
 			}

@@ -55,8 +55,11 @@ func (j *Janitor) sweep(ctx context.Context, h *hand, ending map[string]bool) (m
 	}
 	// What is left of namespaces that are gone is harmless and needs no guard
 	// of its own; what is left of one that is there goes with it.
-	if preview.Massive(len(orphans), mine) {
-		j.refused.Add(1)
+	before := j.refuses
+	if j.refuses = preview.Massive(len(orphans), mine); j.refuses {
+		if !before {
+			j.refused.Add(1)
+		}
 		return false, fmt.Errorf("%d of %d preview namespaces are unknown to the state, which looks like a mistake: nothing is removed; see the plugin's ConfigMaps",
 			len(orphans), mine)
 	}
