@@ -6,87 +6,93 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
-	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
-	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	appsv1 "k8s.io/api/apps/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seedling-dev/seedling/hooks/command"
+	"github.com/seedling-dev/seedling/plugin/check"
 	"github.com/seedling-dev/seedling/plugin/forge"
 	"github.com/seedling-dev/seedling/plugin/preview"
+	"github.com/seedling-dev/seedling/plugin/probe"
 	"github.com/seedling-dev/seedling/plugin/server"
 )
 
 // checkTimeout bounds each thing that is looked at.
 const checkTimeout = 15 * time.Second
 
-// checked is what a check found.
-type checked struct {
-	out   io.Writer
-	wrong int
-	// final is true where a retry will not cure one of them.
-	final bool
-}
-
-func (c *checked) say(what, detail string, err error) {
-	if err == nil {
-		fmt.Fprintf(c.out, "ok    %s%s\n", what, detail)
-		return
-	}
-	fmt.Fprintf(c.out, "WRONG %s: %v\n", what, err)
-	c.wrong++
-	c.final = c.final || command.ExitCode(err) == command.ExitMisconfigured
-}
-
-func (c *checked) result() error {
-	if c.wrong == 0 {
-		return nil
-	}
-	err := fmt.Errorf("check: %d of the things above are wrong", c.wrong)
-	if c.final {
-		return command.Misconfigured(err)
-	}
-	return err
-}
-
-// check validates the configuration and reaches everything in it. It changes
-// nothing. What serve would not begin with is misconfigured here too, and so is
-// a credential that the other side refuses; what is only out of reach is not.
+// check validates the configuration and looks at everything that previews rely
+// on. Without --probe it changes nothing. What serve would not begin with is
+// misconfigured here too, and so is a credential that the other side refuses;
+// what is only out of reach is not.
 func (p *program) check(ctx context.Context) error {
 	cfg, err := readConfig(p.config, p.getenv)
 	if err != nil {
 		return command.Misconfigured(err)
 	}
-	fmt.Fprintf(p.stdout, "ok    configuration %s\n", p.config)
 	forges, err := cfg.forges()
 	if err != nil {
 		return command.Misconfigured(err)
 	}
-	found := &checked{out: p.stdout}
-	err = server.Tokens{Current: cfg.TokenFile, Previous: cfg.PreviousTokenFile}.Check()
-	if err != nil {
-		err = command.Misconfigured(err)
+	found := &check.Report{Out: p.stdout}
+	found.Say("configuration "+p.config, "", nil)
+	if p.hasSecret(cfg, found, "generator token", cfg.TokenFile) {
+		err := server.Tokens{Current: cfg.TokenFile, Previous: cfg.PreviousTokenFile}.Check()
+		found.Say("generator token", "", command.Misconfigured(err))
 	}
-	found.say("generator token", "", err)
+	p.checkForges(ctx, cfg, forges, found)
+	p.checkCluster(ctx, cfg, forges, found)
+	return found.Result()
+}
+
+// inPod says whether this is a pod of the cluster.
+func (p *program) inPod() bool { return p.getenv("KUBERNETES_SERVICE_HOST") != "" }
+
+// hasSecret says whether the file of a secret can be looked at. On another
+// machine than the plugin's pod there is none where manifests/plugin mounts it.
+func (p *program) hasSecret(cfg *Config, found *check.Report, what, path string) bool {
+	if _, ours := mounted[filepath.Dir(path)]; p.inPod() || !ours {
+		return true
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return true
+	}
+	found.Unseen(what, path+" is in the plugin's pod",
+		"run `kubectl -n "+cfg.Namespace+" exec deployment/plugin -- /usr/local/bin/plugin check --config=/etc/seedling/config.yaml`")
+	return false
+}
+
+// checkForges asks each forge as whom we call it. Those whose credential is not
+// here are taken out of the map.
+func (p *program) checkForges(ctx context.Context, cfg *Config, forges map[string]forge.Forge, found *check.Report) {
 	for _, f := range cfg.Forges {
-		login, err := "", checkSecret("credentialFile", f.CredentialFile)
-		if err == nil {
-			login, err = whoami(ctx, forges[f.Name])
+		if p.hasSecret(cfg, found, "forge "+f.Name, f.CredentialFile) {
+			login, err := "", checkSecret("credentialFile", f.CredentialFile)
+			if err == nil {
+				login, err = whoami(ctx, forges[f.Name])
+			}
+			found.Say("forge "+f.Name, ": we are "+login, err)
+			if err != nil {
+				forges[f.Name] = nil // what would be asked of it fails the same way
+			}
+		} else {
+			forges[f.Name] = nil
 		}
-		found.say("forge "+f.Name, ": we are "+login, err)
 		if f.WebhookSecretFile == "" {
-			fmt.Fprintf(p.stdout, "note  forge %s has no webhookSecretFile: its webhooks are refused, changes are found by polling\n", f.Name)
+			found.Note("forge %s has no webhookSecretFile: its webhooks are refused, changes are found by polling", f.Name)
 			continue
 		}
-		found.say("webhook secret of forge "+f.Name, "", checkSecret("webhookSecretFile", f.WebhookSecretFile))
+		what := "webhook secret of forge " + f.Name
+		if p.hasSecret(cfg, found, what, f.WebhookSecretFile) {
+			found.Say(what, "", checkSecret("webhookSecretFile", f.WebhookSecretFile))
+		}
 	}
-	p.checkCluster(ctx, cfg, found)
-	return found.result()
 }
 
 // whoami asks a forge as whom we call it.
@@ -100,65 +106,104 @@ func whoami(ctx context.Context, f forge.Forge) (string, error) {
 	return login, err
 }
 
-func (p *program) checkCluster(ctx context.Context, cfg *Config, found *checked) {
+func (p *program) checkCluster(ctx context.Context, cfg *Config, forges map[string]forge.Forge, found *check.Report) {
 	rest, err := p.cluster()
 	if err != nil {
-		found.say("cluster", "", command.Misconfigured(err))
+		found.Say("cluster", "", command.Misconfigured(err))
 		return
 	}
 	kube, err := client.New(rest, client.Options{Scheme: scheme()})
 	if err != nil {
-		found.say("cluster", "", err)
+		found.Say("cluster", "", err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
 	p.checkDNS(ctx, cfg, kube, found)
-	location, err := available(ctx, kube, cfg.VeleroNamespace)
-	found.say("Velero's storage", ": "+location+" is Available", refused(err))
-	var sets argov1alpha1.ApplicationSetList
-	err = kube.List(ctx, &sets, client.InNamespace(cfg.ArgoCDNamespace))
-	ours := 0
-	for i := range sets.Items {
-		if len(server.Inputs(&sets.Items[i], cfg.GeneratorConfigMap)) > 0 {
-			ours++
-		}
-	}
-	found.say("ApplicationSets", fmt.Sprintf(": %d of %d name ConfigMap %s", ours, len(sets.Items), cfg.GeneratorConfigMap), refused(err))
+	(&check.Cluster{
+		Kube: kube, Namespace: cfg.Namespace, ArgoCD: cfg.ArgoCDNamespace, Velero: cfg.VeleroNamespace,
+		ConfigMap: cfg.GeneratorConfigMap, Forges: forges, InPod: p.inPod(), Report: found, Now: now,
+	}).Look(ctx)
+	p.checkEnforcement(ctx, cfg, kube, found)
 }
 
 // checkDNS says where previews will ask for names. Only in a pod of the cluster
 // can it be told: another machine's nameservers are others.
-func (p *program) checkDNS(ctx context.Context, cfg *Config, kube client.Client, found *checked) {
-	if p.getenv("KUBERNETES_SERVICE_HOST") == "" {
-		fmt.Fprintln(p.stdout, "note  where previews find DNS can be told in the plugin's pod only")
+func (p *program) checkDNS(ctx context.Context, cfg *Config, kube client.Client, found *check.Report) {
+	const what = "DNS for previews"
+	if !p.inPod() {
+		found.Unseen(what, "this machine's nameservers are not those of pods", "run it in the plugin's pod")
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
 	namespaces := &preview.Namespaces{Client: kube, Guards: cfg.Guards, ResolvConf: preview.DefaultResolvConf, APIServer: p.getenv("KUBERNETES_SERVICE_HOST")}
 	err := namespaces.Look(ctx)
 	around := namespaces.Surroundings()
-	found.say("DNS for previews", fmt.Sprintf(": namespace %s, addresses %v and %v", cfg.Guards.DNSNamespace, around.DNS, cfg.Guards.DNSAddresses), refused(err))
+	found.Say(what, fmt.Sprintf(": namespace %s, addresses %v and %v", cfg.Guards.DNSNamespace, around.DNS, cfg.Guards.DNSAddresses), check.Refused(err))
 }
 
-// refused marks an error by which the cluster says that we may not.
-func refused(err error) error {
-	if apierrors.IsUnauthorized(err) || apierrors.IsForbidden(err) {
-		return command.Misconfigured(err)
+// checkEnforcement finds out whether NetworkPolicies act, where it is asked to:
+// it is the one thing for which something is made.
+func (p *program) checkEnforcement(ctx context.Context, cfg *Config, kube client.Client, found *check.Report) {
+	const what = "NetworkPolicies"
+	switch {
+	case !p.probe:
+		found.Unseen(what, "no object says whether the cluster enforces them", "run `plugin check --probe` as an administrator: it starts two pods for a moment")
+		return
+	case p.inPod():
+		found.Unseen(what, "the plugin has no right to start pods, and needs none", "run `plugin check --probe` as an administrator, with KUBECONFIG")
+		return
 	}
-	return err
-}
-
-func available(ctx context.Context, kube client.Client, namespace string) (string, error) {
-	var locations velerov1.BackupStorageLocationList
-	if err := kube.List(ctx, &locations, client.InNamespace(namespace)); err != nil {
-		return "", fmt.Errorf("list BackupStorageLocations in namespace %s: %w", namespace, err)
+	image, err := p.imageOfProbe(ctx, cfg, kube)
+	if err != nil {
+		found.Say(what, "", command.Misconfigured(err))
+		return
 	}
-	for _, l := range locations.Items {
-		if l.Status.Phase == velerov1.BackupStorageLocationPhaseAvailable {
-			return l.Name, nil
+	say := func(line string) { fmt.Fprintf(p.stdout, "probe  %s\n", line) }
+	probing := &probe.Probe{Kube: kube, Name: "seedling-probe-" + random(), Image: image, Say: say}
+	if left, err := probing.Left(ctx); err == nil {
+		for _, name := range left {
+			found.Note("namespace %s is another probe's: unless that runs, `kubectl delete namespace %s`", name, name)
 		}
 	}
-	return "", errors.New("no BackupStorageLocation is Available: see `kubectl -n " + namespace + " get backupstoragelocation`")
+	seen, err := probing.Run(ctx)
+	switch {
+	case err != nil:
+		found.Say(what, "", fmt.Errorf("whether they are enforced could not be told: %w", err))
+	case seen.Egress && seen.Ingress:
+		found.Say(what, ": enforced", nil)
+	default:
+		passes := "egress and ingress pass"
+		if seen.Egress {
+			passes = "ingress passes"
+		} else if seen.Ingress {
+			passes = "egress passes"
+		}
+		found.Wrong(what, "not enforced (%s), so previews are kept apart by their passwords alone, and reach what the network reaches: switch them on as below", passes)
+		for _, engine := range probe.Engines {
+			found.Note("%s", engine)
+		}
+	}
+}
+
+// imageOfProbe is the plugin's own, unless another one is named.
+func (p *program) imageOfProbe(ctx context.Context, cfg *Config, kube client.Client) (string, error) {
+	if p.probeImage != "" {
+		return p.probeImage, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	var all appsv1.DeploymentList
+	if err := kube.List(ctx, &all, client.InNamespace(cfg.Namespace), client.MatchingLabels(cfg.BrokerLabels)); err != nil {
+		return "", fmt.Errorf("find the plugin's image: %w; or name one by --probe-image", err)
+	}
+	for _, d := range all.Items {
+		for _, c := range d.Spec.Template.Spec.Containers {
+			if c.Name == "plugin" {
+				return c.Image, nil
+			}
+		}
+	}
+	return "", fmt.Errorf("find the plugin's image: namespace %s has no Deployment of it: name one by --probe-image", cfg.Namespace)
 }
 
 // port is the number in an address that was validated.

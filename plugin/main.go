@@ -13,6 +13,7 @@ import (
 	"os"
 
 	"github.com/seedling-dev/seedling/hooks/command"
+	"github.com/seedling-dev/seedling/plugin/probe"
 )
 
 func main() { os.Exit(command.Main("plugin", run)) }
@@ -23,8 +24,17 @@ func run(ctx context.Context, env command.Env) error {
 		About: "plugin turns pull requests into previews.",
 		List: []command.Verb{
 			verb("serve", "serve Argo CD, forges and previews", (*program).serve),
-			verb("check", "check the configuration, and reach everything in it", (*program).check),
+			verb("check", "check the configuration, and what it relies on", (*program).check),
 			verb("render", "print what the plugin would answer for an ApplicationSet, from the forge alone", (*program).render),
+			{Name: probe.ServeVerb, Hidden: true, Run: func(ctx context.Context, _ command.Env) error {
+				return probe.Serve(ctx, ":"+probe.Port)
+			}},
+			{Name: probe.DialVerb, Hidden: true, Run: func(ctx context.Context, env command.Env) error {
+				if len(env.Args) != 1 {
+					return command.Misconfiguredf("%s takes an address", probe.DialVerb)
+				}
+				return probe.Dial(ctx, env.Args[0])
+			}},
 		},
 	}.Run(ctx, env)
 }
@@ -33,6 +43,8 @@ func run(ctx context.Context, env command.Env) error {
 type program struct {
 	config         string
 	applicationSet string
+	probe          bool
+	probeImage     string
 	getenv         func(string) string
 	stdout         io.Writer
 	log            *slog.Logger
@@ -45,8 +57,12 @@ func verb(name, does string, do func(*program, context.Context) error) command.V
 		flags := flag.NewFlagSet("plugin "+name, flag.ContinueOnError)
 		flags.StringVar(&p.config, "config", env.Getenv("PLUGIN_CONFIG"), "configuration `FILE` (or PLUGIN_CONFIG)")
 		verbose := flags.Bool("verbose", env.Getenv("PLUGIN_VERBOSE") != "", "log more (or PLUGIN_VERBOSE)")
-		if name == "render" {
+		switch name {
+		case "render":
 			flags.StringVar(&p.applicationSet, "applicationset", "", "`FILE` with the ApplicationSet")
+		case "check":
+			flags.BoolVar(&p.probe, "probe", false, "also find out whether NetworkPolicies are enforced, by two pods in a namespace that is removed afterwards")
+			flags.StringVar(&p.probeImage, "probe-image", "", "`IMAGE` of the plugin for these pods (default: that of its Deployment)")
 		}
 		if err := command.ParseFlags(flags, env); err != nil {
 			return err

@@ -85,8 +85,10 @@ listen: {broker: "8081"}
 		{"webhook secret empty", config(strings.Replace(fmt.Sprintf(goodConfig, "https://x", token), "webhookSecretFile: "+token, "webhookSecretFile: "+write(t, dir, "blank", " \n"), 1) + "tokenFile: " + token), []string{"forges[0] (gitea): webhookSecretFile", "blank is empty: give key blank of the Secret that is mounted at " + dir}},
 		{"no cluster", config(fmt.Sprintf(goodConfig, "https://x", token) + "tokenFile: " + token), []string{"reach the cluster"}},
 		{"render nothing", []string{"render", "--config", good}, []string{"--applicationset names no file"}},
-		{"render no plugin", appset("spec: {generators: [{list: {}}]}"), []string{"no top-level plugin generator"}},
-		{"render bad input", appset(`spec: {generators: [{plugin: {configMapRef: {name: seedling-plugin}, input: {parameters: {forge: gitea, ttl: 3d, nonsense: 1}}}}]}`), []string{"input field nonsense is unknown", "input field repo", "input field ttl is not supported"}},
+		{"render another kind", appset("kind: Application"), []string{"Application is no ApplicationSet"}},
+		{"render two", appset("kind: ApplicationSet\nmetadata: {name: a}\n---\nkind: ApplicationSet\nmetadata: {name: b}"), []string{"has 2 documents"}},
+		{"render no plugin", appset("{kind: ApplicationSet, spec: {generators: [{list: {}}]}}"), []string{"no top-level plugin generator"}},
+		{"render bad input", appset(`{kind: ApplicationSet, spec: {generators: [{plugin: {configMapRef: {name: seedling-plugin}, input: {parameters: {forge: gitea, ttl: 3d, nonsense: 1}}}}]}}`), []string{"input field nonsense is unknown", "input field repo", "input field ttl is not supported"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -132,32 +134,65 @@ func TestBrokerLabels(t *testing.T) {
 }
 
 // apiServer answers what check asks of a cluster: which kinds there are, a
-// storage location in a phase, and no ApplicationSet. Another status is its
-// answer to everything.
+// storage location in a phase, and an ApplicationSet. Nothing else may be read.
+// Another status is its answer to everything.
 func apiServer(t *testing.T, status int, phase string) string {
 	t.Helper()
-	mux := http.NewServeMux()
-	for path, body := range map[string]string{
-		"/api": `{"kind":"APIVersions","versions":["v1"]}`,
-		"/apis": `{"kind":"APIGroupList","apiVersion":"v1","groups":[
-			{"name":"velero.io","versions":[{"groupVersion":"velero.io/v1","version":"v1"}],"preferredVersion":{"groupVersion":"velero.io/v1","version":"v1"}},
-			{"name":"argoproj.io","versions":[{"groupVersion":"argoproj.io/v1alpha1","version":"v1alpha1"}],"preferredVersion":{"groupVersion":"argoproj.io/v1alpha1","version":"v1alpha1"}}]}`,
-		"/apis/velero.io/v1":         `{"kind":"APIResourceList","groupVersion":"velero.io/v1","resources":[{"name":"backupstoragelocations","namespaced":true,"kind":"BackupStorageLocation","verbs":["list"]}]}`,
-		"/apis/argoproj.io/v1alpha1": `{"kind":"APIResourceList","groupVersion":"argoproj.io/v1alpha1","resources":[{"name":"applicationsets","namespaced":true,"kind":"ApplicationSet","verbs":["list"]}]}`,
-		"/apis/velero.io/v1/namespaces/velero/backupstoragelocations":  `{"kind":"BackupStorageLocationList","apiVersion":"velero.io/v1","items":[{"metadata":{"name":"default"},"status":{"phase":"` + phase + `"}}]}`,
-		"/apis/argoproj.io/v1alpha1/namespaces/argocd/applicationsets": `{"kind":"ApplicationSetList","apiVersion":"argoproj.io/v1alpha1","items":[]}`,
-	} {
-		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "application/json")
-			if status != http.StatusOK {
-				w.WriteHeader(status)
-				fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":%q,"code":%d}`, strings.ReplaceAll(http.StatusText(status), " ", ""), status)
-				return
-			}
-			fmt.Fprint(w, body)
-		})
+	resources := map[string]string{ // group/version: plural and kind, parted by spaces
+		"v1": "secrets Secret configmaps ConfigMap", "apps/v1": "deployments Deployment",
+		"networking.k8s.io/v1":            "networkpolicies NetworkPolicy",
+		"admissionregistration.k8s.io/v1": "validatingadmissionpolicies ValidatingAdmissionPolicy",
+		"velero.io/v1":                    "backups Backup backupstoragelocations BackupStorageLocation",
+		"argoproj.io/v1alpha1":            "applicationsets ApplicationSet appprojects AppProject",
 	}
-	s := httptest.NewServer(mux)
+	var groups []any
+	bodies := map[string]any{
+		"/api": map[string]any{"kind": "APIVersions", "versions": []string{"v1"}},
+		"/apis/velero.io/v1/namespaces/velero/backupstoragelocations": map[string]any{
+			"kind": "BackupStorageLocationList", "apiVersion": "velero.io/v1",
+			"items": []any{map[string]any{"metadata": map[string]any{"name": "default"}, "status": map[string]any{"phase": phase}}},
+		},
+		"/apis/argoproj.io/v1alpha1/namespaces/argocd/applicationsets": map[string]any{
+			"kind": "ApplicationSetList", "apiVersion": "argoproj.io/v1alpha1",
+			"items": []any{map[string]any{"metadata": map[string]any{"name": "previews"}, "spec": map[string]any{
+				"generators": []any{map[string]any{"plugin": map[string]any{
+					"configMapRef": map[string]any{"name": "seedling-plugin"},
+					"input":        map[string]any{"parameters": map[string]any{"forge": "gitea", "repo": "acme/shop"}},
+				}}},
+				"template": map[string]any{"metadata": map[string]any{}, "spec": map[string]any{
+					"project": "previews", "source": map[string]any{"repoURL": "https://git.example.com/acme/shop.git"}, "syncPolicy": map[string]any{"syncOptions": []string{"FailOnSharedResource=true"}},
+				}},
+			}}},
+		},
+	}
+	for name, kinds := range resources {
+		var list []any
+		words := strings.Fields(kinds)
+		for i := 0; i < len(words); i += 2 {
+			list = append(list, map[string]any{"name": words[i], "kind": words[i+1], "namespaced": name != "admissionregistration.k8s.io/v1", "verbs": []string{"get", "list"}})
+		}
+		path := "/api/v1"
+		if group, _, ok := strings.Cut(name, "/"); ok {
+			path = "/apis/" + name
+			v := map[string]any{"groupVersion": name, "version": strings.TrimPrefix(name, group+"/")}
+			groups = append(groups, map[string]any{"name": group, "versions": []any{v}, "preferredVersion": v})
+		}
+		bodies[path] = map[string]any{"kind": "APIResourceList", "groupVersion": name, "resources": list}
+	}
+	bodies["/apis"] = map[string]any{"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		code := status
+		body, ok := bodies[r.URL.Path]
+		if !ok && code == http.StatusOK {
+			code = http.StatusForbidden
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(code)
+		if code != http.StatusOK {
+			body = map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": strings.ReplaceAll(http.StatusText(code), " ", "")}
+		}
+		_ = json.NewEncoder(w).Encode(body)
+	}))
 	t.Cleanup(s.Close)
 	return s.URL
 }
@@ -175,28 +210,36 @@ func TestCheck(t *testing.T) {
 		code                       int
 		says                       string
 	}{
-		{name: "all is well", says: "ok    forge gitea: we are seedling"},
-		{name: "token empty", token: " ", code: 2, says: "WRONG generator token: the generator's token in "},
+		{name: "all is well", says: "ok     forge gitea: we are seedling"},
+		{name: "what may not be read is said", says: "unseen credentials: not looked at: this KUBECONFIG gives no right to list Secrets"},
+		{name: "what is not asked is said", says: "unseen NetworkPolicies: not looked at: no object says whether the cluster enforces them; run `plugin check --probe`"},
+		{name: "each repository is listed", says: "ok     repository acme/shop of forge gitea: 0 open pull requests have label preview"},
+		{name: "token empty", token: " ", code: 2, says: "WRONG  generator token: the generator's token in "},
 		{name: "token unresolved", token: "$plugin-token:token", code: 2, says: "begins with $"},
-		{name: "token missing", token: "-", code: 2, says: "WRONG generator token"},
+		{name: "token missing", token: "-", code: 2, says: "WRONG  generator token"},
 		{name: "credential empty", credential: " ", code: 2, says: "credential is empty: give key credential of the Secret"},
 		{name: "credential missing", credential: "-", code: 2, says: "give key credential of the Secret"},
 		{name: "credential not good", forge: http.StatusUnauthorized, code: 2, says: "401 unauthorized: the forge does not accept the credential"},
 		{name: "credential without the scope", forge: http.StatusForbidden, code: 2, says: "403 forbidden"},
 		{name: "forge out of order", forge: http.StatusBadGateway, code: 1, says: "HTTP status 502"},
-		{name: "webhook secret empty", webhook: " \n", code: 2, says: "WRONG webhook secret of forge gitea: webhookSecretFile: "},
+		{name: "webhook secret empty", webhook: " \n", code: 2, says: "WRONG  webhook secret of forge gitea: webhookSecretFile: "},
 		{name: "webhook secret missing", webhook: "-", code: 2, says: "give key webhook of the Secret"},
 		{name: "storage away", phase: "Unavailable", code: 1, says: "no BackupStorageLocation is Available"},
-		{name: "cluster refuses who we are", cluster: http.StatusUnauthorized, code: 2, says: "WRONG Velero's storage"},
-		{name: "cluster refuses what we ask", cluster: http.StatusForbidden, code: 2, says: "WRONG ApplicationSets"},
-		{name: "cluster out of order", cluster: http.StatusInternalServerError, code: 1, says: "WRONG Velero's storage"},
+		{name: "cluster refuses who we are", cluster: http.StatusUnauthorized, code: 2, says: "WRONG  Velero's storage"},
+		{name: "cluster refuses what we ask", cluster: http.StatusForbidden, code: 2, says: "WRONG  ApplicationSets"},
+		{name: "cluster out of order", cluster: http.StatusInternalServerError, code: 1, says: "WRONG  Velero's storage"},
 		{name: "one for good and one that may pass", token: " ", forge: http.StatusBadGateway, code: 2, says: "HTTP status 502"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			host := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			host := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Type", "application/json")
+				if strings.HasSuffix(r.URL.Path, "/acme/shop/pulls") {
+					w.Header().Set("X-Total-Count", "0")
+					_, _ = w.Write([]byte("[]"))
+					return
+				}
 				w.WriteHeader(cmp.Or(test.forge, http.StatusOK))
 				fmt.Fprint(w, `{"login":"seedling"}`)
 			}))
@@ -219,6 +262,30 @@ func TestCheck(t *testing.T) {
 				t.Errorf("exit code %d, want %d, saying %q: %s%s", code, test.code, test.says, stdout.String(), stderr.String())
 			}
 		})
+	}
+}
+
+// TestCheckElsewhere: on another machine than the plugin's pod its secrets are
+// not wrong, and it is said where they can be looked at.
+func TestCheckElsewhere(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	config := fmt.Sprintf(goodConfig, "https://git.example.com", "/etc/seedling/forges/none")
+	kubeconfig := fmt.Sprintf("{clusters: [{name: c, cluster: {server: %q}}], contexts: [{name: c, context: {cluster: c}}], current-context: c}",
+		apiServer(t, http.StatusOK, "Available"))
+	env := map[string]string{"KUBECONFIG": write(t, dir, "kubeconfig", kubeconfig)}
+	var stdout, stderr bytes.Buffer
+	code := invoke(t, []string{"check", "--config", write(t, dir, "config.yaml", config)}, func(name string) string { return env[name] }, &stdout, &stderr)
+	if code != 0 || strings.Contains(stdout.String(), "WRONG") {
+		t.Errorf("exit code %d: %s%s", code, stdout.String(), stderr.String())
+	}
+	for _, says := range []string{
+		"unseen generator token: not looked at: /etc/seedling/token/token is in the plugin's pod; run `kubectl -n seedling exec deployment/plugin",
+		"unseen forge gitea: ", "unseen webhook secret of forge gitea: ", "unseen repository acme/shop of forge gitea: ", "unseen DNS for previews: ",
+	} {
+		if !strings.Contains(stdout.String(), says) {
+			t.Errorf("%q is missing in: %s", says, stdout.String())
+		}
 	}
 }
 

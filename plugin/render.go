@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
 	"github.com/seedling-dev/seedling/hooks/command"
@@ -33,11 +37,11 @@ func (p *program) render(ctx context.Context) error {
 	if err != nil {
 		return command.Misconfiguredf("read the ApplicationSet: %w", err)
 	}
-	var set argov1alpha1.ApplicationSet
-	if err := yaml.Unmarshal(b, &set); err != nil {
+	set, err := applicationSet(b)
+	if err != nil {
 		return command.Misconfiguredf("read the ApplicationSet %s: %w", p.applicationSet, err)
 	}
-	inputs := server.Inputs(&set, cfg.GeneratorConfigMap)
+	inputs := server.Inputs(set, cfg.GeneratorConfigMap)
 	if len(inputs) == 0 {
 		return command.Misconfiguredf("ApplicationSet %s in %s has no top-level plugin generator that names ConfigMap %s",
 			set.Name, p.applicationSet, cfg.GeneratorConfigMap)
@@ -56,4 +60,37 @@ func (p *program) render(ctx context.Context) error {
 		fmt.Fprintf(p.stdout, "%s\n", body)
 	}
 	return nil
+}
+
+// applicationSet reads a file that holds one ApplicationSet and nothing else.
+func applicationSet(file []byte) (*argov1alpha1.ApplicationSet, error) {
+	var documents [][]byte
+	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(file)))
+	for {
+		document, err := reader.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		var content any
+		if err := yaml.Unmarshal(document, &content); err != nil {
+			return nil, err
+		}
+		if content != nil {
+			documents = append(documents, document)
+		}
+	}
+	if len(documents) != 1 {
+		return nil, fmt.Errorf("it has %d documents: give a file with one ApplicationSet", len(documents))
+	}
+	var set argov1alpha1.ApplicationSet
+	if err := yaml.Unmarshal(documents[0], &set); err != nil {
+		return nil, err
+	}
+	if set.Kind != "ApplicationSet" {
+		return nil, fmt.Errorf("%s is no ApplicationSet", set.Kind)
+	}
+	return &set, nil
 }

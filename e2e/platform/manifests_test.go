@@ -1,10 +1,16 @@
 package platform
 
 import (
+	"fmt"
 	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/seedling-dev/seedling/e2e/cluster"
 	"github.com/seedling-dev/seedling/hooks/snapshot"
@@ -66,5 +72,148 @@ func TestTreeBuilds(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestNames: with Argo CD and Velero elsewhere, nothing that manifests/plugin
+// makes still means the namespaces argocd and velero.
+func TestNames(t *testing.T) {
+	t.Parallel()
+	dir, err := root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := tree{}
+	if err := all.addDir(filepath.Join(dir, "manifests"), "manifests"); err != nil {
+		t.Fatal(err)
+	}
+	// As manifests/plugin/README.md says.
+	all["plugin/kustomization.yaml"] = []byte("resources: [../manifests/plugin]\ncomponents: [names, ../manifests/plugin/names]\n")
+	all["plugin/names/kustomization.yaml"] = []byte(`apiVersion: kustomize.config.k8s.io/v1alpha1
+kind: Component
+patches:
+  - target: {kind: ConfigMap, name: seedling-policies}
+    patch: |-
+      - {op: replace, path: /data/argocd, value: gitops}
+      - {op: replace, path: /data/velero, value: backup}
+      - {op: replace, path: /data/veleroServiceAccount, value: velero-server}
+      - {op: replace, path: /data/controllers, value: kube-system seedling backup}
+`)
+	plain, err := all.build("manifests/plugin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	built, err := all.build("plugin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(plain) != len(built) {
+		t.Errorf("%d objects became %d", len(plain), len(built))
+	}
+	spaces := map[string]int{}
+	for _, u := range built {
+		spaces[u.GetNamespace()]++
+		text, err := u.MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(u.GetName(), "plugin-") && u.GetKind() == "ConfigMap" {
+			continue // the example of config.yaml, which an overlay replaces
+		}
+		for _, old := range []string{
+			":argocd:", ":velero:", `"expression":"'argocd'"`, `"expression":"'velero'"`, `"namespace":"argocd"`, `"namespace":"velero"`,
+			`metadata.name":"argocd"`, `"argocd":"argocd"`, `"velero":"velero"`, ` velero"`,
+		} {
+			if strings.Contains(string(text), old) {
+				t.Errorf("%s still says %s", describe(u), old)
+			}
+		}
+	}
+	if spaces["argocd"]+spaces["velero"] > 0 || spaces["gitops"] != 2 || spaces["backup"] != 4 {
+		t.Errorf("objects by namespace: %v", spaces)
+	}
+	for kind, says := range map[string][]string{
+		"seedling-plugin-writes": {"'gitops'", "'backup'"}, "seedling-seed-confined": {"'system:serviceaccount:gitops:'", "argocd.argoproj.io/tracking-id"},
+		"plugin": {`"kubernetes.io/metadata.name":"gitops"`},
+	} {
+		for _, u := range built {
+			if u.GetName() != kind || u.GetKind() != "ValidatingAdmissionPolicy" && u.GetKind() != "NetworkPolicy" {
+				continue
+			}
+			text, err := u.MarshalJSON()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range says {
+				if !strings.Contains(string(text), s) {
+					t.Errorf("%s does not say %s", describe(u), s)
+				}
+			}
+		}
+	}
+}
+
+// TestRemoteBases: with the repo-server's Git configuration, Git fetches nothing
+// where kustomize clones a remote base, and all elsewhere.
+func TestRemoteBases(t *testing.T) {
+	t.Parallel()
+	dir, err := root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := tree{}
+	if err := all.addDir(filepath.Join(dir, "manifests/argocd"), "argocd"); err != nil {
+		t.Fatal(err)
+	}
+	built, err := all.build("argocd/hardening")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mounted := t.TempDir()
+	for _, u := range built {
+		files, _, err := unstructured.NestedStringMap(u.Object, "data")
+		if err != nil || u.GetName() != "seedling-repo-server-git" {
+			continue
+		}
+		for name, content := range files {
+			must(t, os.WriteFile(filepath.Join(mounted, name), []byte(content), 0o600))
+		}
+	}
+	git := func(dir string, args ...string) error {
+		cmd := exec.CommandContext(t.Context(), "git", args...)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL="+filepath.Join(mounted, "gitconfig"), "GIT_CONFIG_NOSYSTEM=1")
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("git %v: %w: %s", args, err, out)
+		}
+		return nil
+	}
+	theirs := t.TempDir()
+	must(t, git(theirs, "init", "--quiet", "--initial-branch=main"))
+	must(t, git(theirs, "-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "--quiet", "--allow-empty", "--message=a"))
+	for _, c := range []struct {
+		pattern string
+		refused bool
+	}{{"kustomize-*", true}, {"argocd-*", false}} {
+		// kustomize asks for os.MkdirTemp("", "kustomize-"); the repo-server's /tmp
+		// is a volume of its own.
+		clone, err := os.MkdirTemp("/tmp", c.pattern)
+		must(t, err)
+		t.Cleanup(func() { os.RemoveAll(clone) })
+		must(t, git(clone, "init", "--quiet"))
+		for _, from := range []string{"file://" + theirs, theirs} {
+			err := git(clone, "fetch", "--depth=1", from, "main")
+			if refused := err != nil && strings.Contains(err.Error(), "not allowed"); refused != c.refused || !refused && err != nil {
+				t.Errorf("%s from %s: %v", c.pattern, from, err)
+			}
+		}
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -20,7 +20,9 @@ type Verbs struct {
 type Verb struct {
 	// Name is the word, Does what it does in a few words.
 	Name, Does string
-	Run        func(context.Context, Env) error
+	// Hidden is for other programs: it works and is not listed.
+	Hidden bool
+	Run    func(context.Context, Env) error
 }
 
 // Run runs the subcommand that the first argument names, with the other
@@ -58,7 +60,9 @@ func asksHelp(arg string) bool { return slices.Contains([]string{"--help", "-hel
 func (v Verbs) names() string {
 	var names []string
 	for _, verb := range v.List {
-		names = append(names, verb.Name)
+		if !verb.Hidden {
+			names = append(names, verb.Name)
+		}
 	}
 	return strings.Join(names, ", ")
 }
@@ -66,6 +70,9 @@ func (v Verbs) names() string {
 func (v Verbs) help(env Env) {
 	fmt.Fprintf(env.Stdout, "%s\n\n", v.About)
 	for _, verb := range append(slices.Clip(v.List), Verb{Name: "version", Does: "say which build this is"}) {
+		if verb.Hidden {
+			continue
+		}
 		fmt.Fprintf(env.Stdout, "  %s %-13s %s\n", v.Name, verb.Name, verb.Does)
 	}
 	if v.Default != "" {
