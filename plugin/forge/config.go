@@ -59,7 +59,7 @@ func (c Config) Validate() error {
 		wrong = append(wrong, errors.New("url holds a user: put credentials in credentialFile"))
 	case (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "":
 		wrong = append(wrong, errors.New("url must be http(s)://host[/path], without query"))
-	case c.Type == "github" && (strings.HasPrefix(u.Host, "api.") || strings.Contains(u.Path, "/api/")):
+	case u.Host == "api.github.com" || strings.HasPrefix(u.Host, "api.") && strings.HasSuffix(u.Host, ".ghe.com") || strings.Contains(u.Path, "/api/v"):
 		wrong = append(wrong, errors.New("url is the API's: give what people open in a browser, such as https://github.com"))
 	}
 	if c.CredentialFile == "" {

@@ -384,20 +384,28 @@ const githubQuery = `query($owner: String!, $name: String!, $labels: [String!], 
 
 // githubNode is a pull request as GraphQL tells of it.
 type githubNode struct {
-	Number            int64
-	Title, URL, State string
-	IsDraft           bool
-	IsCrossRepository bool
-	UpdatedAt         time.Time
-	HeadRefName       string
-	HeadRefOid        string
-	BaseRefName       string
+	Number            int64     `json:"number"`
+	Title             string    `json:"title"`
+	URL               string    `json:"url"`
+	State             string    `json:"state"`
+	IsDraft           bool      `json:"isDraft"`
+	IsCrossRepository bool      `json:"isCrossRepository"`
+	UpdatedAt         time.Time `json:"updatedAt"`
+	HeadRefName       string    `json:"headRefName"`
+	HeadRefOid        string    `json:"headRefOid"`
+	BaseRefName       string    `json:"baseRefName"`
 	Author            *struct {
 		Type  string `json:"__typename"`
-		Login string
-	}
-	HeadRepository *struct{ NameWithOwner string }
-	Labels         *struct{ Nodes []*struct{ Name string } }
+		Login string `json:"login"`
+	} `json:"author"`
+	HeadRepository *struct {
+		NameWithOwner string `json:"nameWithOwner"`
+	} `json:"headRepository"`
+	Labels *struct {
+		Nodes []*struct {
+			Name string `json:"name"`
+		} `json:"nodes"`
+	} `json:"labels"`
 }
 
 // all reads one page of all.
@@ -416,14 +424,14 @@ func (l *githubList) all(ctx context.Context) (done bool, err error) {
 	var data struct {
 		Repository *struct {
 			PullRequests *struct {
-				TotalCount *int
+				TotalCount *int `json:"totalCount"`
 				PageInfo   struct {
-					HasNextPage bool
-					EndCursor   string
-				}
-				Nodes []json.RawMessage
-			}
-		}
+					HasNextPage bool   `json:"hasNextPage"`
+					EndCursor   string `json:"endCursor"`
+				} `json:"pageInfo"`
+				Nodes []json.RawMessage `json:"nodes"`
+			} `json:"pullRequests"`
+		} `json:"repository"`
 	}
 	broken, err := l.github.query(ctx, l.repository, variables, &data)
 	if err != nil {
@@ -555,10 +563,14 @@ func (g *GitHub) Labelled(ctx context.Context, repository string, number int64, 
 	}
 	// A commit has no such time and no actor, so little is read of an entry.
 	type entry struct {
-		Event     string                  `json:"event"`
-		CreatedAt time.Time               `json:"created_at"`
-		Actor     *struct{ Login string } `json:"actor"`
-		Label     *struct{ Name string }  `json:"label"`
+		Event     string    `json:"event"`
+		CreatedAt time.Time `json:"created_at"`
+		Actor     *struct {
+			Login string `json:"login"`
+		} `json:"actor"`
+		Label *struct {
+			Name string `json:"name"`
+		} `json:"label"`
 	}
 	var last *entry
 	for page := 1; ; page++ {
@@ -573,7 +585,9 @@ func (g *GitHub) Labelled(ctx context.Context, repository string, number int64, 
 		count := 0
 		err = elements(res.Body, func(e json.RawMessage) error {
 			count++
-			var kind struct{ Event string }
+			var kind struct {
+				Event string `json:"event"`
+			}
 			if err := json.Unmarshal(e, &kind); err != nil {
 				return err
 			}

@@ -181,8 +181,8 @@ func parseKey(key string) (*rsa.PrivateKey, error) {
 	if k, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
 		return k, nil
 	}
-	if any, err := x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
-		if k, ok := any.(*rsa.PrivateKey); ok {
+	if parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
+		if k, ok := parsed.(*rsa.PrivateKey); ok {
 			return k, nil
 		}
 	}

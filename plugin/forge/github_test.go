@@ -44,6 +44,8 @@ func TestGitHubConfig(t *testing.T) {
 		{Name: "github", Type: "github", URL: "https://github.com", CredentialFile: "x"},
 		{Name: "github", Type: "github", URL: "https://github.com", CredentialFile: "x", AppID: "Iv23liAbCd"},
 		{Name: "github", Type: "github", URL: "https://git.example.com", CredentialFile: "x", AppID: "12345"},
+		{Name: "github", Type: "github", URL: "https://api.example.com", CredentialFile: "x"},
+		{Name: "gitlab", Type: "gitlab", URL: "https://git.example.com/gitlab", CredentialFile: "x"},
 	} {
 		if err := good.Validate(); err != nil {
 			t.Error(err)
@@ -51,6 +53,8 @@ func TestGitHubConfig(t *testing.T) {
 	}
 	for want, bad := range map[string]Config{
 		"what people open": {Name: "github", Type: "github", URL: "https://api.github.com", CredentialFile: "x"},
+		"the API's: give":  {Name: "gitlab", Type: "gitlab", URL: "https://gitlab.com/api/v4", CredentialFile: "x"},
+		"url is the API's": {Name: "github", Type: "github", URL: "https://api.acme.ghe.com", CredentialFile: "x"},
 		"the API's":        {Name: "github", Type: "github", URL: "https://git.example.com/api/v3", CredentialFile: "x"},
 		"for type github":  {Name: "gitea", Type: "gitea", URL: "https://git.example.com", CredentialFile: "x", AppID: "1"},
 		"neither":          {Name: "github", Type: "github", URL: "https://github.com", CredentialFile: "x", AppID: "a b"},
@@ -150,7 +154,7 @@ func TestEnvironment(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Println("we are " + login)
+		fmt.Fprintln(os.Stdout, "we are "+login)
 		return
 	}
 	dir := t.TempDir()

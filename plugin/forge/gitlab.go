@@ -307,11 +307,13 @@ func (g *GitLab) Labelled(ctx context.Context, repository string, number int64, 
 		return fail(err)
 	}
 	type event struct {
-		ID        int64                  `json:"id"`
-		Action    string                 `json:"action"`
-		CreatedAt time.Time              `json:"created_at"`
-		User      *gitlabUser            `json:"user"`
-		Label     *struct{ Name string } `json:"label"`
+		ID        int64       `json:"id"`
+		Action    string      `json:"action"`
+		CreatedAt time.Time   `json:"created_at"`
+		User      *gitlabUser `json:"user"`
+		Label     *struct {
+			Name string `json:"name"`
+		} `json:"label"`
 	}
 	var last *event
 	err = g.pages(ctx, fmt.Sprintf("%s/merge_requests/%d/resource_label_events", project, number), nil, func(e json.RawMessage) error {
@@ -406,8 +408,9 @@ func (g *GitLab) Passed(ctx context.Context, repository, sha, statusContext stri
 	newest, passed := int64(-1), false
 	err = g.pages(ctx, project+"/repository/commits/"+url.PathEscape(sha)+"/statuses", url.Values{"name": {statusContext}}, func(e json.RawMessage) error {
 		var s struct {
-			ID           int64
-			Name, Status string
+			ID     int64  `json:"id"`
+			Name   string `json:"name"`
+			Status string `json:"status"`
 		}
 		if err := json.Unmarshal(e, &s); err != nil {
 			return err
@@ -505,11 +508,15 @@ func (g *GitLab) Event(header http.Header, body []byte) (Event, error) {
 		} `json:"project"`
 		Attributes *struct {
 			gitlabMergeRequest
-			Action     string                   `json:"action"`
-			URL        string                   `json:"url"`
-			UpdatedAt  string                   `json:"updated_at"`
-			LastCommit *struct{ ID string }     `json:"last_commit"`
-			Labels     []struct{ Title string } `json:"labels"`
+			Action     string `json:"action"`
+			URL        string `json:"url"`
+			UpdatedAt  string `json:"updated_at"`
+			LastCommit *struct {
+				ID string `json:"id"`
+			} `json:"last_commit"`
+			Labels []struct {
+				Title string `json:"title"`
+			} `json:"labels"`
 		} `json:"object_attributes"`
 	}
 	if err := json.Unmarshal(body, &payload); err != nil {

@@ -84,8 +84,9 @@ func proven(jwt, id string, key *rsa.PublicKey) error {
 		return err
 	}
 	var claims struct {
-		Iss      string
-		Iat, Exp int64
+		Iss string `json:"iss"`
+		Iat int64  `json:"iat"`
+		Exp int64  `json:"exp"`
 	}
 	if err := json.Unmarshal(payload, &claims); err != nil {
 		return err
@@ -272,10 +273,12 @@ func githubApps(mux *http.ServeMux, repo string) {
 func githubGraphQL(w *World, rw http.ResponseWriter, r *http.Request) {
 	var call struct {
 		Variables struct {
-			Owner, Name, After string
-			Labels             []string
-			First              int
-		}
+			Owner  string   `json:"owner"`
+			Name   string   `json:"name"`
+			After  string   `json:"after"`
+			Labels []string `json:"labels"`
+			First  int      `json:"first"`
+		} `json:"variables"`
 	}
 	if err := json.NewDecoder(r.Body).Decode(&call); err != nil {
 		answer(rw, 400, map[string]any{"message": "Problems parsing JSON"})

@@ -40,26 +40,26 @@ func Run(t *testing.T, k Kind) {
 }
 
 // open makes a forge of a world.
-func open(t testing.TB, k Kind, w *World) forge.Forge {
-	t.Helper()
-	dir := t.TempDir()
+func open(tb testing.TB, k Kind, w *World) forge.Forge {
+	tb.Helper()
+	dir := tb.TempDir()
 	for name, content := range map[string]string{"token": token + "\n", "webhook": secret + "\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	c := forge.Config{
-		Name: "forge", Type: k.Type, URL: w.serve(t, k).URL + "/",
+		Name: "forge", Type: k.Type, URL: w.serve(tb, k).URL + "/",
 		CredentialFile: filepath.Join(dir, "token"), WebhookSecretFile: filepath.Join(dir, "webhook"),
 	}
 	if k.Configure != nil {
 		if err := k.Configure(dir, &c); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	f, err := forge.New(c)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return f
 }

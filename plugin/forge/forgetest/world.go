@@ -155,21 +155,21 @@ func newWorld(pulls int64) *World {
 }
 
 // serve plays the world.
-func (w *World) serve(t testing.TB, k Kind) *httptest.Server {
-	t.Helper()
+func (w *World) serve(tb testing.TB, k Kind) *httptest.Server {
+	tb.Helper()
 	handler := k.Handler(w)
 	s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.Calls++
 		if got := k.Credential(r); got != token {
-			t.Errorf("%s %s carries the credential %q", r.Method, r.URL.Path, got)
+			tb.Errorf("%s %s carries the credential %q", r.Method, r.URL.Path, got)
 		}
 		if w.Fault == nil || !w.Fault(rw, r) {
 			handler.ServeHTTP(rw, r)
 		}
 	}))
-	t.Cleanup(s.Close)
+	tb.Cleanup(s.Close)
 	return s
 }
 
