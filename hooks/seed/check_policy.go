@@ -96,7 +96,9 @@ func (r *started) checkPolicy(ctx context.Context, out *PolicyCheck, literals bo
 	r.Progress.Start("check", 0)
 	defer r.Progress.End()
 	checked := &checked{opened, archive, schema}
+	built := false
 	err = checked.withShadow(ctx, func(s *shadow) error {
+		built = true
 		planned, err := checked.compile(s)
 		if err != nil {
 			return err
@@ -107,6 +109,9 @@ func (r *started) checkPolicy(ctx context.Context, out *PolicyCheck, literals bo
 		}
 		return planned.checkRebuilds(ctx, s.name)
 	})
+	if err != nil && !built {
+		out.Unchecked = append(out.Unchecked, "the columns: the schema could not be built")
+	}
 	out.Unchecked = append(out.Unchecked, "the rows: whether masks pass the schema's CHECK constraints, and indexes that the policy says to try")
 	if len(schema.largeObjects) == 0 && len(schema.data) == 0 {
 		out.Unchecked = append(out.Unchecked, "large objects, of which a schema alone does not tell")

@@ -124,6 +124,9 @@ func annotate(w io.Writer, policy string, c *seed.PolicyCheck) error {
 			break
 		}
 	}
+	for _, warning := range c.Warnings[:min(len(c.Warnings), mostAnnotations)] { // the log has all
+		fmt.Fprintf(&b, "::warning file=%s,title=seed-import check::%s\n", annotationProperty.Replace(policy), annotationText.Replace(warning))
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -154,9 +154,15 @@ func TestCheck(t *testing.T) {
 			t.Fatal(err)
 		}
 		odd := f.write(t, "odd.sql", strings.Replace(string(content), "CREATE TABLE public.kept", "DO 'BEGIN END';\nCREATE TABLE public.kept", 1))
-		got := check(t, odd)
-		if got.code != 2 || !strings.Contains(got.stdout, "not known to be safe") {
-			t.Errorf("code %d\n%s\n%s", got.code, got.stdout, got.stderr)
+		unbuilt := f.write(t, "unbuilt.sql", strings.Replace(string(content), "id integer", "id public.nowhere", 1))
+		for file, sentences := range map[string][2]string{
+			odd:     {"not known to be safe", "the columns: the schema could not be read"},
+			unbuilt: {"restore TABLE public.kept", "the columns: the schema could not be built"},
+		} {
+			got := check(t, file)
+			if got.code != 2 || !strings.Contains(got.stdout, sentences[0]) || !strings.Contains(got.stdout, sentences[1]) {
+				t.Errorf("code %d, it does not say %q\n%s\n%s", got.code, sentences, got.stdout, got.stderr)
+			}
 		}
 	})
 	t.Run("unreachable", func(t *testing.T) {
@@ -236,6 +242,7 @@ func TestCheckInCI(t *testing.T) {
 func TestAnnotationsAreFew(t *testing.T) {
 	t.Parallel()
 	c := &seed.PolicyCheck{}
+	c.Warnings = []string{"nothing, really"}
 	for range 12 {
 		c.Gaps = append(c.Gaps, seed.Gap{Message: "one, 100%"})
 	}
@@ -244,7 +251,7 @@ func TestAnnotationsAreFew(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
-	if len(lines) != 10 || lines[0] != "::error file=a%2Cb%3Ac.yaml,line=1,title=seed-import check::one, 100%25" || !strings.Contains(lines[9], "::3 more, which") {
+	if len(lines) != 11 || lines[10] != "::warning file=a%2Cb%3Ac.yaml,title=seed-import check::nothing, really" || lines[0] != "::error file=a%2Cb%3Ac.yaml,line=1,title=seed-import check::one, 100%25" || !strings.Contains(lines[9], "::3 more, which") {
 		t.Errorf("%d lines:\n%s", len(lines), b.String())
 	}
 }
