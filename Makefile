@@ -62,6 +62,15 @@ test-e2e: ## Run the tests on a real cluster, which they start; evidence of fail
 	@go run ./e2e/cmd/cluster prepare
 	go test -vet=off -timeout 40m -count=1 ./e2e/...
 
+.PHONY: test-majors
+test-majors: ## Run what depends on the seed's major version with PostgreSQL 15 and 18 too, whose images it builds
+	@.ci/ensure-host test
+	@for base in debian:bookworm-slim debian:forky-slim; do \
+		SEEDLING_SEED_POSTGRES=$$(go run ./e2e/cmd/cluster image seed-postgres@$$base) && export SEEDLING_SEED_POSTGRES && \
+		go test -vet=off -count=1 -timeout 30m ./e2e/seedpostgres && \
+		go test -vet=off -count=1 -timeout 30m -run '^(TestImport|TestFailClosed|TestVersions|TestExtensionTables)$$' ./hooks/seed || exit 1; \
+	done
+
 .PHONY: test-race
 test-race: ## Run the unit tests with the race detector (cgo); RACE=2/5 for the second fifth of the packages, PKG=./plugin/... for some
 	@.ci/ensure-host test

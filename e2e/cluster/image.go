@@ -52,6 +52,26 @@ func BuildImage(ctx context.Context, name string) (ref string, err error) {
 	return buildImage(ctx, name, imageUpstreams(name, o.ArgoCD), o.Log)
 }
 
+// BuildImageOn is [BuildImage] on another base image: debian:bookworm-slim and
+// debian:forky-slim are made where they are missing, others have to be there.
+// What the kustomize bases name stays as it is.
+func BuildImageOn(ctx context.Context, name, base string) (ref string, err error) {
+	o, err := Options{}.withDefaults()
+	if err != nil {
+		return "", err
+	}
+	repo, err := Root()
+	if err != nil {
+		return "", err
+	}
+	ref, parts, err := imageRef(ctx, repo, name, imageUpstreams(name, o.ArgoCD), o.Log)
+	if err != nil {
+		return "", err
+	}
+	ref += "-" + strings.NewReplacer("/", "-", ":", "-").Replace(base)
+	return ref, buildOn(ctx, name, base, parts, o.Log, ref)
+}
+
 // imageRef returns the reference of images/<name> as it is now, and what goes
 // into it. It builds programs, but not the image.
 func imageRef(ctx context.Context, repo, name string, from []string, log *slog.Logger) (ref string, parts []ingredient, err error) {
@@ -76,32 +96,45 @@ func buildImage(ctx context.Context, name string, from []string, log *slog.Logge
 		_, err := docker(ctx, "tag", ref, dev)
 		return ref, err
 	}
+	return ref, buildOn(ctx, name, BaseImage, parts, log, ref, dev)
+}
+
+// buildOn builds an image from its parts, unless the first of its references is
+// there.
+func buildOn(ctx context.Context, name, base string, parts []ingredient, log *slog.Logger, refs ...string) error {
 	dir, err := cacheDir("images")
 	if err != nil {
-		return "", err
+		return err
 	}
 	unlock, err := lock(filepath.Join(dir, name))
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer unlock()
-	if imageExists(ctx, ref) {
-		return ref, nil
+	if imageExists(ctx, refs[0]) {
+		return nil
 	}
-	if err := EnsureBase(ctx, log); err != nil {
-		return "", err
+	if err := ensureBase(ctx, base, log); err != nil {
+		return err
 	}
-	log.Info("building image", "image", ref)
+	log.Info("building image", "image", refs[0])
 	staged, err := stage(parts)
 	if err != nil {
-		return "", fmt.Errorf("build image %s: %w", name, err)
+		return fmt.Errorf("build image %s: %w", name, err)
 	}
 	defer os.RemoveAll(staged)
 	// The host's network lets apt reach what the host reaches.
-	if _, err := docker(ctx, "build", "--network", "host", "--tag", ref, "--tag", dev, staged); err != nil {
-		return "", fmt.Errorf("build image %s: %w", name, err)
+	args := []string{"build", "--network", "host"}
+	if base != BaseImage {
+		args = append(args, "--build-arg", "BASE="+base)
 	}
-	return ref, nil
+	for _, ref := range refs {
+		args = append(args, "--tag", ref)
+	}
+	if _, err := docker(ctx, append(args, staged)...); err != nil {
+		return fmt.Errorf("build image %s: %w", name, err)
+	}
+	return nil
 }
 
 // ingredients lists the image's build context, and builds the programs in it.

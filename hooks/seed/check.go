@@ -58,10 +58,13 @@ func (r *opened) checkSchema(d *dump.Dump) (*schema, error) {
 }
 
 // checkMajor refuses a dump of a newer Postgres than the target's, whose schema
-// may use words that it does not know.
+// may use words that it does not know, and tells of one that is older.
 func (r *opened) checkMajor(d *dump.Dump) error {
-	if have, want := major(d.Server), r.server.version/10000; have > want {
-		return command.Misconfiguredf("the dump is of Postgres %d and the seed runs %d: build seed-postgres with Postgres %d for the seed and its previews (manifests/seed-postgres/README.md, Another major version), and give the seed a fresh volume", have, want, have)
+	switch have, want := major(d.Server), r.server.version/10000; {
+	case have > want:
+		return command.Misconfiguredf("the dump is of Postgres %d and the seed runs %d: build seed-postgres with Postgres %d for the seed and its previews (manifests/seed-postgres/README.md, Major versions), and give the seed a fresh volume", have, want, have)
+	case have > 0 && have < want:
+		r.warn(fmt.Sprintf("the dump is of Postgres %d and the seed runs %d, and so do its previews: what differs between the two is not seen there; manifests/seed-postgres/README.md, Major versions, says which seed shows production's", have, want))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package seed_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -110,7 +111,7 @@ func install(t *testing.T, s *pgtest.Server, extensions map[string]string) {
 			if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			s.Put(t, path, "/usr/share/postgresql/17/extension/"+file)
+			s.Put(t, path, fmt.Sprintf("/usr/share/postgresql/%d/extension/%s", s.Major(t), file))
 		}
 	}
 }

@@ -50,6 +50,9 @@ func (r *opened) drop(ctx context.Context, name string) error {
 func (r *checked) createShadow(ctx context.Context, name string) (locale string, err error) {
 	locale = dumpLocale(r.archive)
 	err = r.server.create(ctx, name, r.id, locale)
+	if locale == "" && len(r.schema.data) > 0 {
+		r.warn("the dump does not say how its text sorts (a plain one does with pg_dump --create): in the seed it sorts by the server's own order")
+	}
 	// These are how servers say that they do not know a locale.
 	if locale == "" || !postgres.Is(err, postgres.InvalidParameterValue, postgres.UndefinedObject, postgres.WrongObjectType) {
 		return locale, err

@@ -26,7 +26,8 @@ const usage = `usage: cluster [-name NAME] COMMAND
                      their checksums to the repository: they are used from then on
   base               make sure that the base image of every Dockerfile is there
   kubeconfig         print the path of its kubeconfig
-  image NAME...      build images/NAME and print its reference
+  image NAME...      build images/NAME and print its reference; NAME@BASE builds
+                     it on another base image (seed-postgres@debian:forky-slim)
   load IMAGE...      copy images from the Docker engine into it
   status             print the state of the node's processes
   stop|start PROCESS end or start one process of the node
@@ -88,7 +89,12 @@ func command(ctx context.Context, name, verb string, args []string, log *slog.Lo
 		return cluster.EnsureBase(ctx, log)
 	case "image":
 		for _, image := range args {
-			ref, err := cluster.BuildImage(ctx, image)
+			name, base, other := strings.Cut(image, "@")
+			build := func() (string, error) { return cluster.BuildImage(ctx, name) }
+			if other {
+				build = func() (string, error) { return cluster.BuildImageOn(ctx, name, base) }
+			}
+			ref, err := build()
 			if err != nil {
 				return err
 			}

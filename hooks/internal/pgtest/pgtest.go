@@ -21,6 +21,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -214,6 +215,16 @@ func (s *Server) Await(t testing.TB) {
 	if err := s.ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Major is the server's major version.
+func (s *Server) Major(t testing.TB) int {
+	t.Helper()
+	n, err := strconv.Atoi(s.Strings(t, "postgres", "SELECT current_setting('server_version_num')::int / 10000")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // Address is where the server listens: host and port.
