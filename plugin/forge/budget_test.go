@@ -27,7 +27,7 @@ func TestBudget(t *testing.T) {
 		{"0", Budget{Calls: 4, Remaining: 0, Known: true}},
 	} {
 		left = test.left
-		res, err := c.Get(server.URL) //nolint:noctx // of a test server
+		res, err := c.Get(server.URL)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -742,7 +742,7 @@ func (g *GitHub) SetStatus(ctx context.Context, repository, sha string, s Status
 	if err != nil {
 		return fail(err)
 	}
-	status := github.RepoStatus{State: github.Ptr(string(s.State)), Description: github.Ptr(cut(s.Description)), Context: &s.Context}
+	status := github.RepoStatus{State: new(string(s.State)), Description: new(cut(s.Description)), Context: &s.Context}
 	if s.URL != "" {
 		status.TargetURL = &s.URL
 	}

@@ -58,7 +58,7 @@ func (g *GitHub) rights(ctx context.Context, repository string) ([]Right, error)
 	rights = append(rights, pullsRight(ctx, c, owner, repo))
 	// There is no such commit.
 	_, res, err = c.Repositories.CreateStatus(ctx, owner, repo, strings.Repeat("0", 40), github.RepoStatus{
-		State: github.Ptr("pending"), Context: github.Ptr("seedling/check"),
+		State: new("pending"), Context: new("seedling/check"),
 	})
 	if res != nil && res.Response != nil && res.StatusCode == http.StatusUnprocessableEntity {
 		err = nil

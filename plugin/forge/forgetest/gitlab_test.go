@@ -134,7 +134,8 @@ func TestGitLabConsent(t *testing.T) {
 			}
 		})
 		may, err := f.CanWrite(t.Context(), Repository, "maintainer")
-		if _, fails := want.(error); fails != (err != nil) || may != (want == true) {
+		yes, _ := want.(bool)
+		if _, fails := want.(error); fails != (err != nil) || may != yes {
 			t.Errorf("%s: %v, error %v", said, may, err)
 		}
 	}
