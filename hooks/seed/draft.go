@@ -22,8 +22,9 @@ var draftKey = []byte("a key that only says whether rules can be built")
 
 // Draft writes a first policy for a dump: a rule for every column, from names,
 // types and, with sample, the first rows of each table. The rows are looked at
-// here and never leave this program; the schema is built in a shadow database that
-// is dropped again. Literals of the schema that look personal stop it before they
+// here. Masked as the draft says they are parameters of queries, which ask what the
+// schema's CHECK constraints say of them: the server stores none. The schema is built
+// in a shadow database that is dropped again. Literals of the schema that look personal stop it before they
 // reach the server, unless literals allows them.
 func Draft(ctx context.Context, o Options, sample, literals bool) ([]byte, error) {
 	policy, err := mask.ParsePolicy([]byte("version: 1\n"))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/internal/pgtest"
 	"github.com/seedling-dev/seedling/hooks/seed"
 )
@@ -47,7 +48,7 @@ func TestVersions(t *testing.T) { //nolint:tparallel // its subtests share a ser
 				file := filepath.Join(versionsOf, folder, test.file)
 				o := options(t, s, file, test.policy+"roles: {postgres: postgres}\n")
 				if major > own {
-					_ = refused(t, o, fmt.Sprintf("the dump is of Postgres %d and the seed runs %d: build seed-postgres with Postgres %d", major, own, major))
+					everyVerbRefuses(t, o, fmt.Sprintf("the dump is of Postgres %d and the seed runs %d: build seed-postgres with Postgres %d", major, own, major))
 					return
 				}
 				if by && own < 17 {
@@ -77,5 +78,23 @@ func TestVersions(t *testing.T) { //nolint:tparallel // its subtests share a ser
 	}
 	if imported < 6 {
 		t.Errorf("%d dumps were imported", imported)
+	}
+}
+
+// everyVerbRefuses gives the dump to all that read one.
+func everyVerbRefuses(t *testing.T, o seed.Options, sentence string) {
+	t.Helper()
+	_ = refused(t, o, sentence)
+	_, planErr := seed.Plan(t.Context(), o, true)
+	_, draftErr := seed.Draft(t.Context(), o, true, true)
+	check, checkErr := seed.CheckPolicy(t.Context(), o, true)
+	if checkErr == nil && len(check.Gaps) == 1 {
+		checkErr = check.Err()
+	}
+	_, verifyErr := seed.Verify(t.Context(), o)
+	for verb, err := range map[string]error{"plan": planErr, "draft-policy": draftErr, "check": checkErr, "verify": verifyErr} {
+		if err == nil || !strings.Contains(err.Error(), sentence) || command.ExitCode(err) != command.ExitMisconfigured {
+			t.Errorf("%s: %v", verb, err)
+		}
 	}
 }
