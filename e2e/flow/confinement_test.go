@@ -39,7 +39,7 @@ func TestManifestsBeyondThePreviewAreRefused(t *testing.T) {
 		{"a namespace", "apiVersion: v1\nkind: Namespace\nmetadata: {name: preview-intruder}\n"},
 		{"a network policy", "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: intruder}\nspec: {podSelector: {}, ingress: [{}], egress: [{}]}\n"},
 		{"a role binding", "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: intruder}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}\nsubjects: [{kind: ServiceAccount, name: default}]\n"},
-		{"a restore", "apiVersion: velero.io/v1\nkind: Restore\nmetadata: {name: intruder, namespace: velero}\nspec: {backupName: " + world.first.Name + "}\n"},
+		{"a restore", "apiVersion: velero.io/v1\nkind: Restore\nmetadata: {name: intruder, namespace: velero}\nspec: {backupName: " + world.First.Name + "}\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

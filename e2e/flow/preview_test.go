@@ -248,7 +248,7 @@ func TestNewerSnapshotIsForTheNextPreview(t *testing.T) {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 		defer cancel()
-		if _, err := world.Refresh(ctx, world.dump); err != nil {
+		if _, err := world.Refresh(ctx, world.Dump); err != nil {
 			t.Errorf("give the seed its first dump again: %v", err)
 		}
 	})

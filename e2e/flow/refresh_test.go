@@ -27,7 +27,7 @@ func TestSnapshotNamesItsImport(t *testing.T) {
 	if len(got) != 1 {
 		t.Fatalf("the seed has %d markers, not one", len(got))
 	}
-	want, err := world.Request(world.dump)
+	want, err := world.Request(world.Dump)
 	must(t, err)
 	newest, err := world.NewestSnapshot(ctx, want)
 	must(t, err)
@@ -117,7 +117,7 @@ func TestFailingImportLeavesTheOldSeed(t *testing.T) {
 	if uncovered == string(shop.Policy) {
 		t.Fatal("the shop's policy has no line for users.phone to leave out")
 	}
-	_, err = world.Refresh(ctx, platform.Refresh{Dump: world.dump.Dump, SHA256: world.dump.SHA256, Policy: []byte(uncovered)})
+	_, err = world.Refresh(ctx, platform.Refresh{Dump: world.Dump.Dump, SHA256: world.Dump.SHA256, Policy: []byte(uncovered)})
 	if _, ok := errors.AsType[*platform.SyncError](err); !ok {
 		t.Fatalf("a policy that leaves out users.phone gave %v, not a failed sync", err)
 	}

@@ -71,7 +71,7 @@ func TestNoStorageLocation(t *testing.T) {
 	if _, err := world.WaitPreview(ctx, pr, ""); err != nil {
 		t.Errorf("the preview, with the storage location back: %v", err)
 	}
-	if _, err := world.Refresh(ctx, world.dump); err != nil {
+	if _, err := world.Refresh(ctx, world.Dump); err != nil {
 		t.Errorf("the refresh, with the storage location back: %v", err)
 	}
 }

@@ -178,7 +178,8 @@ type change struct {
 
 // commit makes the files of a branch those given and returns its head; without
 // a difference it makes no commit. A branch that is not there starts at main.
-// Files that are not given stay; with prune they go, but for those below it.
+// Files that are not given stay; with prune they go, but for those below it. One
+// without content (nil) goes too.
 func (f *forge) commit(ctx context.Context, user, repository, branch, message string, files map[string][]byte, prune ...string) (string, error) {
 	fail := func(err error) (string, error) {
 		return "", fmt.Errorf("commit to %s/%s, branch %s: %w", Organisation, repository, branch, err)
@@ -206,6 +207,9 @@ func (f *forge) commit(ctx context.Context, user, repository, branch, message st
 	for path, content := range files {
 		sha, ok := there[path]
 		switch {
+		case content == nil && ok:
+			changes = append(changes, change{Operation: "delete", Path: path, SHA: sha})
+		case content == nil:
 		case !ok:
 			changes = append(changes, change{Operation: "create", Path: path, Content: content})
 		case sha != blobSHA(content):

@@ -32,6 +32,9 @@ type PullRequest struct {
 // Change is what a pull request changes: files by path in the repository.
 type Change map[string]string
 
+// Removed, as a file's content, removes the file.
+const Removed = "\x00removed"
+
 // OpenPullRequest opens a pull request of a new branch with one commit. A nil
 // change is a harmless one. One that is open already for that branch is
 // returned with the change pushed.
@@ -72,6 +75,9 @@ func (pr *PullRequest) Push(ctx context.Context, message string, c Change) (sha 
 	files := make(map[string][]byte, len(c))
 	for path, content := range c {
 		files[path] = []byte(content)
+		if content == Removed {
+			files[path] = nil
+		}
 	}
 	return pr.platform.forge.commit(ctx, Developer, ShopRepository, pr.Branch, message, files)
 }

@@ -2,6 +2,7 @@ package platform
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -95,4 +96,36 @@ func (p *Platform) commitImages(ctx context.Context) error {
 	maps.Copy(files, overlay)
 	_, err = p.forge.commit(ctx, p.forge.endpoint.User, PlatformRepository, "main", "Images", files)
 	return err
+}
+
+// PluginConfig is the name of the ConfigMap that the plugin reads its
+// configuration from: it ends in a hash.
+func (p *Platform) PluginConfig(ctx context.Context) (string, error) {
+	var d appsv1.Deployment
+	if err := p.Kube.Get(ctx, client.ObjectKey{Namespace: PluginNamespace, Name: "plugin"}, &d); err != nil {
+		return "", fmt.Errorf("get the plugin's Deployment: %w", err)
+	}
+	for _, v := range d.Spec.Template.Spec.Volumes {
+		if v.ConfigMap != nil {
+			return v.ConfigMap.Name, nil
+		}
+	}
+	return "", errors.New("the plugin's Deployment has no ConfigMap")
+}
+
+// RestartPlugin replaces the plugin's pod, and returns when the new one is ready.
+func (p *Platform) RestartPlugin(ctx context.Context) error {
+	var d appsv1.Deployment
+	if err := p.Kube.Get(ctx, client.ObjectKey{Namespace: PluginNamespace, Name: "plugin"}, &d); err != nil {
+		return fmt.Errorf("restart the plugin: %w", err)
+	}
+	before := d.DeepCopy()
+	if d.Spec.Template.Annotations == nil {
+		d.Spec.Template.Annotations = map[string]string{}
+	}
+	d.Spec.Template.Annotations["kubectl.kubernetes.io/restartedAt"] = time.Now().UTC().Format(time.RFC3339Nano)
+	if err := p.Kube.Patch(ctx, &d, client.MergeFrom(before)); err != nil {
+		return fmt.Errorf("restart the plugin: %w", err)
+	}
+	return p.waitPlugin(ctx)
 }
