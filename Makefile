@@ -60,7 +60,20 @@ endif
 test-e2e: ## Run the tests on a real cluster, which they start; evidence of failures is left in e2e/evidence
 	@.ci/ensure-host test
 	@go run ./e2e/cmd/cluster prepare
-	go test -vet=off -timeout 40m -count=1 ./e2e/...
+	go test -vet=off -timeout 40m -count=1 $$(go list ./e2e/... | grep -v /e2e/hostile)
+	go test -vet=off -short -count=1 ./e2e/hostile
+
+.PHONY: test-hostile
+test-hostile: ## Try every attack of e2e/hostile on a real cluster; RUN=TestAttacks/services for one
+	@.ci/ensure-host test
+	@go run ./e2e/cmd/cluster prepare
+	go test -vet=off -timeout 90m -count=1 -v $(if $(RUN),-run '$(RUN)') ./e2e/hostile -all
+
+.PHONY: bench-fences
+bench-fences: ## Measure what the fences cost: restores under a flood, and a preview with network policies enforced and not
+	@.ci/ensure-host test
+	@go run ./e2e/cmd/cluster prepare
+	go test -vet=off -timeout 60m -count=1 -run '^$$' -bench . -benchtime 1x ./e2e/hostile
 
 .PHONY: test-majors
 test-majors: ## Run what depends on the seed's major version with PostgreSQL 15 and 18 too, whose images it builds

@@ -68,9 +68,6 @@ func (r *started) connect(ctx context.Context) (o *opened, warnings []string, er
 func (r *opened) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
-	// The server ends a session some time after it is closed: whoever comes next
-	// shall find the lock free.
-	_, _ = r.server.conn.Exec(ctx, "SELECT pg_catalog.pg_advisory_unlock_all()")
 	_ = r.server.conn.Close(ctx)
 }
 

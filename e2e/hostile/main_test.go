@@ -1,0 +1,25 @@
+package hostile
+
+import (
+	"flag"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/seedling-dev/seedling/e2e/platform/platformtest"
+)
+
+var (
+	all    = flag.Bool("all", false, "try every attack; otherwise those that are always tried, and a few more")
+	seed   = flag.Int64("seed", time.Now().Unix()/86400, "which few more: the same seed chooses the same; another one each day")
+	more   = flag.Int("more", 3, "how many more")
+	atOnce = flag.Int("at-once", 6, "how many attacks go on at once")
+)
+
+// world is the installation that the tests share.
+var world platformtest.World
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(world.Main(m, nil))
+}
