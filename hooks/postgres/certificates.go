@@ -168,7 +168,7 @@ func explainTLS(err error) error {
 	case errors.As(err, &invalid):
 		return fmt.Errorf("%w: the server's cannot be used (%s): %s", errCertificates, invalid.Error(), remake)
 	case errors.As(err, &remote) && remote.Op == "remote error":
-		return fmt.Errorf("%w: the server refuses ours (%s): %s", errCertificates, remote.Err, remake)
+		return fmt.Errorf("%w: the server refuses ours (%w): %s", errCertificates, remote.Err, remake)
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/seedling-dev/seedling/hooks/command"
@@ -41,11 +42,12 @@ func runCertificates(_ context.Context, env command.Env) error {
 		}
 		return nil
 	}
-	out := fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata:\n  name: %s\n  namespace: %s\n  labels: {app.kubernetes.io/part-of: seedling}\ntype: Opaque\ndata:\n", postgres.Secret, quoteYAML(*namespace))
+	var out strings.Builder
+	fmt.Fprintf(&out, "apiVersion: v1\nkind: Secret\nmetadata:\n  name: %s\n  namespace: %s\n  labels: {app.kubernetes.io/part-of: seedling}\ntype: Opaque\ndata:\n", postgres.Secret, quoteYAML(*namespace))
 	for _, name := range names {
-		out += fmt.Sprintf("  %s: %s\n", name, base64.StdEncoding.EncodeToString(files[name]))
+		fmt.Fprintf(&out, "  %s: %s\n", name, base64.StdEncoding.EncodeToString(files[name]))
 	}
-	_, err = fmt.Fprint(env.Stdout, out)
+	_, err = fmt.Fprint(env.Stdout, out.String())
 	return err
 }
 
