@@ -19,7 +19,7 @@ func TestRaised(t *testing.T) {
 		CREATE TABLE notes (kept text, note text, CHECK (public.judge(kept, note))); INSERT INTO notes VALUES ('PLANTED', 'good')`), "-Fc")
 	s := pgtest.Start(t)
 	report, err := seed.Import(t.Context(), options(t, s, file, "version: 1\ntables: {public.notes: {columns: {kept: keep, note: text}}}\n"))
-	if err == nil || strings.Contains(err.Error(), "PLANTED") || !strings.Contains(err.Error(), "public.notes, row 1") {
+	if err == nil || strings.Contains(err.Error(), "PLANTED") || !strings.Contains(err.Error(), "make CHECK constraint notes_check of public.notes") {
 		t.Errorf("error %v, report %+v", err, report)
 	}
 	nothingLeft(t, s)

@@ -17,9 +17,9 @@ import (
 type loaded struct {
 	*planned
 	scratch string
-	conn    *pgx.Conn // a session in it
-	swapped bool      // it is the seed's now
-	checks  []string  // make the constraints again that were dropped until the rows are there
+	conn    *pgx.Conn      // a session in it
+	swapped bool           // it is the seed's now
+	checks  []droppedCheck // make the constraints again that were dropped until the rows are there
 
 	objects, objectBytes atomic.Int64 // large objects that were loaded
 }
@@ -117,9 +117,9 @@ func (r *loaded) loadRows(ctx context.Context) error {
 	if err := r.removeOrphans(ctx, r.conn); err != nil {
 		return err
 	}
-	for _, sql := range r.checks {
-		if err := execSQL(ctx, r.conn, sql); err != nil {
-			return schemaError(fmt.Errorf("make a CHECK constraint again that calls functions: %w", err))
+	for _, c := range r.checks {
+		if err := execSQL(ctx, r.conn, c.again); err != nil {
+			return schemaError(fmt.Errorf("make CHECK constraint %s, which calls functions, for all rows: %w", c.name, err))
 		}
 	}
 	return nil

@@ -136,9 +136,9 @@ func valueOf(expression, column string) (string, error) {
 // that call functions of the database. Such a function may read other tables, of
 // which not all rows are there while one is loaded, in a sample less than ever.
 const opaqueChecks = `
-	SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', x.conrelid::regclass, x.conname), format('ALTER TABLE %s ADD CONSTRAINT %I %s', x.conrelid::regclass, x.conname, pg_catalog.pg_get_constraintdef(x.oid))
+	SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', x.conrelid::regclass, x.conname), format('ALTER TABLE %s ADD CONSTRAINT %I %s', x.conrelid::regclass, x.conname, pg_catalog.pg_get_constraintdef(x.oid)), format('%I of %s', x.conname, x.conrelid::regclass)
 		FROM pg_catalog.pg_constraint x WHERE x.contype = 'c' AND x.conrelid <> 0 AND x.conislocal AND x.coninhcount = 0 AND ` + opaqueCheck + `
-	UNION ALL SELECT format('ALTER DOMAIN %s DROP CONSTRAINT %I', x.contypid::regtype, x.conname), format('ALTER DOMAIN %s ADD CONSTRAINT %I %s', x.contypid::regtype, x.conname, pg_catalog.pg_get_constraintdef(x.oid))
+	UNION ALL SELECT format('ALTER DOMAIN %s DROP CONSTRAINT %I', x.contypid::regtype, x.conname), format('ALTER DOMAIN %s ADD CONSTRAINT %I %s', x.contypid::regtype, x.conname, pg_catalog.pg_get_constraintdef(x.oid)), format('%I of %s', x.conname, x.contypid::regtype)
 		FROM pg_catalog.pg_constraint x WHERE x.contype = 'c' AND x.contypid <> 0 AND ` + opaqueCheck
 
 // opaqueCheck says it of a constraint x. Extensions' functions in C are as good as
@@ -146,18 +146,23 @@ const opaqueChecks = `
 const opaqueCheck = `EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid JOIN pg_catalog.pg_language l ON l.oid = p.prolang
 	WHERE d.classid = 'pg_catalog.pg_constraint'::regclass AND d.objid = x.oid AND d.refclassid = 'pg_catalog.pg_proc'::regclass AND l.lanname NOT IN ('internal', 'c'))`
 
+// droppedCheck is such a constraint.
+type droppedCheck struct{ name, again string }
+
 // dropOpaque drops these constraints and returns the statements that make them
 // again. Those of partitions that repeat their table's go after it, and come before.
-func dropOpaque(ctx context.Context, conn *pgx.Conn) (again []string, err error) {
+func dropOpaque(ctx context.Context, conn *pgx.Conn) (again []droppedCheck, err error) {
 	for {
 		rows, err := conn.Query(ctx, opaqueChecks)
 		if err != nil {
 			return nil, fmt.Errorf("list the constraints that call functions: %w", postgres.Redact(err))
 		}
-		var drops, adds []string
-		var drop, add string
-		if _, err := pgx.ForEachRow(rows, []any{&drop, &add}, func() error {
-			drops, adds = append(drops, drop), append(adds, add)
+		var drops []string
+		var adds []droppedCheck
+		var drop string
+		var c droppedCheck
+		if _, err := pgx.ForEachRow(rows, []any{&drop, &c.again, &c.name}, func() error {
+			drops, adds = append(drops, drop), append(adds, c)
 			return nil
 		}); err != nil {
 			return nil, fmt.Errorf("list the constraints that call functions: %w", postgres.Redact(err))
