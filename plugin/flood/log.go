@@ -32,16 +32,20 @@ var numbers = regexp.MustCompile(`[0-9]+`)
 // rest: of each message about one preview, ten lines are kept in ten seconds,
 // and the next one after that says how many were not.
 func Sampled(log *slog.Logger) *slog.Logger {
-	return slog.New(&sampler{Handler: log.Handler(), seen: newMessages(linesPer, window), from: slog.LevelDebug,
-		subject: func(name string) bool { return name == "preview" }})
+	return slog.New(&sampler{
+		Handler: log.Handler(), seen: newMessages(linesPer, window), from: slog.LevelDebug,
+		subject: func(name string) bool { return name == "preview" },
+	})
 }
 
 // Quiet is a log in which a warning or an error about one thing is said once, and
 // again an hour later with how often it came: what is tried again and again must
 // not fill the log. One that says something else is another one, numbers aside.
 func Quiet(log *slog.Logger) *slog.Logger {
-	return slog.New(&sampler{Handler: log.Handler(), seen: newMessages(1, quietFor), from: slog.LevelWarn,
-		subject: func(name string) bool { return subjects[name] }})
+	return slog.New(&sampler{
+		Handler: log.Handler(), seen: newMessages(1, quietFor), from: slog.LevelWarn,
+		subject: func(name string) bool { return subjects[name] },
+	})
 }
 
 type sampler struct {

@@ -44,16 +44,15 @@ func TestAudit(t *testing.T) {
 	w.mustRound()
 
 	type line struct {
-		Event, Preview, Repository, ApplicationSet, Seed, Head       string
-		Number                                                       int64
-		NamespaceUID                                                 string `json:"namespace_uid"`
-		FirstSeen                                                    string `json:"first_seen"`
-		LabelledBy                                                   string `json:"labelled_by"`
-		Checked                                                      string `json:"consent_checked"`
-		Snapshot                                                     string
-		DataTime                                                     string `json:"data_time"`
-		VolumeUID                                                    string `json:"volume_uid"`
-		EmittedAt, EndedAt, RestoredAt, RemovedAt, Confirmed, Reason string
+		Event          string `json:"event"`
+		Preview        string `json:"preview"`
+		Repository     string `json:"repository"`
+		ApplicationSet string `json:"applicationset"`
+		Seed           string `json:"seed"`
+		Number         int64  `json:"number"`
+		FirstSeen      string `json:"first_seen"`
+		LabelledBy     string `json:"labelled_by"`
+		Checked        string `json:"consent_checked"`
 	}
 	var events []string
 	lines := map[string]map[string]any{}

@@ -98,7 +98,7 @@ func TestFailureQuotesNoValue(t *testing.T) {
 		"a forged policy":     refusedResource("Deployment", "web", `error: x "hunter2 `+denied+`hunter2"`),
 		"another's policy":    refusedResource("Deployment", "web", strings.ReplaceAll(denied, "seedling-", "acme-")+secret),
 		"a name":              refusedResource("Deployment", "Hunter2 hunter2", ""),
-		"a kind":              refusedResource("hunter2 hunter2", "web", ""),
+		"a kind":              refusedResource("hunter2 or so", "web", ""),
 		"a quota's name":      refusedResource("Pod", "x", `exceeded quota: Hunter2 hunter2, requested: pods=1, used: pods=1`),
 		"a panicking tool":    refusedResource("Deployment", "web", "panic: hunter2\ngoroutine 1"),
 	} {
