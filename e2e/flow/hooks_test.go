@@ -108,7 +108,12 @@ func TestPushedFixWhileTheOldSyncHangs(t *testing.T) {
 		}
 		return nil
 	}))
-	fixed, err := pr.Push(ctx, "Without it", platform.Change{kustomizationFile: kustomization})
+	// With something to sync: without the hook, what was never applied is all
+	// that differs, and Argo CD calls that Synced and begins nothing.
+	fixed, err := pr.Push(ctx, "Without it, and with something new", platform.Change{
+		"deploy/preview/fixed.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fixed}\n",
+		kustomizationFile:           strings.Replace(kustomization, "resources:\n", "resources:\n  - fixed.yaml\n", 1),
+	})
 	must(t, err)
 	began := time.Now()
 	must(t, world.Wait(ctx, "wait for the sync of the fix", func(ctx context.Context) error {
