@@ -26,7 +26,7 @@ func TestExamples(t *testing.T) {
 	_, values, _ := strings.Cut(string(readme), "Values, all strings: `")
 	values, _, _ = strings.Cut(values, "`")
 	given := map[string]bool{}
-	for _, v := range strings.Fields(values) {
+	for v := range strings.FieldsSeq(values) {
 		given[v] = true
 	}
 	if !given["head_sha"] {

@@ -62,16 +62,18 @@ var upstreams = []upstream{
 			map[string]string{"etcd": "etcd-{version}-linux-{arch}/etcd"},
 		}},
 	},
-	{name: "kubernetes", binaries: []binary{
-		{"kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"},
-		{"kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"},
-		{"kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"},
-		{"kubelet", "k8s.io/kubernetes/cmd/kubelet"},
-		{"kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy"},
-		{"kubectl", "k8s.io/kubernetes/cmd/kubectl"},
-	}, ldflags: "-X k8s.io/component-base/version.gitVersion=" + kubernetesVersion +
-		" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34",
-		releases: kubernetesReleases("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")},
+	{
+		name: "kubernetes", binaries: []binary{
+			{"kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"},
+			{"kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"},
+			{"kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"},
+			{"kubelet", "k8s.io/kubernetes/cmd/kubelet"},
+			{"kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy"},
+			{"kubectl", "k8s.io/kubernetes/cmd/kubectl"},
+		}, ldflags: "-X k8s.io/component-base/version.gitVersion=" + kubernetesVersion +
+			" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34",
+		releases: kubernetesReleases("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"),
+	},
 	{
 		name: "coredns", binaries: []binary{{"coredns", "github.com/coredns/coredns"}},
 		releases: []release{{githubRelease("coredns/coredns", "coredns_{number}_linux_{arch}.tgz"), map[string]string{"coredns": "coredns"}}},
@@ -336,7 +338,9 @@ func (u upstream) keepFiles(ctx context.Context, repo, into string) error {
 		if err != nil {
 			return fmt.Errorf("find the files of %s: %w", f.module, err)
 		}
-		var module struct{ Dir string }
+		var module struct {
+			Dir string `json:"Dir"`
+		}
 		if err := json.Unmarshal([]byte(said), &module); err != nil || module.Dir == "" {
 			return fmt.Errorf("find the files of %s: go mod download says %q", f.module, said)
 		}

@@ -71,7 +71,7 @@ func chosen(t *testing.T) []string {
 			later = append(later, name)
 		}
 	}
-	random := rand.New(rand.NewPCG(uint64(*seed), 0)) //nolint:gosec // a choice of tests
+	random := rand.New(rand.NewPCG(uint64(*seed), 0))
 	random.Shuffle(len(later), func(i, j int) { later[i], later[j] = later[j], later[i] })
 	now = append(now, later[:min(*more, len(later))]...)
 	t.Logf("%d of %d attacks, chosen by -seed %d; make test-hostile tries all: %s", len(now), len(names), *seed, strings.Join(now, ", "))

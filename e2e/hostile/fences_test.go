@@ -37,8 +37,8 @@ func BenchmarkEnforcement(b *testing.B) {
 			took[on] = append(took[on], between(b, t, platform.Labelled, platform.ApplicationHealthy))
 		}
 	}
-	fmt.Printf("FIGURE label_to_healthy_enforced %.2f s\n", median(took[true]).Seconds())
-	fmt.Printf("FIGURE label_to_healthy_unenforced %.2f s\n", median(took[false]).Seconds())
+	fmt.Fprintf(os.Stdout, "FIGURE label_to_healthy_enforced %.2f s\n", median(took[true]).Seconds())
+	fmt.Fprintf(os.Stdout, "FIGURE label_to_healthy_unenforced %.2f s\n", median(took[false]).Seconds())
 }
 
 // What a flood of the broker from one preview costs the restores of others: the
@@ -81,9 +81,9 @@ func BenchmarkFlood(b *testing.B) {
 		}
 	}
 	calm, flooded := median(took[false]), median(took[true])
-	fmt.Printf("FIGURE restore_calm %.2f s\nFIGURE restore_flooded %.2f s\n", calm.Seconds(), flooded.Seconds())
-	fmt.Printf("FIGURE restore_under_flood %.2f ratio\n", flooded.Seconds()/calm.Seconds())
-	fmt.Printf("FIGURE plugin_memory_under_flood %s MB\n", pluginMemory(ctx, b))
+	fmt.Fprintf(os.Stdout, "FIGURE restore_calm %.2f s\nFIGURE restore_flooded %.2f s\n", calm.Seconds(), flooded.Seconds())
+	fmt.Fprintf(os.Stdout, "FIGURE restore_under_flood %.2f ratio\n", flooded.Seconds()/calm.Seconds())
+	fmt.Fprintf(os.Stdout, "FIGURE plugin_memory_under_flood %s MB\n", pluginMemory(ctx, b))
 }
 
 // waitFlood waits until so many pods flood.

@@ -198,7 +198,7 @@ func TestRemoteBases(t *testing.T) {
 	}{{"kustomize-*", true}, {"argocd-*", false}} {
 		// kustomize asks for os.MkdirTemp("", "kustomize-"); the repo-server's /tmp
 		// is a volume of its own.
-		clone, err := os.MkdirTemp("/tmp", c.pattern)
+		clone, err := os.MkdirTemp("/tmp", c.pattern) //nolint:usetesting // its name counts
 		must(t, err)
 		t.Cleanup(func() { os.RemoveAll(clone) })
 		must(t, git(clone, "init", "--quiet"))

@@ -32,7 +32,7 @@ type PullRequest struct {
 // Change is what a pull request changes: files by path in the repository.
 type Change map[string]string
 
-// Removed, as a file's content, removes the file.
+// Removed as a file's content removes the file.
 const Removed = "\x00removed"
 
 // OpenPullRequest opens a pull request of a new branch with one commit. A nil

@@ -3,6 +3,7 @@ package seed
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -133,9 +134,7 @@ func (r *opened) coveredSchema(archive *dump.Dump, literals bool, out *PolicyChe
 		}
 		mapped := *r.Policy
 		mapped.Roles = map[string]string{}
-		for role, to := range r.Policy.Roles {
-			mapped.Roles[role] = to
-		}
+		maps.Copy(mapped.Roles, r.Policy.Roles)
 		for _, role := range unmapped.Roles {
 			mapped.Roles[role] = r.Owner
 		}

@@ -169,19 +169,18 @@ func (c *Cluster) repoServer(ctx context.Context) {
 // submodules looks at whether a checkout fetches them. The default is yes.
 func (c *Cluster) submodules(ctx context.Context, d *appsv1.Deployment, container *corev1.Container) {
 	const what = "submodules"
-	value, from := "", ""
+	value := ""
 	for _, e := range container.Env {
 		if e.Name != "ARGOCD_GIT_MODULES_ENABLED" {
 			continue
 		}
 		value = e.Value
 		if ref := e.ValueFrom; ref != nil && ref.ConfigMapKeyRef != nil {
-			from = ref.ConfigMapKeyRef.Key
 			data, ok := c.configMap(ctx, what, ref.ConfigMapKeyRef.Name)
 			if !ok {
 				return
 			}
-			value = data[from]
+			value = data[ref.ConfigMapKeyRef.Key]
 		}
 	}
 	if value == "false" || value == "0" {

@@ -187,7 +187,7 @@ func addressesOf(node *corev1.Node) (found []netip.Addr) {
 		found = append(found, parsed([]string{a.Address})...)
 	}
 	for _, value := range node.Annotations {
-		for _, text := range strings.Split(value, ",") {
+		for text := range strings.SplitSeq(value, ",") {
 			address, _, _ := strings.Cut(strings.TrimSpace(text), "/")
 			found = append(found, parsed([]string{address})...)
 		}

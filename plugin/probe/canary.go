@@ -24,10 +24,10 @@ func Serve(ctx context.Context, address string) error {
 	context.AfterFunc(ctx, func() { l.Close() })
 	for {
 		conn, err := l.Accept()
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
+		switch {
+		case ctx.Err() != nil:
+			return nil //nolint:nilerr // it was to end
+		case err != nil:
 			return fmt.Errorf("serve the probe: %w", err)
 		}
 		conn.Close()

@@ -30,7 +30,7 @@ CREATE TABLE visits (person bigint REFERENCES people);
 GRANT SELECT ON people TO app;`
 
 // TestCheck tells about a policy and a schema without a row and without a key.
-func TestCheck(t *testing.T) {
+func TestCheck(t *testing.T) { //nolint:tparallel // its subtests share the files they write
 	t.Parallel()
 	src := pgtest.Source(t)
 	src.Exec(t, "postgres", "CREATE ROLE check_reader")
@@ -81,8 +81,10 @@ func TestCheck(t *testing.T) {
 			gaps = append(gaps, gap{g.Kind, g.Object, g.Line})
 		}
 		want := []gap{
-			{seed.UnmappedRole, "check_reader", 0}, {seed.UncoveredColumn, "public.people.phone", 5},
-			{seed.UncoveredColumn, "public.visits.device", 6}, {seed.GoneRule, "", 6},
+			{seed.UnmappedRole, "check_reader", 0},
+			{seed.UncoveredColumn, "public.people.phone", 5},
+			{seed.UncoveredColumn, "public.visits.device", 6},
+			{seed.GoneRule, "", 6},
 		}
 		if diff := cmp.Diff(want, gaps); diff != "" || got.code != 2 {
 			t.Errorf("code %d, %s", got.code, diff)
