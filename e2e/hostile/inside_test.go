@@ -60,7 +60,7 @@ func TestInsideWithEgress(t *testing.T) {
 		}
 	}
 	giveNodeItsBlock(ctx, t)
-	configurePlugin(ctx, t, fmt.Sprintf("\nguards:\n  egress:\n    - {applicationSet: previews, cidr: 0.0.0.0/0, ports: [%q]}\n", strings.Join(ports, `", "`)))
+	configurePlugin(ctx, t, fmt.Sprintf("\nguards:\n  egress:\n    - {applicationSet: previews, cidr: 0.0.0.0/0, ports: [\"%s\"]}\n", strings.Join(ports, `", "`)))
 	probeFrom(ctx, t, "", shut, append(allowed(), beyond))
 }
 

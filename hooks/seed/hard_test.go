@@ -297,7 +297,8 @@ func TestFormats(t *testing.T) { //nolint:tparallel // its subtests share a serv
 		_ = refused(t, options(t, s, src.Pipe(t, "pg_dump --use-set-session-authorization DB", db), shopPolicy), "--use-set-session-authorization")
 	})
 	t.Run("dumpall", func(t *testing.T) {
-		_ = refused(t, options(t, s, src.Pipe(t, "pg_dumpall", db), shopPolicy), "pg_dumpall")
+		alone := pgtest.Start(t) // of the common source other tests drop databases meanwhile
+		_ = refused(t, options(t, s, alone.Pipe(t, "pg_dumpall", alone.Database(t, family)), shopPolicy), "pg_dumpall")
 	})
 	t.Run("large objects of a plain dump", func(t *testing.T) {
 		_ = refused(t, options(t, s, src.Pipe(t, "pg_dump DB", db), strings.Replace(shopPolicy, "large_objects: none", "large_objects: keep", 1)), "plain dump")
