@@ -177,7 +177,7 @@ func (repo *repository) asking() []string {
 // listTask makes one call of the list, and goes on in its next turn until it is
 // complete.
 func (r *Reconciler) listTask(repo *repository, label string) task {
-	return task{key: "list", class: queue.Normal, timeout: listNext, do: func(ctx context.Context) (bool, error) {
+	return task{key: listKey, class: queue.Normal, timeout: listNext, do: func(ctx context.Context) (bool, error) {
 		repo.mu.Lock()
 		l, f := &repo.list, repo.forge
 		if f == nil {

@@ -9,6 +9,9 @@ import (
 	"github.com/seedling-dev/seedling/plugin/queue"
 )
 
+// listKey is the task that lists a repository's pull requests.
+const listKey = "list"
+
 // task is something to be asked of, or told to, the outside world. Its result
 // is kept when it comes, whatever becomes of others.
 type task struct {
@@ -75,7 +78,13 @@ func (r *Reconciler) hand(ctx context.Context, repo *repository, tasks []task) {
 }
 
 func (r *Reconciler) enqueue(ctx context.Context, q *queue.Queue, repo *repository, t task) {
-	q.Add(repo.id, t.class, func() {
+	owner := repo.id
+	if t.key == listKey {
+		// A row of its own: page by page behind a hundred questions about single
+		// pull requests, a list would be too old to be answered before it is whole.
+		owner += " " + listKey
+	}
+	q.Add(owner, t.class, func() {
 		if ctx.Err() != nil {
 			return
 		}
