@@ -1,6 +1,7 @@
 package forgetest
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -42,7 +43,8 @@ func giteaPull(p *Pull) map[string]any {
 	if p.Closed {
 		state, closed = "closed", p.ClosedAt.Format(time.RFC3339)
 	}
-	head := map[string]any{"label": "feature", "ref": "feature", "sha": SHA, "repo": nil}
+	repository := cmp.Or(p.Repository, Repository)
+	head := map[string]any{"label": "feature", "ref": "feature", "sha": cmp.Or(p.SHA, SHA), "repo": nil}
 	if p.HeadRepository != "" {
 		head["repo"] = map[string]any{"full_name": p.HeadRepository}
 	}
@@ -52,15 +54,19 @@ func giteaPull(p *Pull) map[string]any {
 	}
 	return map[string]any{
 		"id": p.Number + 1000, "number": p.Number, "title": title, "body": p.Body, "state": state, "merged": false,
-		"user": person("dev"), "html_url": "https://git.example.com/acme/shop/pulls/" + strconv.FormatInt(p.Number, 10),
+		"user": person("dev"), "html_url": "https://git.example.com/" + repository + "/pulls/" + strconv.FormatInt(p.Number, 10),
 		"labels": named(p.Labels), "updated_at": p.Updated.Format(time.RFC3339), "closed_at": closed,
-		"base": map[string]any{"label": "main", "ref": "main", "sha": strings.Repeat("b", 40), "repo": map[string]any{"full_name": Repository}},
+		"base": map[string]any{
+			"label": cmp.Or(p.TargetBranch, "main"), "ref": cmp.Or(p.TargetBranch, "main"), "sha": strings.Repeat("b", 40),
+			"repo": map[string]any{"full_name": repository},
+		},
 		"head": head,
 	}
 }
 
 func giteaHandler(w *World) http.Handler {
-	const repo = "/api/v1/repos/" + Repository
+	name := cmp.Or(w.Repository, Repository)
+	repo := "/api/v1/repos/" + name
 	mux := http.NewServeMux()
 	bounds := func(r *http.Request) (number, size int) {
 		size, _ = strconv.Atoi(r.URL.Query().Get("limit"))
@@ -74,7 +80,7 @@ func giteaHandler(w *World) http.Handler {
 	mux.HandleFunc("/", func(rw http.ResponseWriter, _ *http.Request) { notFound(rw) })
 	mux.HandleFunc("GET /api/v1/user", func(rw http.ResponseWriter, _ *http.Request) { answer(rw, 200, person("seedling")) })
 	mux.HandleFunc("GET "+repo, func(rw http.ResponseWriter, _ *http.Request) {
-		answer(rw, 200, map[string]any{"full_name": Repository, "has_pull_requests": true})
+		answer(rw, 200, map[string]any{"full_name": name, "has_pull_requests": true})
 	})
 	mux.HandleFunc("GET "+repo+"/labels", func(rw http.ResponseWriter, r *http.Request) {
 		number, size := bounds(r)
@@ -112,8 +118,13 @@ func giteaHandler(w *World) http.Handler {
 	})
 	mux.HandleFunc("GET "+repo+"/issues/{n}/timeline", func(rw http.ResponseWriter, r *http.Request) {
 		number, size := bounds(r)
+		p := pull(r)
+		if p == nil {
+			notFound(rw)
+			return
+		}
 		var list []any // null when empty
-		for _, e := range page(pull(r).Events, number, size) {
+		for _, e := range page(p.Events, number, size) {
 			entry := map[string]any{"type": "comment", "body": "", "created_at": e.At.Format(time.RFC3339), "user": person(e.By)}
 			if e.Label != "" {
 				entry["type"], entry["label"] = "label", map[string]any{"id": labelID(e.Label), "name": e.Label}
@@ -146,9 +157,16 @@ func giteaHandler(w *World) http.Handler {
 	})
 	mux.HandleFunc("DELETE "+repo+"/issues/{n}/labels/{id}", func(rw http.ResponseWriter, r *http.Request) {
 		p := pull(r)
+		if p == nil {
+			notFound(rw)
+			return
+		}
 		for _, l := range p.Labels {
 			if strconv.FormatInt(labelID(l), 10) == r.PathValue("id") {
 				w.Removed = append(w.Removed, l)
+				if w.Unlabelled != nil {
+					w.Unlabelled(p, l)
+				}
 			}
 		}
 		rw.WriteHeader(http.StatusNoContent)
@@ -178,7 +196,7 @@ func giteaWebhook(p *Pull, action, secret string) (http.Header, []byte) {
 	}
 	body, _ := json.Marshal(map[string]any{ //nolint:errchkjson // maps of strings and numbers marshal
 		"action": action, "number": p.Number, "pull_request": giteaPull(p),
-		"repository": map[string]any{"full_name": Repository}, "sender": person("maintainer"),
+		"repository": map[string]any{"full_name": cmp.Or(p.Repository, Repository)}, "sender": person("maintainer"),
 	})
 	h := http.Header{}
 	h.Set("X-Gitea-Event", event)

@@ -67,7 +67,9 @@ func (k Kind) lists(r *http.Request) bool {
 type World struct {
 	mu sync.Mutex
 
-	Pulls map[int64]*Pull
+	// Repository is the one whose world it is; the suite's where it is empty.
+	Repository string
+	Pulls      map[int64]*Pull
 	// Users are permissions: admin, write, read, none. One who is missing does
 	// not exist.
 	Users    map[string]string
@@ -83,10 +85,15 @@ type World struct {
 	// Set are statuses that were set, Removed labels that were taken off.
 	Set     []map[string]any
 	Removed []string
+	// Unlabelled is told of a label that a call took off; nil for nobody.
+	Unlabelled func(p *Pull, label string)
 }
 
 // Pull is a pull request.
 type Pull struct {
+	// Repository is the suite's where it is empty, so is SHA; the target is main.
+	Repository, SHA, TargetBranch string
+
 	Number   int64
 	Title    string
 	Body     string
@@ -154,20 +161,28 @@ func newWorld(pulls int64) *World {
 	return w
 }
 
-// serve plays the world.
-func (w *World) serve(tb testing.TB, k Kind) *httptest.Server {
-	tb.Helper()
+// Handler plays the world, one call at a time.
+func (w *World) Handler(k Kind) http.Handler {
 	handler := k.Handler(w)
-	s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.Calls++
-		if got := k.Credential(r); got != token {
-			tb.Errorf("%s %s carries the credential %q", r.Method, r.URL.Path, got)
-		}
 		if w.Fault == nil || !w.Fault(rw, r) {
 			handler.ServeHTTP(rw, r)
 		}
+	})
+}
+
+// serve plays the world, and sees that calls carry the credential.
+func (w *World) serve(tb testing.TB, k Kind) *httptest.Server {
+	tb.Helper()
+	handler := w.Handler(k)
+	s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if got := k.Credential(r); got != token {
+			tb.Errorf("%s %s carries the credential %q", r.Method, r.URL.Path, got)
+		}
+		handler.ServeHTTP(rw, r)
 	}))
 	tb.Cleanup(s.Close)
 	return s
