@@ -11,7 +11,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"time"
 
 	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/plugin/probe"
@@ -49,13 +48,12 @@ type program struct {
 	getenv         func(string) string
 	stdout         io.Writer
 	log            *slog.Logger
-	now            func() time.Time
 }
 
 // verb reads the flags that all subcommands share, and what render has besides.
 func verb(name, does string, do func(*program, context.Context) error) command.Verb {
 	return command.Verb{Name: name, Does: does, Run: func(ctx context.Context, env command.Env) error {
-		p := &program{getenv: env.Getenv, stdout: env.Stdout, log: env.Log, now: time.Now}
+		p := &program{getenv: env.Getenv, stdout: env.Stdout, log: env.Log}
 		flags := flag.NewFlagSet("plugin "+name, flag.ContinueOnError)
 		flags.StringVar(&p.config, "config", env.Getenv("PLUGIN_CONFIG"), "configuration `FILE` (or PLUGIN_CONFIG)")
 		verbose := flags.Bool("verbose", env.Getenv("PLUGIN_VERBOSE") != "", "log more (or PLUGIN_VERBOSE)")

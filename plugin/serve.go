@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"sync/atomic"
@@ -119,14 +118,6 @@ func (p *program) serve(ctx context.Context) error {
 	klog.SetSlogLogger(p.log.With("part", "kubernetes"))
 	ctrllog.SetLogger(logr.FromSlogHandler(p.log.Handler()))
 	gin.SetMode(gin.ReleaseMode)
-	return p.run(ctx, cfg, forges, tokens, config, server.Listen)
-}
-
-// run serves a cluster at the addresses that listen opens.
-func (p *program) run(
-	ctx context.Context, cfg *Config, forges map[string]forge.Forge, tokens server.Tokens, config *rest.Config,
-	listen func(context.Context, []server.Listener) ([]net.Listener, error),
-) error {
 	kube, err := client.NewWithWatch(forGenerator.within(config), client.Options{Scheme: scheme()})
 	if err != nil {
 		return fmt.Errorf("make a client for the cluster: %w", err)
@@ -168,7 +159,6 @@ func (p *program) run(
 	clean := janitor.New(janitor.Options{
 		Client: removing, Owner: cfg.Namespace, Previews: store, Known: store.Known, Ready: lead,
 		ArgoCDNamespace: cfg.ArgoCDNamespace, VeleroNamespace: cfg.VeleroNamespace, Log: p.log.With("part", "janitor"),
-		Now: p.now,
 	})
 	syncs := &resync.Ender{
 		Client: kube, Namespace: cfg.ArgoCDNamespace, Log: p.log.With("part", "resync"),
@@ -186,7 +176,7 @@ func (p *program) run(
 		Log:        p.log.With("part", "previews"),
 		Store:      store,
 		Namespaces: namespaces,
-		Snapshots:  broker.Snapshots{Client: kube, VeleroNamespace: cfg.VeleroNamespace, Now: p.now},
+		Snapshots:  broker.Snapshots{Client: kube, VeleroNamespace: cfg.VeleroNamespace, Now: now},
 		Forges:     forges,
 		Poke:       sets.Poke,
 		Applied:    sets.Applied,
@@ -194,7 +184,6 @@ func (p *program) run(
 		Refresh:    sets.Refresh,
 		Linger:     cfg.Linger.Duration,
 		Audit:      slog.New(slog.NewJSONHandler(p.stdout, nil)).With("audit", "seedling"),
-		Now:        p.now,
 	})
 	sets.Set = reconciler.SetApplicationSets
 	clean.Hangs, clean.Removed = reconciler.Hangs, reconciler.Removed
@@ -241,7 +230,7 @@ func (p *program) run(
 		{Name: "webhook", Address: cfg.Listen.Webhook, Handler: webhooks},
 		{Name: "health", Address: cfg.Listen.Health, Handler: health},
 	}
-	open, err := listen(ctx, listeners)
+	open, err := server.Listen(ctx, listeners)
 	if err != nil {
 		return err
 	}

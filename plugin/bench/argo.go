@@ -89,13 +89,13 @@ func (a *argo) watch(ctx context.Context) error {
 	defer res.Body.Close()
 	for d := json.NewDecoder(res.Body); ; {
 		var e struct {
-			Type   string
+			Type   string `json:"type"`
 			Object struct {
 				Metadata struct {
-					Name        string
-					Annotations map[string]string
-				}
-			}
+					Name        string            `json:"name"`
+					Annotations map[string]string `json:"annotations"`
+				} `json:"metadata"`
+			} `json:"object"`
 		}
 		if err := d.Decode(&e); err != nil {
 			return err
@@ -164,7 +164,9 @@ func (a *argo) ask(ctx context.Context, set *applicationSet) ([]byte, error) {
 func (a *argo) take(set *applicationSet, body []byte, poked time.Time) error {
 	now := time.Now()
 	var answer struct {
-		Output struct{ Parameters []map[string]string }
+		Output struct {
+			Parameters []map[string]string `json:"parameters"`
+		} `json:"output"`
 	}
 	if err := json.Unmarshal(body, &answer); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"sync"
@@ -74,11 +75,7 @@ func (h *waitingHooks) say(what string) {
 func (h *waitingHooks) others() map[string]int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	said := map[string]int{}
-	for what, n := range h.said {
-		said[what] = n
-	}
-	return said
+	return maps.Clone(h.said)
 }
 
 // allWait waits until each was told to wait.

@@ -420,8 +420,11 @@ func review(u *unstructured.Unstructured) *object {
 		payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 		var claims struct {
 			Kubernetes struct {
-				Namespace      string
-				ServiceAccount struct{ Name, UID string }
+				Namespace      string `json:"namespace"`
+				ServiceAccount struct {
+					Name string `json:"name"`
+					UID  string `json:"uid"`
+				} `json:"serviceaccount"`
 			} `json:"kubernetes.io"`
 		}
 		if err == nil && json.Unmarshal(payload, &claims) == nil {
