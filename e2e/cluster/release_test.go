@@ -122,7 +122,7 @@ func TestReleasedProgramsThatCannotBeUsed(t *testing.T) {
 }
 
 func TestPinsAreWhatWasDownloaded(t *testing.T) {
-	t.Parallel()
+	t.Setenv("UPSTREAM", "")
 	u, server := published(t)
 	u.binaries = []binary{{"tool", "example.com/tool/cmd/tool"}}
 	repo := t.TempDir()
@@ -164,5 +164,10 @@ func TestPinsAreWhatWasDownloaded(t *testing.T) {
 	u.releases[1].url = server.URL + "/{version}/renamed"
 	if pins, err := u.pinned(t.Context(), repo); err != nil || pins != nil {
 		t.Errorf("pins %v (%v), though one of two is missing", pins, err)
+	}
+	u.releases[1].url = server.URL + "/{version}/helper"
+	t.Setenv("UPSTREAM", "source")
+	if pins, err := u.pinned(t.Context(), repo); err != nil || pins != nil {
+		t.Errorf("pins %v (%v), though all is to be built from source", pins, err)
 	}
 }
