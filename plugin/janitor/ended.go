@@ -109,6 +109,12 @@ func (j *Janitor) applicationGone(ctx context.Context, h *hand, name string) (bo
 	if toBeConfirmed(app) {
 		return false, h.confirmDeletion(ctx, app, j.Now(), "what its pull request wants confirmed goes with it")
 	}
+	// A sync that was ended left its hooks with a finalizer, for which Argo CD waits.
+	if j.Now().Sub(deleted.Time) >= hooksHang {
+		if err := j.freeHooks(ctx, h, name); err != nil {
+			return false, err
+		}
+	}
 	if j.Now().Sub(deleted.Time) < applicationHangs {
 		return false, nil
 	}

@@ -28,8 +28,9 @@ var hookKinds = []schema.GroupVersionKind{
 	{Group: "policy", Version: "v1", Kind: "PodDisruptionBudget"},
 }
 
-// freeHooks takes Argo CD's finalizer off hooks that hold a namespace which is
-// on its way out. Its Application is gone, and with it whoever would do so.
+// freeHooks takes Argo CD's finalizer off hooks that are being deleted in a
+// namespace whose preview ends. Their sync was ended, or their Application is
+// gone, and with it whoever would do so. Both would wait for them.
 func (j *Janitor) freeHooks(ctx context.Context, h *hand, namespace string) error {
 	for _, kind := range hookKinds {
 		var list metav1.PartialObjectMetadataList

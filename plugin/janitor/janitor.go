@@ -35,6 +35,9 @@ const (
 
 	// syncHangs is how long an Application on its way out may go on syncing.
 	syncHangs = 3 * time.Second
+	// hooksHang is how long hooks that are being deleted may hold up an
+	// Application on its way out.
+	hooksHang = 30 * time.Second
 	// applicationHangs is how long an Application may be on its way out
 	// before its PreDelete and PostDelete hooks are given up. They come from the pull
 	// request, and need its commit, which may be gone.

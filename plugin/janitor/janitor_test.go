@@ -522,6 +522,30 @@ func TestHooksHoldNoNamespace(t *testing.T) {
 	}
 }
 
+// Nor does it hold an Application on its way out, for which Argo CD deletes it and
+// waits: the sync it belonged to was ended.
+func TestHooksHoldNoApplication(t *testing.T) {
+	t.Parallel()
+	hook := deletedAgo(time.Minute, &batchv1.Job{ObjectMeta: metav1.ObjectMeta{
+		Namespace: ns, Name: "hangs", Finalizers: []string{"example.com/hold", "argocd.argoproj.io/hook-finalizer"},
+	}})
+	for since, want := range map[time.Duration][]string{
+		10 * time.Second: {"example.com/hold", "argocd.argoproj.io/hook-finalizer"},
+		time.Minute:      {"example.com/hold"},
+	} {
+		w := newWorld(t, namespace(), hook.DeepCopyObject().(client.Object), deletedAgo(since, application()))
+		w.end(ns)
+		w.passes(1)
+		var got batchv1.Job
+		if err := w.Get(t.Context(), client.ObjectKeyFromObject(hook), &got); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got.Finalizers); diff != "" {
+			t.Errorf("after %s finalizers differ (-want +got):\n%s", since, diff)
+		}
+	}
+}
+
 // A step that hangs holds up the namespace for a while and no longer.
 func TestHangingStep(t *testing.T) {
 	t.Parallel()
