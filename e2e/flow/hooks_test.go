@@ -108,10 +108,10 @@ func TestPushedFixWhileTheOldSyncHangs(t *testing.T) {
 		}
 		return nil
 	}))
-	// With something to sync: without the hook, what was never applied is all
+	// With something to sync, on a cluster of an earlier run too: without the hook, what was never applied is all
 	// that differs, and Argo CD calls that Synced and begins nothing.
 	fixed, err := pr.Push(ctx, "Without it, and with something new", platform.Change{
-		"deploy/preview/fixed.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fixed}\n",
+		"deploy/preview/fixed.yaml": fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fixed}\ndata: {at: %q}\n", time.Now().Format(time.RFC3339Nano)),
 		kustomizationFile:           strings.Replace(kustomization, "resources:\n", "resources:\n  - fixed.yaml\n", 1),
 	})
 	must(t, err)
