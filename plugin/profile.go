@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"runtime/pprof"
 
@@ -14,15 +15,22 @@ import (
 func profile(env command.Env) (stop func()) {
 	path := env.Getenv("PLUGIN_PROFILE")
 	f, err := os.Create(path + ".cpu")
-	if err != nil || pprof.StartCPUProfile(f) != nil {
+	if err == nil {
+		err = pprof.StartCPUProfile(f)
+	}
+	if err != nil {
+		env.Log.Error("no profile is written", "error", err)
 		return func() {}
 	}
 	return func() {
 		pprof.StopCPUProfile()
-		_ = f.Close()
-		if heap, err := os.Create(path + ".heap"); err == nil {
-			_ = pprof.Lookup("allocs").WriteTo(heap, 0)
-			_ = heap.Close()
+		err := f.Close()
+		heap, opened := os.Create(path + ".heap")
+		if opened == nil {
+			err = errors.Join(err, pprof.Lookup("allocs").WriteTo(heap, 0), heap.Close())
+		}
+		if err = errors.Join(err, opened); err != nil {
+			env.Log.Error("the profile is not whole", "error", err)
 		}
 	}
 }

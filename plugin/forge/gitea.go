@@ -3,7 +3,6 @@ package forge
 import (
 	"cmp"
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -598,9 +597,7 @@ func (g *Gitea) Event(header http.Header, body []byte) (Event, error) {
 		return Event{}, fmt.Errorf("read the webhook secret: %w", err)
 	}
 	got, err := hex.DecodeString(giteaHeader(header, "Signature"))
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write(body)
-	if err != nil || !hmac.Equal(got, mac.Sum(nil)) {
+	if err != nil || !signedBy([]byte(secret), got, body) {
 		return Event{}, ErrSignature
 	}
 	// Gitea calls label and push events of a pull request pull_request too.

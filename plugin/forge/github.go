@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -803,9 +802,7 @@ func (g *GitHub) Event(header http.Header, body []byte) (Event, error) {
 		return Event{}, fmt.Errorf("read the webhook secret: %w", err)
 	}
 	got, ok := githubMAC(header)
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write(body)
-	if !ok || !hmac.Equal(got, mac.Sum(nil)) {
+	if !ok || !signedBy([]byte(secret), got, body) {
 		return Event{}, ErrSignature
 	}
 	switch kind := header.Get("X-GitHub-Event"); {
