@@ -80,7 +80,7 @@ func giteaHandler(w *World) http.Handler {
 	mux.HandleFunc("/", func(rw http.ResponseWriter, _ *http.Request) { notFound(rw) })
 	mux.HandleFunc("GET /api/v1/user", func(rw http.ResponseWriter, _ *http.Request) { answer(rw, 200, person("seedling")) })
 	mux.HandleFunc("GET "+repo, func(rw http.ResponseWriter, _ *http.Request) {
-		answer(rw, 200, map[string]any{"full_name": name, "has_pull_requests": true})
+		answer(rw, 200, map[string]any{"full_name": name, "has_pull_requests": true, "private": w.Private})
 	})
 	mux.HandleFunc("GET "+repo+"/labels", func(rw http.ResponseWriter, r *http.Request) {
 		number, size := bounds(r)
@@ -171,7 +171,36 @@ func giteaHandler(w *World) http.Handler {
 		}
 		rw.WriteHeader(http.StatusNoContent)
 	})
+	giteaComments(mux, w, repo)
 	return mux
+}
+
+// giteaComments plays the comments of an issue, which have no pages.
+func giteaComments(mux *http.ServeMux, w *World, repo string) {
+	entry := func(c *Comment) map[string]any {
+		return map[string]any{"id": c.ID, "body": c.Body, "user": person(c.By), "created_at": Start.Format(time.RFC3339)}
+	}
+	mux.HandleFunc("GET "+repo+"/issues/{n}/comments", func(rw http.ResponseWriter, r *http.Request) {
+		n, _ := strconv.ParseInt(r.PathValue("n"), 10, 64)
+		list := []any{}
+		for _, c := range w.Comments[n] {
+			list = append(list, entry(c))
+		}
+		answer(rw, 200, list)
+	})
+	mux.HandleFunc("POST "+repo+"/issues/{n}/comments", func(rw http.ResponseWriter, r *http.Request) {
+		n, _ := strconv.ParseInt(r.PathValue("n"), 10, 64)
+		answer(rw, 201, entry(w.comment(n, "seedling", bodyOf(r))))
+	})
+	mux.HandleFunc("PATCH "+repo+"/issues/comments/{id}", func(rw http.ResponseWriter, r *http.Request) {
+		c := w.commentOf(r.PathValue("id"))
+		if c == nil {
+			notFound(rw)
+			return
+		}
+		c.Body = bodyOf(r)
+		answer(rw, 200, entry(c))
+	})
 }
 
 // newest are the newest statuses of each context, as a combined status has them.

@@ -43,6 +43,10 @@ func GitHubApp() Kind {
 		panic(err) // there is no randomness
 	}
 	k.Login = "seedling[bot]"
+	k.Handler = func(w *World) http.Handler {
+		w.AsApp = true
+		return githubHandler(w)
+	}
 	k.Configure = func(dir string, c *forge.Config) error {
 		c.AppID, c.CredentialFile = "Iv23liSeedling", filepath.Join(dir, "app.pem")
 		return os.WriteFile(c.CredentialFile, pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}), 0o600)
@@ -153,8 +157,9 @@ func githubHandler(w *World) http.Handler {
 	mux.HandleFunc("/", func(rw http.ResponseWriter, _ *http.Request) { notFound(rw) })
 	mux.HandleFunc("GET /api/v3/user", func(rw http.ResponseWriter, _ *http.Request) { answer(rw, 200, person("seedling")) })
 	githubApps(mux, repo)
+	githubComments(mux, w, repo)
 	mux.HandleFunc("GET "+repo, func(rw http.ResponseWriter, _ *http.Request) {
-		answer(rw, 200, map[string]any{"id": 7, "full_name": Repository, "default_branch": "main"})
+		answer(rw, 200, map[string]any{"id": 7, "full_name": Repository, "default_branch": "main", "private": w.Private})
 	})
 	// https://docs.github.com/en/rest/pulls/pulls?apiVersion=2022-11-28#list-pull-requests
 	mux.HandleFunc("GET "+repo+"/pulls", func(rw http.ResponseWriter, r *http.Request) {
@@ -265,6 +270,44 @@ func githubApps(mux *http.ServeMux, repo string) {
 			"token": token, "expires_at": time.Now().Add(time.Hour).UTC().Format(time.RFC3339),
 			"permissions": map[string]any{"metadata": "read", "pull_requests": "write", "statuses": "write", "checks": "read"},
 		})
+	})
+}
+
+// githubComments plays https://docs.github.com/en/rest/issues/comments?apiVersion=2022-11-28:
+// an App comments as its bot.
+func githubComments(mux *http.ServeMux, w *World, repo string) {
+	me := "seedling"
+	entry := func(c *Comment) map[string]any {
+		return map[string]any{"id": c.ID, "body": c.Body, "user": person(c.By), "created_at": Start.Format(time.RFC3339)}
+	}
+	mux.HandleFunc("GET "+repo+"/issues/{n}/comments", func(rw http.ResponseWriter, r *http.Request) {
+		n, _ := strconv.ParseInt(r.PathValue("n"), 10, 64)
+		size, _ := strconv.Atoi(r.URL.Query().Get("per_page"))
+		number, _ := strconv.Atoi(r.URL.Query().Get("page"))
+		size = min(size, w.PageSize, 100)
+		list := []any{}
+		for _, c := range page(w.Comments[n], number, size) {
+			list = append(list, entry(c))
+		}
+		githubNext(rw, r, max(number, 1)*size < len(w.Comments[n]))
+		answer(rw, 200, list)
+	})
+	mux.HandleFunc("POST "+repo+"/issues/{n}/comments", func(rw http.ResponseWriter, r *http.Request) {
+		n, _ := strconv.ParseInt(r.PathValue("n"), 10, 64)
+		by := me
+		if w.AsApp {
+			by = me + "[bot]"
+		}
+		answer(rw, 201, entry(w.comment(n, by, bodyOf(r))))
+	})
+	mux.HandleFunc("PATCH "+repo+"/issues/comments/{id}", func(rw http.ResponseWriter, r *http.Request) {
+		c := w.commentOf(r.PathValue("id"))
+		if c == nil {
+			notFound(rw)
+			return
+		}
+		c.Body = bodyOf(r)
+		answer(rw, 200, entry(c))
 	})
 }
 

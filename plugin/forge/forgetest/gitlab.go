@@ -95,7 +95,11 @@ func gitlabHandler(w *World) http.Handler {
 	mux.HandleFunc("/", func(rw http.ResponseWriter, _ *http.Request) { notFound(rw) })
 	mux.HandleFunc("GET /api/v4/user", func(rw http.ResponseWriter, _ *http.Request) { answer(rw, 200, account("seedling")) })
 	mux.HandleFunc("GET "+project, func(rw http.ResponseWriter, _ *http.Request) {
-		answer(rw, 200, map[string]any{"id": 7, "path_with_namespace": Repository})
+		visibility := "internal"
+		if w.Private {
+			visibility = "private"
+		}
+		answer(rw, 200, map[string]any{"id": 7, "path_with_namespace": Repository, "visibility": visibility})
 	})
 	mux.HandleFunc("GET "+project+"/merge_requests", func(rw http.ResponseWriter, r *http.Request) {
 		var list []any
@@ -140,6 +144,7 @@ func gitlabHandler(w *World) http.Handler {
 		paged(rw, r, list)
 	})
 	gitlabMembers(mux, w, project)
+	gitlabNotes(mux, w, project, paged)
 	// https://docs.gitlab.com/api/commits/#list-commit-statuses
 	mux.HandleFunc("GET "+project+"/repository/commits/{sha}/statuses", func(rw http.ResponseWriter, r *http.Request) {
 		var list []any
@@ -164,6 +169,37 @@ func gitlabHandler(w *World) http.Handler {
 		answer(rw, 201, b)
 	})
 	return mux
+}
+
+// gitlabNotes plays https://docs.gitlab.com/api/notes/#merge-requests.
+func gitlabNotes(mux *http.ServeMux, w *World, project string, paged func(http.ResponseWriter, *http.Request, []any)) {
+	entry := func(c *Comment) map[string]any {
+		return map[string]any{"id": c.ID, "body": c.Body, "author": account(c.By), "system": false, "created_at": Start.Format(time.RFC3339)}
+	}
+	mux.HandleFunc("GET "+project+"/merge_requests/{n}/notes", func(rw http.ResponseWriter, r *http.Request) {
+		n, _ := strconv.ParseInt(r.PathValue("n"), 10, 64)
+		var list []any
+		for _, c := range w.Comments[n] {
+			list = append(list, entry(c))
+		}
+		if r.URL.Query().Get("sort") != "asc" { // the default is desc
+			slices.Reverse(list)
+		}
+		paged(rw, r, list)
+	})
+	mux.HandleFunc("POST "+project+"/merge_requests/{n}/notes", func(rw http.ResponseWriter, r *http.Request) {
+		n, _ := strconv.ParseInt(r.PathValue("n"), 10, 64)
+		answer(rw, 201, entry(w.comment(n, "seedling", bodyOf(r))))
+	})
+	mux.HandleFunc("PUT "+project+"/merge_requests/{n}/notes/{note}", func(rw http.ResponseWriter, r *http.Request) {
+		c := w.commentOf(r.PathValue("note"))
+		if c == nil {
+			notFound(rw)
+			return
+		}
+		c.Body = bodyOf(r)
+		answer(rw, 200, entry(c))
+	})
 }
 
 // gitlabMembers plays https://docs.gitlab.com/api/project_members/ and

@@ -30,7 +30,7 @@ func Run(t *testing.T, k Kind) {
 		"changing": changing, "large": large, "unreadable": unreadable,
 		"get": get, "gone": gone, "moved": moved, "limits": limits, "credential": credential,
 		"consent": consent, "may write": mayWrite, "passed": passed, "writes": writes,
-		"webhooks": webhooks, "what is said": said, "empty answers": empty,
+		"webhooks": webhooks, "comments": comments, "what is said": said, "empty answers": empty,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

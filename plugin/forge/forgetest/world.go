@@ -87,6 +87,13 @@ type World struct {
 	Removed []string
 	// Unlabelled is told of a label that a call took off; nil for nobody.
 	Unlabelled func(p *Pull, label string)
+	// Comments are by pull request, the oldest first. Private is whether only
+	// members can read.
+	Comments  map[int64][]*Comment
+	commented int64
+	Private   bool
+	// AsApp says that who calls is an App.
+	AsApp bool
 }
 
 // Pull is a pull request.
