@@ -64,6 +64,21 @@ const (
 	Failure State = "failure"
 )
 
+// Changes are the files that a pull request changes.
+type Changes struct {
+	// Paths are those of the files, both of one that was renamed.
+	Paths []string
+	// Cut says why not all are there; empty where all are.
+	Cut string
+}
+
+// Commit is one of a branch.
+type Commit struct {
+	SHA string
+	// At is when it was committed, by whoever did.
+	At time.Time
+}
+
 // Event is a webhook call that concerns a pull request.
 type Event struct {
 	// Delivery names the call: the forge gives it again when it repeats it, and
@@ -93,6 +108,9 @@ var (
 	// ErrUnlabelled is wrapped where the forge's record of events tells that the
 	// label was taken off.
 	ErrUnlabelled = errors.New("the label was taken off")
+	// ErrOtherHead is wrapped where a pull request has another head by now than
+	// the one that was asked about.
+	ErrOtherHead = errors.New("its head is another commit by now")
 	// ErrMoved is wrapped where the repository has another name by now.
 	ErrMoved = errors.New("the repository was renamed or moved")
 	// ErrSignature is returned by Event for a call that is not signed with our
@@ -174,6 +192,13 @@ type Forge interface {
 	CanWrite(ctx context.Context, repository, login string) (bool, error)
 	// Passed says whether the newest commit status of that context succeeded.
 	Passed(ctx context.Context, repository, sha, statusContext string) (bool, error)
+	// Changes lists the files in which a pull request with that head differs from
+	// where it left its target branch.
+	Changes(ctx context.Context, repository string, number int64, headSHA string) (Changes, error)
+	// Touched lists commits of a branch that changed a file, or anything in a
+	// folder; an empty path is the whole repository. The newest comes first, and
+	// there are no more than MaxTouched.
+	Touched(ctx context.Context, repository, branch, path string) ([]Commit, error)
 	// SetStatus writes a commit status.
 	SetStatus(ctx context.Context, repository, sha string, status Status) error
 	// RemoveLabel takes a label off a pull request; one that is not there is no

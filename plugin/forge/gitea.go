@@ -527,6 +527,106 @@ func (g *Gitea) Passed(ctx context.Context, repository, sha, statusContext strin
 	return fail(fmt.Errorf("more than %d pages", maxPages))
 }
 
+// Changes implements Forge. Gitea compares anew for each page, so it is the head
+// after the last one that counts.
+func (g *Gitea) Changes(ctx context.Context, repository string, number int64, headSHA string) (Changes, error) {
+	ctx, cancel := context.WithTimeout(ctx, filesTimeout)
+	defer cancel()
+	fail := func(err error) (Changes, error) {
+		return Changes{}, fmt.Errorf("forge %s: ask which files %s#%d changes: %w", g.Name(), repository, number, err)
+	}
+	owner, repo, err := split(repository)
+	if err != nil {
+		return fail(err)
+	}
+	var got files
+	total := -1
+	for page, read := 1, 0; got.Cut == "" && (total < 0 || read < total); page++ {
+		if page > maxFiles {
+			return fail(errors.New("the list does not end"))
+		}
+		res, err := g.ask(ctx, fmt.Sprintf("/repos/%s/%s/pulls/%d/files?page=%d&limit=%d", url.PathEscape(owner), url.PathEscape(repo), number, page, pageSize))
+		if err != nil {
+			return fail(fmt.Errorf("page %d: %w", page, err))
+		}
+		counted, countErr := strconv.Atoi(res.Header.Get("X-Total-Count"))
+		entries, err := got.take(res.Body, func(e json.RawMessage) (now, before string, err error) {
+			var f gitea.ChangedFile
+			err = json.Unmarshal(e, &f)
+			return f.Filename, f.PreviousFilename, err
+		})
+		res.Body.Close()
+		switch {
+		case err != nil:
+			return fail(fmt.Errorf("page %d: %w", page, err))
+		case countErr != nil:
+			return fail(fmt.Errorf("page %d: the answer has no X-Total-Count", page))
+		case total >= 0 && counted != total:
+			return fail(fmt.Errorf("page %d: the list changed while it was read", page))
+		case entries == 0 && read < counted && got.Cut == "":
+			return fail(fmt.Errorf("page %d is empty, after %d files of %d", page, read, counted))
+		}
+		total = counted
+		read += entries
+	}
+	p, err := g.Get(ctx, repository, number)
+	switch {
+	case err != nil:
+		return fail(err)
+	case p.HeadSHA != headSHA:
+		return fail(ErrOtherHead)
+	}
+	changes, err := got.whole(total)
+	if err != nil {
+		return fail(err)
+	}
+	return changes, nil
+}
+
+// Touched implements Forge. Gitea answers 404 where no commit touches the path.
+func (g *Gitea) Touched(ctx context.Context, repository, branch, path string) ([]Commit, error) {
+	fail := func(err error) ([]Commit, error) {
+		return nil, fmt.Errorf("forge %s: ask which commits of branch %q of %s touch %q: %w", g.Name(), branch, repository, path, err)
+	}
+	owner, repo, err := split(repository)
+	if err != nil {
+		return fail(err)
+	}
+	at := fmt.Sprintf("/repos/%s/%s", url.PathEscape(owner), url.PathEscape(repo))
+	query := url.Values{"sha": {branch}, "limit": {strconv.Itoa(MaxTouched)}, "stat": {"false"}, "verification": {"false"}, "files": {"false"}}
+	if path != "" {
+		query.Set("path", path)
+	}
+	res, err := g.ask(ctx, at+"/commits?"+query.Encode())
+	if errors.Is(err, errNotFound) && path != "" {
+		var b struct {
+			Name string `json:"name"`
+		}
+		if err := g.get(ctx, at+"/branches/"+url.PathEscape(branch), &b); err != nil {
+			return fail(fmt.Errorf("%w, and so is the branch: %w", errNotFound, err))
+		}
+		if b.Name != branch {
+			return fail(errors.New("the answer is about another branch"))
+		}
+		return nil, nil
+	}
+	if err != nil {
+		return fail(err)
+	}
+	defer res.Body.Close()
+	list, err := readCommits(res.Body, func(c struct {
+		SHA     string    `json:"sha"`
+		Created time.Time `json:"created"`
+	},
+	) (string, time.Time) {
+		return c.SHA, c.Created
+	})
+	if err != nil {
+		return fail(err)
+	}
+	return list, nil
+}
+
 // SetStatus implements Forge.
 func (g *Gitea) SetStatus(ctx context.Context, repository, sha string, s Status) error {
 	fail := func(err error) error {

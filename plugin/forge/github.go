@@ -732,6 +732,110 @@ func (g *GitHub) Passed(ctx context.Context, repository, sha, statusContext stri
 	return found > 0 && good == found, nil
 }
 
+// Changes implements Forge. GitHub lists 3,000 files at most, and counts them
+// all. A push between two pages shows in the head before and after.
+func (g *GitHub) Changes(ctx context.Context, repository string, number int64, headSHA string) (Changes, error) {
+	ctx, cancel := context.WithTimeout(ctx, filesTimeout)
+	defer cancel()
+	fail := func(err error) (Changes, error) {
+		return Changes{}, fmt.Errorf("forge %s: ask which files %s#%d changes: %w", g.Name(), repository, number, err)
+	}
+	c, owner, repo, err := g.client(ctx, repository)
+	if err != nil {
+		return fail(err)
+	}
+	head := func() (total int, err error) {
+		p, res, err := c.PullRequests.Get(ctx, owner, repo, int(number))
+		switch err := githubOutcome(res, err); {
+		case err != nil:
+			return 0, err
+		case int64(p.GetNumber()) != number:
+			return 0, fmt.Errorf("the answer is about %d", p.GetNumber())
+		case p.GetHead().GetSHA() != headSHA:
+			return 0, ErrOtherHead
+		case p.ChangedFiles == nil:
+			return 0, errors.New("the answer does not say how many files there are")
+		}
+		return p.GetChangedFiles(), nil
+	}
+	total, err := head()
+	if err != nil {
+		return fail(err)
+	}
+	if total > maxFiles {
+		return Changes{Cut: fmt.Sprintf("it changes %d files, and GitHub lists %d", total, maxFiles)}, nil
+	}
+	var got files
+	for page := 1; got.Cut == ""; page++ {
+		res, err := g.ask(ctx, repository, fmt.Sprintf("/repos/%s/%s/pulls/%d/files?page=%d&per_page=%d", owner, repo, number, page, githubPage), "")
+		if err != nil {
+			return fail(fmt.Errorf("page %d: %w", page, err))
+		}
+		entries, err := got.take(res.Body, func(e json.RawMessage) (now, before string, err error) {
+			var f struct {
+				Filename string `json:"filename"`
+				Previous string `json:"previous_filename"`
+			}
+			err = json.Unmarshal(e, &f)
+			return f.Filename, f.Previous, err
+		})
+		end := !more(res) && entries < githubPage
+		res.Body.Close()
+		if err != nil {
+			return fail(fmt.Errorf("page %d: %w", page, err))
+		}
+		if end || entries == 0 {
+			break
+		}
+	}
+	if total, err = head(); err != nil {
+		return fail(err)
+	}
+	changes, err := got.whole(total)
+	if err != nil {
+		return fail(err)
+	}
+	return changes, nil
+}
+
+// Touched implements Forge.
+func (g *GitHub) Touched(ctx context.Context, repository, branch, path string) ([]Commit, error) {
+	fail := func(err error) ([]Commit, error) {
+		return nil, fmt.Errorf("forge %s: ask which commits of branch %q of %s touch %q: %w", g.Name(), branch, repository, path, err)
+	}
+	owner, repo, err := split(repository)
+	if err != nil {
+		return fail(err)
+	}
+	query := url.Values{"sha": {branch}, "per_page": {strconv.Itoa(MaxTouched)}}
+	if path != "" {
+		query.Set("path", path)
+	}
+	res, err := g.ask(ctx, repository, fmt.Sprintf("/repos/%s/%s/commits?%s", url.PathEscape(owner), url.PathEscape(repo), query.Encode()), "")
+	if errors.Is(err, errForbidden) {
+		err = fmt.Errorf("%w: give it the repository permission Contents: read", err)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	defer res.Body.Close()
+	list, err := readCommits(res.Body, func(c struct {
+		SHA    string `json:"sha"`
+		Commit struct {
+			Committer struct {
+				Date time.Time `json:"date"`
+			} `json:"committer"`
+		} `json:"commit"`
+	},
+	) (string, time.Time) {
+		return c.SHA, c.Commit.Committer.Date
+	})
+	if err != nil {
+		return fail(err)
+	}
+	return list, nil
+}
+
 // SetStatus implements Forge.
 func (g *GitHub) SetStatus(ctx context.Context, repository, sha string, s Status) error {
 	fail := func(err error) error {

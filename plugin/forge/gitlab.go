@@ -425,6 +425,113 @@ func (g *GitLab) Passed(ctx context.Context, repository, sha, statusContext stri
 	return passed, nil
 }
 
+// Changes implements Forge. GitLab keeps what a merge request changes up to its
+// diff limits (1,000 files unless set), and counts "1000+" beyond them. The count
+// is empty until it has compared.
+func (g *GitLab) Changes(ctx context.Context, repository string, number int64, headSHA string) (Changes, error) {
+	ctx, cancel := context.WithTimeout(ctx, filesTimeout)
+	defer cancel()
+	fail := func(err error) (Changes, error) {
+		return Changes{}, fmt.Errorf("forge %s: ask which files %s!%d changes: %w", g.Name(), repository, number, err)
+	}
+	project, err := gitlabProject(repository)
+	if err != nil {
+		return fail(err)
+	}
+	path := fmt.Sprintf("%s/merge_requests/%d", project, number)
+	head := func() (total int, more bool, err error) {
+		var m struct {
+			gitlabMergeRequest
+			Count *string `json:"changes_count"`
+		}
+		if err := g.get(ctx, path, &m); err != nil {
+			return 0, false, err
+		}
+		switch {
+		case m.IID != number:
+			return 0, false, fmt.Errorf("the answer is about %d", m.IID)
+		case m.SHA != headSHA:
+			return 0, false, ErrOtherHead
+		case m.Count == nil:
+			return 0, false, errors.New("GitLab has not compared it yet")
+		}
+		count, more := strings.CutSuffix(*m.Count, "+")
+		total, err = strconv.Atoi(count)
+		if err != nil {
+			return 0, false, errors.New("the answer does not say how many files there are")
+		}
+		return total, more, nil
+	}
+	total, more, err := head()
+	switch {
+	case err != nil:
+		return fail(err)
+	case more:
+		return Changes{Cut: fmt.Sprintf("it changes more than %d files, which is GitLab's limit", total)}, nil
+	}
+	var got files
+	for page := 1; got.Cut == "" && got.count < total; page++ {
+		res, err := g.ask(ctx, http.MethodGet, fmt.Sprintf("%s/diffs?page=%d&per_page=%d", path, page, gitlabFiles), nil)
+		if err != nil {
+			return fail(fmt.Errorf("page %d: %w", page, err))
+		}
+		entries, err := got.take(res.Body, func(e json.RawMessage) (now, before string, err error) {
+			var f struct {
+				New string `json:"new_path"`
+				Old string `json:"old_path"`
+			}
+			err = json.Unmarshal(e, &f)
+			return f.New, f.Old, err
+		})
+		res.Body.Close()
+		if err != nil {
+			return fail(fmt.Errorf("page %d: %w", page, err))
+		}
+		if entries == 0 {
+			break
+		}
+	}
+	if total, _, err = head(); err != nil {
+		return fail(err)
+	}
+	changes, err := got.whole(total)
+	if err != nil {
+		return fail(err)
+	}
+	return changes, nil
+}
+
+// Touched implements Forge.
+func (g *GitLab) Touched(ctx context.Context, repository, branch, path string) ([]Commit, error) {
+	fail := func(err error) ([]Commit, error) {
+		return nil, fmt.Errorf("forge %s: ask which commits of branch %q of %s touch %q: %w", g.Name(), branch, repository, path, err)
+	}
+	project, err := gitlabProject(repository)
+	if err != nil {
+		return fail(err)
+	}
+	query := url.Values{"ref_name": {branch}, "per_page": {strconv.Itoa(MaxTouched)}}
+	if path != "" {
+		query.Set("path", path)
+	}
+	res, err := g.ask(ctx, http.MethodGet, project+"/repository/commits?"+query.Encode(), nil)
+	if err != nil {
+		return fail(err)
+	}
+	defer res.Body.Close()
+	list, err := readCommits(res.Body, func(c struct {
+		ID        string    `json:"id"`
+		Committed time.Time `json:"committed_date"`
+	},
+	) (string, time.Time) {
+		return c.ID, c.Committed
+	})
+	if err != nil {
+		return fail(err)
+	}
+	return list, nil
+}
+
 // SetStatus implements Forge.
 func (g *GitLab) SetStatus(ctx context.Context, repository, sha string, s Status) error {
 	fail := func(err error) error {

@@ -56,6 +56,16 @@ const (
 	listTimeout = 15 * time.Second
 	// maxCalls bounds calls in flight to one forge.
 	maxCalls = 8
+	// maxFiles and maxPaths bound the files of a pull request, and their names
+	// together. Beyond them, as beyond the forge's own bound, the list is cut.
+	maxFiles = 3000
+	maxPaths = 512 << 10
+	// filesTimeout bounds one question about the files of a pull request.
+	filesTimeout = time.Minute
+	// gitlabFiles is how many files GitLab before 18 takes per page.
+	gitlabFiles = 30
+	// MaxTouched is how many commits Touched lists at most.
+	MaxTouched = 20
 	// maxDescription is the length of a commit status that every forge takes.
 	maxDescription = 140
 )

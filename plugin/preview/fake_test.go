@@ -129,6 +129,11 @@ type host struct {
 	// lies is asked before a question is answered; listed too where list is true.
 	lies  func(n int64, list bool) (p forge.PullRequest, err error, lie bool)
 	asked int // who labelled
+	// files by head, commits by branch and path
+	files       map[string]forge.Changes
+	commits     map[string][]forge.Commit
+	filesErr    error
+	listedFiles int
 	// label removals that the record of events tells of
 	removals map[int64]time.Time
 }
@@ -136,6 +141,7 @@ type host struct {
 func newHost(pulls ...forge.PullRequest) *host {
 	h := &host{
 		pulls: map[int64]forge.PullRequest{}, hidden: map[int64]bool{}, labelled: map[int64]string{},
+		files: map[string]forge.Changes{}, commits: map[string][]forge.Commit{},
 		removals: map[int64]time.Time{}, writers: map[string]bool{"maintainer": true}, green: map[string]bool{}, statuses: map[string]forge.Status{},
 	}
 	for _, p := range pulls {
@@ -260,6 +266,28 @@ func (h *host) Passed(_ context.Context, _, sha, _ string) (bool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.green[sha], nil
+}
+
+func (h *host) Changes(_ context.Context, _ string, n int64, head string) (forge.Changes, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.listedFiles++
+	if h.filesErr != nil {
+		return forge.Changes{}, h.filesErr
+	}
+	if h.pulls[n].HeadSHA != head {
+		return forge.Changes{}, forge.ErrOtherHead
+	}
+	return h.files[head], nil
+}
+
+func (h *host) Touched(_ context.Context, _, branch, path string) ([]forge.Commit, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.filesErr != nil {
+		return nil, h.filesErr
+	}
+	return h.commits[branch+" "+path], nil
 }
 
 func (h *host) SetStatus(_ context.Context, _, sha string, s forge.Status) error {

@@ -116,6 +116,44 @@ func giteaHandler(w *World) http.Handler {
 		rw.Header().Set("X-Total-Count", "0")
 		answer(rw, 200, []any{})
 	})
+	// https://docs.gitea.com/api/1.26/#tag/repository/operation/repoGetPullRequestFiles
+	mux.HandleFunc("GET "+repo+"/pulls/{n}/files", func(rw http.ResponseWriter, r *http.Request) {
+		p := pull(r)
+		if p == nil {
+			notFound(rw)
+			return
+		}
+		number, size := bounds(r)
+		list := []any{}
+		for _, f := range page(p.Files, number, size) {
+			entry := map[string]any{"filename": f.Path, "status": "changed", "contents_url": "https://git.example.com/x?ref=" + cmp.Or(p.SHA, SHA)}
+			if f.Before != "" {
+				entry["status"], entry["previous_filename"] = "renamed", f.Before
+			}
+			list = append(list, entry)
+		}
+		rw.Header().Set("X-Total-Count", strconv.Itoa(len(p.Files)))
+		answer(rw, 200, list)
+	})
+	// https://docs.gitea.com/api/1.26/#tag/repository/operation/repoGetAllCommits
+	mux.HandleFunc("GET "+repo+"/commits", func(rw http.ResponseWriter, r *http.Request) {
+		list := []any{}
+		for _, c := range w.touching(r.URL.Query().Get("path")) {
+			list = append(list, map[string]any{"sha": c.SHA, "created": c.At.Format(time.RFC3339)})
+		}
+		if r.URL.Query().Get("sha") != "main" || len(list) == 0 {
+			notFound(rw) // of a path that nothing touches too
+			return
+		}
+		answer(rw, 200, page(list, 1, 50)) // whatever was asked for, with a path
+	})
+	mux.HandleFunc("GET "+repo+"/branches/{branch}", func(rw http.ResponseWriter, r *http.Request) {
+		if r.PathValue("branch") != "main" {
+			notFound(rw)
+			return
+		}
+		answer(rw, 200, map[string]any{"name": "main"})
+	})
 	mux.HandleFunc("GET "+repo+"/issues/{n}/timeline", func(rw http.ResponseWriter, r *http.Request) {
 		number, size := bounds(r)
 		p := pull(r)

@@ -1,6 +1,7 @@
 package forgetest
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -108,7 +109,7 @@ func githubPull(p *Pull) map[string]any {
 	if p.Closed {
 		state, closed = "closed", p.ClosedAt.Format(time.RFC3339)
 	}
-	head := map[string]any{"label": "acme:feature", "ref": "feature", "sha": SHA, "repo": nil}
+	head := map[string]any{"label": "acme:feature", "ref": "feature", "sha": cmp.Or(p.SHA, SHA), "repo": nil}
 	if p.HeadRepository != "" {
 		head["repo"] = map[string]any{"id": 7, "full_name": p.HeadRepository}
 	}
@@ -117,7 +118,7 @@ func githubPull(p *Pull) map[string]any {
 		"user": person("dev"), "html_url": "https://github.com/acme/shop/pull/" + strconv.FormatInt(p.Number, 10),
 		"labels": named(p.Labels), "created_at": Start.Format(time.RFC3339), "updated_at": p.Updated.Format(time.RFC3339), "closed_at": closed,
 		"base": map[string]any{"label": "acme:main", "ref": "main", "sha": strings.Repeat("b", 40), "repo": map[string]any{"id": 7, "full_name": Repository}},
-		"head": head,
+		"head": head, "changed_files": len(p.Files),
 	}
 }
 
@@ -134,7 +135,7 @@ func githubNode(p *Pull) map[string]any {
 	return map[string]any{
 		"number": p.Number, "title": p.Title, "url": "https://github.com/acme/shop/pull/" + strconv.FormatInt(p.Number, 10), "state": "OPEN",
 		"isDraft": p.Draft, "isCrossRepository": p.HeadRepository != Repository, "updatedAt": p.Updated.Format(time.RFC3339),
-		"headRefName": "feature", "headRefOid": SHA, "baseRefName": "main",
+		"headRefName": "feature", "headRefOid": cmp.Or(p.SHA, SHA), "baseRefName": "main",
 		"author": map[string]any{"__typename": "User", "login": "dev"}, "headRepository": head, "labels": map[string]any{"nodes": labels},
 	}
 }
@@ -186,6 +187,38 @@ func githubHandler(w *World) http.Handler {
 			return
 		}
 		notFound(rw)
+	})
+	// https://docs.github.com/en/rest/pulls/pulls?apiVersion=2022-11-28#list-pull-requests-files
+	mux.HandleFunc("GET "+repo+"/pulls/{n}/files", func(rw http.ResponseWriter, r *http.Request) {
+		p := pull(r)
+		if p == nil {
+			notFound(rw)
+			return
+		}
+		files := p.Files[:min(len(p.Files), 3000)]
+		number, size := bounds(r)
+		entries := []any{}
+		for _, f := range page(files, number, size) {
+			entry := map[string]any{"sha": strings.Repeat("f", 40), "filename": f.Path, "status": "modified", "patch": "@@ -1 +1 @@"}
+			if f.Before != "" {
+				entry["status"], entry["previous_filename"] = "renamed", f.Before
+			}
+			entries = append(entries, entry)
+		}
+		githubPage(rw, r, entries, number*size < len(files))
+	})
+	// https://docs.github.com/en/rest/commits/commits?apiVersion=2022-11-28#list-commits
+	mux.HandleFunc("GET "+repo+"/commits", func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("sha") != "main" {
+			notFound(rw)
+			return
+		}
+		entries := []any{}
+		for _, c := range w.touching(r.URL.Query().Get("path")) {
+			entries = append(entries, map[string]any{"sha": c.SHA, "commit": map[string]any{"committer": map[string]any{"name": "x", "date": c.At.Format(time.RFC3339)}}})
+		}
+		number, size := bounds(r)
+		githubPage(rw, r, page(entries, number, size), number*size < len(entries))
 	})
 	// https://docs.github.com/en/rest/issues/timeline?apiVersion=2022-11-28#list-timeline-events-for-an-issue
 	mux.HandleFunc("GET "+repo+"/issues/{n}/timeline", func(rw http.ResponseWriter, r *http.Request) {

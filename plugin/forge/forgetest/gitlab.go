@@ -1,6 +1,7 @@
 package forgetest
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -58,7 +59,7 @@ func gitlabMergeRequest(p *Pull) map[string]any {
 		"id": p.Number + 1000, "iid": p.Number, "project_id": 7, "title": p.Title, "description": p.Body, "state": state, "draft": p.Draft,
 		"author": account("dev"), "web_url": "https://gitlab.com/acme/shop/-/merge_requests/" + strconv.FormatInt(p.Number, 10),
 		"labels": append([]string{}, p.Labels...), "created_at": Start.Format(time.RFC3339), "updated_at": p.Updated.Format("2006-01-02T15:04:05.000Z07:00"),
-		"closed_at": closed, "sha": SHA, "source_branch": "feature", "target_branch": "main", "source_project_id": source, "target_project_id": 7,
+		"closed_at": closed, "sha": cmp.Or(p.SHA, SHA), "source_branch": "feature", "target_branch": "main", "source_project_id": source, "target_project_id": 7,
 	}
 }
 
@@ -116,10 +117,48 @@ func gitlabHandler(w *World) http.Handler {
 	})
 	mux.HandleFunc("GET "+project+"/merge_requests/{n}", func(rw http.ResponseWriter, r *http.Request) {
 		if p := pull(r); p != nil {
-			answer(rw, 200, gitlabMergeRequest(p))
+			m := gitlabMergeRequest(p)
+			m["changes_count"] = strconv.Itoa(len(p.Files))
+			if len(p.Files) > 1000 {
+				m["changes_count"] = "1000+"
+			}
+			answer(rw, 200, m)
 			return
 		}
 		notFound(rw)
+	})
+	// https://docs.gitlab.com/api/merge_requests/#list-merge-request-diffs
+	mux.HandleFunc("GET "+project+"/merge_requests/{n}/diffs", func(rw http.ResponseWriter, r *http.Request) {
+		p := pull(r)
+		number, size := bounds(r)
+		switch {
+		case p == nil:
+			notFound(rw)
+		case size > 30:
+			// Until 18 it did: https://gitlab.com/gitlab-org/gitlab/-/issues/427168
+			answer(rw, 500, map[string]any{"message": "500 Internal Server Error"})
+		default:
+			list := []any{}
+			files := p.Files[:min(len(p.Files), 1000)]
+			for _, f := range page(files, number, size) {
+				list = append(list, map[string]any{"old_path": cmp.Or(f.Before, f.Path), "new_path": f.Path, "renamed_file": f.Before != "", "diff": "@@ -1 +1 @@"})
+			}
+			githubNext(rw, r, number*size < len(files))
+			answer(rw, 200, list)
+		}
+	})
+	// https://docs.gitlab.com/api/commits/#list-repository-commits
+	mux.HandleFunc("GET "+project+"/repository/commits", func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("ref_name") != "main" {
+			notFound(rw)
+			return
+		}
+		list := []any{}
+		for _, c := range w.touching(r.URL.Query().Get("path")) {
+			list = append(list, map[string]any{"id": c.SHA, "short_id": c.SHA[:8], "committed_date": c.At.Format("2006-01-02T15:04:05.000Z07:00")})
+		}
+		number, size := bounds(r)
+		answer(rw, 200, append([]any{}, page(list, number, size)...))
 	})
 	// https://docs.gitlab.com/api/merge_requests/#update-merge-request
 	mux.HandleFunc("PUT "+project+"/merge_requests/{n}", func(rw http.ResponseWriter, r *http.Request) {

@@ -30,6 +30,7 @@ func Run(t *testing.T, k Kind) {
 		"changing": changing, "large": large, "unreadable": unreadable,
 		"get": get, "gone": gone, "moved": moved, "limits": limits, "credential": credential,
 		"consent": consent, "may write": mayWrite, "passed": passed, "writes": writes,
+		"files": files, "files never short": filesNeverShort, "files of another head": otherHead, "touched": touched,
 		"webhooks": webhooks, "comments": comments, "what is said": said, "empty answers": empty,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -614,6 +615,12 @@ func empty(t *testing.T, k Kind) {
 		}
 		if is, err := f.Passed(t.Context(), Repository, SHA, "ci/images"); is {
 			t.Errorf("%s: passed, error %v", name, err)
+		}
+		if c, err := f.Changes(t.Context(), Repository, 1, SHA); err == nil {
+			t.Errorf("%s: changes %+v", name, c)
+		}
+		if c, err := f.Touched(t.Context(), Repository, "main", "api"); err == nil && body != "[]" {
+			t.Errorf("%s: touched by %+v", name, c)
 		}
 		if list, err := read(t.Context(), f.List(Repository, forge.Query{Label: Label})); err == nil {
 			t.Errorf("%s: %d listed", name, len(list.PullRequests))

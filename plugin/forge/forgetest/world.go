@@ -76,6 +76,8 @@ type World struct {
 	Statuses []Status
 	// Runs are check runs, where the forge has them.
 	Runs []Status
+	// Commits of branch main, the newest first.
+	Commits []Commit
 	// PageSize is the server's own bound.
 	PageSize int
 	// Fault is asked before each call; true when it answered itself.
@@ -111,6 +113,8 @@ type Pull struct {
 	Labels   []string
 	// HeadRepository is empty where the fork is gone.
 	HeadRepository string
+	// Files are those that it changes.
+	Files []File
 	// Null entries of a list cannot be read.
 	Null   bool
 	Events []Event
@@ -127,6 +131,30 @@ type Event struct {
 // Status is a commit status; the later in the list the newer.
 type Status struct {
 	Context, State string
+}
+
+// File is one that a pull request changes; Before is its name until then, where
+// it is renamed.
+type File struct {
+	Path, Before string
+}
+
+// Commit is one of branch main, and the files that it changed.
+type Commit struct {
+	SHA   string
+	At    time.Time
+	Files []string
+}
+
+// touching are the commits that changed a file, or anything in a folder.
+func (w *World) touching(path string) []Commit {
+	var list []Commit
+	for _, c := range w.Commits {
+		if path == "" || slices.ContainsFunc(c.Files, func(f string) bool { return f == path || strings.HasPrefix(f, path+"/") }) {
+			list = append(list, c)
+		}
+	}
+	return list
 }
 
 // Open are the open pull requests, the oldest first.
