@@ -22,8 +22,9 @@ type item struct {
 	unsure bool
 	// unasked: no ApplicationSet asks for it.
 	unasked bool
-	// stale: it lacks nothing but an answer about consent that is from now.
-	stale bool
+	// stale, unseen: it lacks nothing but an answer about consent, or a sighting,
+	// that is from now.
+	stale, unseen bool
 }
 
 // step decides about a repository once: what was observed and found out, the
@@ -205,11 +206,22 @@ func (r *Reconciler) decide(repo *repository, it *item, now time.Time) {
 	}
 	r.know(repo, it, now)
 	it.is = Next(it.cur, it.key, it.facts, now)
-	if it.is != nil && it.is.Phase == Live && (it.cur == nil || it.cur.Phase != Live) && !repo.fresh(it, now) {
-		it.stale = true
-		it.facts.Consent = Consent{Missing: reasonAsking, Unanswered: true}
-		it.is = Next(it.cur, it.key, it.facts, now)
+	if it.is == nil || it.is.Phase != Live || it.cur != nil && it.cur.Phase == Live {
+		return
 	}
+	// While the forge could not be asked it may have been closed, and whoever
+	// asked for it may have changed their mind.
+	it.stale = !fresh(repo.knowledge(it.key.Namespace()).consentAt, now)
+	it.unseen = !fresh(it.look.SeenAt, now)
+	switch {
+	case it.unseen:
+		it.facts.Consent = Consent{Missing: reasonUnseen, Unanswered: true}
+	case it.stale:
+		it.facts.Consent = Consent{Missing: reasonAsking, Unanswered: true}
+	default:
+		return
+	}
+	it.is = Next(it.cur, it.key, it.facts, now)
 }
 
 // guarded says why an ending needs the guard's leave; empty for one that
@@ -238,8 +250,11 @@ func (r *Reconciler) guard(ctx context.Context, repo *repository, items []*item,
 	for _, s := range repo.subs {
 		wants[s.set] = map[string]want{} // none is to be said too
 	}
-	lost := false
+	lost, known := false, map[string]int{}
 	for _, it := range items {
+		if !it.unsure && (it.cur != nil && it.cur.Phase == Live || it.is != nil && it.is.Phase == Live) {
+			known[it.key.ApplicationSet]++
+		}
 		if reason, settles := guarded(it); reason != "" {
 			wants[it.key.ApplicationSet][life(it.cur)] = want{reason: reason, settles: settles}
 			lost = lost || it.facts.Lost != nil
@@ -247,15 +262,18 @@ func (r *Reconciler) guard(ctx context.Context, repo *repository, items []*item,
 	}
 	everything := lost && r.lossIsMassive()
 	for _, set := range slices.Sorted(maps.Keys(wants)) {
-		live := 0
+		among := crowd{everything: everything}
+		live := map[string]int{}
 		if len(wants[set]) > 0 {
 			r.Store.each(func(p *Preview) {
 				if p.ApplicationSet == set && p.Phase == Live {
-					live++
+					live[p.RepositoryHash()]++
+					among.live++
 				}
 			})
 		}
-		v := r.mass.judge(set, repo.id, wants[set], live, everything, e.now)
+		among.unknown = r.mass.unknown(set, repo.id, known[set], live)
+		v := r.mass.judge(set, repo.id, wants[set], among, e.now)
 		if v.say != "" {
 			r.Log.ErrorContext(ctx, v.say, "applicationset", set)
 		}

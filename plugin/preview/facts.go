@@ -15,8 +15,9 @@ import (
 )
 
 const (
-	// consentFor is how old an answer of the forge may be at the step to Live.
-	consentFor = 30 * time.Second
+	// freshFor is how old an answer of the forge about consent may be at the step
+	// to Live, and how long ago the pull request was seen to be open.
+	freshFor = 30 * time.Second
 	// refusedAgain is how often one who may not is asked about again while
 	// nothing changes, and after a while refusedSeldom.
 	refusedAgain  = time.Minute
@@ -34,6 +35,7 @@ const (
 
 const (
 	reasonAsking    = "the forge has not been asked yet who set the label"
+	reasonUnseen    = "the forge has not been asked yet whether it is still open"
 	reasonSnapshots = "the snapshots of its seed are being looked at"
 )
 
@@ -116,10 +118,10 @@ func (r *Reconciler) know(repo *repository, it *item, now time.Time) {
 	}
 }
 
-// fresh says whether consent is from now and not from before.
-func (repo *repository) fresh(it *item, now time.Time) bool {
-	age := now.Sub(repo.knowledge(it.key.Namespace()).consentAt)
-	return age >= 0 && age <= consentFor
+// fresh says whether something is from now and not from before.
+func fresh(at, now time.Time) bool {
+	age := now.Sub(at)
+	return age >= 0 && age <= freshFor
 }
 
 // find asks for what the next step of a preview needs. is is what it became in
@@ -164,6 +166,10 @@ func (r *Reconciler) findHeld(repo *repository, it *item, is *Preview, k *found,
 	class := queue.Normal
 	if h, ok := repo.hints[it.key.Number]; ok && e.now.Sub(h.at) < pollEvery {
 		class = queue.Urgent
+	}
+	// Beside the other question, so that neither grows old over the other.
+	if it.unseen || it.stale && !fresh(it.look.SeenAt, e.now.Add(freshFor/2)) {
+		e.want(r.openTask(repo, it.key.Number, class))
 	}
 	key := consentKey(pr, it.in.Label)
 	switch {

@@ -40,6 +40,8 @@ type massGuard struct {
 type ledger struct {
 	// wants are the endings asked for, by repository and life.
 	wants map[string]map[string]want
+	// known is of how many of a repository's live previews anything is known.
+	known map[string]int
 	// released are lives whose end a person confirmed.
 	released map[string]bool
 	ended    []time.Time
@@ -78,7 +80,7 @@ func (g *massGuard) ledger(set string) *ledger {
 	}
 	l := g.sets[set]
 	if l == nil {
-		l = &ledger{wants: map[string]map[string]want{}, released: map[string]bool{}}
+		l = &ledger{wants: map[string]map[string]want{}, known: map[string]int{}, released: map[string]bool{}}
 		g.sets[set] = l
 	}
 	return l
@@ -115,14 +117,35 @@ func (g *massGuard) confirm(annotations map[string]string) map[string]bool {
 	return wake
 }
 
-// judge says which of a repository's endings may happen. wants are all of its
-// guarded endings for that ApplicationSet, live how many previews the
-// ApplicationSet has in all. everything says that a large part of all previews
-// there are would end.
-func (g *massGuard) judge(set, repository string, wants map[string]want, live int, everything bool, now time.Time) verdict {
+// crowd is among whom something ends.
+type crowd struct {
+	// live is how many live previews the ApplicationSet has in all, unknown how
+	// many of them nobody has looked at since the start: those may end too.
+	live, unknown int
+	// everything says that a large part of all previews there are would end.
+	everything bool
+}
+
+// unknown takes in of how many of a repository's live previews anything is
+// known, and says of how many nothing is. live is how many there are, by
+// repository.
+func (g *massGuard) unknown(set, repository string, known int, live map[string]int) (n int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	l := g.ledger(set)
+	l.known[repository] = known
+	for id, there := range live {
+		n += max(there-l.known[id], 0)
+	}
+	return n
+}
+
+// judge says which of a repository's endings may happen. wants are all of its
+// guarded endings for that ApplicationSet.
+func (g *massGuard) judge(set, repository string, wants map[string]want, among crowd, now time.Time) verdict {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	l, live := g.ledger(set), among.live
 	before := l.wants[repository]
 	for id, w := range wants {
 		if was, ok := before[id]; ok && !was.since.After(now) {
@@ -150,7 +173,10 @@ func (g *massGuard) judge(set, repository string, wants map[string]want, live in
 			}
 		}
 	}
-	held := len(all) > 0 && (everything || Massive(len(all)+len(l.ended), live+len(l.ended)))
+	held := len(all) > 0 && (among.everything || Massive(len(all)+len(l.ended), live+len(l.ended)))
+	// After a restart they come into sight one by one: the first of a mass are
+	// few.
+	early := Massive(len(all)+among.unknown+len(l.ended), live+len(l.ended))
 	if !held {
 		l.token, l.sentence, l.withheld = "", "", 0
 	} else {
@@ -181,6 +207,8 @@ func (g *massGuard) judge(set, repository string, wants map[string]want, live in
 			delete(l.released, id)
 			v.may[id] = true
 		case held:
+		case early:
+			v.by = now.Add(settleFor)
 		case w.settles && stands.After(now):
 			if v.by.IsZero() || stands.Before(v.by) {
 				v.by = stands

@@ -184,19 +184,19 @@ func TestConfirmationIsSpent(t *testing.T) {
 	}
 	g := &massGuard{}
 	g.confirm(map[string]string{"s": ""})
-	if v := g.judge("s", "r", wants(), 10, false, now); len(v.may) > 0 || v.say == "" {
+	if v := g.judge("s", "r", wants(), crowd{live: 10, everything: false}, now); len(v.may) > 0 || v.say == "" {
 		t.Fatalf("%+v", v)
 	}
 	token := g.sets["s"].token
 	g.confirm(map[string]string{"s": token})
-	v := g.judge("s", "r", wants(), 10, false, now)
+	v := g.judge("s", "r", wants(), crowd{live: 10, everything: false}, now)
 	if len(v.may) != 10 || v.spend != token {
 		t.Fatalf("%+v", v)
 	}
 	for _, h := range []*massGuard{g, {}} {
 		h.remember([]string{token})
 		h.confirm(map[string]string{"s": token})
-		if v := h.judge("s", "r", wants(), 10, false, now.Add(time.Hour)); len(v.may) > 0 {
+		if v := h.judge("s", "r", wants(), crowd{live: 10, everything: false}, now.Add(time.Hour)); len(v.may) > 0 {
 			t.Errorf("it was used again: %+v", v)
 		}
 	}
@@ -261,6 +261,48 @@ func TestFewPass(t *testing.T) {
 	}
 }
 
+// TestMassComesIntoSight: after a restart the first who are seen are few, and
+// the others of the mass come later.
+func TestMassComesIntoSight(t *testing.T) {
+	t.Parallel()
+	w := lived(t, 10)
+	w.asks(typo)
+	w.mustRound()
+	w.restart()
+	w.asks(typo)
+	seen := int64(2)
+	w.host.with(func(h *host) {
+		h.listErr = errDown
+		h.lies = func(n int64, _ bool) (forge.PullRequest, error, bool) {
+			return forge.PullRequest{}, errDown, n > seen
+		}
+	})
+	live := func() (n int) {
+		for _, p := range w.Store.All() {
+			if p.Phase == Live {
+				n++
+			}
+		}
+		return n
+	}
+	for ; seen <= 10; seen++ {
+		for n := int64(1); n <= seen; n++ {
+			w.Trigger("gitea", "acme/shop", n, time.Time{})
+		}
+		_ = w.roundOf()
+		if n := live(); n != 10 {
+			t.Fatalf("%d are left when %d were seen", n, seen)
+		}
+	}
+	w.host.with(func(h *host) { h.listErr, h.lies = nil, nil })
+	for range 3 {
+		w.mustRound()
+	}
+	if n := live(); n != 10 || w.Status().Withheld["previews"].Previews != 10 {
+		t.Errorf("%d are left, withheld are %v", n, w.Status().Withheld)
+	}
+}
+
 // TestTrickle: a mass that comes little by little is one.
 func TestTrickle(t *testing.T) {
 	t.Parallel()
@@ -288,30 +330,30 @@ func TestConfirmationIsOfTheExactSet(t *testing.T) {
 		return m
 	}
 	g := &massGuard{}
-	g.judge("s", "r", wants(0, 10), 20, false, now)
+	g.judge("s", "r", wants(0, 10), crowd{live: 20, everything: false}, now)
 	token := g.sets["s"].token
 	for name, other := range map[string]map[string]want{"one more": wants(0, 11), "one less": wants(0, 9), "others": wants(1, 11)} {
 		h := &massGuard{}
 		h.confirm(map[string]string{"s": token})
-		if v := h.judge("s", "r", other, 20, false, now); len(v.may) > 0 || v.spend != "" {
+		if v := h.judge("s", "r", other, crowd{live: 20, everything: false}, now); len(v.may) > 0 || v.spend != "" {
 			t.Errorf("%s: %+v", name, v)
 		}
 	}
 	// Those of another ApplicationSet are others, though nothing else differs.
 	h := &massGuard{}
 	h.confirm(map[string]string{"t": token})
-	if v := h.judge("t", "r", wants(0, 10), 20, false, now); len(v.may) > 0 {
+	if v := h.judge("t", "r", wants(0, 10), crowd{live: 20, everything: false}, now); len(v.may) > 0 {
 		t.Errorf("of another ApplicationSet: %+v", v)
 	}
 	// However it is spread over repositories, it is one set.
 	h = &massGuard{}
 	h.confirm(map[string]string{"s": token})
-	first := h.judge("s", "r1", wants(0, 5), 20, true, now)
-	second := h.judge("s", "r2", wants(5, 10), 20, true, now)
+	first := h.judge("s", "r1", wants(0, 5), crowd{live: 20, everything: true}, now)
+	second := h.judge("s", "r2", wants(5, 10), crowd{live: 20, everything: true}, now)
 	if len(first.may) > 0 || len(second.may) != 5 || second.spend != token {
 		t.Errorf("%+v, %+v", first, second)
 	}
-	if third := h.judge("s", "r1", wants(0, 5), 15, true, now); len(third.may) != 5 || third.spend != "" {
+	if third := h.judge("s", "r1", wants(0, 5), crowd{live: 15, everything: true}, now); len(third.may) != 5 || third.spend != "" {
 		t.Errorf("%+v", third)
 	}
 }

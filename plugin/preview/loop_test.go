@@ -352,6 +352,34 @@ func TestClosedBetweenLooks(t *testing.T) {
 	}
 }
 
+// TestClosedWhileTheForgeIsAway: one that was open when the forge was seen last
+// does not go live before it was seen again.
+func TestClosedWhileTheForgeIsAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newHost(pull(1), pull(2)))
+	w.seeds.set("seed", true)
+	w.mustRound()
+	away := func(list, get, ask error) {
+		w.host.with(func(h *host) { h.listErr, h.getErr, h.askErr = list, get, ask })
+	}
+	away(errDown, errDown, errDown)
+	w.seeds.set("seed", false)
+	w.host.set(pull(1, closed, func(p *forge.PullRequest) { p.UpdatedAt = p.UpdatedAt.Add(time.Minute) }))
+	_ = w.roundOf()
+	// It is back, and its list takes a while.
+	for _, get := range []error{errDown, nil} {
+		away(errDown, get, nil)
+		_ = w.roundOf()
+		p, _ := w.preview(1)
+		if get != nil && (p.Phase != Held || p.Reason != reasonUnseen) || get == nil && p.Phase != Ending || !p.EmittedAt.IsZero() {
+			t.Errorf("the closed one is %q: %s", p.Phase, p.Reason)
+		}
+	}
+	if p, _ := w.preview(2); p.Phase != Live {
+		t.Errorf("the open one is %s: %s", p.Phase, p.Reason)
+	}
+}
+
 func TestStaleIsNoAnswer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, newHost(pull(1)))

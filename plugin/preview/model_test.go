@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -16,6 +18,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seedling-dev/seedling/hooks/snapshot"
@@ -68,8 +71,14 @@ type model struct {
 	// before are versions of pull requests that a cache may still tell of.
 	before map[int64]forge.PullRequest
 	// causes are why a preview may have left the answer, since it came into it.
-	causes  map[int64]map[string]bool
+	causes map[int64]map[string]bool
+	// losses are the namespaces, by UID, that were deleted or lost their volume.
+	losses  map[types.UID]string
 	answers map[string]bool
+	// shut are those that were closed a while before the last look; stepped says
+	// that our clock was set since the look before.
+	shut    map[int64]bool
+	stepped bool
 	asked   bool
 	input   map[string]json.RawMessage
 	tale    []string
@@ -78,7 +87,7 @@ type model struct {
 func newModel(t *testing.T, seed uint64) *model {
 	m := &model{
 		world: newWorld(t, newHost()), rng: rand.New(rand.NewPCG(seed, 1)), clock: time.Date(2026, 11, 30, 9, 0, 0, 0, time.UTC),
-		before: map[int64]forge.PullRequest{}, causes: map[int64]map[string]bool{}, answers: map[string]bool{}, asked: true, input: asksForShop,
+		before: map[int64]forge.PullRequest{}, causes: map[int64]map[string]bool{}, losses: map[types.UID]string{}, shut: map[int64]bool{}, answers: map[string]bool{}, asked: true, input: asksForShop,
 	}
 	if m.rng.IntN(2) == 0 {
 		m.linger = 15 * time.Minute
@@ -187,7 +196,7 @@ func (m *model) faults() {
 		h.getErr = errDown
 		m.tale = append(m.tale, "  (questions fail)")
 	case 2:
-		for n := range h.pulls {
+		for _, n := range slices.Sorted(maps.Keys(h.pulls)) {
 			h.hidden[n] = m.rng.IntN(2) == 0
 		}
 		m.tale = append(m.tale, fmt.Sprint("  (lists lack ", h.hidden, ")"))
@@ -202,8 +211,8 @@ func (m *model) faults() {
 		m.tale = append(m.tale, fmt.Sprint("  (404 for ", lost, ")"))
 	case 4:
 		old := map[int64]forge.PullRequest{}
-		for n, p := range m.before {
-			if p.Number != 0 && m.rng.IntN(2) == 0 {
+		for _, n := range slices.Sorted(maps.Keys(m.before)) {
+			if p := m.before[n]; p.Number != 0 && m.rng.IntN(2) == 0 {
 				old[n] = p
 			}
 		}
@@ -226,11 +235,12 @@ func (m *model) platform() {
 		m.set()
 	case 1:
 		m.note("our clock steps")
+		m.stepped = true
 		m.now = m.now.Add(time.Duration(m.rng.IntN(7200)-3600) * time.Second)
 	case 2:
 		if ok && p.Phase == Live {
 			m.note("namespace of %d is deleted", p.Number)
-			m.may(p.Number, reasonLostNamespace)
+			m.lose(p, reasonLostNamespace)
 			m.wipe(p)
 		}
 	case 3:
@@ -241,7 +251,7 @@ func (m *model) platform() {
 	case 4:
 		if ok && p.Phase == Live && p.PVCUID != "" {
 			m.note("volume of %d is deleted", p.Number)
-			m.may(p.Number, reasonLostVolume)
+			m.lose(p, reasonLostVolume)
 			_ = m.cluster.Delete(m.t.Context(), &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: snapshot.SeedPVC}})
 		}
 	case 5:
@@ -262,12 +272,7 @@ func (m *model) platform() {
 		m.set()
 	case 9:
 		m.note("the API server fails")
-		m.cluster.failing(func(string, runtime.Object) error {
-			if m.rng.IntN(2) == 0 {
-				return errDown
-			}
-			return nil
-		})
+		m.cluster.failing(m.halfOf())
 	case 10:
 		m.cluster.failing(nil)
 	case 11:
@@ -277,6 +282,25 @@ func (m *model) platform() {
 	m.janitor()
 }
 
+// halfOf fails every second call or so. Calls side by side come in any order, so
+// each kind of call has chances of its own: a life is the same each time.
+func (m *model) halfOf() func(verb string, object runtime.Object) error {
+	seed, calls := m.rng.Uint64(), map[string]uint64{}
+	return func(verb string, object runtime.Object) error {
+		call := fmt.Sprintf("%s %T", verb, object)
+		if o, ok := object.(client.Object); ok {
+			call += " " + o.GetNamespace() + "/" + o.GetName()
+		}
+		calls[call]++
+		h := fnv.New64a()
+		_, _ = h.Write([]byte(call)) // does not fail
+		if rand.New(rand.NewPCG(seed^h.Sum64(), calls[call])).IntN(2) == 0 {
+			return errDown
+		}
+		return nil
+	}
+}
+
 func (m *model) set() {
 	m.Applied = func(context.Context, string) (bool, error) { return true, nil }
 	if m.asked {
@@ -284,6 +308,11 @@ func (m *model) set() {
 	} else {
 		m.SetApplicationSets(map[string]Asked{})
 	}
+}
+
+func (m *model) lose(p Preview, cause string) {
+	m.may(p.Number, cause)
+	m.losses[p.NamespaceUID] = cause
 }
 
 func (m *model) touch() {
@@ -329,7 +358,16 @@ func (m *model) janitor() {
 
 // look lets us look, and checks what we answer.
 func (m *model) look() {
-	m.now = m.now.Add(time.Duration(m.rng.IntN(90)) * time.Second)
+	later := time.Duration(m.rng.IntN(90)) * time.Second
+	m.now = m.now.Add(later)
+	clear(m.shut)
+	m.host.with(func(h *host) {
+		for n, p := range h.pulls {
+			// What is seen now is older than the last sighting that counts, and true.
+			m.shut[n] = !p.Open && later > freshFor && h.lies == nil && !m.stepped
+		}
+	})
+	m.stepped = false
 	m.clock = m.clock.Add(time.Second)
 	_ = m.quickRound()
 	m.check()
@@ -347,7 +385,7 @@ func (m *model) check() {
 	for _, p := range parse(m.t, body) {
 		is[p["number"]] = true
 	}
-	for n := range m.answers {
+	for _, n := range slices.Sorted(maps.Keys(m.answers)) {
 		number, _ := strconv.ParseInt(n, 10, 64)
 		if is[n] {
 			continue
@@ -364,6 +402,9 @@ func (m *model) check() {
 	for n := range is {
 		if !m.answers[n] {
 			number, _ := strconv.ParseInt(n, 10, 64)
+			if m.shut[number] {
+				m.fatal("preview %s came into the answer, and has been closed for a while", n)
+			}
 			m.settleCauses(number)
 		}
 	}
@@ -394,6 +435,10 @@ func (m *model) settleCauses(n int64) {
 	}
 	if p.HasLabel("preview-reset") {
 		keep[reasonReset] = true
+	}
+	// It may come back into the answer before anybody has looked at the cluster.
+	if is, ok := m.preview(n); ok && m.losses[is.NamespaceUID] != "" {
+		keep[m.losses[is.NamespaceUID]] = true
 	}
 	m.causes[n] = keep
 }

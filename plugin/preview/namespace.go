@@ -267,6 +267,10 @@ func (n *Namespaces) guard(ctx context.Context, p Preview) (hook types.UID, err 
 		if err := n.secret(ctx, p, meta(SecretName)); err != nil {
 			return err
 		}
+		var err error
+		if hook, err = n.accounts(ctx, meta); err != nil {
+			return err
+		}
 		hard, err := n.quota(ctx, p)
 		if err != nil {
 			return err
@@ -292,23 +296,24 @@ func (n *Namespaces) guard(ctx context.Context, p Preview) (hook types.UID, err 
 			return spec || digest
 		})
 	}))
+	err = group.Wait()
+	return hook, err
+}
+
+// accounts makes the ServiceAccounts.
+func (n *Namespaces) accounts(ctx context.Context, meta func(string) metav1.ObjectMeta) (types.UID, error) {
 	no := false
 	mute := func(is, want *corev1.ServiceAccount) bool {
 		return replace(&is.AutomountServiceAccountToken, want.AutomountServiceAccountToken)
 	}
-	group.Go(caught(func() error {
-		return keep(ctx, n.Client, &corev1.ServiceAccount{ObjectMeta: meta("default"), AutomountServiceAccountToken: &no}, mute)
-	}))
-	group.Go(caught(func() error {
-		sa := &corev1.ServiceAccount{ObjectMeta: meta(snapshot.HookServiceAccount), AutomountServiceAccountToken: &no}
-		if err := keep(ctx, n.Client, sa, mute); err != nil {
-			return err
-		}
-		hook = sa.UID
-		return nil
-	}))
-	err = group.Wait()
-	return hook, err
+	if err := keep(ctx, n.Client, &corev1.ServiceAccount{ObjectMeta: meta("default"), AutomountServiceAccountToken: &no}, mute); err != nil {
+		return "", err
+	}
+	sa := &corev1.ServiceAccount{ObjectMeta: meta(snapshot.HookServiceAccount), AutomountServiceAccountToken: &no}
+	if err := keep(ctx, n.Client, sa, mute); err != nil {
+		return "", err
+	}
+	return sa.UID, nil
 }
 
 // secret writes the preview's database login, once: the plugin may not read
@@ -484,8 +489,8 @@ func (v view) loss(p *Preview) *Loss {
 }
 
 // confirm asks for what a view lacks by name, because a view is by label, and
-// a label may have been taken off by hand. It returns nil where the loss is
-// not confirmed.
+// a label may have been taken off by hand, and it may be behind: the reason of a
+// loss is what is confirmed. It returns nil where the loss is not confirmed.
 func (n *Namespaces) confirm(ctx context.Context, p *Preview, l *Loss) (*Loss, error) {
 	if l == nil {
 		return nil, nil
@@ -500,12 +505,15 @@ func (n *Namespaces) confirm(ctx context.Context, p *Preview, l *Loss) (*Loss, e
 		}
 		return object.GetUID() != uid || object.GetDeletionTimestamp() != nil, nil
 	}
+	confirmed := *l
+	confirmed.Reason = reasonLostNamespace
 	lost, err := gone(&corev1.Namespace{}, types.NamespacedName{Name: p.Namespace}, p.NamespaceUID)
 	if err == nil && !lost && p.PVCUID != "" {
+		confirmed.Reason = reasonLostVolume
 		lost, err = gone(&corev1.PersistentVolumeClaim{}, types.NamespacedName{Namespace: p.Namespace, Name: snapshot.SeedPVC}, p.PVCUID)
 	}
 	if err != nil || !lost {
 		return nil, err
 	}
-	return l, nil
+	return &confirmed, nil
 }

@@ -287,6 +287,26 @@ func (r *Reconciler) getTask(repo *repository, n int64, class queue.Class) task 
 	}}
 }
 
+// openTask asks for one pull request that may go live if it is open. An answer
+// that settles nothing, as a cache may give, is no reason for another at once.
+func (r *Reconciler) openTask(repo *repository, n int64, class queue.Class) task {
+	t := r.getTask(repo, n, class)
+	get := t.do
+	t.key = "open/" + strconv.FormatInt(n, 10)
+	t.do = func(ctx context.Context) (bool, error) {
+		again, err := get(ctx)
+		repo.mu.Lock()
+		defer repo.mu.Unlock()
+		if look := repo.book.Look(n); err == nil && look.State == sight.Open && !fresh(look.SeenAt, r.Now()) {
+			repo.later(t.key, r.Now(), retryFirst, pollEvery)
+		} else {
+			delete(repo.pace, t.key)
+		}
+		return again, err
+	}
+	return t
+}
+
 // eventTask asks the forge's record of events whether a label was removed.
 func (r *Reconciler) eventTask(repo *repository, q sight.Question) task {
 	key := "event/" + strconv.FormatInt(q.Number, 10) + "/" + q.Label

@@ -41,6 +41,9 @@ type Look struct {
 	PullRequest forge.PullRequest
 	// ChangedAt is when this version of it was first seen, by our clock.
 	ChangedAt time.Time
+	// SeenAt is when the last call began that told of it as it is believed, by
+	// our clock; zero while it is in doubt whether it is there.
+	SeenAt time.Time
 	// Removed are the labels whose removal the forge's record of events tells.
 	Removed []string
 	// Doubt is true while something about it waits for a second sighting.
@@ -332,6 +335,9 @@ func (b *Book) Look(number int64) Look {
 		return Look{}
 	}
 	l := Look{PullRequest: e.pr, ChangedAt: e.changed, Doubt: e.gone != nil || len(e.labels) > 0}
+	if e.gone == nil {
+		l.SeenAt = e.at
+	}
 	for label := range e.removed {
 		l.Removed = append(l.Removed, label)
 	}
