@@ -1,6 +1,9 @@
 package mask
 
-import "cmp"
+import (
+	"cmp"
+	"slices"
+)
 
 type groupInfo struct {
 	label   string
@@ -8,6 +11,8 @@ type groupInfo struct {
 	length  int
 	notNull bool
 	members []*columnState
+	text    bool // some members hold text, some a uuid
+	uuid    bool
 }
 
 // find returns the representative of a column's group.
@@ -83,10 +88,16 @@ func (x *compiler) groups() {
 
 func (g *groupInfo) add(c *columnState) {
 	g.members = append(g.members, c)
-	if c.elementKind() == kindText {
+	switch c.elementKind() {
+	case kindText:
 		g.eq.fold = g.eq.fold || c.BaseType == "citext"
 		g.eq.trim = g.eq.trim || c.BaseType == "bpchar"
+		g.text = true
+	case kindUUID:
+		g.uuid = true
 	}
+	// The server writes a uuid in lower case, whatever case a text has it in.
+	g.eq.fold = g.eq.fold || g.text && g.uuid
 	g.eq.scale = g.eq.scale || c.kind() == kindNumeric
 	if n := c.lengthLimit(); n > 0 && (g.length == 0 || n < g.length) {
 		g.length = n
@@ -128,13 +139,34 @@ func (x *compiler) checkGroup(g *groupInfo, link string) {
 			}
 		case c.rule.name == "keep" || c.rule.name == "null":
 		case !sameMasks(c.rule, c.kind(), first.kind()):
-			x.fail("%s (%s) and %s (%s) must get the same masks, but their types are of different kinds", first.qualified, first.Type, c.qualified, c.Type)
+			x.fail("%s (%s) and %s (%s) must get the same masks, and masker %s gives their types different ones: %s", first.qualified, first.Type, c.qualified, c.Type, c.rule.name, wayToAgree(first.kind(), c.kind()))
 		}
 	}
 }
 
 // sameMasks reports whether a rule gives equal values of two kinds equal masks.
 func sameMasks(r *rule, a, b kind) bool {
-	number := func(k kind) bool { return k == kindInt || k == kindNumeric }
-	return a == b || r.name == "key" && number(a) && number(b)
+	if a == b {
+		return true
+	}
+	both := func(kinds ...kind) bool { return slices.Contains(kinds, a) && slices.Contains(kinds, b) }
+	switch r.name {
+	case "key":
+		return both(kindInt, kindNumeric, kindText)
+	case "uuid":
+		return both(kindUUID, kindText)
+	case "mac":
+		return both(kindMAC, kindText)
+	}
+	return false
+}
+
+// wayToAgree says what gives equal values of two kinds equal masks.
+func wayToAgree(a, b kind) string {
+	for _, m := range []*masker{keyMasker, uuidMasker, macMasker} {
+		if sameMasks(&rule{masker: m}, a, b) && a != b {
+			return "masker " + m.name + " gives both the same"
+		}
+	}
+	return "no masker does better; keep both, or make them columns of one type"
 }

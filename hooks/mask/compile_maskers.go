@@ -32,6 +32,7 @@ func (x *compiler) build() {
 			}
 			c.tf, c.traits, c.built = tf, tr, true
 			c.plan.tf, c.plan.traits = tf, tr
+			c.plan.kind, c.plan.group = c.kind(), c.find().info.label
 			c.plan.Unique = tr.injective
 			if t.inherits(c) {
 				continue // reported for its parent

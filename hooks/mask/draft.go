@@ -30,6 +30,7 @@ func Redraft(c Catalog, samples map[ColumnName]*Sample, refused Refused) []byte 
 	d := newDrafter(c, samples)
 	d.refused = refused
 	d.emptySideEffects()
+	d.linkOverlaps()
 	d.write(&b, func(*columnState) bool { return true })
 	var head strings.Builder
 	head.WriteString("# A first policy, drafted from names, types and a sample. What could be personal is masked: it is\n# safe to use as it stands. MASKERS.md lists what else there is.\n")
@@ -38,6 +39,7 @@ func Redraft(c Catalog, samples map[ColumnName]*Sample, refused Refused) []byte 
 	if c.LargeObjects {
 		head.WriteString(largeObjectsLine)
 	}
+	d.writeLinks(&head)
 	return []byte(head.String() + b.String())
 }
 
@@ -47,6 +49,10 @@ type drafter struct {
 	samples   map[ColumnName]*Sample
 	refused   Refused
 	questions map[string][]string // columns and tables, by the reason they are asked about
+	links     []*draftLink
+	linkOf    map[*columnState]*draftLink
+	linkNames map[string]bool
+	unjoined  []string // what a person should know of joins that find nothing
 }
 
 func newDrafter(c Catalog, samples map[ColumnName]*Sample) *drafter {
@@ -58,14 +64,18 @@ func newDrafter(c Catalog, samples map[ColumnName]*Sample) *drafter {
 	x.rows()
 	x.rules()
 	x.groups()
-	return &drafter{compiler: x, samples: samples, questions: map[string][]string{}}
+	return &drafter{compiler: x, samples: samples, questions: map[string][]string{}, linkOf: map[*columnState]*draftLink{}, linkNames: map[string]bool{}}
 }
 
 // write writes a table's entry for each table with a column that wanted names.
 func (d *drafter) write(b *strings.Builder, wanted func(*columnState) bool) {
 	chosen := map[*columnState]proposal{} // for all tables before one is written: a choice may change another table's indexes
 	for c := range d.ownColumns(wanted) {
-		if len(c.follows) == 0 || d.leads(c) {
+		switch l := d.linkOf[c]; {
+		case len(c.follows) > 0 && !d.leads(c):
+		case l != nil && d.chooseLinked(l):
+			chosen[c] = *l.chosen
+		default:
 			chosen[c] = d.choose(c)
 		}
 	}
@@ -179,15 +189,20 @@ func (d *drafter) leads(c *columnState) bool {
 	return false
 }
 
+// propose proposes a rule for a column by itself.
+func (d *drafter) propose(c *columnState) proposal {
+	if p, ok := proposeExtension(c); ok {
+		return p
+	}
+	return propose(c.table.qualified, c.Column, d.samples[c.qualified])
+}
+
 // choose returns the first rule that the column's type, length and indexes take: the
 // one proposed, then more distinct and stricter ones. An index that may take none of
 // them is tried on masked rows, and one that cannot is left out of the seed, before
 // something personal is kept for its sake.
 func (d *drafter) choose(c *columnState) proposal {
-	first, ok := proposeExtension(c)
-	if !ok {
-		first = propose(c.table.qualified, c.Column, d.samples[c.qualified])
-	}
+	first := d.propose(c)
 	if first.rule == "keep" && d.takes(c, "keep", "") {
 		return first
 	}
@@ -284,6 +299,9 @@ func (d *drafter) takes(c *columnState, text, indexes string) bool {
 	}
 	// What follows the column has its rule too.
 	members := c.find().info.members
+	if r.name != "keep" && r.name != "null" && slices.ContainsFunc(members, func(m *columnState) bool { return !r.accepts(m.kind()) || !sameMasks(r, m.kind(), c.kind()) }) {
+		return false
+	}
 	if slices.ContainsFunc(members, func(m *columnState) bool { return slices.Contains(d.refused[m.qualified], r.String()) }) {
 		return false
 	}

@@ -28,6 +28,7 @@ type Sample struct {
 	// leastShape is the least number of values that one of the shapes has.
 	leastShape float64
 	seed       maphash.Seed
+	set        *valueSet // nil where no join goes over the column
 	json       *jsonSample
 	array      *array
 	workspace  *workspace
@@ -39,6 +40,9 @@ const maxDistinct = 1000
 // NewSample starts a sample of the column's values.
 func NewSample(c Column) *Sample {
 	s := &Sample{kind: c.elementKind(), looks: map[string]int{}, distinct: map[uint64]struct{}{}, seed: maphash.MakeSeed(), leastShape: math.Inf(1)}
+	if !c.Array {
+		s.set = newValueSet(s.kind)
+	}
 	if c.Array {
 		s.array, s.workspace = &array{of: visitor(s.look)}, newWorkspace()
 	}
@@ -50,15 +54,29 @@ func (s *Sample) Add(field []byte) {
 	if copytext.IsNull(field) {
 		return
 	}
-	v := field
-	if !copytext.Plain(field) {
-		v = copytext.Unescape(nil, field)
-	}
+	v := plainField(field)
+	s.set.add(v)
 	if s.array != nil {
 		_, _ = s.array.mask(s.workspace, nil, v) // what is not an array has no elements
 		return
 	}
 	s.look(v)
+}
+
+// Meet counts a field only for what the column has in common with others, for which
+// more rows are looked at.
+func (s *Sample) Meet(field []byte) {
+	if s.set != nil && !copytext.IsNull(field) {
+		s.set.add(plainField(field))
+	}
+}
+
+// plainField is a field without its escapes.
+func plainField(field []byte) []byte {
+	if copytext.Plain(field) {
+		return field
+	}
+	return copytext.Unescape(nil, field)
 }
 
 func (s *Sample) look(v []byte) {

@@ -86,6 +86,8 @@ type ColumnPlan struct {
 
 	tf     transform
 	traits traits
+	kind   kind
+	group  string // the columns whose masks agree
 }
 
 // Bind fixes the order of columns, which is the column list of the dump's

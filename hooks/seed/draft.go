@@ -262,7 +262,8 @@ func (r *checked) samples(ctx context.Context, c mask.Catalog) (map[mask.ColumnN
 	return samples, nil
 }
 
-// lookAt adds the first rows of a table to the samples of its columns.
+// lookAt adds the first rows of a table to the samples of its columns, and some more
+// to what tells which columns are joined.
 func (r *checked) lookAt(ctx context.Context, e *dump.Entry, into [][]*mask.Sample) error {
 	data, err := r.archive.Data(ctx, e)
 	if err != nil {
@@ -274,7 +275,7 @@ func (r *checked) lookAt(ctx context.Context, e *dump.Entry, into [][]*mask.Samp
 		return err
 	}
 	var fields [][]byte
-	for range sampleRows {
+	for row := 0; ; row++ {
 		line, after, ok := copytext.CutLine(rest)
 		if !ok || copytext.IsEnd(line) {
 			return nil
@@ -285,9 +286,12 @@ func (r *checked) lookAt(ctx context.Context, e *dump.Entry, into [][]*mask.Samp
 		}
 		for i, f := range fields {
 			for _, s := range into[i] {
-				s.Add(f)
+				if row < sampleRows {
+					s.Add(f)
+				} else {
+					s.Meet(f)
+				}
 			}
 		}
 	}
-	return nil
 }

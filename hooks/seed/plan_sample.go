@@ -31,7 +31,7 @@ func (r *planned) sample(ctx context.Context, database string) error {
 	if err != nil {
 		return fmt.Errorf("try a sample: %w", err)
 	}
-	census := r.plan.NewCensus()
+	looks := &looks{r.plan.NewCensus(), r.plan.NewOverlaps(), checks}
 	var text, stored atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
 	entries := make(chan int)
@@ -64,7 +64,7 @@ func (r *planned) sample(ctx context.Context, database string) error {
 				if !l.plan.Rows || !l.entry.HasData {
 					continue
 				}
-				n, err := r.sampleTable(ctx, conn, l, census, checks)
+				n, err := r.sampleTable(ctx, conn, l, looks)
 				if err != nil {
 					return err
 				}
@@ -80,7 +80,7 @@ func (r *planned) sample(ctx context.Context, database string) error {
 	if err := checks.err(); err != nil {
 		return fmt.Errorf("try a sample: %w", err)
 	}
-	for _, w := range census.Warnings() {
+	for _, w := range slices.Concat(looks.census.Warnings(), looks.overlaps.Warnings()) {
 		r.warn(w)
 	}
 	r.sampled.text, r.sampled.stored = text.Load(), stored.Load()
@@ -134,9 +134,16 @@ func (r *planned) disableTriggers(ctx context.Context, conn *pgx.Conn) error {
 	return r.createRebuilds(ctx, conn)
 }
 
+// looks are what the rows of a sample are looked at for.
+type looks struct {
+	census   *mask.Census
+	overlaps *mask.Overlaps
+	checks   *trial
+}
+
 // sampleTable loads the first rows of a table; it returns the stored bytes
 // that they took.
-func (r *planned) sampleTable(ctx context.Context, conn *pgx.Conn, l *tableLoad, census *mask.Census, checks *trial) (int64, error) {
+func (r *planned) sampleTable(ctx context.Context, conn *pgx.Conn, l *tableLoad, look *looks) (int64, error) {
 	data, err := r.archive.Data(ctx, l.entry)
 	if err != nil {
 		return 0, sourceError(err)
@@ -150,9 +157,10 @@ func (r *planned) sampleTable(ctx context.Context, conn *pgx.Conn, l *tableLoad,
 	if len(b.data) == 0 {
 		return 0, nil
 	}
-	census.Add(l.layout, b.data)
+	look.census.Add(l.layout, b.data)
+	look.overlaps.Add(l.layout, head)
 	used := data.(interface{ Stored() int64 }).Stored() * int64(len(b.data)) / int64(len(head))
-	if broken, err := checks.try(ctx, conn, l, b.data); err != nil || broken {
+	if broken, err := look.checks.try(ctx, conn, l, b.data); err != nil || broken {
 		return used, err // COPY would name the first, without what is in it
 	}
 	blocks := make(chan *block, 1)
