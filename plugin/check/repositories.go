@@ -79,6 +79,10 @@ func (c *Cluster) inputs(set *argov1alpha1.ApplicationSet) []preview.Input {
 			c.Report.Wrong(what, "the configuration has no forge %s, so its previews stay as they are: name it under forges", in.Forge)
 			continue
 		}
+		if wrong := forge.CheckLabel(c.Forges[in.Forge], in.Label); wrong != "" {
+			c.Report.Say(what, "", command.Misconfigured(&preview.InputError{Field: "label", Problem: wrong}))
+			continue
+		}
 		valid = append(valid, in)
 	}
 	return valid

@@ -27,6 +27,9 @@ func (g *GitHub) Budget() Budget { return budgetOf(g.http) }
 // Budget implements Budgeted.
 func (g *GitLab) Budget() Budget { return budgetOf(g.http) }
 
+// Budget implements Budgeted.
+func (b *Bitbucket) Budget() Budget { return budgetOf(b.http) }
+
 // budgetOf is the budget of a client of newClient.
 func budgetOf(c *http.Client) Budget {
 	t, ok := c.Transport.(*transport)

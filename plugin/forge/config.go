@@ -16,7 +16,7 @@ type Config struct {
 	// Name is what ApplicationSets and webhook addresses call the forge.
 	Name string `json:"name"`
 	// Type is the kind of host: "gitea" (Forgejo too), "github" (Enterprise
-	// too) or "gitlab".
+	// too), "gitlab" or "bitbucket" (Cloud).
 	Type string `json:"type"`
 	// URL is the base URL that people see, without /api.
 	URL string `json:"url"`
@@ -26,6 +26,9 @@ type Config struct {
 	// AppID is the client ID, or the App ID, of a GitHub App; empty where a token
 	// is used.
 	AppID string `json:"appID,omitempty"`
+	// User is the e-mail address of the Bitbucket Cloud account whose API token
+	// the credential is.
+	User string `json:"user,omitempty"`
 	// WebhookSecretFile holds the webhook's secret; without it webhooks of this
 	// forge are refused and polling alone finds changes.
 	WebhookSecretFile string `json:"webhookSecretFile,omitempty"`
@@ -51,6 +54,12 @@ func (c Config) Validate() error {
 	if c.AppID != "" && !appID.MatchString(c.AppID) {
 		wrong = append(wrong, fmt.Errorf("appID %q is neither a client ID nor an App ID", c.AppID))
 	}
+	if c.User != "" && c.Type != "bitbucket" {
+		wrong = append(wrong, errors.New("user is for type bitbucket: leave it out"))
+	}
+	if c.Type == "bitbucket" && (!strings.Contains(c.User, "@") || strings.ContainsAny(c.User, ":\r\n")) {
+		wrong = append(wrong, errors.New("user must be the e-mail address of the account whose API token the credential is"))
+	}
 	switch u, err := url.Parse(c.URL); {
 	case err != nil:
 		// The error would quote the URL, which may hold a password.
@@ -59,7 +68,7 @@ func (c Config) Validate() error {
 		wrong = append(wrong, errors.New("url holds a user: put credentials in credentialFile"))
 	case (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "":
 		wrong = append(wrong, errors.New("url must be http(s)://host[/path], without query"))
-	case u.Host == "api.github.com" || strings.HasPrefix(u.Host, "api.") && strings.HasSuffix(u.Host, ".ghe.com") || strings.Contains(u.Path, "/api/v"):
+	case u.Host == "api.github.com" || u.Host == "api.bitbucket.org" || strings.HasPrefix(u.Host, "api.") && strings.HasSuffix(u.Host, ".ghe.com") || strings.Contains(u.Path, "/api/v"):
 		wrong = append(wrong, errors.New("url is the API's: give what people open in a browser, such as https://github.com"))
 	}
 	if c.CredentialFile == "" {
@@ -70,9 +79,10 @@ func (c Config) Validate() error {
 
 // hosts are the kinds of host there are, by the type in the configuration.
 var hosts = map[string]func(Config) Forge{
-	"gitea":  func(c Config) Forge { return newGitea(c) },
-	"github": func(c Config) Forge { return newGitHub(c) },
-	"gitlab": func(c Config) Forge { return newGitLab(c) },
+	"gitea":     func(c Config) Forge { return newGitea(c) },
+	"github":    func(c Config) Forge { return newGitHub(c) },
+	"gitlab":    func(c Config) Forge { return newGitLab(c) },
+	"bitbucket": func(c Config) Forge { return newBitbucket(c) },
 }
 
 // Types are the kinds of host there are.

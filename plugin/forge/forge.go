@@ -222,6 +222,27 @@ type Right struct {
 	Unknown string
 }
 
+// Approved is the label that pull requests have which a reviewer approves, on
+// forges that keep no record of who set a label.
+const Approved = "approved"
+
+// Approving is a Forge on which a reviewer's approval is what a label is
+// elsewhere: its only label is Approved, whoever gave the approval set it, and
+// taking it back takes the label off.
+type Approving interface {
+	// Approving says why no other label can be asked for, and what to write.
+	Approving() string
+}
+
+// CheckLabel says why nobody could tell on this forge who set that label; empty
+// where that can be told.
+func CheckLabel(f Forge, label string) string {
+	if a, ok := f.(Approving); ok && label != Approved {
+		return a.Approving()
+	}
+	return ""
+}
+
 // Righter is a Forge that can say which rights its credential has. Nothing is
 // changed by asking.
 type Righter interface {

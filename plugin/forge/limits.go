@@ -25,6 +25,14 @@ const (
 	githubPage = 100
 	// gitlabPage is what GitLab gives at most per page.
 	gitlabPage = 100
+	// bitbucketPage is what Bitbucket Cloud gives at most per page of pull
+	// requests.
+	bitbucketPage = 50
+	// maxApprovers is how many of those who approved a pull request are asked
+	// about, the last first.
+	maxApprovers = 20
+	// maxCommits bounds how many full names of commits are kept.
+	maxCommits = 10_000
 	// signedFor is how old a webhook call may be whose signature covers its time.
 	signedFor = 5 * time.Minute
 	// newsPage is how many of the last changed pull requests are asked for at a

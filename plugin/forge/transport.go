@@ -173,8 +173,8 @@ func (t *transport) redirected(r *http.Request, res *http.Response) error {
 	to, err := r.URL.Parse(res.Header.Get("Location"))
 	switch {
 	case err != nil:
-	case to.Host == r.URL.Host && to.Scheme == r.URL.Scheme && to.Path != r.URL.Path &&
-		(strings.HasPrefix(to.Path, t.api+"/repos/") || strings.HasPrefix(to.Path, t.api+"/repositories/") || strings.HasPrefix(to.Path, t.api+"/projects/")):
+	case to.Host == r.URL.Host && to.Scheme == r.URL.Scheme && to.Path != r.URL.Path && strings.HasPrefix(to.Path, t.api+"/") &&
+		(strings.Contains(to.Path, "/repos/") || strings.Contains(to.Path, "/repositories/") || strings.Contains(to.Path, "/projects/")):
 		return fmt.Errorf("%w: put its present path into the ApplicationSet", ErrMoved)
 	case to.Host != r.URL.Host:
 		return errors.New("the forge redirects to another host: configure the URL it redirects to")

@@ -337,10 +337,17 @@ func (r *Reconciler) parse(asked []map[string]json.RawMessage) (set, error) {
 
 func (r *Reconciler) input(parameters map[string]json.RawMessage) (Input, error) {
 	in, err := ParseInput(parameters)
-	if err == nil && r.Forges[in.Forge] == nil {
-		err = &InputError{"forge", "names a forge that is not in the plugin's configuration"}
+	if err != nil {
+		return in, err
 	}
-	return in, err
+	f := r.Forges[in.Forge]
+	if f == nil {
+		return in, &InputError{"forge", "names a forge that is not in the plugin's configuration"}
+	}
+	if wrong := forge.CheckLabel(f, in.Label); wrong != "" {
+		return in, &InputError{"label", wrong}
+	}
+	return in, nil
 }
 
 // Trigger makes a pull request be looked at now. closedAt is when it was

@@ -12,16 +12,22 @@ import (
 // open pull requests, 50 of them labelled: the first, one when nothing changed,
 // and one when a labelled pull request did.
 func BenchmarkPoll(b *testing.B) {
-	for name, k := range map[string]Kind{"gitea": Gitea(), "github": GitHub(), "gitlab": GitLab()} {
+	for name, k := range map[string]Kind{"gitea": Gitea(), "github": GitHub(), "gitlab": GitLab(), "bitbucket": Bitbucket()} {
 		w := thousand()
 		f := open(b, k, w)
 		poll := func() int {
 			before := w.Calls
-			list, err := read(b.Context(), f.List(Repository, forge.Query{Label: Label}))
+			list, err := read(b.Context(), f.List(Repository, forge.Query{Label: k.label()}))
 			if err != nil {
 				b.Fatal(err)
 			}
-			if n := len(list.PullRequests); n != 50 {
+			n := 0
+			for _, p := range list.PullRequests {
+				if p.HasLabel(k.label()) {
+					n++
+				}
+			}
+			if n != 50 {
 				b.Fatalf("%s: %d listed", name, n)
 			}
 			return w.Calls - before

@@ -44,7 +44,7 @@ func giteaPull(p *Pull) map[string]any {
 		state, closed = "closed", p.ClosedAt.Format(time.RFC3339)
 	}
 	repository := cmp.Or(p.Repository, Repository)
-	head := map[string]any{"label": "feature", "ref": "feature", "sha": cmp.Or(p.SHA, SHA), "repo": nil}
+	head := map[string]any{"label": cmp.Or(p.Branch, "feature"), "ref": cmp.Or(p.Branch, "feature"), "sha": cmp.Or(p.SHA, SHA), "repo": nil}
 	if p.HeadRepository != "" {
 		head["repo"] = map[string]any{"full_name": p.HeadRepository}
 	}

@@ -109,7 +109,7 @@ func githubPull(p *Pull) map[string]any {
 	if p.Closed {
 		state, closed = "closed", p.ClosedAt.Format(time.RFC3339)
 	}
-	head := map[string]any{"label": "acme:feature", "ref": "feature", "sha": cmp.Or(p.SHA, SHA), "repo": nil}
+	head := map[string]any{"label": "acme:" + cmp.Or(p.Branch, "feature"), "ref": cmp.Or(p.Branch, "feature"), "sha": cmp.Or(p.SHA, SHA), "repo": nil}
 	if p.HeadRepository != "" {
 		head["repo"] = map[string]any{"id": 7, "full_name": p.HeadRepository}
 	}
@@ -135,7 +135,7 @@ func githubNode(p *Pull) map[string]any {
 	return map[string]any{
 		"number": p.Number, "title": p.Title, "url": "https://github.com/acme/shop/pull/" + strconv.FormatInt(p.Number, 10), "state": "OPEN",
 		"isDraft": p.Draft, "isCrossRepository": p.HeadRepository != Repository, "updatedAt": p.Updated.Format(time.RFC3339),
-		"headRefName": "feature", "headRefOid": cmp.Or(p.SHA, SHA), "baseRefName": "main",
+		"headRefName": cmp.Or(p.Branch, "feature"), "headRefOid": cmp.Or(p.SHA, SHA), "baseRefName": "main",
 		"author": map[string]any{"__typename": "User", "login": "dev"}, "headRepository": head, "labels": map[string]any{"nodes": labels},
 	}
 }

@@ -59,7 +59,7 @@ func gitlabMergeRequest(p *Pull) map[string]any {
 		"id": p.Number + 1000, "iid": p.Number, "project_id": 7, "title": p.Title, "description": p.Body, "state": state, "draft": p.Draft,
 		"author": account("dev"), "web_url": "https://gitlab.com/acme/shop/-/merge_requests/" + strconv.FormatInt(p.Number, 10),
 		"labels": append([]string{}, p.Labels...), "created_at": Start.Format(time.RFC3339), "updated_at": p.Updated.Format("2006-01-02T15:04:05.000Z07:00"),
-		"closed_at": closed, "sha": cmp.Or(p.SHA, SHA), "source_branch": "feature", "target_branch": "main", "source_project_id": source, "target_project_id": 7,
+		"closed_at": closed, "sha": cmp.Or(p.SHA, SHA), "source_branch": cmp.Or(p.Branch, "feature"), "target_branch": "main", "source_project_id": source, "target_project_id": 7,
 	}
 }
 
@@ -286,7 +286,7 @@ func gitlabWebhook(p *Pull, action, secret string) (http.Header, []byte) {
 		delete(m, field) // they are not in a call
 	}
 	m["labels"], m["action"], m["url"] = labels, action, "https://gitlab.com/acme/shop/-/merge_requests/1"
-	m["updated_at"], m["last_commit"] = updated.Format("2006-01-02 15:04:05 MST"), map[string]any{"id": SHA}
+	m["updated_at"], m["last_commit"] = updated.Format("2006-01-02 15:04:05 MST"), map[string]any{"id": cmp.Or(p.SHA, SHA)}
 	body, _ := json.Marshal(map[string]any{ //nolint:errchkjson // maps of strings and numbers marshal
 		"object_kind": kind, "event_type": kind, "user": account("maintainer"),
 		"project": map[string]any{"id": 7, "path_with_namespace": Repository}, "object_attributes": m,

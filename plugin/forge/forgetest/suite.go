@@ -29,7 +29,7 @@ func Run(t *testing.T, k Kind) {
 		"complete": complete, "filtered": filtered, "resumed": resumed, "never short": neverShort,
 		"changing": changing, "large": large, "unreadable": unreadable,
 		"get": get, "gone": gone, "moved": moved, "limits": limits, "credential": credential,
-		"consent": consent, "may write": mayWrite, "passed": passed, "writes": writes,
+		"consent": consent, "not granted": notGranted, "may write": mayWrite, "passed": passed, "writes": writes,
 		"files": files, "files never short": filesNeverShort, "files of another head": otherHead, "touched": touched,
 		"webhooks": webhooks, "comments": comments, "what is said": said, "empty answers": empty,
 	} {
@@ -119,7 +119,7 @@ func complete(t *testing.T, k Kind) {
 				t.Errorf("it began at %s", list.Began)
 			}
 			for _, p := range list.PullRequests {
-				if !p.Open || p.Fork || p.HeadSHA != SHA || !p.HasLabel(Label) || p.UpdatedAt.IsZero() || p.TargetBranch != "main" || p.Author != "dev" {
+				if !p.Open || p.Fork || p.HeadSHA != SHA || !p.HasLabel(k.label()) || p.UpdatedAt.IsZero() || p.TargetBranch != "main" || p.Author != k.person("dev") {
 					t.Fatalf("%+v", p)
 				}
 			}
@@ -136,14 +136,14 @@ func filtered(t *testing.T, k Kind) {
 			p.Labels = []string{"bug"}
 		}
 	}
-	list, err := read(t.Context(), open(t, k, w).List(Repository, forge.Query{Label: Label}))
+	list, err := read(t.Context(), open(t, k, w).List(Repository, forge.Query{Label: k.label()}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !list.Filtered && len(list.PullRequests) != 400 {
 		t.Errorf("an unfiltered list of %d", len(list.PullRequests))
 	}
-	with := slices.DeleteFunc(list.PullRequests, func(p forge.PullRequest) bool { return !list.Filtered && !p.HasLabel(Label) })
+	with := slices.DeleteFunc(list.PullRequests, func(p forge.PullRequest) bool { return !list.Filtered && !p.HasLabel(k.label()) })
 	if got := numbers(with); !slices.Equal(got, want) {
 		t.Errorf("with the label: %v", got)
 	}
@@ -342,7 +342,7 @@ func moved(t *testing.T, k Kind) {
 		for _, code := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
 			w.Change(func() {
 				w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
-					http.Redirect(rw, r, strings.Replace(r.URL.Path, Repository, "acme/store", 1), code) //nolint:gosec // a test server, to which only the test calls
+					http.Redirect(rw, r, strings.Replace(r.URL.Path, "shop", "store", 1), code) //nolint:gosec // a test server, to which only the test calls
 					return true
 				}
 			})
@@ -446,16 +446,18 @@ func consent(t *testing.T, k Kind) {
 	} {
 		w := newWorld(1)
 		w.Pulls[1].Events = test.events
-		got, err := open(t, k, w).Labelled(t.Context(), Repository, 1, Label)
+		got, err := open(t, k, w).Labelled(t.Context(), Repository, 1, k.label())
 		var removed *forge.UnlabelledError
 		switch {
 		case test.by != "":
-			if err != nil || got.By != test.by || !got.At.Equal(test.at) {
+			if err != nil || got.By != k.person(test.by) || !got.At.Equal(test.at) {
 				t.Errorf("%s: %+v, error %v", name, got, err)
 			}
 		case !errors.Is(err, forge.ErrNotLabelled):
 			t.Errorf("%s: %+v, error %v", name, got, err)
-		case !test.at.IsZero() && (!errors.As(err, &removed) || !removed.At.Equal(test.at)):
+		case k.NoRemovals && errors.Is(err, forge.ErrUnlabelled):
+			t.Errorf("%s: error %v", name, err)
+		case !k.NoRemovals && !test.at.IsZero() && (!errors.As(err, &removed) || !removed.At.Equal(test.at)):
 			t.Errorf("%s: error %v", name, err)
 		case test.at.IsZero() && errors.Is(err, forge.ErrUnlabelled):
 			t.Errorf("%s: error %v", name, err)
@@ -470,8 +472,74 @@ func consent(t *testing.T, k Kind) {
 		calls++
 		return calls > 1 && status(http.StatusBadGateway, "text/html", "<html>")(rw, r)
 	}
-	if got, err := f.Labelled(t.Context(), Repository, 1, Label); err == nil || errors.Is(err, forge.ErrNotLabelled) {
+	if got, err := f.Labelled(t.Context(), Repository, 1, k.label()); err == nil || errors.Is(err, forge.ErrNotLabelled) {
 		t.Errorf("%+v, error %v", got, err)
+	}
+}
+
+// notGranted: what an author can write is no consent, nor is what somebody says
+// who may not write, or not any more.
+func notGranted(t *testing.T, k Kind) {
+	at := func(n int) time.Time { return Start.Add(time.Duration(n) * time.Minute) }
+	set := func(by string, n int) Event { return Event{Label: Label, By: by, Added: true, At: at(n)} }
+	off := func(by string) Event { return Event{Label: Label, By: by, At: at(2)} }
+	for name, test := range map[string]struct {
+		change func(p *Pull)
+		events []Event
+		want   bool
+	}{
+		"the title":                     {change: func(p *Pull) { p.Title, p.Body = "preview: approved", "/label ~preview" }},
+		"the branch":                    {change: func(p *Pull) { p.Branch = "preview" }},
+		"the date of a change":          {change: func(p *Pull) { p.Updated = at(60 * 24 * 365) }},
+		"a label that is just there":    {},
+		"a label given at opening":      {events: []Event{set("author", 0)}},
+		"a reader":                      {events: []Event{set("reader", 1)}},
+		"one who was removed":           {events: []Event{set("removed", 1)}},
+		"one whose account is gone":     {events: []Event{set("gone", 1)}},
+		"one who is nobody any more":    {events: []Event{set("", 1)}},
+		"a stranger, set again":         {events: []Event{set("maintainer", 1), off("stranger"), set("stranger", 3)}},
+		"a removed one, set again":      {events: []Event{set("maintainer", 1), off("maintainer"), set("removed", 3)}},
+		"another label, by one who may": {events: []Event{{Label: "bug", By: "maintainer", Added: true, At: at(1)}}},
+		"taken off":                     {events: []Event{set("maintainer", 1), off("maintainer")}},
+		"one who may":                   {events: []Event{set("maintainer", 1)}, want: true},
+		"one who may, at last":          {events: []Event{set("stranger", 1), off("stranger"), set("maintainer", 3)}, want: true},
+		// Where several approve, one who may is enough, whoever came later.
+		"a stranger after one who may": {events: []Event{set("maintainer", 1), set("stranger", 3)}, want: k.Approvals},
+		"a reader before one who may":  {events: []Event{set("reader", 1), set("maintainer", 3)}, want: true},
+	} {
+		w := newWorld(1)
+		w.Users = map[string]string{"maintainer": "write", "reader": "read", "removed": "none", "author": "read"}
+		w.Pulls[1].Events = test.events
+		if test.change != nil {
+			test.change(w.Pulls[1])
+		}
+		f := open(t, k, w)
+		granted := func() bool {
+			by, err := f.Labelled(t.Context(), Repository, 1, k.label())
+			if err != nil {
+				if !errors.Is(err, forge.ErrNotLabelled) {
+					t.Errorf("%s: %v", name, err)
+				}
+				return false
+			}
+			may, err := f.CanWrite(t.Context(), Repository, by.By)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			return may
+		}
+		if granted() != test.want {
+			t.Errorf("%s: granted %v", name, !test.want)
+		}
+		// A push changes nothing of who gave consent, and whoever loses the right to
+		// write takes it along.
+		w.Change(func() {
+			w.Pulls[1].SHA, w.Pulls[1].Updated = strings.Repeat("c", 40), at(9)
+			w.Users["maintainer"] = "none"
+		})
+		if granted() {
+			t.Errorf("%s: granted by one who may not any more", name)
+		}
 	}
 }
 
@@ -480,18 +548,18 @@ func mayWrite(t *testing.T, k Kind) {
 	w.Users = map[string]string{"admin": "admin", "writer": "write", "reader": "read", "removed": "none", "odd": "something"}
 	f := open(t, k, w)
 	for login, want := range map[string]bool{"admin": true, "writer": true, "reader": false, "removed": false, "odd": false, "deleted": false} {
-		if got, err := f.CanWrite(t.Context(), Repository, login); err != nil || got != want {
+		if got, err := f.CanWrite(t.Context(), Repository, k.person(login)); err != nil || got != want {
 			t.Errorf("%s: %v, error %v", login, got, err)
 		}
 	}
 	for _, code := range []int{http.StatusForbidden, http.StatusBadGateway} {
 		w.Change(func() { w.Fault = status(code, "application/json", `{"message":"no"}`) })
-		if got, err := f.CanWrite(t.Context(), Repository, "writer"); err == nil || got {
+		if got, err := f.CanWrite(t.Context(), Repository, k.person("writer")); err == nil || got {
 			t.Errorf("%d: %v, error %v", code, got, err)
 		}
 	}
 	w.Change(func() { w.Fault = status(http.StatusNotFound, "text/plain", "404") })
-	if got, err := f.CanWrite(t.Context(), Repository, "writer"); err == nil || got {
+	if got, err := f.CanWrite(t.Context(), Repository, k.person("writer")); err == nil || got {
 		t.Errorf("a proxy's 404: %v, error %v", got, err)
 	}
 }
@@ -523,6 +591,12 @@ func writes(t *testing.T, k Kind) {
 	if err != nil || len(w.Set) != 1 || w.Set[0]["state"] != "pending" || len([]rune(fmt.Sprint(w.Set[0]["description"]))) > 140 {
 		t.Errorf("set %v, error %v", w.Set, err)
 	}
+	if k.Approvals {
+		if err := f.RemoveLabel(t.Context(), Repository, 1, forge.Approved); err == nil {
+			t.Error("an approval was taken back")
+		}
+		return
+	}
 	for _, label := range []string{Label, "not-there"} {
 		if err := f.RemoveLabel(t.Context(), Repository, 1, label); err != nil {
 			t.Errorf("%s: %v", label, err)
@@ -539,7 +613,7 @@ func webhooks(t *testing.T, k Kind) {
 	p := w.Pulls[1]
 	header, body := k.Webhook(p, "labeled", secret)
 	e, err := f.Event(header, body)
-	if err != nil || e.Delivery != delivery || e.Repository != Repository || e.PullRequest.Number != 1 || e.Sender != "maintainer" || !e.ClosedAt.IsZero() || !e.PullRequest.HasLabel(Label) {
+	if err != nil || e.Delivery != delivery || e.Repository != Repository || e.PullRequest.Number != 1 || e.Sender != k.person("maintainer") || !e.ClosedAt.IsZero() || !e.PullRequest.HasLabel(k.label()) {
 		t.Errorf("%+v, error %v", e, err)
 	}
 	if !f.Signed(header) || f.Signed(http.Header{}) {
@@ -607,10 +681,10 @@ func empty(t *testing.T, k Kind) {
 		if p, err := f.Get(t.Context(), Repository, 1); err == nil || errors.Is(err, forge.ErrGone) {
 			t.Errorf("%s: got %+v, error %v", name, p, err)
 		}
-		if l, err := f.Labelled(t.Context(), Repository, 1, Label); err == nil || errors.Is(err, forge.ErrUnlabelled) {
+		if l, err := f.Labelled(t.Context(), Repository, 1, k.label()); err == nil || errors.Is(err, forge.ErrUnlabelled) {
 			t.Errorf("%s: set by %+v, error %v", name, l, err)
 		}
-		if may, err := f.CanWrite(t.Context(), Repository, "maintainer"); may {
+		if may, err := f.CanWrite(t.Context(), Repository, k.person("maintainer")); may {
 			t.Errorf("%s: may write, error %v", name, err)
 		}
 		if is, err := f.Passed(t.Context(), Repository, SHA, "ci/images"); is {
@@ -622,10 +696,10 @@ func empty(t *testing.T, k Kind) {
 		if c, err := f.Touched(t.Context(), Repository, "main", "api"); err == nil && body != "[]" {
 			t.Errorf("%s: touched by %+v", name, c)
 		}
-		if list, err := read(t.Context(), f.List(Repository, forge.Query{Label: Label})); err == nil {
+		if list, err := read(t.Context(), f.List(Repository, forge.Query{Label: k.label()})); err == nil {
 			t.Errorf("%s: %d listed", name, len(list.PullRequests))
 		}
-		if err := f.RemoveLabel(t.Context(), Repository, 1, Label); err == nil {
+		if err := f.RemoveLabel(t.Context(), Repository, 1, k.label()); err == nil {
 			t.Errorf("%s: the label was removed", name)
 		}
 	}

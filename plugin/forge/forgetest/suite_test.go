@@ -35,3 +35,8 @@ func TestGitLabToken(t *testing.T) {
 	t.Parallel()
 	forgetest.Run(t, forgetest.GitLabToken())
 }
+
+func TestBitbucket(t *testing.T) {
+	t.Parallel()
+	forgetest.Run(t, forgetest.Bitbucket())
+}

@@ -51,11 +51,31 @@ type Kind struct {
 	ListPaths []string
 	// BodyUnsigned says that a call's proof says nothing of its body.
 	BodyUnsigned bool
+	// Approvals says that the forge has an approval where others have a label.
+	Approvals bool
+	// NoRemovals says that it keeps no record of labels that were taken off.
+	NoRemovals bool
+	// Person is what the forge calls somebody; the name where it is nil.
+	Person func(name string) string
 	// Login is as whom we call; seedling where it is empty.
 	Login string
 	// Configure, where it is not nil, completes the configuration. Files of its
 	// own go into dir.
 	Configure func(dir string, c *forge.Config) error
+}
+
+func (k Kind) label() string {
+	if k.Approvals {
+		return forge.Approved
+	}
+	return Label
+}
+
+func (k Kind) person(name string) string {
+	if k.Person == nil || name == "" {
+		return name
+	}
+	return k.Person(name)
 }
 
 func (k Kind) lists(r *http.Request) bool {
@@ -100,8 +120,9 @@ type World struct {
 
 // Pull is a pull request.
 type Pull struct {
-	// Repository is the suite's where it is empty, so is SHA; the target is main.
-	Repository, SHA, TargetBranch string
+	// Repository is the suite's where it is empty, so is SHA; the target is main,
+	// the branch feature.
+	Repository, SHA, TargetBranch, Branch string
 
 	Number   int64
 	Title    string
@@ -118,6 +139,26 @@ type Pull struct {
 	// Null entries of a list cannot be read.
 	Null   bool
 	Events []Event
+}
+
+// approvers are those whose approval stands, the last first, where the forge has
+// approvals: the label is one, and taking it off takes all back. Of one that is
+// only on the pull request nobody knows whose it is.
+func (p *Pull) approvers() []Event {
+	var standing []Event
+	for _, e := range p.Events {
+		switch {
+		case e.Label != Label:
+		case e.Added:
+			standing = append([]Event{e}, standing...)
+		default:
+			standing = nil
+		}
+	}
+	if len(p.Events) == 0 && slices.Contains(p.Labels, Label) {
+		standing = []Event{{Label: Label, Added: true, At: p.Updated}}
+	}
+	return standing
 }
 
 // Event is an entry of the record of events; one without a label is a comment.
