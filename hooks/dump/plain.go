@@ -9,6 +9,7 @@ import (
 	"io"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // isPlain reports whether a file begins like pg_dump's plain format.
@@ -149,6 +150,9 @@ func (p *plainParser) comment(line string) error {
 	if v, ok := strings.CutPrefix(line, "-- Dumped by pg_dump version "); ok {
 		d.Client = v
 	}
+	if v, ok := strings.CutPrefix(line, "-- Started on "); ok { // pg_dump --verbose
+		p.started(v)
+	}
 	p.ended = p.ended || line == "-- PostgreSQL database dump complete"
 	m := heading.FindStringSubmatch(line)
 	if m == nil {
@@ -179,6 +183,16 @@ func (p *plainParser) comment(line string) error {
 	d.Entries = append(d.Entries, e)
 	p.cur = e
 	return nil
+}
+
+// started notes when a plain dump was made: its local time, as archives have it.
+func (p *plainParser) started(at string) {
+	if len(at) < len(time.DateTime) || !p.dump.Created.IsZero() {
+		return
+	}
+	if t, err := time.Parse(time.DateTime, at[:len(time.DateTime)]); err == nil {
+		p.dump.Created = t
+	}
 }
 
 // command takes a command of psql.

@@ -1,6 +1,9 @@
 package mask
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // Name is the qualified name of a table, as the catalog has it (unquoted).
 type Name struct {
@@ -46,6 +49,8 @@ type Catalog struct {
 	// FoldsASCII says that lower() of the database changes A to Z only, as in
 	// the C locale.
 	FoldsASCII bool
+	// Taken is when the dump was made, zero where it does not say.
+	Taken time.Time
 	// Seed says that it is the catalog of a seed, which lacks the indexes that
 	// the policy drops.
 	Seed bool
@@ -79,6 +84,8 @@ type Table struct {
 	// Extension is the extension that the table belongs to, whose configuration it
 	// holds; "" for all others.
 	Extension string
+	// Stored is how many bytes its rows take in the dump, for Draft.
+	Stored int64
 }
 
 // Column is one column of a table.

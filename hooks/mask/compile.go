@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Compile works out what policy p does, under key k, to the database that c
@@ -14,7 +15,7 @@ func Compile(p *Policy, k Key, c Catalog) (*Plan, error) {
 	if !k.Valid() {
 		return nil, errors.New("compile the policy: there is no key")
 	}
-	x := &compiler{policy: p, key: k, ascii: c.FoldsASCII, tables: map[Name]*tableState{}, plan: &Plan{
+	x := &compiler{policy: p, key: k, ascii: c.FoldsASCII, taken: c.Taken, tables: map[Name]*tableState{}, plan: &Plan{
 		byName: map[Name]*TablePlan{}, withLargeObjects: p.largeObjects == "keep", minDistinct: p.MinDistinct,
 	}}
 	x.index(c)
@@ -23,12 +24,14 @@ func Compile(p *Policy, k Key, c Catalog) (*Plan, error) {
 	x.rows()
 	x.rules()
 	x.groups()
+	x.shares()
 	x.build()
 	x.uniqueness()
 	x.partitions()
 	x.rebuilds()
 	x.foreignKeys()
 	x.orphans()
+	x.passOn()
 	x.lateKeys()
 	x.uncoveredError(c)
 	x.everything()
@@ -43,7 +46,8 @@ func Compile(p *Policy, k Key, c Catalog) (*Plan, error) {
 type compiler struct {
 	policy    *Policy
 	key       Key
-	ascii     bool // the database folds A to Z only
+	ascii     bool      // the database folds A to Z only
+	taken     time.Time // when the dump was made
 	plan      *Plan
 	order     []*tableState
 	tables    map[Name]*tableState
@@ -61,7 +65,8 @@ type tableState struct {
 	parentStates []*tableState
 	rowsRule     *rowsRule
 	indexes      map[string]string // what the policy says of them
-	emptyBecause string            // why a draft loads no rows of it
+	shares       []shareOf
+	emptyBecause string // why a draft loads no rows of it
 }
 
 type columnState struct {

@@ -10,6 +10,10 @@ const (
 	orphansStop = "stop"
 	orphansDrop = "drop"
 	orphansNull = "null"
+	// orphansFollow is drop, but null inside a circle of foreign keys, which would be
+	// emptied otherwise: of a share of people hardly one has all of the people above
+	// in the same share.
+	orphansFollow = "follow"
 )
 
 // Orphans says what happens to rows whose foreign key references a row that
@@ -22,6 +26,8 @@ type Orphans struct {
 	// Partitioned and ReferencesPartitioned say that the two tables are partitioned.
 	// A foreign key holds for their partitions, and not for inheritance children.
 	Partitioned, ReferencesPartitioned bool
+
+	circle bool // what is referenced references the table in turn
 }
 
 // Orphans lists the foreign keys that dropped rows may break and for which the
@@ -80,7 +86,8 @@ func (x *compiler) orphans() {
 				if to == nil || to.whole() != ref {
 					continue
 				}
-				o := Orphans{t.qualified, fk, t.nullable(fk, mode[ref]), t.Partitioned, to.Partitioned}
+				circle := x.reaches(to, t, map[*tableState]bool{})
+				o := Orphans{t.qualified, fk, t.nullable(fk, mode[ref], circle), t.Partitioned, to.Partitioned, circle}
 				if slices.ContainsFunc(x.plan.orphanList, func(have Orphans) bool { return have.Table == o.Table && have.ForeignKey.Name == fk.Name }) {
 					continue
 				}
@@ -123,8 +130,8 @@ func (x *compiler) affected(t *tableState) {
 }
 
 // nullable returns the columns of a foreign key to set to NULL, if any.
-func (t *tableState) nullable(fk ForeignKey, mode string) []string {
-	if mode != orphansNull {
+func (t *tableState) nullable(fk ForeignKey, mode string, circle bool) []string {
+	if mode != orphansNull && (mode != orphansFollow || !circle) {
 		return nil
 	}
 	var names []string
@@ -139,6 +146,20 @@ func (t *tableState) nullable(fk ForeignKey, mode string) []string {
 	return names
 }
 
+// reaches reports whether foreign keys lead from one table to another, or are in it.
+func (x *compiler) reaches(from, to *tableState, seen map[*tableState]bool) bool {
+	if from == nil || seen[from.whole()] {
+		return false
+	}
+	if from = from.whole(); from == to.whole() {
+		return true
+	}
+	seen[from] = true
+	return slices.ContainsFunc(x.order, func(t *tableState) bool {
+		return t.whole() == from && slices.ContainsFunc(t.ForeignKeys, func(fk ForeignKey) bool { return x.reaches(x.tables[fk.References], to, seen) })
+	})
+}
+
 func quoteNames(names []string) string {
 	out := make([]string, len(names))
 	for i, n := range names {
@@ -149,8 +170,12 @@ func quoteNames(names []string) string {
 
 // missing is what happens to rows that reference a dropped one.
 func (r *rowsRule) missing() string {
-	if r == nil || r.onMissing == "" {
-		return orphansStop
+	switch {
+	case r == nil:
+	case r.onMissing != "":
+		return r.onMissing
+	case slices.ContainsFunc(r.where, condition.subset):
+		return orphansFollow
 	}
-	return r.onMissing
+	return orphansStop
 }

@@ -12,11 +12,14 @@ func (x *compiler) rows() {
 				if col == nil {
 					continue // said already
 				}
-				f, err := newFilter(col.Column, c, x.ascii)
+				f, err := newFilter(col.Column, c, x.ascii, x.taken)
 				if err != nil {
 					x.failLine(c.line, "the row filter of %s: %w", t.qualified, err)
 				}
 				t.plan.filters = append(t.plan.filters, f)
+				if c.share > 0 {
+					t.shares = append(t.shares, shareOf{col, c.share, f})
+				}
 			}
 		}
 	}

@@ -24,6 +24,7 @@
 //	compile*   policy and catalog become a plan, or everything that is wrong
 //	plan       what was decided; census warns where few values tell which is which
 //	draft*     a first policy, from names and samples
+//	subset*    a part of production's rows, and how large it will be
 //	worker*    rows are masked
 //	masker*    one masker each: email in masker_email.go
 //	prf*, key, permutation   the keyed functions under the maskers

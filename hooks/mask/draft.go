@@ -84,6 +84,7 @@ func (d *drafter) write(b *strings.Builder, wanted func(*columnState) bool) {
 	for _, t := range d.order {
 		entries[t], notes[t] = &strings.Builder{}, &strings.Builder{}
 	}
+	d.subsets(func(t *tableState, line string) { notes[t].WriteString(line) })
 	for c := range d.ownColumns(wanted) {
 		p, ok := chosen[c]
 		if !ok {
@@ -146,7 +147,7 @@ func (d *drafter) ask(b *strings.Builder) {
 	}
 	b.WriteString("# Questions, the riskiest first; the lines that they are about end in \"decide\":\n")
 	risk := func(why string) int { // what is not listed has to be kept
-		return slices.Index([]string{asksDropped, asksFewKinds, asksPaths, asksNoRows, asksNumber, asksBirth, asksDate, asksLookup, asksSensitive, asksAttributes, asksOutbox, asksJobs, asksSessions}, why)
+		return slices.Index([]string{asksDropped, asksFewKinds, asksPaths, asksNoRows, asksNumber, asksBirth, asksDate, asksLookup, asksSensitive, asksAttributes, asksOutbox, asksJobs, asksSessions, asksLarge}, why)
 	}
 	reasons := slices.SortedFunc(maps.Keys(d.questions), func(a, b string) int {
 		return cmp.Or(risk(a)-risk(b), strings.Compare(a, b))

@@ -79,5 +79,14 @@ type condition struct {
 	in, notIn []string
 	// from is the least accepted value, below the first refused one.
 	from, below *string
-	line        int
+	// newest is how many hours before the dump a value may lie, 0 when not said.
+	newest int
+	// share is the part of the column's values that are accepted, in percent, 0
+	// when not said.
+	share float64
+	line  int
 }
+
+// subset says that the condition is there to make the seed smaller, whatever the
+// rows are about.
+func (c condition) subset() bool { return c.newest > 0 || c.share > 0 }

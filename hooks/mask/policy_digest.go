@@ -61,6 +61,8 @@ type digestCondition struct {
 	In, NotIn []string `json:",omitempty"`
 	From      *string  `json:"from,omitempty"`
 	Below     *string  `json:"below,omitempty"`
+	Newest    int      `json:"newest_hours,omitempty"`
+	Share     float64  `json:"share_percent,omitempty"`
 }
 
 func (t tableRule) digest() digestTable {
@@ -88,7 +90,7 @@ func (r *rowsRule) digest() any {
 	}
 	var where []string
 	for _, c := range r.where {
-		b, err := json.Marshal(digestCondition{c.column, c.null, c.in, c.notIn, c.from, c.below})
+		b, err := json.Marshal(digestCondition{c.column, c.null, c.in, c.notIn, c.from, c.below, c.newest, c.share})
 		if err != nil {
 			panic("mask: " + err.Error()) // strings and booleans only
 		}

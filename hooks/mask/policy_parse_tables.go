@@ -1,7 +1,9 @@
 package mask
 
 import (
+	"regexp"
 	"slices"
+	"strconv"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -107,10 +109,10 @@ func (p *parser) rows(n *yaml.Node, table string) *rowsRule {
 			switch {
 			case v.Tag == "!!null":
 				r.onMissing = orphansNull // YAML takes the bare word for nothing
-			case v.Value == orphansStop || v.Value == orphansDrop || v.Value == orphansNull:
+			case slices.Contains([]string{orphansStop, orphansDrop, orphansNull, orphansFollow}, v.Value):
 				r.onMissing = v.Value
 			default:
-				p.fail(v, "on_missing_parent of %s must be stop (rows that reference a dropped row stop the import), drop (they go too) or null (their reference does, where its column is nullable)", table)
+				p.fail(v, "on_missing_parent of %s must be stop (rows that reference a dropped row stop the import), drop (they go too), null (their reference does, where its column is nullable) or follow (drop, and null where tables reference each other in a circle)", table)
 			}
 		default:
 			p.unknown(k, "field of rows of "+table, key, []string{"where", "on_missing_parent"})
@@ -164,15 +166,50 @@ func (p *parser) condition(n *yaml.Node, table string) condition {
 			if s, ok := p.str(v, "below"); ok {
 				c.below = &s
 			}
+		case "newest":
+			tests++
+			c.newest = p.newest(v, table)
+		case "share":
+			tests++
+			c.share = p.share(v, table)
 		default:
-			p.unknown(k, "field of a condition of "+table, key, []string{"column", "in", "not_in", "is", "from", "below"})
+			p.unknown(k, "field of a condition of "+table, key, []string{"column", "in", "not_in", "is", "from", "below", "newest", "share"})
 		}
 	})
 	if c.column == "" {
 		p.fail(n, "a condition of %s has no column", table)
 	}
 	if tests == 0 {
-		p.fail(n, "a condition of %s tests nothing: add in, not_in, is, from or below", table)
+		p.fail(n, "a condition of %s tests nothing: add in, not_in, is, from, below, newest or share", table)
+	}
+	if c.newest > 0 && c.from != nil {
+		p.fail(n, "a condition of %s has from and newest, which are both the least value: write one", table)
 	}
 	return c
+}
+
+var newestText = regexp.MustCompile(`^([1-9][0-9]{0,4})([hdw])$`)
+
+// newest reads an age as hours.
+func (p *parser) newest(v *yaml.Node, table string) int {
+	m := newestText.FindStringSubmatch(v.Value)
+	if m == nil {
+		p.fail(v, "newest of %s must be an age of rows when the dump was made: hours, days or weeks, such as 36h, 90d or 8w", table)
+		return 0
+	}
+	n, _ := strconv.Atoi(m[1]) // five digits
+	return n * map[string]int{"h": 1, "d": 24, "w": 7 * 24}[m[2]]
+}
+
+var shareText = regexp.MustCompile(`^([0-9]{1,2}(?:\.[0-9]{1,6})?) ?%$`)
+
+// share reads a percentage.
+func (p *parser) share(v *yaml.Node, table string) float64 {
+	if m := shareText.FindStringSubmatch(v.Value); m != nil {
+		if f, err := strconv.ParseFloat(m[1], 64); err == nil && f > 0 {
+			return f
+		}
+	}
+	p.fail(v, "share of %s must be a part of the column's values, above 0 %% and below 100 %%, such as 5 %%", table)
+	return 0
 }

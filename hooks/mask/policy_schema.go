@@ -140,7 +140,7 @@ func rowsSchema() object {
 		object{"enum": []any{"all", "none"}},
 		strict([]string{"where"}, object{
 			"where":             listOf(ref("condition")),
-			"on_missing_parent": object{"enum": []any{orphansStop, orphansDrop, orphansNull, nil}, "default": orphansStop, "description": "what happens to rows that reference a dropped row: the import stops, they are dropped too, or the reference becomes NULL where its column is nullable"},
+			"on_missing_parent": object{"enum": []any{orphansStop, orphansDrop, orphansNull, nil, orphansFollow}, "description": "what happens to rows that reference a dropped row: the import stops (the default), they are dropped too, the reference becomes NULL where its column is nullable, or (the default with newest and share) they are dropped and references in a circle become NULL"},
 		}),
 	}}
 }
@@ -152,6 +152,8 @@ func conditionSchema() object {
 			"column": nameSchema, "in": listOf(scalarSchema), "not_in": listOf(scalarSchema),
 			"is":   object{"enum": []any{"null", nil, "not null"}},
 			"from": scalarSchema, "below": scalarSchema,
+			"newest": object{"type": "string", "pattern": newestText.String(), "description": "rows of this age at most when the dump was made: 36h, 90d, 8w"},
+			"share":  object{"type": "string", "pattern": shareText.String(), "description": "rows of this part of the column's values, chosen by the key: 5 %"},
 		},
 	}
 }

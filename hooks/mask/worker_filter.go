@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/seedling-dev/seedling/hooks/copytext"
 )
@@ -18,6 +19,10 @@ type filter struct {
 	null        *bool
 	in, notIn   []operand
 	from, below *operand
+	// newest says that from is an age, of rows when the dump was made.
+	newest bool
+	taken  int64
+	share  *sharing
 }
 
 // operand is a value of a filter, read once: as text, number or moment, as the
@@ -29,7 +34,7 @@ type operand struct {
 	moment int64
 }
 
-func newFilter(c *Column, cond condition, ascii bool) (*filter, error) {
+func newFilter(c *Column, cond condition, ascii bool, taken time.Time) (*filter, error) {
 	if c.Generated {
 		return nil, fmt.Errorf("column %s is generated and not in the dump", QuoteIdent(c.Name))
 	}
@@ -37,11 +42,14 @@ func newFilter(c *Column, cond condition, ascii bool) (*filter, error) {
 	if f.kind == kindText {
 		f.eq = equality{fold: c.BaseType == "citext", ascii: ascii, trim: c.BaseType == "bpchar"}
 	}
-	var errs [4]error
+	var errs [5]error
 	f.in, errs[0] = f.values(c, cond.in)
 	f.notIn, errs[1] = f.values(c, cond.notIn)
 	f.from, errs[2] = f.bound(c, cond.from)
 	f.below, errs[3] = f.bound(c, cond.below)
+	if cond.newest > 0 {
+		errs[4] = f.age(cond.newest, taken)
+	}
 	return f, errors.Join(errs[:]...)
 }
 
@@ -122,7 +130,10 @@ func (f *filter) matches(ws *workspace, field []byte) (bool, error) {
 		return false, nil
 	}
 	if isNull {
-		return f.in == nil && f.notIn == nil && f.from == nil && f.below == nil, nil
+		if f.share != nil && f.share.orNull {
+			return true, nil
+		}
+		return f.share == nil && f.in == nil && f.notIn == nil && f.from == nil && f.below == nil, nil
 	}
 	value := field
 	if !copytext.Plain(field) {
@@ -135,6 +146,9 @@ func (f *filter) matches(ws *workspace, field []byte) (bool, error) {
 		buf := ws.buf()
 		defer ws.release()
 		value = f.eq.canonical(buf, value)
+	}
+	if f.share != nil && !f.share.has(ws, value) {
+		return false, nil
 	}
 	o, err := f.read(value)
 	if err != nil {

@@ -62,6 +62,7 @@ func (r *started) draftDump(ctx context.Context, sample, literals bool) (text []
 	defer r.Progress.End()
 	checked := &checked{opened, archive, schema}
 	err = checked.withShadow(ctx, func(s *shadow) error {
+		checked.storedSizes(s.catalog)
 		var samples map[mask.ColumnName]*mask.Sample
 		if sample && !archive.Sequential() {
 			if samples, err = checked.samples(ctx, s.catalog); err != nil {
@@ -215,6 +216,18 @@ func (r *opened) draftSchema(ctx context.Context, archive *dump.Dump, literals b
 		return nil, "", err
 	}
 	return s, drops + said, nil
+}
+
+// storedSizes tells the draft how much of the dump each table takes.
+func (r *checked) storedSizes(c mask.Catalog) {
+	stored := map[mask.Name]int64{}
+	for _, e := range r.schema.data {
+		stored[e.table] += e.Bytes
+	}
+	for i := range c.Tables {
+		t := &c.Tables[i]
+		t.Stored = stored[mask.Name{Schema: t.Schema, Name: t.Name}]
+	}
 }
 
 // samples looks at the first rows of every table. Those of a partition count for its

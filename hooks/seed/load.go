@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/seedling-dev/seedling/hooks/mask"
 	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
@@ -17,9 +18,10 @@ import (
 type loaded struct {
 	*planned
 	scratch string
-	conn    *pgx.Conn      // a session in it
-	swapped bool           // it is the seed's now
-	checks  []droppedCheck // make the constraints again that were dropped until the rows are there
+	conn    *pgx.Conn          // a session in it
+	swapped bool               // it is the seed's now
+	checks  []droppedCheck     // make the constraints again that were dropped until the rows are there
+	thinned map[mask.Name]bool // lost many rows after they were loaded, or changed them
 
 	objects, objectBytes atomic.Int64 // large objects that were loaded
 }
@@ -179,6 +181,8 @@ func (r *loaded) vacuum(ctx context.Context) error {
 		if root {
 			// Its partitions are vacuumed as tables of their own.
 			sql = "ANALYZE " + sqltext.Identifier(schema, name)
+		} else if r.wasThinned(mask.Name{Schema: schema, Name: name}) {
+			sql = "VACUUM (FULL, FREEZE, ANALYZE) " + sqltext.Identifier(schema, name)
 		}
 		table := sqltext.Identifier(schema, name)
 		jobs = append(jobs, &job{cost: size, run: func(ctx context.Context, conn *pgx.Conn) error {

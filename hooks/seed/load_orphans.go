@@ -26,7 +26,7 @@ func (r *planned) waits(s step) bool {
 // left out, or sets their reference to NULL, as the policy says. All rows are
 // masked by now, and so is what stays behind in the tables' files.
 func (r *loaded) removeOrphans(ctx context.Context, conn *pgx.Conn) error {
-	gone := map[string]int64{}
+	gone, touched := map[string]int64{}, map[mask.Name]int64{}
 	for changed := true; changed; {
 		changed = false
 		for _, o := range r.plan.Orphans() {
@@ -36,11 +36,13 @@ func (r *loaded) removeOrphans(ctx context.Context, conn *pgx.Conn) error {
 			}
 			n := tag.RowsAffected()
 			changed = changed || n > 0 // rows that reference these may be next
+			touched[o.Table] += n
 			if len(o.SetNull) == 0 {
 				gone[o.Table.String()] += n
 			}
 		}
 	}
+	r.thin(touched)
 	for i := range r.report.Tables {
 		// Of a partitioned table only the root is known to have lost rows.
 		t := &r.report.Tables[i]
@@ -52,6 +54,38 @@ func (r *loaded) removeOrphans(ctx context.Context, conn *pgx.Conn) error {
 		r.report.Rows -= n
 	}
 	return nil
+}
+
+// thin notes the tables of whose rows over a fifth were dropped or changed after they
+// were loaded: they are written again, so that snapshots and previews do not carry
+// the room that those took.
+func (r *loaded) thin(touched map[mask.Name]int64) {
+	rows := map[mask.Name]int64{}
+	for _, t := range r.report.Tables {
+		if n, ok := tableOf(t.Table); ok {
+			rows[r.top(n)] += t.Rows - t.Dropped
+		}
+	}
+	r.thinned = map[mask.Name]bool{}
+	for n, lost := range touched {
+		if top := r.top(n); lost*5 > rows[top] {
+			r.thinned[top] = true
+		}
+	}
+}
+
+// wasThinned reports whether a table, or what it is a part of, was.
+func (r *loaded) wasThinned(n mask.Name) bool { return r.thinned[r.top(n)] }
+
+// top is what a partition or an inheritance child is a part of, at last.
+func (r *planned) top(n mask.Name) mask.Name {
+	for range 64 {
+		if len(r.parents[n]) == 0 {
+			break
+		}
+		n = r.parents[n][0]
+	}
+	return n
 }
 
 // only keeps a statement from inheritance children, and not from partitions.

@@ -17,8 +17,8 @@ type planned struct {
 	holdsRows map[mask.Name]bool
 	parents   map[mask.Name][]mask.Name // of partitions and inheritance children
 	locale    string                    // of the dump, see shadow
-	sampled   struct{ text, stored int64 }
-	opaque    []string // CHECK constraints that a sample cannot judge
+	sizes     []TableSize               // of a sample
+	opaque    []string                  // CHECK constraints that a sample cannot judge
 }
 
 // prepare builds the shadow database, compiles the policy against it, and

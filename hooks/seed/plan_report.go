@@ -15,8 +15,10 @@ type PlanReport struct {
 	*Report
 	Columns   []PlanColumn `json:"columns"`
 	Unchecked []string     `json:"unchecked,omitempty"`
-	// Text is the estimated COPY text in bytes, Room what the volume needs
-	// beside the seed that is there; both 0 without a sample.
+	// Sizes are estimates, the largest table first; none without a sample.
+	Sizes []TableSize `json:"estimatedSizes,omitempty"`
+	// Text is the estimated COPY text in bytes that stays, Room what the volume
+	// needs beside the seed that is there; both 0 without a sample.
 	Text int64 `json:"estimatedText,omitempty"`
 	Room int64 `json:"estimatedRoom,omitempty"`
 }
@@ -56,11 +58,15 @@ func (r *planned) describe(out *PlanReport, same bool) {
 	if same {
 		out.Unchecked = append(out.Unchecked, "nothing would be loaded: the seed already holds this dump under this policy and key")
 	}
-	if r.sampled.text > 0 {
-		out.Text = int64(float64(r.sampled.text) / float64(max(1, r.sampled.stored)) * float64(r.archive.Size))
+	out.Sizes = r.sizes
+	for _, s := range r.sizes {
+		out.Text += s.BytesAfter
 		// Heap and indexes of production take about one and a half times the
-		// text; the old seed stays until the swap.
-		out.Room = out.Text * 3 / 2
+		// text; the old seed stays until the swap. Rows that go after the load, and
+		// the copy without them, need room as well.
+		out.Room += s.loaded * 3 / 2
+	}
+	if len(r.sizes) > 0 {
 		out.Unchecked = append(out.Unchecked, fmt.Sprintf("rows beyond the first %d of each table", sampleRows))
 	} else {
 		out.Unchecked = append(out.Unchecked, "the rows: no sample was taken")
@@ -141,9 +147,7 @@ func (p *PlanReport) Print(w io.Writer) error {
 	list("restored differently:", p.Changed)
 	list("warnings:", p.Warnings)
 	list("not checked:", p.Unchecked)
-	if p.Room > 0 {
-		fmt.Fprintf(w, "about %.1f GB of rows; the volume needs about %.1f GB beside the seed that is there\n", float64(p.Text)/1e9, float64(p.Room)/1e9)
-	}
+	p.printSizes(w)
 	_, err := fmt.Fprintf(w, "policy digest %s, key id %s\n", p.PolicyDigest, p.KeyID)
 	return err
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
@@ -31,8 +30,8 @@ func (r *planned) sample(ctx context.Context, database string) error {
 	if err != nil {
 		return fmt.Errorf("try a sample: %w", err)
 	}
-	looks := &looks{r.plan.NewCensus(), r.plan.NewOverlaps(), checks}
-	var text, stored atomic.Int64
+	sizes := &sizes{estimate: r.plan.NewEstimate(), tables: map[mask.Name]tableSize{}}
+	looks := &looks{r.plan.NewCensus(), r.plan.NewOverlaps(), sizes, checks}
 	group, ctx := errgroup.WithContext(ctx)
 	entries := make(chan int)
 	group.Go(func() error {
@@ -64,12 +63,9 @@ func (r *planned) sample(ctx context.Context, database string) error {
 				if !l.plan.Rows || !l.entry.HasData {
 					continue
 				}
-				n, err := r.sampleTable(ctx, conn, l, looks)
-				if err != nil {
+				if err := r.sampleTable(ctx, conn, l, looks); err != nil {
 					return err
 				}
-				text.Add(l.in.Load())
-				stored.Add(n)
 			}
 			return nil
 		})
@@ -83,7 +79,7 @@ func (r *planned) sample(ctx context.Context, database string) error {
 	for _, w := range slices.Concat(looks.census.Warnings(), looks.overlaps.Warnings()) {
 		r.warn(w)
 	}
-	r.sampled.text, r.sampled.stored = text.Load(), stored.Load()
+	r.sizes = r.sizesOf(sizes)
 	return nil
 }
 
@@ -138,35 +134,35 @@ func (r *planned) disableTriggers(ctx context.Context, conn *pgx.Conn) error {
 type looks struct {
 	census   *mask.Census
 	overlaps *mask.Overlaps
+	sizes    *sizes
 	checks   *trial
 }
 
-// sampleTable loads the first rows of a table; it returns the stored bytes
-// that they took.
-func (r *planned) sampleTable(ctx context.Context, conn *pgx.Conn, l *tableLoad, look *looks) (int64, error) {
+// sampleTable loads the first rows of a table.
+func (r *planned) sampleTable(ctx context.Context, conn *pgx.Conn, l *tableLoad, look *looks) error {
 	data, err := r.archive.Data(ctx, l.entry)
 	if err != nil {
-		return 0, sourceError(err)
+		return sourceError(err)
 	}
 	defer data.Close()
 	head, err := io.ReadAll(io.LimitReader(data, sampleBytes))
 	if err != nil {
-		return 0, sourceError(err)
+		return sourceError(err)
 	}
 	b := &block{data: firstRows(head)}
 	if len(b.data) == 0 {
-		return 0, nil
+		return nil
 	}
 	look.census.Add(l.layout, b.data)
 	look.overlaps.Add(l.layout, head)
-	used := data.(interface{ Stored() int64 }).Stored() * int64(len(b.data)) / int64(len(head))
+	look.sizes.add(l, b.data, head, data.(interface{ Stored() int64 }).Stored())
 	if broken, err := look.checks.try(ctx, conn, l, b.data); err != nil || broken {
-		return used, err // COPY would name the first, without what is in it
+		return err // COPY would name the first, without what is in it
 	}
 	blocks := make(chan *block, 1)
 	blocks <- b
 	close(blocks)
-	return used, l.copyIn(ctx, conn, blocks, r.pool())
+	return l.copyIn(ctx, conn, blocks, r.pool())
 }
 
 // firstRows cuts a table's rows after those of a sample.

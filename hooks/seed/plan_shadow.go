@@ -35,7 +35,17 @@ func (r *checked) withShadow(ctx context.Context, use func(*shadow) error) (err 
 	if s.catalog, err = r.buildShadow(ctx, s.name); err != nil {
 		return err
 	}
+	s.catalog.Taken = r.taken()
 	return use(s)
+}
+
+// taken is when the dump was made, zero where it does not say. A schema alone has no
+// rows whose age counts.
+func (r *checked) taken() time.Time {
+	if r.schema.alone && r.archive.Created.IsZero() {
+		return time.Now()
+	}
+	return r.archive.Created
 }
 
 // drop removes a database of ours even when the import was stopped.

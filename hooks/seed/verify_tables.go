@@ -43,6 +43,7 @@ func (v *verification) compile(ctx context.Context, conn *pgx.Conn) error {
 	catalog.Tables = slices.DeleteFunc(catalog.Tables, func(t mask.Table) bool { return t.Schema == postgres.Schema })
 	catalog.LargeObjects = len(v.schema.largeObjects) > 0
 	catalog.Seed = true
+	catalog.Taken = v.archive.Created
 	if v.plan, err = mask.Compile(v.Policy, v.Key, catalog); err != nil {
 		return command.Misconfigured(err)
 	}
