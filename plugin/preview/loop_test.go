@@ -161,6 +161,36 @@ func TestNamespaceIsGuarded(t *testing.T) {
 
 // TestFailureNeverShortens drives every failure there is past a live preview:
 // it stays in the answer, or there is no answer.
+// TestQuotaComesLast: what a new quota counts is refused until its use has been
+// counted, and a preview would wait for that.
+func TestQuotaComesLast(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newHost(pull(1)))
+	counted := map[string]string{"*v1.Secret": "secrets", "*v1.ServiceAccount": "count/serviceaccounts"}
+	there := false
+	w.cluster.failing(func(verb string, o runtime.Object) error {
+		if verb != "create" {
+			return nil
+		}
+		if _, ok := o.(*corev1.ResourceQuota); ok {
+			there = true
+		}
+		if counted[fmt.Sprintf("%T", o)] != "" && there {
+			return errDown
+		}
+		return nil
+	})
+	w.mustRound()
+	if diff := cmp.Diff([]string{"1"}, w.answered()); diff != "" {
+		t.Error(diff)
+	}
+	for kind, resource := range counted {
+		if _, ok := DefaultGuards().Quota[corev1.ResourceName(resource)]; !ok || w.cluster.called("create "+kind) == 0 {
+			t.Errorf("%s: counted is %v, made are %d", kind, ok, w.cluster.called("create "+kind))
+		}
+	}
+}
+
 func TestFailureNeverShortens(t *testing.T) {
 	t.Parallel()
 	many := func() []forge.PullRequest {

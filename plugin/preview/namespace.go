@@ -83,8 +83,10 @@ func DefaultGuards() Guards {
 			"services.nodeports":       resource.MustParse("0"),
 			// What is stored in etcd; the admission policy previews-sizes bounds
 			// the bytes of each.
-			"configmaps":             resource.MustParse("40"),
-			"secrets":                resource.MustParse("40"),
+			"configmaps": resource.MustParse("40"),
+			"secrets":    resource.MustParse("40"),
+			// Kubernetes' own default and the hook's are two of them.
+			"count/serviceaccounts":  resource.MustParse("20"),
 			"count/deployments.apps": resource.MustParse("20"),
 			// Ten old ReplicaSets stay for each Deployment.
 			"count/replicasets.apps":                     resource.MustParse("220"),
@@ -262,15 +264,13 @@ func (n *Namespaces) guard(ctx context.Context, p Preview) (hook types.UID, err 
 		return metav1.ObjectMeta{Namespace: p.Namespace, Name: name, Labels: n.labels()}
 	}
 	group.Go(caught(func() error {
-		// The Secret first: what a new quota counts is refused until its use has
-		// been counted.
-		if err := n.secret(ctx, p, meta(SecretName)); err != nil {
+		// Secret and ServiceAccounts first: what a new quota counts is refused until
+		// its use has been counted.
+		uid, err := n.counted(ctx, p, meta)
+		if err != nil {
 			return err
 		}
-		var err error
-		if hook, err = n.accounts(ctx, meta); err != nil {
-			return err
-		}
+		hook = uid
 		hard, err := n.quota(ctx, p)
 		if err != nil {
 			return err
@@ -300,20 +300,31 @@ func (n *Namespaces) guard(ctx context.Context, p Preview) (hook types.UID, err 
 	return hook, err
 }
 
-// accounts makes the ServiceAccounts.
-func (n *Namespaces) accounts(ctx context.Context, meta func(string) metav1.ObjectMeta) (types.UID, error) {
+// counted makes what the quota counts, and returns the UID of the hook's
+// ServiceAccount.
+func (n *Namespaces) counted(ctx context.Context, p Preview, meta func(string) metav1.ObjectMeta) (hook types.UID, err error) {
+	group, ctx := errgroup.WithContext(ctx)
 	no := false
-	mute := func(is, want *corev1.ServiceAccount) bool {
-		return replace(&is.AutomountServiceAccountToken, want.AutomountServiceAccountToken)
+	account := func(name string) (types.UID, error) {
+		sa := &corev1.ServiceAccount{ObjectMeta: meta(name), AutomountServiceAccountToken: &no}
+		err := keep(ctx, n.Client, sa, func(is, want *corev1.ServiceAccount) bool {
+			return replace(&is.AutomountServiceAccountToken, want.AutomountServiceAccountToken)
+		})
+		return sa.UID, err
 	}
-	if err := keep(ctx, n.Client, &corev1.ServiceAccount{ObjectMeta: meta("default"), AutomountServiceAccountToken: &no}, mute); err != nil {
+	group.Go(caught(func() error { return n.secret(ctx, p, meta(SecretName)) }))
+	group.Go(caught(func() error {
+		_, err := account("default")
+		return err
+	}))
+	group.Go(caught(func() (err error) {
+		hook, err = account(snapshot.HookServiceAccount)
+		return err
+	}))
+	if err := group.Wait(); err != nil {
 		return "", err
 	}
-	sa := &corev1.ServiceAccount{ObjectMeta: meta(snapshot.HookServiceAccount), AutomountServiceAccountToken: &no}
-	if err := keep(ctx, n.Client, sa, mute); err != nil {
-		return "", err
-	}
-	return sa.UID, nil
+	return hook, nil
 }
 
 // secret writes the preview's database login, once: the plugin may not read
