@@ -32,10 +32,16 @@ const (
 	// Developer may write to the shop, Reader may only read it.
 	Developer = "dana"
 	Reader    = "rolf"
-	// The plugin's and Argo CD's own users.
+	// pluginUser is the plugin's own.
 	pluginUser = "seedling-plugin"
-	argoUser   = "argocd"
 )
+
+// argoUsers are Argo CD's own users, one per repository that it reads: what is
+// handed to somebody who should not have it opens that repository alone.
+var argoUsers = map[string]string{
+	PlatformRepository: "argocd-platform",
+	ShopRepository:     "argocd-shop",
+}
 
 // forge is the Git host as its administrator and as its users.
 type forge struct {

@@ -90,7 +90,9 @@ func Install(ctx context.Context, c *cluster.Cluster, o Options) (*Platform, err
 		{"filled the Git host: acme/platform, acme/shop, users, webhook", p.fillForge},
 		{"made the Secrets", p.makeSecrets},
 		{"applied the plugin, its policies, projects and ApplicationSets", p.applyAll},
+		{"hardened Argo CD", p.harden},
 		{"plugin is ready", p.waitPlugin},
+		{"Argo CD's repo-server is ready", p.waitRepoServer},
 		{"seed's Postgres answers", p.waitSeedPostgres},
 		{"seed is as it was", p.refillSeed},
 	} {
@@ -185,7 +187,7 @@ func (p *Platform) tree() (tree, error) {
 }
 
 func (p *Platform) fillForge(ctx context.Context) error {
-	for _, user := range []string{Developer, Reader, pluginUser, argoUser} {
+	for _, user := range []string{Developer, Reader, pluginUser, argoUsers[ShopRepository], argoUsers[PlatformRepository]} {
 		if err := p.forge.user(user); err != nil {
 			return err
 		}
@@ -204,8 +206,8 @@ func (p *Platform) fillForge(ctx context.Context) error {
 		{ShopRepository, Reader, gitea.AccessModeRead},
 		// Gitea tells who may write only to those who administer.
 		{ShopRepository, pluginUser, gitea.AccessModeAdmin},
-		{ShopRepository, argoUser, gitea.AccessModeRead},
-		{PlatformRepository, argoUser, gitea.AccessModeRead},
+		{ShopRepository, argoUsers[ShopRepository], gitea.AccessModeRead},
+		{PlatformRepository, argoUsers[PlatformRepository], gitea.AccessModeRead},
 	} {
 		if err := p.forge.allow(a.repository, a.user, a.mode); err != nil {
 			return err
@@ -291,20 +293,28 @@ func (p *Platform) makeSecrets(ctx context.Context) error {
 			map[string]string{"app.kubernetes.io/part-of": "argocd"},
 			map[string]func(string) (string, error){"token": always(token["token"])},
 		},
-		{
-			ArgoCDNamespace, "acme",
-			map[string]string{"argocd.argoproj.io/secret-type": "repo-creds"},
-			map[string]func(string) (string, error){
-				"type":     always("git"),
-				"url":      always(p.Cluster.Gitea().InCluster + "/" + Organisation),
-				"username": always(argoUser),
-				"password": func(inHand string) (string, error) {
-					return p.forge.token(ctx, argoUser, inHand, scopeReadRepository, scopeReadUser)
-				},
-			},
-		},
 	} {
 		if _, err := p.secret(ctx, s.namespace, s.name, s.labels, s.data); err != nil {
+			return err
+		}
+	}
+	return p.repositorySecrets(ctx)
+}
+
+// repositorySecrets gives Argo CD a credential per repository, and no template.
+func (p *Platform) repositorySecrets(ctx context.Context) error {
+	for repository, user := range argoUsers {
+		_, err := p.secret(ctx, ArgoCDNamespace, Organisation+"-"+repository,
+			map[string]string{"argocd.argoproj.io/secret-type": "repository"},
+			map[string]func(string) (string, error){
+				"type":     always("git"),
+				"url":      always(p.Cluster.Gitea().InCluster + "/" + Organisation + "/" + repository + ".git"),
+				"username": always(user),
+				"password": func(inHand string) (string, error) {
+					return p.forge.token(ctx, user, inHand, scopeReadRepository, scopeReadUser)
+				},
+			})
+		if err != nil {
 			return err
 		}
 	}
@@ -387,14 +397,89 @@ func (p *Platform) applyAll(ctx context.Context) error {
 	return nil
 }
 
+// harden closes Argo CD's own doors: what manifests/argocd/hardening has of ours,
+// and its patches of what Argo CD's installation has, whose other fields stay.
+// Helm stays on, for previews that are charts.
+func (p *Platform) harden(ctx context.Context) error {
+	t := tree{}
+	if err := t.addDir(filepath.Join(p.root, "manifests", "argocd", "hardening"), "hardening"); err != nil {
+		return err
+	}
+	all, err := t.build("hardening")
+	if err != nil {
+		return err
+	}
+	for _, u := range all {
+		if u.GetKind() == "NetworkPolicy" {
+			if err := p.openNode(ctx, u); err != nil {
+				return err
+			}
+		}
+	}
+	for _, name := range []string{"argocd-cm", "argocd-cmd-params-cm", "repo-server"} {
+		patches, err := objects(t["hardening/argo-cd/"+name+".yaml"])
+		if err != nil {
+			return err
+		}
+		for _, u := range patches {
+			u.SetNamespace(ArgoCDNamespace)
+			if u.GetName() == "argocd-cm" {
+				if err := unstructured.SetNestedField(u.Object, "true", "data", "helm.enable"); err != nil {
+					return err
+				}
+			}
+		}
+		all = append(all, patches...)
+	}
+	return p.apply(ctx, all)
+}
+
+// openNode lets the repo-server reach the Git host and DNS where the test cluster
+// has them: both are processes of its node.
+func (p *Platform) openNode(ctx context.Context, policy *unstructured.Unstructured) error {
+	var nodes corev1.NodeList
+	if err := p.Kube.List(ctx, &nodes); err != nil {
+		return fmt.Errorf("list the nodes: %w", err)
+	}
+	rules, _, err := unstructured.NestedSlice(policy.Object, "spec", "egress")
+	if err != nil {
+		return fmt.Errorf("read NetworkPolicy %s: %w", policy.GetName(), err)
+	}
+	for _, n := range nodes.Items {
+		for _, a := range n.Status.Addresses {
+			if a.Type == corev1.NodeInternalIP {
+				rules = append(rules, map[string]any{
+					"to": []any{map[string]any{"ipBlock": map[string]any{"cidr": a.Address + "/32"}}},
+					"ports": []any{
+						map[string]any{"protocol": "TCP", "port": int64(3000)},
+						map[string]any{"protocol": "UDP", "port": int64(53)},
+						map[string]any{"protocol": "TCP", "port": int64(53)},
+					},
+				})
+			}
+		}
+	}
+	return unstructured.SetNestedSlice(policy.Object, rules, "spec", "egress")
+}
+
 func (p *Platform) waitPlugin(ctx context.Context) error {
-	return p.Wait(ctx, "wait for the plugin", func(ctx context.Context) error {
+	return p.waitDeployment(ctx, PluginNamespace, "plugin")
+}
+
+// waitRepoServer waits for the one that is hardened.
+func (p *Platform) waitRepoServer(ctx context.Context) error {
+	return p.waitDeployment(ctx, ArgoCDNamespace, "argocd-repo-server")
+}
+
+// waitDeployment waits until a Deployment's one pod is the newest and ready.
+func (p *Platform) waitDeployment(ctx context.Context, namespace, name string) error {
+	return p.Wait(ctx, "wait for "+namespace+"/"+name, func(ctx context.Context) error {
 		var d appsv1.Deployment
-		if err := p.Kube.Get(ctx, client.ObjectKey{Namespace: PluginNamespace, Name: "plugin"}, &d); err != nil {
+		if err := p.Kube.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &d); err != nil {
 			return err
 		}
 		if d.Status.ObservedGeneration != d.Generation || d.Status.UpdatedReplicas != 1 || d.Status.ReadyReplicas != 1 || d.Status.Replicas != 1 {
-			return fmt.Errorf("Deployment plugin has %d ready pods", d.Status.ReadyReplicas)
+			return fmt.Errorf("Deployment %s has %d ready pods", name, d.Status.ReadyReplicas)
 		}
 		return nil
 	})
