@@ -18,11 +18,11 @@ const BaseImage = "debian:trixie-slim"
 // EnsureBase makes sure that the Docker engine holds [BaseImage]: it is pulled,
 // or, where no registry answers, made from Debian's packages with mmdebstrap.
 func EnsureBase(ctx context.Context, log *slog.Logger) error {
-	return ensureBase(ctx, BaseImage, log)
+	return ensureDebian(ctx, BaseImage, log)
 }
 
-// ensureBase is EnsureBase of any of Debian's slim images.
-func ensureBase(ctx context.Context, image string, log *slog.Logger) error {
+// ensureDebian is EnsureBase of any of Debian's slim images.
+func ensureDebian(ctx context.Context, image string, log *slog.Logger) error {
 	if imageExists(ctx, image) {
 		return nil
 	}

@@ -49,7 +49,7 @@ func BuildImage(ctx context.Context, name string) (ref string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return buildImage(ctx, name, imageUpstreams(name, o.ArgoCD), o.Log)
+	return imageFrom(ctx, name, imageUpstreams(name, o.ArgoCD), o.Log)
 }
 
 // BuildImageOn is [BuildImage] on another base image: debian:bookworm-slim and
@@ -82,7 +82,7 @@ func imageRef(ctx context.Context, repo, name string, from []string, log *slog.L
 	return registry + name + ":" + contentTag(parts), parts, nil
 }
 
-func buildImage(ctx context.Context, name string, from []string, log *slog.Logger) (string, error) {
+func imageFrom(ctx context.Context, name string, from []string, log *slog.Logger) (string, error) {
 	repo, err := Root()
 	if err != nil {
 		return "", err
@@ -114,7 +114,7 @@ func buildOn(ctx context.Context, name, base string, parts []ingredient, log *sl
 	if imageExists(ctx, refs[0]) {
 		return nil
 	}
-	if err := ensureBase(ctx, base, log); err != nil {
+	if err := ensureDebian(ctx, base, log); err != nil {
 		return err
 	}
 	log.Info("building image", "image", refs[0])

@@ -236,10 +236,10 @@ func PinReleases(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	return pinReleases(ctx, repo, upstreams, http.DefaultClient, log)
+	return pinAll(ctx, repo, upstreams, http.DefaultClient, log)
 }
 
-func pinReleases(ctx context.Context, repo string, all []upstream, client *http.Client, log *slog.Logger) error {
+func pinAll(ctx context.Context, repo string, all []upstream, client *http.Client, log *slog.Logger) error {
 	dir, err := os.MkdirTemp("", "seedling-pins-")
 	if err != nil {
 		return err

@@ -147,7 +147,7 @@ func TestPinsAreWhatWasDownloaded(t *testing.T) {
 	if err := os.CopyFS(gone.source(repo), os.DirFS(source)); err != nil {
 		t.Fatal(err)
 	}
-	err := pinReleases(t.Context(), repo, []upstream{u, gone, {name: "imagesonly"}}, http.DefaultClient, quiet)
+	err := pinAll(t.Context(), repo, []upstream{u, gone, {name: "imagesonly"}}, http.DefaultClient, quiet)
 	if err == nil || !strings.Contains(err.Error(), "pin gone: ") || !strings.Contains(err.Error(), "404") {
 		t.Errorf("error %v, want one that names what cannot be pinned", err)
 	}

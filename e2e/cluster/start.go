@@ -154,7 +154,7 @@ func (s *start) count(ctx context.Context) (*progress, error) {
 
 func (s *start) images(ctx context.Context, names ...string) error {
 	for _, name := range names {
-		ref, err := buildImage(ctx, name, imageUpstreams(name, s.ArgoCD), s.Log)
+		ref, err := imageFrom(ctx, name, imageUpstreams(name, s.ArgoCD), s.Log)
 		if err != nil {
 			return err
 		}

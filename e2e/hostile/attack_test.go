@@ -42,6 +42,8 @@ type attack struct {
 	// Sync is a sentence that Argo CD says of the whole, where it does not come to
 	// objects.
 	Sync string `json:"sync"`
+	// Submodules are added to the repository: URLs by path.
+	Submodules map[string]string `json:"submodules"`
 	// Plain says that its files are not built by kustomize, which knows no
 	// generateName, but taken as they are.
 	Plain bool `json:"plain"`
@@ -181,7 +183,9 @@ func files(dir string, v values, shopFile func(string) (string, error)) (platfor
 			return nil, err
 		}
 		pushed[previewFolder+"/"+e.Name()] = string(filled)
-		added = append(added, "  - "+e.Name()+"\n")
+		if isManifest(e.Name()) {
+			added = append(added, "  - "+e.Name()+"\n")
+		}
 	}
 	if _, own := pushed[previewFolder+"/"+kustomization]; !own {
 		usual, err := shopFile(previewFolder + "/" + kustomization)
@@ -191,6 +195,12 @@ func files(dir string, v values, shopFile func(string) (string, error)) (platfor
 		pushed[previewFolder+"/"+kustomization] = strings.Replace(usual, "resources:\n", "resources:\n"+strings.Join(added, ""), 1)
 	}
 	return pushed, nil
+}
+
+// isManifest says whether a file holds objects: what Argo CD and Helm read for
+// themselves does not.
+func isManifest(name string) bool {
+	return filepath.Ext(name) == ".yaml" && !strings.HasPrefix(name, ".") && name != "Chart.yaml"
 }
 
 // check says everything that is wrong with what attack.yaml says.
@@ -264,7 +274,7 @@ func objects(pushed platform.Change, shopFile func(string) (string, error)) ([]*
 			if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 				return nil, err
 			}
-			if plain && content != platform.Removed {
+			if plain && content != platform.Removed && isManifest(filepath.Base(file)) {
 				found, err := platform.ReadManifests(file)
 				if err != nil {
 					return nil, err
@@ -335,6 +345,9 @@ func TestFolders(t *testing.T) {
 				return strings.HasPrefix(line, "| "+a.Against+" |") && strings.Contains(line, "`"+name+"`")
 			}) {
 				t.Errorf("docs/threat-model.md has no row %q that names `%s`", a.Against, name)
+			}
+			if len(a.Objects) == 0 {
+				return // Argo CD says something of the whole; nothing can be built of it
 			}
 			all, err := objects(pushed, shopFile)
 			if err != nil {

@@ -88,8 +88,9 @@ func try(t *testing.T, name string, v values, by *bystander) {
 	v.Host = v.Preview + ".previews.example.com"
 	a, first, pushed, err := read(name, v, world.ShopFile)
 	platformtest.Must(t, err)
-	expected, err := objects(pushed, world.ShopFile)
-	if a.Sync == "" {
+	var expected []*unstructured.Unstructured
+	if len(a.Objects) > 0 {
+		expected, err = objects(pushed, world.ShopFile)
 		platformtest.Must(t, err)
 	}
 	if first != nil {
@@ -102,6 +103,10 @@ func try(t *testing.T, name string, v values, by *bystander) {
 	}
 	sha, err := pr.Push(ctx, name, pushed)
 	platformtest.Must(t, err)
+	if len(a.Submodules) > 0 {
+		sha, err = pr.AddSubmodules(ctx, a.Submodules)
+		platformtest.Must(t, err)
+	}
 	platformtest.Must(t, pr.Label(ctx, platform.LabelPreview))
 
 	bounded, stop := context.WithTimeout(ctx, 5*time.Minute)

@@ -174,8 +174,8 @@ func (f *forge) token(ctx context.Context, user, inHand string, scopes ...gitea.
 	return made.Token, nil
 }
 
-// change is one file of a commit.
-type change struct {
+// fileChange is one file of a commit.
+type fileChange struct {
 	Operation string `json:"operation"`
 	Path      string `json:"path"`
 	Content   []byte `json:"content,omitempty"`
@@ -209,31 +209,31 @@ func (f *forge) commit(ctx context.Context, user, repository, branch, message st
 	if err != nil {
 		return fail(err)
 	}
-	var changes []change
+	var changes []fileChange
 	for path, content := range files {
 		sha, ok := there[path]
 		switch {
 		case content == nil && ok:
-			changes = append(changes, change{Operation: "delete", Path: path, SHA: sha})
+			changes = append(changes, fileChange{Operation: "delete", Path: path, SHA: sha})
 		case content == nil:
 		case !ok:
-			changes = append(changes, change{Operation: "create", Path: path, Content: content})
+			changes = append(changes, fileChange{Operation: "create", Path: path, Content: content})
 		case sha != blobSHA(content):
-			changes = append(changes, change{Operation: "update", Path: path, Content: content, SHA: sha})
+			changes = append(changes, fileChange{Operation: "update", Path: path, Content: content, SHA: sha})
 		}
 	}
 	if len(prune) > 0 {
 		for path, sha := range there {
 			_, given := files[path]
 			if !given && !slices.ContainsFunc(prune, func(kept string) bool { return strings.HasPrefix(path, kept) }) {
-				changes = append(changes, change{Operation: "delete", Path: path, SHA: sha})
+				changes = append(changes, fileChange{Operation: "delete", Path: path, SHA: sha})
 			}
 		}
 	}
 	if len(changes) == 0 && from == branch {
 		return head.Commit.ID, nil
 	}
-	slices.SortFunc(changes, func(a, b change) int { return strings.Compare(a.Path, b.Path) })
+	slices.SortFunc(changes, func(a, b fileChange) int { return strings.Compare(a.Path, b.Path) })
 	body := map[string]any{"branch": from, "message": message, "files": changes}
 	if from != branch {
 		body["new_branch"] = branch

@@ -59,7 +59,7 @@ func (p *Platform) ForwardPlugin(ctx context.Context, port int) (local uint16, s
 }
 
 // Root is the folder of this repository.
-func Root() (string, error) { return root() }
+func Root() (string, error) { return findRoot() }
 
 // BuildFolder runs kustomize on a folder on disk.
 func BuildFolder(folder string) ([]*unstructured.Unstructured, error) {

@@ -71,13 +71,13 @@ func describe(o client.Object) string {
 	return o.GetObjectKind().GroupVersionKind().Kind + " " + name
 }
 
-// final is an error that waiting does not cure.
-type final struct{ error }
+// hopeless is an error that waiting does not cure.
+type hopeless struct{ error }
 
-func (f final) Unwrap() error { return f.error }
+func (f hopeless) Unwrap() error { return f.error }
 
 // Final marks an error as one that waiting does not cure.
-func Final(err error) error { return final{err} }
+func Final(err error) error { return hopeless{err} }
 
 // DefaultWait bounds a [Platform.Wait] whose context has no deadline.
 const DefaultWait = 5 * time.Minute
@@ -95,7 +95,7 @@ func (p *Platform) Wait(ctx context.Context, what string, ask func(context.Conte
 		if err == nil {
 			return nil
 		}
-		if f, ok := errors.AsType[final](err); ok {
+		if f, ok := errors.AsType[hopeless](err); ok {
 			return fmt.Errorf("%s: %w", what, f.error)
 		}
 		select {

@@ -79,7 +79,7 @@ func Install(ctx context.Context, c *cluster.Cluster, o Options) (*Platform, err
 	if p.forge, err = newForge(ctx, c.Gitea()); err != nil {
 		return nil, err
 	}
-	if p.root, err = root(); err != nil {
+	if p.root, err = findRoot(); err != nil {
 		return nil, err
 	}
 	for _, step := range []struct {
@@ -107,8 +107,8 @@ func Install(ctx context.Context, c *cluster.Cluster, o Options) (*Platform, err
 
 func since(t time.Time) time.Duration { return time.Since(t).Round(100 * time.Millisecond) }
 
-// root finds the repository above the working directory, or in SEEDLING_ROOT.
-func root() (string, error) {
+// findRoot finds the repository above the working directory, or in SEEDLING_ROOT.
+func findRoot() (string, error) {
 	if dir := os.Getenv("SEEDLING_ROOT"); dir != "" {
 		return filepath.Abs(dir)
 	}

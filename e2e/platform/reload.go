@@ -29,7 +29,7 @@ func Reload(ctx context.Context, c *cluster.Cluster, part string, log *slog.Logg
 	if p.Kube, err = newClient(c.REST()); err != nil {
 		return err
 	}
-	if p.root, err = root(); err != nil {
+	if p.root, err = findRoot(); err != nil {
 		return err
 	}
 	type step struct {

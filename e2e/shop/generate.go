@@ -44,7 +44,7 @@ func OfSize(bytes int64) Data {
 // Rows is the number of rows in all tables together.
 func (d Data) Rows() int64 {
 	var n int64
-	for _, t := range tables {
+	for _, t := range shopTables {
 		n += int64(t.rows(d.Users))
 	}
 	return n
@@ -53,7 +53,7 @@ func (d Data) Rows() int64 {
 // Tables are the names of the tables, partitions not among them.
 func Tables() []string {
 	var names []string
-	for _, t := range tables {
+	for _, t := range shopTables {
 		names = append(names, t.name)
 	}
 	return names
@@ -73,7 +73,7 @@ type reader struct {
 func (d Data) reader(t table, total *int64) *reader {
 	return &reader{
 		table: t,
-		gen:   gen{seed: d.Seed + 1, users: d.Users, products: tables[1].rows(d.Users)},
+		gen:   gen{seed: d.Seed + 1, users: d.Users, products: shopTables[1].rows(d.Users)},
 		rows:  t.rows(d.Users),
 		total: total,
 	}
@@ -133,10 +133,10 @@ func Load(ctx context.Context, config *pgx.ConnConfig, d Data) (int64, error) {
 	if err := run(ctx, config, owner+schema); err != nil {
 		return 0, fmt.Errorf("load the shop: make its tables: %w", err)
 	}
-	sizes := make([]int64, len(tables))
+	sizes := make([]int64, len(shopTables))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(4)
-	for i, t := range tables {
+	for i, t := range shopTables {
 		g.Go(func() error {
 			conn, err := pgx.ConnectConfig(gctx, config)
 			if err != nil {

@@ -14,7 +14,7 @@ func text(t testing.TB, d Data) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	var n int64
-	for _, table := range tables {
+	for _, table := range shopTables {
 		if _, err := io.Copy(&b, d.reader(table, &n)); err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +67,7 @@ func TestEveryCanaryIsPlanted(t *testing.T) {
 func TestRowsHaveTheirColumns(t *testing.T) {
 	t.Parallel()
 	d := OfSize(1e6)
-	for _, table := range tables {
+	for _, table := range shopTables {
 		var n int64
 		raw, err := io.ReadAll(d.reader(table, &n))
 		if err != nil {
@@ -97,7 +97,7 @@ func TestStampIsTheTime(t *testing.T) {
 }
 
 func BenchmarkGenerate(b *testing.B) {
-	for _, table := range tables {
+	for _, table := range shopTables {
 		b.Run(table.name, func(b *testing.B) {
 			d := OfSize(20e6)
 			for b.Loop() {

@@ -14,8 +14,8 @@ type table struct {
 	row func(dst []byte, g *gen, i int) []byte
 }
 
-// tables in the order in which they are loaded.
-var tables = []table{
+// shopTables in the order in which they are loaded.
+var shopTables = []table{
 	{"users", "id, email, first_name, last_name, phone, birthday, street, postcode, city, country, password_hash, newsletter, prefs, created_at", times(1), userRow},
 	{"products", "id, sku, name, price_cents, tags", func(users int) int { return users/20 + 50 }, productRow},
 	{"orders", "id, user_id, status, total_cents, ship_name, ship_phone, notes, placed_at", times(ordersPerUser), orderRow},

@@ -11,10 +11,10 @@ import (
 // who opens many costs itself its own, and a call that is quick is not hurt by
 // those that are slow on purpose.
 func Listener(inner net.Listener, most int) net.Listener {
-	return &listener{Listener: inner, most: most, open: map[string]*list.List{}}
+	return &bounded{Listener: inner, most: most, open: map[string]*list.List{}}
 }
 
-type listener struct {
+type bounded struct {
 	net.Listener
 	most int
 
@@ -25,7 +25,7 @@ type listener struct {
 }
 
 // Accept implements net.Listener.
-func (l *listener) Accept() (net.Conn, error) {
+func (l *bounded) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func (l *listener) Accept() (net.Conn, error) {
 }
 
 // full is the connection that must go, nil while there is room.
-func (l *listener) full() *conn {
+func (l *bounded) full() *conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.total < l.most {
@@ -66,7 +66,7 @@ func (l *listener) full() *conn {
 	return oldest
 }
 
-func (l *listener) forget(c *conn) {
+func (l *bounded) forget(c *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	conns := l.open[c.host]
@@ -79,7 +79,7 @@ func (l *listener) forget(c *conn) {
 
 type conn struct {
 	net.Conn
-	listener *listener
+	listener *bounded
 	host     string
 	at       *list.Element
 	once     sync.Once

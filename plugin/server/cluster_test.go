@@ -46,7 +46,7 @@ func set(name, configMap, repo string) *argov1alpha1.ApplicationSet {
 	return s
 }
 
-func applicationSets(t *testing.T, funcs interceptor.Funcs, objects ...client.Object) (*ApplicationSets, chan map[string]preview.Asked) {
+func watchSets(t *testing.T, funcs interceptor.Funcs, objects ...client.Object) (*ApplicationSets, chan map[string]preview.Asked) {
 	t.Helper()
 	s := runtime.NewScheme()
 	if err := argov1alpha1.AddToScheme(s); err != nil {
@@ -66,7 +66,7 @@ func TestApplicationSets(t *testing.T) {
 	elsewhere.Namespace = "other"
 	ours := set("previews", "seedling-plugin", "acme/shop")
 	ours.Annotations[snapshot.AnnotationEndConfirmed] = "3-abc"
-	a, told := applicationSets(t, interceptor.Funcs{}, ours, set("lists", "", ""), set("foreign", "another-plugin", "acme/shop"), elsewhere)
+	a, told := watchSets(t, interceptor.Funcs{}, ours, set("lists", "", ""), set("foreign", "another-plugin", "acme/shop"), elsewhere)
 	if err := a.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestApplicationSets(t *testing.T) {
 // TestApplicationSetsUnlisted: a list that failed is not told as an empty one.
 func TestApplicationSetsUnlisted(t *testing.T) {
 	t.Parallel()
-	a, told := applicationSets(t, interceptor.Funcs{List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error {
+	a, told := watchSets(t, interceptor.Funcs{List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error {
 		return errors.New("does not answer")
 	}})
 	if err := a.Refresh(t.Context()); err == nil {
@@ -108,7 +108,7 @@ func TestApplicationSetsUnlisted(t *testing.T) {
 func TestApplicationSetsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		a, told := applicationSets(t, interceptor.Funcs{List: func(ctx context.Context, _ client.WithWatch, _ client.ObjectList, _ ...client.ListOption) error {
+		a, told := watchSets(t, interceptor.Funcs{List: func(ctx context.Context, _ client.WithWatch, _ client.ObjectList, _ ...client.ListOption) error {
 			<-ctx.Done()
 			return ctx.Err()
 		}})
@@ -124,7 +124,7 @@ func TestApplicationSetsBounded(t *testing.T) {
 
 func TestApplicationSetsRun(t *testing.T) {
 	t.Parallel()
-	a, told := applicationSets(t, interceptor.Funcs{}, set("previews", "seedling-plugin", "acme/shop"))
+	a, told := watchSets(t, interceptor.Funcs{}, set("previews", "seedling-plugin", "acme/shop"))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
@@ -294,7 +294,7 @@ func TestApplied(t *testing.T) {
 		return &argov1alpha1.Application{ObjectMeta: metav1.ObjectMeta{Namespace: "argocd", Name: name, Finalizers: []string{"resources-finalizer.argocd.argoproj.io"}}}
 	}
 	down := errors.New("it does not answer")
-	a, _ := applicationSets(t, interceptor.Funcs{
+	a, _ := watchSets(t, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
 			if key.Name == "unknown" {
 				return down

@@ -45,7 +45,7 @@ func write(t *testing.T, path, content string) string {
 	return path
 }
 
-func generator(t *testing.T, a answers) (Generator, string) {
+func serveGenerator(t *testing.T, a answers) (Generator, string) {
 	t.Helper()
 	dir := t.TempDir()
 	g := Generator{
@@ -124,7 +124,7 @@ func TestGeneratorNeverShort(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			_, url := generator(t, test.answers)
+			_, url := serveGenerator(t, test.answers)
 			method, path, body := http.MethodPost, GeneratorPath, request
 			if test.method != "" {
 				method = test.method
@@ -167,7 +167,7 @@ func TestGeneratorNeverShort(t *testing.T) {
 
 func TestGeneratorNotReady(t *testing.T) {
 	t.Parallel()
-	g, _ := generator(t, one)
+	g, _ := serveGenerator(t, one)
 	g.Ready = func() error { return errors.New("does not lead") }
 	r := httptest.NewRequest(http.MethodPost, GeneratorPath, strings.NewReader(request))
 	r.Header.Set("Authorization", "Bearer good")
@@ -182,7 +182,7 @@ func TestGeneratorNotReady(t *testing.T) {
 func TestArgoCDUnderstands(t *testing.T) {
 	t.Parallel()
 	var asked map[string]json.RawMessage
-	_, url := generator(t, func(set string, p map[string]json.RawMessage) ([]byte, error) {
+	_, url := serveGenerator(t, func(set string, p map[string]json.RawMessage) ([]byte, error) {
 		asked = p
 		if set != "previews" {
 			return nil, preview.ErrNotAsked

@@ -25,7 +25,7 @@ func pr(seconds int, change ...func(*forge.PullRequest)) forge.PullRequest {
 }
 
 func bare(p *forge.PullRequest)   { p.Labels = nil }
-func closed(p *forge.PullRequest) { p.Open = false }
+func isClosed(p *forge.PullRequest) { p.Open = false }
 
 // at is our clock, so many seconds after ours.
 func at(seconds int) time.Time { return ours.Add(time.Duration(seconds) * time.Second) }
@@ -46,14 +46,14 @@ func TestBook(t *testing.T) {
 		ask   Questions
 	}{
 		{"nothing else", func(*Book) {}, Open, true, Questions{}},
-		{"its own record says closed", func(b *Book) { b.See(pr(5, closed), at(5)) }, Closed, true, Questions{}},
-		{"an older record says closed", func(b *Book) { b.See(pr(-5, closed), at(5)) }, Open, true, Questions{}},
+		{"its own record says closed", func(b *Book) { b.See(pr(5, isClosed), at(5)) }, Closed, true, Questions{}},
+		{"an older record says closed", func(b *Book) { b.See(pr(-5, isClosed), at(5)) }, Open, true, Questions{}},
 		{"a list from before the closing", func(b *Book) {
-			b.See(pr(5, closed), at(5))
+			b.See(pr(5, isClosed), at(5))
 			b.Listed(list(20, false, pr(0)), "preview")
 		}, Closed, true, Questions{}},
 		{"opened again", func(b *Book) {
-			b.See(pr(5, closed), at(5))
+			b.See(pr(5, isClosed), at(5))
 			b.See(pr(9), at(9))
 		}, Open, true, Questions{}},
 
@@ -70,7 +70,7 @@ func TestBook(t *testing.T) {
 			}
 		}, Open, true, Questions{Get: []int64{1}}},
 		{"absent, asked for and open", func(b *Book) { b.Listed(list(5, false), "preview"); b.See(pr(0), at(6)) }, Open, true, Questions{}},
-		{"absent, asked for and closed", func(b *Book) { b.Listed(list(5, false), "preview"); b.See(pr(3, closed), at(6)) }, Closed, true, Questions{}},
+		{"absent, asked for and closed", func(b *Book) { b.Listed(list(5, false), "preview"); b.See(pr(3, isClosed), at(6)) }, Closed, true, Questions{}},
 		{"absent, not there, and absent again", func(b *Book) {
 			b.Listed(list(5, false), "preview")
 			b.Missing(1, at(6))

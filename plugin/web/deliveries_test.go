@@ -19,7 +19,7 @@ import (
 func TestDeliveryThatComesAgain(t *testing.T) {
 	t.Parallel()
 	h := &host{event: forge.Event{Repository: "acme/shop", Sender: "maintainer", PullRequest: forge.PullRequest{Number: 7}}}
-	p, now := &poker{}, time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	p, now := &fakePoker{}, time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 	hooks := &Webhooks{Forges: map[string]forge.Forge{"gitea": h}, Poker: p, Log: slog.New(slog.DiscardHandler)}
 	e := gin.New()
 	hooks.Register(e)

@@ -42,12 +42,12 @@ func (h *host) Signed(header http.Header) bool { return header.Get("X-Gitea-Sign
 
 func (h *host) Event(http.Header, []byte) (forge.Event, error) { return h.event, h.err }
 
-type poker struct {
+type fakePoker struct {
 	triggered []string
 	knows     bool
 }
 
-func (p *poker) Trigger(forgeName, repository string, number int64, closedAt time.Time) {
+func (p *fakePoker) Trigger(forgeName, repository string, number int64, closedAt time.Time) {
 	said := fmt.Sprint(forgeName, " ", repository, " ", number)
 	if !closedAt.IsZero() {
 		said += " closed " + closedAt.Format(time.TimeOnly)
@@ -55,7 +55,7 @@ func (p *poker) Trigger(forgeName, repository string, number int64, closedAt tim
 	p.triggered = append(p.triggered, said)
 }
 
-func (p *poker) Knows(string, string, forge.PullRequest) bool { return p.knows }
+func (p *fakePoker) Knows(string, string, forge.PullRequest) bool { return p.knows }
 
 func TestWebhook(t *testing.T) {
 	t.Parallel()
@@ -88,7 +88,7 @@ func TestWebhook(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			p := &poker{knows: test.knows}
+			p := &fakePoker{knows: test.knows}
 			e := gin.New()
 			(&Webhooks{Forges: map[string]forge.Forge{"gitea": &test.host}, Poker: p, Log: slog.New(slog.DiscardHandler)}).Register(e)
 			path := test.path
@@ -126,7 +126,7 @@ func (u untouched) Read([]byte) (int, error) {
 func TestBodyIsNotReadBeforeTheSignatureIsThere(t *testing.T) {
 	t.Parallel()
 	e := gin.New()
-	(&Webhooks{Forges: map[string]forge.Forge{"gitea": &host{}}, Poker: &poker{}, Log: slog.New(slog.DiscardHandler)}).Register(e)
+	(&Webhooks{Forges: map[string]forge.Forge{"gitea": &host{}}, Poker: &fakePoker{}, Log: slog.New(slog.DiscardHandler)}).Register(e)
 	for name, edit := range map[string]func(*http.Request){
 		"unsigned": func(*http.Request) {},
 		"large": func(r *http.Request) {
@@ -159,7 +159,7 @@ func TestSlowBodies(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		e := gin.New()
-		(&Webhooks{Forges: map[string]forge.Forge{"gitea": &host{err: forge.ErrSignature}}, Poker: &poker{}, Log: slog.New(slog.DiscardHandler)}).Register(e)
+		(&Webhooks{Forges: map[string]forge.Forge{"gitea": &host{err: forge.ErrSignature}}, Poker: &fakePoker{}, Log: slog.New(slog.DiscardHandler)}).Register(e)
 		s := slow{make(chan struct{}), make(chan struct{}, 100)}
 		codes := make(chan int, 100)
 		for range 100 {

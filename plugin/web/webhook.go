@@ -50,13 +50,13 @@ type Webhooks struct {
 	// turns are the places that a call is read into.
 	turns chan *bytes.Buffer
 	taken *deliveries
-	calls webhookCalls
+	calls deliveryCounts
 
 	mu     sync.Mutex
 	logins map[string]login
 }
 
-type webhookCalls struct{ taken, again, refused atomic.Uint64 }
+type deliveryCounts struct{ taken, again, refused atomic.Uint64 }
 
 // WebhookCalls are how many calls there were since the start: those that were
 // taken, those that came again, and those that were refused or turned away.

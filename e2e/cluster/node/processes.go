@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -26,25 +27,22 @@ const (
 	containerd   = "/run/containerd/containerd.sock"
 )
 
-// supervisor lists everything that runs here, in the order of dependencies.
+// supervisor runs everything that is here, in the order of dependencies.
 func (m *machine) supervisor(log *slog.Logger) (*supervise.Supervisor, error) {
 	git, err := account("git")
 	if err != nil {
 		return nil, err
 	}
+	return supervise.New(log, logFolder, slices.Concat(foundation(git), m.controlPlane(), m.workers(), snapshots()))
+}
+
+// foundation is what stands without Kubernetes.
+func foundation(git *syscall.Credential) []supervise.Process {
 	region := []string{
 		"ROOT_ACCESS_KEY=" + os.Getenv("SEEDLING_USER"),
 		"ROOT_SECRET_KEY=" + os.Getenv("SEEDLING_PASSWORD"),
 	}
-	// Each preview is a volume, a snapshot and their contents; the defaults (5
-	// requests a second, 10 workers) would queue twenty of them.
-	sidecar := []string{
-		"--kubeconfig=" + kubeconfig("csi"), "--kube-api-qps=200", "--kube-api-burst=400",
-		"--worker-threads=50", "--retry-interval-start=200ms", "--retry-interval-max=10s",
-	}
-	driver := append([]string{"--csi-address=unix://" + driverSocket}, sidecar...)
-
-	return supervise.New(log, logFolder, []supervise.Process{
+	return []supervise.Process{
 		{
 			Name: "etcd",
 			Argv: []string{
@@ -74,6 +72,12 @@ func (m *machine) supervisor(log *slog.Logger) (*supervise.Supervisor, error) {
 			User:    git,
 			Ready:   get("http://127.0.0.1:3000/api/healthz"),
 		},
+	}
+}
+
+// controlPlane is Kubernetes but for what a node of it runs.
+func (m *machine) controlPlane() []supervise.Process {
+	return []supervise.Process{
 		{
 			Name:  "kube-apiserver",
 			After: []string{"etcd"},
@@ -127,6 +131,12 @@ func (m *machine) supervisor(log *slog.Logger) (*supervise.Supervisor, error) {
 			},
 			Ready: get("https://127.0.0.1:10259/healthz"),
 		},
+	}
+}
+
+// workers is what a node of Kubernetes runs.
+func (m *machine) workers() []supervise.Process {
+	return []supervise.Process{
 		{
 			Name:  "kube-proxy",
 			After: []string{"kube-apiserver"},
@@ -169,6 +179,19 @@ func (m *machine) supervisor(log *slog.Logger) (*supervise.Supervisor, error) {
 			Ready:   policiesEnforced,
 			Stopped: dropPolicies,
 		},
+	}
+}
+
+// snapshots is what makes volumes and snapshots of them.
+func snapshots() []supervise.Process {
+	// Each preview is a volume, a snapshot and their contents; the defaults (5
+	// requests a second, 10 workers) would queue twenty of them.
+	sidecar := []string{
+		"--kubeconfig=" + kubeconfig("csi"), "--kube-api-qps=200", "--kube-api-burst=400",
+		"--worker-threads=50", "--retry-interval-start=200ms", "--retry-interval-max=10s",
+	}
+	driver := append([]string{"--csi-address=unix://" + driverSocket}, sidecar...)
+	return []supervise.Process{
 		{
 			Name:    "snapshot-controller",
 			After:   []string{"kube-apiserver"},
@@ -186,7 +209,7 @@ func (m *machine) supervisor(log *slog.Logger) (*supervise.Supervisor, error) {
 			After: []string{"snapshot-controller", "csi-btrfs"},
 			Argv:  append([]string{"/opt/external-provisioner/csi-provisioner", "--extra-create-metadata"}, driver...),
 		},
-	})
+	}
 }
 
 // policyChains are where kube-router looks at packets.

@@ -63,7 +63,7 @@ func Run(ctx context.Context, args ...string) (*Server, error) { return RunMount
 
 // RunMounted is Run with a folder of the host (from:to) in the container.
 func RunMounted(ctx context.Context, bind string, args ...string) (*Server, error) {
-	return start(ctx, "", args, testcontainers.WithHostConfigModifier(func(c *container.HostConfig) {
+	return launch(ctx, "", args, testcontainers.WithHostConfigModifier(func(c *container.HostConfig) {
 		if bind != "" {
 			c.Binds = append(c.Binds, bind)
 		}
@@ -71,9 +71,9 @@ func RunMounted(ctx context.Context, bind string, args ...string) (*Server, erro
 	}))
 }
 
-// start runs the image; its server has the arguments. It is a seed where logins
+// launch runs the image; its server has the arguments. It is a seed where logins
 // names a folder for its certificates.
-func start(ctx context.Context, logins string, args []string, more ...testcontainers.ContainerCustomizer) (*Server, error) {
+func launch(ctx context.Context, logins string, args []string, more ...testcontainers.ContainerCustomizer) (*Server, error) {
 	if err := build(ctx); err != nil {
 		return nil, err
 	}
@@ -167,7 +167,7 @@ func (s *Server) Stop() error {
 // shown.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	s, err := start(t.Context(), t.TempDir(), args,
+	s, err := launch(t.Context(), t.TempDir(), args,
 		testcontainers.WithHostConfigModifier(func(c *container.HostConfig) { c.ShmSize = 1 << 30 }))
 	return s.of(t, err)
 }
@@ -184,7 +184,7 @@ func StartThrowAway(t testing.TB, args ...string) *Server {
 // server that ends is started again, on the same data: see Await.
 func StartSmall(t testing.TB, megabytes int, args ...string) *Server {
 	t.Helper()
-	s, err := start(t.Context(), t.TempDir(), args,
+	s, err := launch(t.Context(), t.TempDir(), args,
 		testcontainers.WithEntrypoint("sh", "-c", `while :; do seed-postgres "$@"; sleep 0.1; done`, "again"),
 		testcontainers.WithHostConfigModifier(func(c *container.HostConfig) {
 			c.Tmpfs = map[string]string{filepath.Dir(DataDir): fmt.Sprintf("size=%dm,uid=999,gid=999,mode=0750", megabytes)}
@@ -230,7 +230,7 @@ func (s *Server) Major(t testing.TB) int {
 // Address is where the server listens: host and port.
 func (s *Server) Address() string { return s.address }
 
-var source struct {
+var origin struct {
 	sync.Mutex
 	server *Server
 }
@@ -239,26 +239,26 @@ var source struct {
 // It runs until Main ends.
 func Source(t testing.TB) *Server {
 	t.Helper()
-	source.Lock()
-	defer source.Unlock()
-	if source.server == nil {
+	origin.Lock()
+	defer origin.Unlock()
+	if origin.server == nil {
 		s, err := Run(context.Background(), "-c", "max_connections=200", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
 		if err != nil {
 			t.Fatal(err)
 		}
-		source.server = s
+		origin.server = s
 	}
-	return source.server
+	return origin.server
 }
 
 // Main runs a package's tests and stops the server of Source after them. It is
 // for TestMain: os.Exit(pgtest.Main(m)).
 func Main(m *testing.M) int {
 	code := m.Run()
-	source.Lock()
-	defer source.Unlock()
-	if source.server != nil {
-		if err := source.server.Stop(); err != nil {
+	origin.Lock()
+	defer origin.Unlock()
+	if origin.server != nil {
+		if err := origin.server.Stop(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
 		}

@@ -1,0 +1,1 @@
+local f(x) = f(x + 1) tailstrict; f(0)
