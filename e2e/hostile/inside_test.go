@@ -50,6 +50,7 @@ func TestInside(t *testing.T) {
 // What guards.egress opens is open, and with everything opened the node, the API
 // server and the metadata address stay shut.
 func TestInsideWithEgress(t *testing.T) {
+	onlyWithAll(t)
 	ctx := platformtest.Begin(t, 15*time.Minute)
 	beyond := startOutside(ctx, t)
 	shut := slices.DeleteFunc(forbidden(ctx, t, ""), func(t target) bool { return !strings.HasPrefix(t.Name, "always-") })

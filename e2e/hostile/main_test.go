@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	all    = flag.Bool("all", false, "try every attack; otherwise those that are always tried, and a few more")
+	all    = flag.Bool("all", false, "try everything; otherwise the attacks that are always tried, a few more, and no test that changes the whole cluster for minutes")
 	seed   = flag.Int64("seed", time.Now().Unix()/86400, "which few more: the same seed chooses the same; another one each day")
 	more   = flag.Int("more", 3, "how many more")
 	atOnce = flag.Int("at-once", 6, "how many attacks go on at once")
@@ -22,4 +22,12 @@ var world platformtest.World
 func TestMain(m *testing.M) {
 	flag.Parse()
 	os.Exit(world.Main(m, nil))
+}
+
+// onlyWithAll skips what takes minutes in which nothing else can run.
+func onlyWithAll(t *testing.T) {
+	t.Helper()
+	if !*all {
+		t.Skip("it changes the whole cluster for minutes; make test-hostile runs it")
+	}
 }

@@ -3,11 +3,9 @@ package platform
 import (
 	"context"
 	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -43,24 +41,7 @@ func (p *Platform) PushForReview(ctx context.Context, user, title string) (*Pull
 		return fail(err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	git := func(args ...string) error {
-		cmd := exec.CommandContext(ctx, "git", append([]string{"-C", dir}, args...)...)
-		// The password reaches git by its environment, and nothing of this
-		// machine's own configuration does.
-		login := base64.StdEncoding.EncodeToString([]byte(user + ":" + p.forge.endpoint.Password))
-		cmd.Env = append(os.Environ(),
-			"GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_TERMINAL_PROMPT=0",
-			"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=http.extraHeader", "GIT_CONFIG_VALUE_0=Authorization: Basic "+login,
-			"GIT_AUTHOR_NAME="+user, "GIT_AUTHOR_EMAIL="+user+"@acme.example",
-			"GIT_COMMITTER_NAME="+user, "GIT_COMMITTER_EMAIL="+user+"@acme.example",
-		)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("git %s: %w: %.500s", args[0], err, out)
-		}
-		return nil
-	}
-	url := p.forge.endpoint.URL + "/" + Organisation + "/" + ShopRepository + ".git"
-	if err := git("clone", "--quiet", "--branch", "main", url, "."); err != nil {
+	if err := p.git(ctx, user, dir, "clone", "--quiet", "--branch", "main", p.shopURL(), "."); err != nil {
 		return fail(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "CHANGES.md"), []byte("# Changes\n\n"+title+"\n"), 0o600); err != nil {
@@ -71,7 +52,7 @@ func (p *Platform) PushForReview(ctx context.Context, user, title string) (*Pull
 		{"commit", "--quiet", "--message", title},
 		{"push", "--quiet", "origin", "HEAD:refs/for/main/" + strings.ToLower(rand.Text())}, // a topic, which tells it from the user's others
 	} {
-		if err := git(args...); err != nil {
+		if err := p.git(ctx, user, dir, args...); err != nil {
 			return fail(err)
 		}
 	}
