@@ -14,7 +14,7 @@ import (
 // HasPasswords refuses a volume whose roles have passwords. Taking them away is
 // not enough: their verifiers stay in its blocks and its WAL.
 func HasPasswords(roles []string) error {
-	return command.Misconfiguredf("roles of the seed have passwords (%s), and a copy of its volume gives their verifiers away: give the seed a fresh volume, with "+
+	return command.Misconfiguredf("roles of the seed have passwords (%s), and a copy of its volume gives their verifiers away: give the seed a fresh volume, with (SEED is the namespace of this Job) "+
 		"`kubectl -n SEED delete statefulset postgres --cascade=foreground` and `kubectl -n SEED delete pvc data-postgres-0`, sync both of its Applications, and set no password in it: Jobs log in with certificates",
 		strings.Join(roles, ", "))
 }

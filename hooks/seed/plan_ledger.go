@@ -421,7 +421,7 @@ func (e *TightenedError) Error() string {
 	if len(list) > 5 {
 		list, more = list[:5], fmt.Sprintf(" and %d more", len(e.Columns)-5)
 	}
-	return fmt.Sprintf("the policy now masks %s%s, which volume %s was given unmasked and still holds in its blocks: give the seed a fresh volume, with "+
+	return fmt.Sprintf("the policy now masks %s%s, which volume %s was given unmasked and still holds in its blocks: give the seed a fresh volume, with (SEED is the namespace of this Job) "+
 		"`kubectl -n SEED delete statefulset postgres --cascade=foreground; kubectl -n SEED delete pvc data-postgres-0`, sync its Postgres again and repeat the import",
 		strings.Join(list, ", "), more, e.Volume)
 }
