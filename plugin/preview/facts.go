@@ -218,7 +218,9 @@ func (r *Reconciler) consentTask(repo *repository, it *item, class queue.Class) 
 	key, of, in, f := it.key, consentKey(it.facts.PullRequest, it.in.Label), it.in, repo.forge
 	return task{key: "consent/" + namespace, class: class, timeout: factTimeout, do: func(ctx context.Context) (bool, error) {
 		began := r.Now()
-		c, removed, err := consent(ctx, f, key, in.Label)
+		c, removed, err := consent(ctx, f, key, in.Label, func(login string) (bool, error) {
+			return repo.writers.may(ctx, f, key.Repository, login, r.Now)
+		})
 		repo.mu.Lock()
 		defer repo.mu.Unlock()
 		k := repo.knowledge(namespace)
@@ -242,7 +244,7 @@ func (r *Reconciler) consentTask(repo *repository, it *item, class queue.Class) 
 
 // consent asks who set the label that is there now. removed says that it is not
 // there any more, by the forge's record of events.
-func consent(ctx context.Context, f forge.Forge, key Key, label string) (c Consent, removed *forge.UnlabelledError, err error) {
+func consent(ctx context.Context, f forge.Forge, key Key, label string, canWrite func(login string) (bool, error)) (c Consent, removed *forge.UnlabelledError, err error) {
 	l, err := f.Labelled(ctx, key.Repository, key.Number, label)
 	switch {
 	case errors.As(err, &removed), errors.Is(err, forge.ErrNotLabelled):
@@ -250,7 +252,7 @@ func consent(ctx context.Context, f forge.Forge, key Key, label string) (c Conse
 	case err != nil:
 		return Consent{}, nil, err
 	}
-	may, err := f.CanWrite(ctx, key.Repository, l.By)
+	may, err := canWrite(l.By)
 	switch {
 	case err != nil:
 		return Consent{}, nil, err

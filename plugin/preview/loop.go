@@ -135,7 +135,8 @@ type repository struct {
 	hints map[int64]hint
 	list  listing
 	// Found out, by preview.
-	found map[string]*found
+	found   map[string]*found
+	writers writers
 	// flights are the tasks that wait or run, tries those that failed, pace those
 	// that found nothing yet.
 	flights map[string]bool

@@ -53,7 +53,7 @@ func ask(ctx context.Context, f forge.Forge, key Key, in Input, facts *Facts) er
 	if pr.Fork {
 		return nil
 	}
-	c, _, err := consent(ctx, f, key, in.Label)
+	c, _, err := consent(ctx, f, key, in.Label, func(login string) (bool, error) { return f.CanWrite(ctx, key.Repository, login) })
 	if err != nil {
 		return err
 	}
