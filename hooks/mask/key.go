@@ -3,6 +3,7 @@ package mask
 import (
 	"bytes"
 	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -61,3 +62,15 @@ func (k Key) GoString() string { return k.String() }
 
 // Valid reports whether the key holds a secret.
 func (k Key) Valid() bool { return len(k.secret) >= MinKeyBytes }
+
+// Fingerprint is a keyed digest of a text, 64 hex digits, other ones for each use.
+// Without the key nobody can test guesses with it.
+func (k Key) Fingerprint(use, text string) string {
+	sub, err := hkdf.Key(sha256.New, k.secret, []byte("seedling mask"), "fingerprint\x00"+use, 32)
+	if err != nil {
+		panic("mask: derive a key: " + err.Error()) // only for impossible lengths
+	}
+	h := hmac.New(sha256.New, sub)
+	_, _ = h.Write([]byte(text))
+	return hex.EncodeToString(h.Sum(nil))
+}

@@ -6,7 +6,8 @@ type Policy struct {
 	Roles map[string]string
 	// Extensions are those of the dump that the seed does without.
 	Extensions map[string]bool
-	// Accept lists schema literals that a person has looked at.
+	// Accept lists schema literals, and what verify found in kept columns, that a
+	// person has looked at.
 	Accept []Accept
 	// Comments says that comments of the dump are restored.
 	Comments bool
@@ -21,7 +22,7 @@ type Policy struct {
 	types        map[string]*rule // by type name
 }
 
-// Accept is one schema literal that a person has accepted.
+// Accept is one thing that a person has accepted.
 type Accept struct {
 	Object string `json:"object"`
 	SHA256 string `json:"sha256"`

@@ -45,7 +45,7 @@ func Schema() []byte {
 		"large_objects": object{"enum": []any{"keep", "none"}},
 		"comments":      object{"enum": []any{"keep", "drop"}},
 		"min_distinct":  object{"type": "integer", "minimum": 0, "maximum": maxMinDistinct, "default": defaultMinDistinct, "description": "masked columns, and places inside masked values, with fewer distinct values in the sample are warned about; 0 never warns"},
-		"accept": object{"type": "array", "description": "schema literals that a person has looked at, as the import prints them", "items": strict([]string{"object", "sha256"}, object{
+		"accept": object{"type": "array", "description": "schema literals, and what verify found in kept columns, that a person has looked at, as they are printed", "items": strict([]string{"object", "sha256"}, object{
 			"object": nameSchema, "sha256": object{"type": "string", "pattern": "^[0-9a-f]{64}$"},
 		})},
 	})

@@ -238,7 +238,9 @@ func Fragments(err error) []string {
 	switch e := err.(type) { //nolint:errorlint // walks the tree itself
 	case nil:
 	case interface{ Fragment() string }:
-		out = append(out, e.Fragment())
+		if f := e.Fragment(); f != "" {
+			out = append(out, f)
+		}
 	case interface{ Unwrap() []error }:
 		for _, sub := range e.Unwrap() {
 			out = append(out, Fragments(sub)...)

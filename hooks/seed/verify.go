@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,6 +95,7 @@ type verification struct {
 	originals *originals
 	groups    []*group
 	pool      *pool
+	accepted  map[string]map[string]bool // of leaks: object: fingerprints
 }
 
 func (r *checked) newVerification(ctx context.Context, out *VerifyReport) (*verification, error) {
@@ -102,7 +104,15 @@ func (r *checked) newVerification(ctx context.Context, out *VerifyReport) (*veri
 		return nil, err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	v := &verification{checked: r, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, out: out, originals: newOriginals(), pool: r.pool()}
+	v := &verification{checked: r, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, out: out, originals: newOriginals(), pool: r.pool(), accepted: map[string]map[string]bool{}}
+	for _, a := range r.Policy.Accept {
+		if strings.HasPrefix(a.Object, leakPrefix) {
+			if v.accepted[a.Object] == nil {
+				v.accepted[a.Object] = map[string]bool{}
+			}
+			v.accepted[a.Object][a.SHA256] = true
+		}
+	}
 	return v, v.compile(ctx, conn)
 }
 
@@ -142,11 +152,20 @@ func (v *verification) judge() error {
 			}
 			differ = append(differ, what)
 		}
-		for i, kinds := range g.seed.leaks {
+		for i, found := range g.seed.leaks {
 			for k := range recognize.Kinds {
-				if kind := k.String(); kinds[kind] > 0 {
-					n := kinds[kind]
-					v.out.Leaks = append(v.out.Leaks, Leak{g.name.String(), g.columns[i], kind, n})
+				if n := found.rows[k]; n > 0 {
+					l := Leak{Table: g.name.String(), Column: g.columns[i], Kind: k.String(), Rows: n, Masker: g.masker(i), object: leakObject(g, i)}
+					if found.first != "" && l.Masker == "keep" {
+						l.First = fmt.Sprintf("SELECT %s FROM %s WHERE ctid = '%s'", mask.QuoteIdent(l.Column), l.Table, found.first)
+					}
+					for p, kind := range found.prints {
+						if kind == k && len(found.prints) <= mostPrints {
+							l.prints = append(l.prints, p)
+						}
+					}
+					slices.Sort(l.prints)
+					v.out.Leaks = append(v.out.Leaks, l)
 				}
 			}
 		}

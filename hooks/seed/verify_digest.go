@@ -1,11 +1,14 @@
 package seed
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"hash/maphash"
+	"strings"
 
 	"github.com/seedling-dev/seedling/hooks/copytext"
+	"github.com/seedling-dev/seedling/hooks/mask"
 	"github.com/seedling-dev/seedling/hooks/recognize"
 )
 
@@ -14,7 +17,33 @@ type digest struct {
 	rows    int64
 	row     [2]uint64 // sums of keyed hashes of rows, sure columns only
 	columns []uint64
-	leaks   []map[string]int64 // by column: kind: rows
+	leaks   []leaks // by column
+}
+
+// leaks is what was found in one column, and nobody accepted.
+type leaks struct {
+	rows   map[recognize.Kind]int64
+	prints map[string]recognize.Kind // fingerprints of what was found, the first mostPrints
+	first  string                    // where the first row is, as the server says it
+}
+
+// mostPrints is how many things a column may hold for a person to accept them one by
+// one.
+const mostPrints = 20
+
+func (l *leaks) add(o leaks) {
+	if l.rows == nil {
+		l.rows, l.prints = map[recognize.Kind]int64{}, map[string]recognize.Kind{}
+	}
+	for k, n := range o.rows {
+		l.rows[k] += n
+	}
+	for p, k := range o.prints {
+		if len(l.prints) <= mostPrints {
+			l.prints[p] = k
+		}
+	}
+	l.first = cmp.Or(l.first, o.first)
 }
 
 func (d *digest) add(o digest) {
@@ -23,15 +52,12 @@ func (d *digest) add(o digest) {
 	d.row[1] += o.row[1]
 	if d.columns == nil {
 		d.columns = make([]uint64, len(o.columns))
-		d.leaks = make([]map[string]int64, len(o.columns))
+		d.leaks = make([]leaks, len(o.columns))
 	}
 	for i := range o.columns {
 		d.columns[i] += o.columns[i]
-		for k, n := range o.leaks[i] {
-			if d.leaks[i] == nil {
-				d.leaks[i] = map[string]int64{}
-			}
-			d.leaks[i][k] += n
+		if len(o.leaks[i].rows) > 0 {
+			d.leaks[i].add(o.leaks[i])
 		}
 	}
 }
@@ -41,6 +67,7 @@ type digester struct {
 	v        *verification
 	g        *group
 	at       []int
+	ctid     int // the field that says where a row is, 0 where none does
 	scan     bool
 	sum      digest
 	reported int64
@@ -48,10 +75,11 @@ type digester struct {
 	buf      []byte
 	whole    []byte
 	text     []byte
+	prints   map[uint64]string // of what was found, "" where it is accepted
 }
 
 func (v *verification) digester(g *group, at []int, scan bool) *digester {
-	return &digester{v: v, g: g, at: at, scan: scan, sum: digest{columns: make([]uint64, len(at)), leaks: make([]map[string]int64, len(at))}}
+	return &digester{v: v, g: g, at: at, scan: scan, sum: digest{columns: make([]uint64, len(at)), leaks: make([]leaks, len(at))}, prints: map[uint64]string{}}
 }
 
 // plain is a field without its escapes.
@@ -101,20 +129,66 @@ func b2u(b bool) uint64 {
 	return 0
 }
 
-// look searches a kept text for originals, and counts the kinds found.
+// look searches a kept text for originals, and counts the kinds found that nobody
+// accepted.
 func (d *digester) look(column int, field []byte, is func(uint64) bool) {
 	var kinds [recognize.Kinds]bool
-	d.v.originals.candidates(d.plain(field), func(kind recognize.Kind, h uint64) {
-		if !kinds[kind] && is(h) {
-			kinds[kind] = true
+	var found leaks
+	recognize.Parts(d.plain(field), func(kind recognize.Kind, words ...[]byte) {
+		h := d.v.originals.hash(kind, words)
+		if !is(h) {
+			return
 		}
-	})
-	for kind, found := range kinds {
-		if found {
-			if d.sum.leaks[column] == nil {
-				d.sum.leaks[column] = map[string]int64{}
+		key := h ^ uint64(column) // the digester is of one table
+		mark, known := d.prints[key]
+		if !known {
+			mark = d.v.fingerprint(leakObject(d.g, column), kind, words)
+			if len(d.prints) < 1<<16 {
+				d.prints[key] = mark
 			}
-			d.sum.leaks[column][recognize.Kind(kind).String()]++
+		}
+		if mark == "" {
+			return
+		}
+		kinds[kind] = true
+		if found.prints == nil {
+			found.prints = map[string]recognize.Kind{}
+		}
+		found.prints[mark] = kind
+	})
+	if len(found.prints) == 0 {
+		return
+	}
+	found.rows = map[recognize.Kind]int64{}
+	for kind, there := range kinds {
+		if there {
+			found.rows[recognize.Kind(kind)] = 1
 		}
 	}
+	if d.ctid > 0 && len(d.fields) > d.ctid {
+		found.first = string(d.fields[d.ctid])
+	}
+	d.sum.leaks[column].add(found)
+}
+
+// leakPrefix begins the object of a leak that the policy accepts.
+const leakPrefix = "leak "
+
+func leakObject(g *group, column int) string {
+	return leakPrefix + g.name.String() + "." + mask.QuoteIdent(g.columns[column])
+}
+
+// fingerprint is what a policy accepts of a leak, "" where it does.
+func (v *verification) fingerprint(object string, kind recognize.Kind, words [][]byte) string {
+	var text strings.Builder
+	text.WriteByte(byte(kind))
+	for _, w := range words {
+		text.WriteByte(' ')
+		text.Write(canonicalPart(kind, w))
+	}
+	mark := v.Key.Fingerprint(object, text.String())
+	if v.accepted[object][mark] {
+		return ""
+	}
+	return mark
 }

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"hash/maphash"
 	"slices"
+	"strings"
 	"sync"
 
+	"github.com/seedling-dev/seedling/hooks/mask"
 	"github.com/seedling-dev/seedling/hooks/recognize"
 )
 
@@ -26,8 +28,9 @@ func newOriginals() *originals { return &originals{seed: maphash.MakeSeed()} }
 
 // add takes the forms of an original: addresses, numbers and codes in it, and
 // the whole of it if it is two or three words. Parts of a document may be kept: what
-// its masked form holds too is not an original.
-func (o *originals) add(text []byte, document bool, masked []byte) {
+// its masked form holds too is not an original. Towns, countries and words that many
+// databases hold are none either, nor is anything of a column of things.
+func (o *originals) add(text []byte, document, things bool, masked []byte) {
 	var list []uint64
 	o.candidates(text, func(kind recognize.Kind, h uint64) {
 		if kind != recognize.Phrase {
@@ -43,7 +46,7 @@ func (o *originals) add(text []byte, document bool, masked []byte) {
 			return found
 		})
 	}
-	if whole := recognize.Words(text, 4); !document && !bytes.Equal(text, masked) && (len(whole) == 2 || len(whole) == 3) && len(text) >= 7 {
+	if whole := recognize.Words(text, 4); !document && !things && !bytes.Equal(text, masked) && (len(whole) == 2 || len(whole) == 3) && len(text) >= 7 && !common(whole) {
 		list = append(list, o.hash(recognize.Phrase, whole))
 	}
 	if len(list) == 0 {
@@ -81,18 +84,33 @@ func (o *originals) candidates(text []byte, each func(kind recognize.Kind, h uin
 	recognize.Parts(text, func(k recognize.Kind, words ...[]byte) { each(k, o.hash(k, words)) })
 }
 
-// hash is the hash of a part, in lower case. Of a number only the last nine digits
-// count, because the country's code may be missing.
+// hash is the hash of a part.
 func (o *originals) hash(kind recognize.Kind, words [][]byte) uint64 {
 	var h maphash.Hash
 	h.SetSeed(o.seed)
 	for _, w := range words {
-		if kind == recognize.Number {
-			w = w[max(0, len(w)-9):]
-		}
-		_, _ = h.Write(bytes.ToLower(w))
+		_, _ = h.Write(canonicalPart(kind, w))
 		_ = h.WriteByte(' ')
 	}
 	_ = h.WriteByte(byte(kind))
 	return h.Sum64()
+}
+
+// canonicalPart is a word of a part in lower case. Of a number only the last nine
+// digits count, because the country's code may be missing.
+func canonicalPart(kind recognize.Kind, w []byte) []byte {
+	if kind == recognize.Number {
+		w = w[max(0, len(w)-9):]
+	}
+	return bytes.ToLower(w)
+}
+
+// common reports whether a phrase is nobody's: words that many databases hold, towns,
+// countries.
+func common(words [][]byte) bool {
+	list := make([]string, len(words))
+	for i, w := range words {
+		list[i] = strings.ToLower(string(w))
+	}
+	return mask.Common(list)
 }

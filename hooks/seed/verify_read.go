@@ -83,10 +83,12 @@ func (v *verification) digestEntry(ctx context.Context, g *group, l *tableLoad, 
 	var secret []bool   // masked text: its originals are looked for
 	var document []bool // of which some may pass as it is
 	var whole []bool    // which may be a name as a whole
+	var things []bool   // which hold names of towns and things, and of nobody
 	for _, name := range columns {
 		i := slices.IndexFunc(g.table.Columns, func(c mask.Column) bool { return c.Name == name })
 		j := slices.IndexFunc(l.plan.Columns, func(c mask.ColumnPlan) bool { return c.Name == name })
 		document = append(document, partialMaskers[l.plan.Columns[j].Masker])
+		things = append(things, l.plan.Columns[j].Masker == "city" || l.plan.Columns[j].Masker == "product")
 		whole = append(whole, l.plan.Columns[j].Masker == "regex")
 		secret = append(secret, textual(g.table.Columns[i]) && l.plan.Columns[j].Masker != "keep")
 	}
@@ -101,7 +103,7 @@ func (v *verification) digestEntry(ctx context.Context, g *group, l *tableLoad, 
 					if len(after) == len(fields) && document[i] {
 						passed = bytes.Clone(d.plain(after[i]))
 					}
-					v.originals.add(d.plain(f), document[i] && !whole[i], passed)
+					v.originals.add(d.plain(f), document[i] && !whole[i], things[i], passed)
 				}
 			}
 			switch {
@@ -194,10 +196,10 @@ func (v *verification) maskEntry(ctx context.Context, l *tableLoad, data io.Read
 func (v *verification) confirm(ctx context.Context) error {
 	var again []*group
 	for _, g := range v.groups {
-		if slices.ContainsFunc(g.partial, func(i int) bool { return len(g.seed.leaks[i]) > 0 }) {
+		if slices.ContainsFunc(g.partial, func(i int) bool { return len(g.seed.leaks[i].rows) > 0 }) {
 			again = append(again, g)
 			for _, i := range g.partial {
-				g.seed.leaks[i] = nil
+				g.seed.leaks[i] = leaks{}
 			}
 		}
 	}
@@ -263,11 +265,17 @@ func (v *verification) readSeed(ctx context.Context) error {
 				if g.table.Partitioned {
 					only = ""
 				}
+				ctid := 0
+				if !g.table.Partitioned { // its partitions have rows of the same place
+					ctid = len(list)
+					list = append(list, "ctid")
+				}
 				own, err := dumped(ctx, conn, g.name)
 				if err != nil {
 					return fmt.Errorf("read %s of the seed: %w", g.name, err)
 				}
 				w := &rowWriter{digester: v.digester(g, at, true), progress: v.Progress}
+				w.digester.ctid = ctid
 				_, err = conn.PgConn().CopyTo(ctx, w, "COPY (SELECT "+strings.Join(list, ", ")+" FROM "+only+sqltext.Identifier(g.name.Schema, g.name.Name)+" "+own+") TO STDOUT")
 				if err == nil && len(w.part) > 0 {
 					err = errors.New("a row has no end")

@@ -3,6 +3,7 @@ package seed
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -31,13 +32,23 @@ type VerifyTable struct {
 	Unsure []string `json:"unsure,omitempty"`
 }
 
-// Leak is a kept column that holds what was masked elsewhere.
+// Leak is a kept column, or one of which parts are kept, that holds what was masked
+// elsewhere.
 type Leak struct {
 	Table  string `json:"table"`
 	Column string `json:"column"`
 	Kind   string `json:"kind"`
 	Rows   int64  `json:"rows"`
+	// Masker is keep, or the one that lets parts through.
+	Masker string `json:"masker"`
+	// First is a query of the seed for the first of these rows, "" where there is none.
+	First string `json:"first,omitempty"`
+
+	object string
+	prints []string // what a policy may accept; none where it is too much
 }
+
+func (l Leak) column() string { return l.Table + "." + mask.QuoteIdent(l.Column) }
 
 // DifferError says that the seed does not hold what it should.
 type DifferError struct{ Tables []string }
@@ -51,11 +62,42 @@ func (e *DifferError) Error() string {
 type LeakError struct{ Leaks []Leak }
 
 func (e *LeakError) Error() string {
-	var parts []string
+	var parts, advice []string
+	kept, partial, acceptable := false, []string{}, false
 	for _, l := range e.Leaks {
-		parts = append(parts, fmt.Sprintf("%s.%s (%s in %d rows)", l.Table, mask.QuoteIdent(l.Column), l.Kind, l.Rows))
+		parts = append(parts, fmt.Sprintf("%s (%s in %d rows)", l.column(), l.Kind, l.Rows))
+		acceptable = acceptable || len(l.prints) > 0
+		if l.Masker == "keep" {
+			kept = true
+		} else if !slices.Contains(partial, l.column()) {
+			partial = append(partial, l.column())
+		}
 	}
-	return "columns that the policy keeps hold what it masks elsewhere: " + strings.Join(parts, ", ") + ". Mask them, and import into a fresh volume"
+	if kept {
+		advice = append(advice, "mask what is kept as a whole, and import into a fresh volume, since this one holds it")
+	}
+	if len(partial) > 0 {
+		advice = append(advice, "give the places in "+strings.Join(partial, ", ")+" that are kept a rule, and import into a fresh volume")
+	}
+	if acceptable {
+		advice = append(advice, "where what stands there names nobody, accept it in the policy, by the lines that are printed")
+	}
+	return "columns that the policy keeps hold what it masks elsewhere: " + strings.Join(parts, ", ") + ". Look at them; then " + strings.Join(advice, "; or ")
+}
+
+// Fragment returns YAML for the policy, without effect until somebody takes the signs
+// off: only a person can tell that a name is nobody's.
+func (e *LeakError) Fragment() string {
+	var b strings.Builder
+	for _, l := range e.Leaks {
+		for _, p := range l.prints {
+			fmt.Fprintf(&b, "#  - {object: %s, sha256: %s}   # %s\n", yamlText(l.object), p, l.Kind)
+		}
+	}
+	if b.Len() == 0 {
+		return ""
+	}
+	return "# accept:   # what names nobody; take these signs off after you have looked at the rows\n" + b.String()
 }
 
 // Print writes the comparison as a table.
@@ -77,7 +119,10 @@ func (r *VerifyReport) Print(w io.Writer) error {
 		return err
 	}
 	for _, l := range r.Leaks {
-		fmt.Fprintf(w, "LEAK: %s.%s keeps %s that another column masks, in %d rows\n", l.Table, mask.QuoteIdent(l.Column), l.Kind, l.Rows)
+		fmt.Fprintf(w, "LEAK: %s keeps %s that another column masks, in %d rows\n", l.column(), l.Kind, l.Rows)
+		if l.First != "" {
+			fmt.Fprintf(w, "      the first, in the seed: %s\n", l.First)
+		}
 	}
 	if r.Partial != "" {
 		fmt.Fprintln(w, r.Partial)

@@ -29,6 +29,12 @@ type group struct {
 	seed    digest
 }
 
+// masker is that of one of the digest's columns.
+func (g *group) masker(column int) string {
+	i := slices.IndexFunc(g.plan.Columns, func(p mask.ColumnPlan) bool { return p.Name == g.columns[column] })
+	return g.plan.Columns[i].Masker
+}
+
 // compile reads the catalog from the seed itself and compiles the policy.
 func (v *verification) compile(ctx context.Context, conn *pgx.Conn) error {
 	withData := map[mask.Name]bool{}
