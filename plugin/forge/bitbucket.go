@@ -664,11 +664,16 @@ func (b *Bitbucket) normal(repository string, p *bitbucketPull) PullRequest {
 		n.HeadRepository = r.FullName
 		n.Fork = !strings.EqualFold(r.FullName, repository)
 	}
+	var names []string
 	for _, a := range p.Participants {
-		if a.Approved {
-			n.Labels = []string{Approved}
+		switch {
+		case a.Approved && a.User != nil:
+			names = append(names, a.User.UUID)
+		case a.Approved:
+			names = append(names, "")
 		}
 	}
+	n = n.approvedBy(names)
 	if p.Source.Commit != nil {
 		n.HeadSHA = p.Source.Commit.Hash
 		b.mu.Lock()

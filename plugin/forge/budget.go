@@ -30,6 +30,9 @@ func (g *GitLab) Budget() Budget { return budgetOf(g.http) }
 // Budget implements Budgeted.
 func (b *Bitbucket) Budget() Budget { return budgetOf(b.http) }
 
+// Budget implements Budgeted.
+func (b *BitbucketDC) Budget() Budget { return budgetOf(b.http) }
+
 // budgetOf is the budget of a client of newClient.
 func budgetOf(c *http.Client) Budget {
 	t, ok := c.Transport.(*transport)

@@ -16,7 +16,7 @@ type Config struct {
 	// Name is what ApplicationSets and webhook addresses call the forge.
 	Name string `json:"name"`
 	// Type is the kind of host: "gitea" (Forgejo too), "github" (Enterprise
-	// too), "gitlab" or "bitbucket" (Cloud).
+	// too), "gitlab", "bitbucket" (Cloud) or "bitbucket-datacenter".
 	Type string `json:"type"`
 	// URL is the base URL that people see, without /api.
 	URL string `json:"url"`
@@ -79,10 +79,11 @@ func (c Config) Validate() error {
 
 // hosts are the kinds of host there are, by the type in the configuration.
 var hosts = map[string]func(Config) Forge{
-	"gitea":     func(c Config) Forge { return newGitea(c) },
-	"github":    func(c Config) Forge { return newGitHub(c) },
-	"gitlab":    func(c Config) Forge { return newGitLab(c) },
-	"bitbucket": func(c Config) Forge { return newBitbucket(c) },
+	"gitea":                func(c Config) Forge { return newGitea(c) },
+	"github":               func(c Config) Forge { return newGitHub(c) },
+	"gitlab":               func(c Config) Forge { return newGitLab(c) },
+	"bitbucket":            func(c Config) Forge { return newBitbucket(c) },
+	"bitbucket-datacenter": func(c Config) Forge { return newBitbucketDC(c) },
 }
 
 // Types are the kinds of host there are.

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -36,6 +37,9 @@ type PullRequest struct {
 	// UpdatedAt is when it last changed, by the forge's clock; zero where that
 	// is not known. Every comment moves it, so it alone is no news.
 	UpdatedAt time.Time `json:"updatedAt,omitzero"`
+	// Approvals changes with who approves it, on forges with approvals. It is
+	// kept in memory only.
+	Approvals string `json:"-"`
 }
 
 // Labelled says who put a label on a pull request, and when, by the forge's
@@ -249,6 +253,17 @@ type Righter interface {
 	// Rights are all that are needed in a repository, in the order in which they
 	// are documented. The error says that it cannot be told of any.
 	Rights(ctx context.Context, repository string) ([]Right, error)
+}
+
+// approvedBy is the pull request with those whose approval stands, by name;
+// empty for one who is nobody any more.
+func (p PullRequest) approvedBy(names []string) PullRequest {
+	if len(names) > 0 {
+		slices.Sort(names)
+		p.Labels = append(p.Labels, Approved)
+		p.Approvals = strings.Join(slices.Compact(names), "\n")
+	}
+	return p
 }
 
 // HasLabel says whether the pull request carries a label.

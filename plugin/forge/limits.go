@@ -28,6 +28,9 @@ const (
 	// bitbucketPage is what Bitbucket Cloud gives at most per page of pull
 	// requests.
 	bitbucketPage = 50
+	// bitbucketDCPage is what is asked of Bitbucket Data Center at a time. The
+	// administrator may allow less (page.max).
+	bitbucketDCPage = 100
 	// maxApprovers is how many of those who approved a pull request are asked
 	// about, the last first.
 	maxApprovers = 20

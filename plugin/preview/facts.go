@@ -65,7 +65,7 @@ type found struct {
 func consentKey(pr *forge.PullRequest, label string) string {
 	labels := slices.Clone(pr.Labels)
 	slices.Sort(labels)
-	return digest(label, pr.UpdatedAt.UTC().Format(time.RFC3339Nano), strings.Join(labels, "\n"))
+	return digest(label, pr.UpdatedAt.UTC().Format(time.RFC3339Nano), strings.Join(labels, "\n"), pr.Approvals)
 }
 
 func sameLabels(a, b []string) bool {

@@ -251,6 +251,7 @@ func same(a, b *Preview) bool {
 	}
 	x, y := *a, *b
 	x.PullRequest.UpdatedAt, y.PullRequest.UpdatedAt = time.Time{}, time.Time{}
+	x.PullRequest.Approvals, y.PullRequest.Approvals = "", ""
 	return reflect.DeepEqual(x, y)
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -88,7 +89,8 @@ func bitbucketHandler(w *World) http.Handler {
 	// https://developer.atlassian.com/cloud/bitbucket/rest/api-group-workspaces/#api-workspaces-workspace-permissions-repositories-repo-slug-get
 	mux.HandleFunc("GET /2.0/workspaces/acme/permissions/repositories/shop", func(rw http.ResponseWriter, r *http.Request) {
 		var list []any
-		for name, permission := range w.Users {
+		for _, name := range slices.Sorted(maps.Keys(w.Users)) {
+			permission := w.Users[name]
 			if q := r.URL.Query().Get("q"); permission != "none" && (q == "" || q == fmt.Sprintf(`user.uuid="{%s}"`, name)) {
 				list = append(list, map[string]any{"type": "repository_permission", "permission": permission, "user": bitbucketAccount(name)})
 			}

@@ -151,7 +151,8 @@ func commentsFail(t *testing.T, f forge.Commenter, w *World) {
 	} {
 		w.Change(func() {
 			w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
-				return (strings.Contains(r.URL.Path, "/comments") || strings.Contains(r.URL.Path, "/notes") || strings.Contains(r.URL.Path, "/threads")) && fault(rw, r)
+				return (strings.Contains(r.URL.Path, "/comments") || strings.Contains(r.URL.Path, "/notes") || strings.Contains(r.URL.Path, "/threads") ||
+					strings.HasSuffix(r.URL.Path, "/activities")) && fault(rw, r)
 			}
 		})
 		if c, err := f.OwnComment(t.Context(), Repository, 1, marker); err == nil || strings.Contains(err.Error(), token) {

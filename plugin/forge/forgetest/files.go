@@ -1,6 +1,7 @@
 package forgetest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -66,7 +67,7 @@ func filesNeverShort(t *testing.T, k Kind) {
 		"a proxy's 404": status(http.StatusNotFound, "text/plain", "default backend - 404"),
 		"its own 404":   status(http.StatusNotFound, "application/json", `{"message":"Not Found"}`),
 	} {
-		for from := 1; from <= 8; from++ {
+		for from := 1; from <= 2*cmp.Or(k.FileCalls, 4); from++ {
 			call, only := (from+1)/2, from%2 == 0
 			w := newWorld(1)
 			w.Pulls[1].Files, _ = changed(110)
@@ -103,7 +104,7 @@ func otherHead(t *testing.T, k Kind) {
 	if got, err := f.Changes(t.Context(), Repository, 1, other); !errors.Is(err, forge.ErrOtherHead) {
 		t.Errorf("%d paths, error %v", len(got.Paths), err)
 	}
-	for from := 1; from <= 4; from++ {
+	for from := 1; from <= cmp.Or(k.FileCalls, 4); from++ {
 		seen := 0
 		w.Change(func() {
 			w.Pulls[1].SHA = SHA

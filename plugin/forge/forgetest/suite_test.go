@@ -40,3 +40,8 @@ func TestBitbucket(t *testing.T) {
 	t.Parallel()
 	forgetest.Run(t, forgetest.Bitbucket())
 }
+
+func TestBitbucketDC(t *testing.T) {
+	t.Parallel()
+	forgetest.Run(t, forgetest.BitbucketDC())
+}

@@ -55,6 +55,9 @@ type Kind struct {
 	Approvals bool
 	// NoRemovals says that it keeps no record of labels that were taken off.
 	NoRemovals bool
+	// FileCalls is how many calls ask for the 110 files of a pull request; at
+	// least 4 where it is 0.
+	FileCalls int
 	// Person is what the forge calls somebody; the name where it is nil.
 	Person func(name string) string
 	// Login is as whom we call; seedling where it is empty.
