@@ -193,6 +193,9 @@ func (p *program) serve(ctx context.Context) error {
 		clean.Trigger()
 	}
 	ready := func() error { return cmp.Or(lead(), reconciler.Ready()) }
+	ages := &broker.Ages{
+		Seeds: func() []string { return reconciler.Status().Seeds }, Newest: reconciler.Snapshots.Newest, Log: p.log.With("part", "snapshots"),
+	}
 
 	restorer := broker.NewVelero(broker.VeleroOptions{
 		Client: restoring, Previews: store, VeleroNamespace: cfg.VeleroNamespace, Owner: cfg.Namespace, Log: p.log.With("part", "broker"),
@@ -210,6 +213,7 @@ func (p *program) serve(ctx context.Context) error {
 	figures := func() web.Figures {
 		f := web.Figures{
 			HooksWaiting: restore.Stats().Waiting, RestoresRefused: restore.Stats().Refused,
+			OldestRestore: restorer.OldestWaiting(), SnapshotData: ages.Times(),
 			OrphansKept: clean.Refusals(), Webhooks: hooks.Calls(), Forges: map[string]forge.Budget{},
 		}
 		f.RestoresWaiting, f.RestoresWaitingKnown = restorer.Waiting()
@@ -257,6 +261,7 @@ func (p *program) serve(ctx context.Context) error {
 			group.Go(func() error { return clean.Run(ctx) })
 			group.Go(func() error { return syncs.Run(ctx) })
 			group.Go(func() error { return restorer.Run(ctx) })
+			group.Go(func() error { return ages.Run(ctx) })
 			group.Go(func() error { namespaces.Follow(ctx, p.log.With("part", "guards"), kube, store.All); return nil })
 			group.Go(func() error { p.follow(ctx, kube, cfg, reconciler); return nil })
 			return group.Wait()

@@ -105,6 +105,10 @@ func TestWaitingCostsNoCalls(t *testing.T) {
 	if n, _ := w.velero.Waiting(); n != 51 {
 		t.Errorf("%d Restores wait", n)
 	}
+	// Those before it are somebody else's.
+	if got, want := w.velero.OldestWaiting(), now.Sub(waiting.CreationTimestamp.Time); got != want {
+		t.Errorf("our oldest waits for %s, not %s", got, want)
+	}
 	before := calls.Load()
 	for range 100 {
 		progress, err := w.step()

@@ -466,6 +466,18 @@ func (v *Velero) Waiting() (n int, known bool) {
 	return n, ok
 }
 
+// OldestWaiting is for how long the longest of our Restores that Velero has not
+// ended waits; zero where none does, or that is not known.
+func (v *Velero) OldestWaiting() (oldest time.Duration) {
+	all, _ := v.restores.cached()
+	for _, r := range all {
+		if !ended(r) && r.Labels[snapshot.LabelNamespace] != "" && !snapshot.Others(r.Labels, v.owner) {
+			oldest = max(oldest, v.now().Sub(r.CreationTimestamp.Time))
+		}
+	}
+	return oldest
+}
+
 func (v *Velero) get(ctx context.Context, name string) (*velerov1.Restore, error) {
 	var r velerov1.Restore
 	err := v.client.Get(ctx, types.NamespacedName{Namespace: v.namespace, Name: name}, &r)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -108,6 +109,9 @@ func TestMassGuard(t *testing.T) {
 			}
 			if got := w.Status().Withheld["previews"]; got.Previews != 10 {
 				t.Errorf("withheld %+v", got)
+			}
+			if seeds := w.Status().Seeds; !slices.Contains(seeds, "seed") {
+				t.Errorf("the seeds are %q", seeds)
 			}
 			w.restart()
 			w.asks(test.input)

@@ -1,6 +1,8 @@
 package preview
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/seedling-dev/seedling/plugin/queue"
@@ -22,6 +24,8 @@ type RepositoryStatus struct {
 // Status is how the loop is doing.
 type Status struct {
 	Repositories []RepositoryStatus
+	// Seeds are those that ApplicationSets and previews name, in order.
+	Seeds []string
 	// Queues by the forge's name; the cluster's is Cluster.
 	Queues  map[string]queue.Stats
 	Cluster queue.Stats
@@ -43,7 +47,9 @@ func (r *Reconciler) Status() Status {
 		s.Queues[name] = q.Stats()
 	}
 	now := r.Now()
+	seeds := map[string]bool{}
 	r.Store.each(func(p *Preview) {
+		seeds[p.Seed] = true
 		if p.Phase != Ending {
 			return
 		}
@@ -57,6 +63,9 @@ func (r *Reconciler) Status() Status {
 	defer r.mu.Unlock()
 	for _, repo := range r.repos {
 		repo.mu.Lock()
+		for _, sub := range repo.subs {
+			seeds[sub.in.Seed] = true
+		}
 		if len(repo.subs) > 0 {
 			st := RepositoryStatus{Repository: repo.key.Repository, Listed: repo.list.done, Took: repo.list.took, Problem: repo.list.err, Failing: len(repo.tries)}
 			if repo.forge != nil {
@@ -69,5 +78,6 @@ func (r *Reconciler) Status() Status {
 		}
 		repo.mu.Unlock()
 	}
+	s.Seeds = slices.Sorted(maps.Keys(seeds))
 	return s
 }

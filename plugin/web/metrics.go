@@ -20,8 +20,13 @@ type Figures struct {
 	RestoresWaitingKnown bool
 	// OrphansKept is how often the guard kept all that seemed to be orphaned.
 	OrphansKept uint64
-	Webhooks    WebhookCalls
-	Forges      map[string]forge.Budget
+	// OldestRestore is for how long the longest of our Restores waits for Velero.
+	OldestRestore time.Duration
+	// SnapshotData is when the data of each seed's newest usable snapshot was
+	// imported, zero for none.
+	SnapshotData map[string]time.Time
+	Webhooks     WebhookCalls
+	Forges       map[string]forge.Budget
 }
 
 // metrics are the figures at the moment they are asked for.
@@ -70,9 +75,12 @@ var (
 	metricEnding   = describe(gauge, "seedling_oldest_ending_seconds", "For how long the longest ended preview waits to be removed, beyond the time it keeps its data.")
 	metricBroken   = describe(gauge, "seedling_broken_states", "Repositories whose state cannot be read.")
 
-	metricHooks    = describe(gauge, "seedling_restore_requests_waiting", "Requests of preview-restore that the broker holds now.")
-	metricRefused  = describe(counter, "seedling_restore_requests_refused_total", "Requests of preview-restore that were answered with an error.")
-	metricRestores = describe(gauge, "seedling_velero_restores_waiting", "Restores that Velero has not ended, of whomever; absent while that is not known.")
+	metricHooks         = describe(gauge, "seedling_restore_requests_waiting", "Requests of preview-restore that the broker holds now.")
+	metricRefused       = describe(counter, "seedling_restore_requests_refused_total", "Requests of preview-restore that were answered with an error.")
+	metricRestores      = describe(gauge, "seedling_velero_restores_waiting", "Restores that Velero has not ended, of whomever; absent while that is not known.")
+	metricOldestRestore = describe(gauge, "seedling_oldest_restore_seconds", "For how long the longest of the plugin's Restores that Velero has not ended waits.")
+	metricSnapshot      = describe(gauge, "seedling_snapshot_data_timestamp_seconds",
+		"When the data of the seed's newest usable snapshot was imported, as Unix time; 0 where it has none, absent while that is not known.", "seed")
 	metricWebhooks = describe(counter, "seedling_webhook_calls_total", "Calls of webhooks: `taken`, `again` for deliveries that came before, `refused`.", "result")
 )
 
@@ -144,6 +152,10 @@ func (m metrics) beside(send func(d *metric, v float64, labels ...string)) {
 	send(metricRefused, float64(f.RestoresRefused))
 	if f.RestoresWaitingKnown {
 		send(metricRestores, float64(f.RestoresWaiting))
+	}
+	send(metricOldestRestore, f.OldestRestore.Seconds())
+	for seed, at := range f.SnapshotData {
+		send(metricSnapshot, unix(at), seed)
 	}
 	send(metricWebhooks, float64(f.Webhooks.Taken), "taken")
 	send(metricWebhooks, float64(f.Webhooks.Again), "again")
