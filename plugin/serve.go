@@ -201,10 +201,12 @@ func (p *program) serve(ctx context.Context) error {
 		Client: restoring, Previews: store, VeleroNamespace: cfg.VeleroNamespace, Owner: cfg.Namespace, Log: p.log.With("part", "broker"),
 		Restored: reconciler.Restored,
 	})
+	// The hook's Job is followed within the broker's budget.
+	ended := resync.NewHooks(restoring, cfg.ArgoCDNamespace, p.log.With("part", "resync"))
 	restore := broker.New(broker.Options{
 		Client: restoring, Reviewer: broker.TokenReviews{Client: restoring}, Previews: store, Ready: lead, Say: reconciler.Say,
-		Restorer: restorer,
-		Log:      p.log.With("part", "broker"),
+		Restorer: restorer, Answered: ended.Answered,
+		Log: p.log.With("part", "broker"),
 	})
 	webhooks := server.Engine(p.log.With("part", "webhook"))
 	hooks := &web.Webhooks{Forges: forges, Poker: reconciler, Log: p.log.With("part", "webhook")}
@@ -260,6 +262,7 @@ func (p *program) serve(ctx context.Context) error {
 			group.Go(func() error { return sets.Run(ctx) })
 			group.Go(func() error { return clean.Run(ctx) })
 			group.Go(func() error { return syncs.Run(ctx) })
+			group.Go(func() error { return ended.Run(ctx) })
 			group.Go(func() error { return restorer.Run(ctx) })
 			group.Go(func() error { return ages.Run(ctx) })
 			group.Go(func() error { namespaces.Follow(ctx, p.log.With("part", "guards"), kube, store.All); return nil })

@@ -60,7 +60,7 @@ type Previews interface {
 	RecordForeign(ctx context.Context, namespace string) error
 }
 
-// Options are a Broker's parts. All are needed but Hold and Now.
+// Options are a Broker's parts. All are needed but what says otherwise.
 type Options struct {
 	Client   client.Client // uncached
 	Reviewer Reviewer
@@ -72,6 +72,9 @@ type Options struct {
 	// Say is told the sentence that a preview's hook gets; failed where it is
 	// about a failure. It may be nil.
 	Say func(namespace, text string, failed bool)
+	// Answered is told that a preview's hook was answered that its volume is there.
+	// It must not wait, and may be nil.
+	Answered func(namespace string)
 	// Hold is DefaultHold where it is 0.
 	Hold time.Duration
 	Log  *slog.Logger
@@ -186,6 +189,9 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	b.say(p.Namespace, "", false)
 	reply(w, http.StatusOK, 0, answer)
+	if b.Answered != nil {
+		b.Answered(p.Namespace)
+	}
 }
 
 // askAgain is when a hook should ask again: who is far behind in the queue need

@@ -7,7 +7,8 @@
 // that the Application no longer asks for, only of previews, and only by removing
 // `operation`. An admission policy holds it to that.
 //
-// And it says why a sync failed (failed.go), in words that hold no value.
+// It lets a sync go on at once when the preview's hook has ended (hook.go), and it
+// says why a sync failed (failed.go), in words that hold no value.
 package resync
 
 import (
