@@ -4,6 +4,8 @@ package mask
 type Policy struct {
 	// Roles maps roles of the dump to roles of the seed.
 	Roles map[string]string
+	// MadeRoles are the roles of the seed that the import makes, by name.
+	MadeRoles map[string]MadeRole
 	// Extensions are those of the dump that the seed does without.
 	Extensions map[string]bool
 	// Accept lists schema literals, and what verify found in kept columns, that a
@@ -26,6 +28,14 @@ type Policy struct {
 type Accept struct {
 	Object string `json:"object"`
 	SHA256 string `json:"sha256"`
+}
+
+// MadeRole is a role that the import makes: without login, password or attributes.
+type MadeRole struct {
+	// Members may SET ROLE to it. With Inherit they have its rights all the time, and
+	// its row security policies apply to them.
+	Members []string `json:"members,omitempty"`
+	Inherit bool     `json:"inherit,omitempty"`
 }
 
 type link struct {

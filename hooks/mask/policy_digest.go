@@ -109,6 +109,7 @@ func (p *Policy) Digest() string {
 	doc := struct {
 		Version      int                       `json:"version"`
 		Roles        map[string]string         `json:"roles"`
+		MadeRoles    map[string]MadeRole       `json:"made_roles,omitempty"`
 		Extensions   []string                  `json:"extensions,omitempty"` // dropped
 		Links        map[string][]string       `json:"links"`
 		Tables       map[string]digestTable    `json:"tables"`
@@ -117,7 +118,7 @@ func (p *Policy) Digest() string {
 		Comments     bool                      `json:"comments"`
 		Accept       []Accept                  `json:"accept"`
 	}{
-		Version: 1, Roles: p.Roles, Links: map[string][]string{}, Tables: map[string]digestTable{},
+		Version: 1, Roles: p.Roles, MadeRoles: p.MadeRoles, Links: map[string][]string{}, Tables: map[string]digestTable{},
 		Types: map[string]map[string]any{}, LargeObjects: p.largeObjects, Comments: p.Comments,
 		Accept: slices.Clone(p.Accept),
 	}

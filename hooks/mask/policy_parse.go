@@ -27,7 +27,7 @@ func ParsePolicy(content []byte) (*Policy, error) {
 		return nil, errors.New("the policy holds more than one YAML document")
 	}
 	p := &parser{policy: &Policy{
-		Roles: map[string]string{}, Extensions: map[string]bool{}, links: map[string][]link{}, types: map[string]*rule{}, MinDistinct: defaultMinDistinct,
+		Roles: map[string]string{}, MadeRoles: map[string]MadeRole{}, Extensions: map[string]bool{}, links: map[string][]link{}, types: map[string]*rule{}, MinDistinct: defaultMinDistinct,
 	}}
 	if len(doc.Content) == 0 {
 		return nil, errors.New("the policy is empty: write at least `version: 1` and `tables:`")
@@ -62,11 +62,7 @@ func (p *parser) top(n *yaml.Node) {
 				p.fail(v, "version must be 1, this program knows no other")
 			}
 		case "roles":
-			p.mapping(v, "roles", func(from string, _, v *yaml.Node) {
-				if to, ok := p.str(v, "the seed's role for "+quoteName(from)); ok {
-					p.policy.Roles[from] = to
-				}
-			})
+			p.mapping(v, "roles", p.role)
 		case "extensions":
 			p.mapping(v, "extensions", func(name string, _, v *yaml.Node) {
 				if v.Value != "drop" {

@@ -16,6 +16,12 @@ var (
 	nameSchema   = scalarSchema // what looks like a number to YAML is a name all the same
 )
 
+var madeRoleSchema = strict([]string{"make"}, object{
+	"make":    object{"type": nameSchema["type"], "description": "a role that the import makes, without login and password"},
+	"members": object{"type": "array", "items": nameSchema, "description": "roles of the seed that may SET ROLE to it"},
+	"inherit": object{"type": "boolean", "default": false, "description": "the members have its rights all the time, and its row security policies apply to them"},
+})
+
 func mapOf(v any) object { return object{"type": "object", "additionalProperties": v} }
 
 func listOf(v any) object { return object{"type": "array", "items": v, "minItems": 1} }
@@ -37,7 +43,7 @@ func strict(required []string, properties object) object {
 func Schema() []byte {
 	schema := strict([]string{"version"}, object{
 		"version":       object{"const": 1},
-		"roles":         object{"type": "object", "additionalProperties": nameSchema, "description": "role of the dump: role of the seed"},
+		"roles":         object{"type": "object", "additionalProperties": object{"anyOf": []any{nameSchema, madeRoleSchema}}, "description": "role of the dump: role of the seed, one that is there or one to make"},
 		"extensions":    object{"type": "object", "additionalProperties": object{"enum": []any{"drop"}}, "description": "extensions of the dump that the seed does without; what needs them stops the import"},
 		"links":         object{"type": "object", "additionalProperties": listOf(nameSchema), "description": "columns whose equal values get equal masks: name: [schema.table.column, ...]"},
 		"tables":        object{"type": "object", "additionalProperties": ref("table"), "description": "by schema.table; * stands for any characters, the most specific entry wins"},

@@ -43,7 +43,7 @@ func (r *opened) checkSchema(d *dump.Dump) (*schema, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.report.LeftOut, r.report.Changed = s.leftOut(), s.rewritten
+	r.report.LeftOut, r.report.Changed = s.leftOut(), slices.Concat(s.rewritten, s.lostSecurity(d, r.Policy, r.Owner))
 	for _, w := range s.idleDrops(r.Policy) {
 		r.warn(w)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/dump"
+	"github.com/seedling-dev/seedling/hooks/mask"
 	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
@@ -29,6 +30,15 @@ func (r *roleMap) own(role string) string {
 		return role
 	}
 	return r.owner
+}
+
+// seedRole is the seed's role for one that grants and row security name, as the
+// policy maps it.
+func (r *roleMap) seedRole(role string) string {
+	if to, ok := r.mapping[role]; ok {
+		return to
+	}
+	return role
 }
 
 // to is the seed's role for one that grants and row security name.
@@ -70,6 +80,11 @@ func (e *UnmappedError) Fragment() string {
 	var b strings.Builder
 	b.WriteString("roles:\n")
 	for _, role := range e.Roles {
+		if slices.ContainsFunc(e.objects[role], func(object string) bool { return strings.HasPrefix(object, "POLICY ") }) && !mask.ServerRole(role) {
+			// As the owner of the tables it would see what row security hides.
+			fmt.Fprintf(&b, "  %s: {make: %s, members: [%s]}\n", yamlText(role), yamlText(role), yamlText(e.owner))
+			continue
+		}
 		fmt.Fprintf(&b, "  %s: %s\n", yamlText(role), yamlText(e.owner))
 	}
 	return b.String()

@@ -16,7 +16,9 @@ import (
 // opened is a server that was checked, over the session that holds the lock.
 type opened struct {
 	*started
-	server *server
+	server    *server
+	rolesMade bool
+	newRoles  []string // which go again, unless the import is done
 }
 
 // open connects, checks the server, takes the lock and removes what earlier imports
@@ -52,7 +54,7 @@ func (r *started) connect(ctx context.Context) (o *opened, warnings []string, er
 	if err != nil {
 		return nil, nil, err
 	}
-	o = &opened{r, t}
+	o = &opened{started: r, server: t}
 	if warnings, err = t.check(ctx); err == nil {
 		r.report.Server = t.versionIs
 		err = t.stamp(ctx)
@@ -68,6 +70,7 @@ func (r *started) connect(ctx context.Context) (o *opened, warnings []string, er
 func (r *opened) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
+	r.dropRoles(ctx, r.newRoles)
 	_ = r.server.conn.Close(ctx)
 }
 

@@ -29,6 +29,9 @@ func (r *checked) withShadow(ctx context.Context, use func(*shadow) error) (err 
 			err = derr
 		}
 	}()
+	if err := r.makeRoles(ctx); err != nil {
+		return err
+	}
 	if s.locale, err = r.createShadow(ctx, s.name); err != nil {
 		return err
 	}

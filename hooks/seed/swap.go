@@ -31,6 +31,7 @@ func (r *loaded) swap(ctx context.Context) error {
 	r.report.phase("swap", start)
 	r.report.Outcome = Imported
 	if old == "" {
+		r.keepRoles(ctx)
 		return nil
 	}
 	start = time.Now()
@@ -39,6 +40,7 @@ func (r *loaded) swap(ctx context.Context) error {
 		r.Log.Warn("the old database could not be dropped; the next import removes it", "database", old, "error", err)
 	}
 	r.report.phase("drop the old database", start)
+	r.keepRoles(ctx)
 	return nil
 }
 
