@@ -20,7 +20,8 @@ import (
 
 // render prints what the plugin would answer for an ApplicationSet, by the
 // forge alone: as if every seed had a snapshot and every namespace could be
-// made. It needs no cluster and changes nothing.
+// made; the log says of every other open pull request why it is not in the
+// answer. It needs no cluster and changes nothing.
 func (p *program) render(ctx context.Context) error {
 	cfg, err := readConfig(p.config, p.getenv)
 	if err != nil {
@@ -46,18 +47,18 @@ func (p *program) render(ctx context.Context) error {
 		return command.Misconfiguredf("ApplicationSet %s in %s has no top-level plugin generator that names ConfigMap %s",
 			set.Name, p.applicationSet, cfg.GeneratorConfigMap)
 	}
-	for _, parameters := range inputs {
-		body, held, err := preview.Render(ctx, forges, set.Name, parameters)
-		if _, ok := errors.AsType[*preview.InputError](err); ok {
-			return command.Misconfigured(err)
+	renderings, err := preview.Render(ctx, forges, set.Name, inputs)
+	if _, ok := errors.AsType[*preview.InputError](err); ok {
+		return command.Misconfigured(err)
+	}
+	if err != nil {
+		return err
+	}
+	for _, one := range renderings {
+		for _, l := range one.Left {
+			p.log.InfoContext(ctx, "not in it", "number", l.Number, "reason", l.Reason)
 		}
-		if err != nil {
-			return err
-		}
-		for _, h := range held {
-			p.log.InfoContext(ctx, "held back", "number", h.Number, "reason", h.Reason)
-		}
-		fmt.Fprintf(p.stdout, "%s\n", body)
+		fmt.Fprintf(p.stdout, "%s\n", one.Body)
 	}
 	return nil
 }

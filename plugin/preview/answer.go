@@ -27,7 +27,7 @@ func parameters(p *Preview, in Input) map[string]string {
 		"branch_slug":    Slug(pr.Branch, 50),
 		"target_branch":  pr.TargetBranch,
 		"head_sha":       p.HeadSHA,
-		"head_short_sha": p.HeadSHA[:min(8, len(p.HeadSHA))],
+		"head_short_sha": short(p.HeadSHA),
 		"author":         pr.Author,
 		"namespace":      p.Namespace,
 		"app_name":       p.Namespace,
@@ -50,7 +50,9 @@ func answer(previews []*Preview, in Input) ([]byte, error) {
 			return nil, fmt.Errorf("preview %s is not fit to be emitted: this is a bug", p.Namespace)
 		}
 		seen[p.Namespace] = true
-		list = append(list, parameters(p, in))
+		values := parameters(p, in)
+		in.tell(p, values)
+		list = append(list, values)
 	}
 	return json.Marshal(map[string]any{"output": map[string]any{"parameters": list}})
 }

@@ -20,6 +20,8 @@ type item struct {
 	is *Preview
 	// unsure: nothing is known of the pull request, and it stays as it is.
 	unsure bool
+	// undecided: which files it changes is not known, and a filter asks for it.
+	undecided bool
 	// unasked: no ApplicationSet asks for it.
 	unasked bool
 	// stale, unseen: it lacks nothing but an answer about consent, or a sighting,
@@ -102,6 +104,7 @@ func (repo *repository) forget(items []*item, now time.Time) {
 		there[it.key.Namespace()] = true
 	}
 	maps.DeleteFunc(repo.found, func(namespace string, _ *found) bool { return !there[namespace] })
+	repo.forgetPaths(now)
 	maps.DeleteFunc(repo.said, func(namespace string, _ string) bool { return !there[namespace] })
 	maps.DeleteFunc(repo.sentence, func(namespace string, _ sentence) bool { return !there[namespace] })
 	maps.DeleteFunc(repo.mended, func(namespace string, _ time.Time) bool { return !there[namespace] })
@@ -167,16 +170,8 @@ func (r *Reconciler) item(repo *repository, key Key, cur *Preview, inputs []Inpu
 	if it.look.State == sight.Unknown {
 		it.unsure, pr = true, cur.PullRequest
 	}
-	// The first input that wants it has it.
-	for i, in := range inputs {
-		refused := in.allows(pr)
-		if i == 0 || refused == "" {
-			it.in, it.facts.Refused = in, refused
-		}
-		if refused == "" {
-			break
-		}
-	}
+	it.in, it.facts.Refused, it.undecided = repo.choose(inputs, cur, &pr, now)
+	it.undecided = it.undecided && open
 	if cur == nil && it.facts.Refused != "" {
 		return nil
 	}
@@ -193,7 +188,7 @@ func (r *Reconciler) item(repo *repository, key Key, cur *Preview, inputs []Inpu
 // decide finds out what an item becomes, before the guard. The caller holds mu.
 func (r *Reconciler) decide(repo *repository, it *item, now time.Time) {
 	switch {
-	case it.unsure:
+	case it.unsure, it.undecided && (it.cur == nil || it.cur.Phase == Ending):
 		it.is = it.cur
 		return
 	case it.unasked:
@@ -252,7 +247,7 @@ func (r *Reconciler) guard(ctx context.Context, repo *repository, items []*item,
 	}
 	lost, known := false, map[string]int{}
 	for _, it := range items {
-		if !it.unsure && (it.cur != nil && it.cur.Phase == Live || it.is != nil && it.is.Phase == Live) {
+		if !it.unsure && !it.undecided && (it.cur != nil && it.cur.Phase == Live || it.is != nil && it.is.Phase == Live) {
 			known[it.key.ApplicationSet]++
 		}
 		if reason, settles := guarded(it); reason != "" {

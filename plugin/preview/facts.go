@@ -45,7 +45,7 @@ type found struct {
 	consent   Consent
 	consentOf string
 	consentAt time.Time
-	// head passed, or waits.
+	// head passed, or waits; headOf is the headKey of what was asked.
 	head, headOf, headWaits string
 	// space is the namespace that was prepared; spaceAt is zero for none.
 	// preparing: it was asked for. existed: it was there before.
@@ -97,16 +97,7 @@ func (r *Reconciler) know(repo *repository, it *item, now time.Time) {
 	} else {
 		it.facts.Consent = Consent{Missing: reasonAsking, Unanswered: true}
 	}
-	switch {
-	case it.in.WaitForStatus == "" || it.cur != nil && it.cur.HeadSHA == pr.HeadSHA:
-		it.facts.HeadSHA = pr.HeadSHA
-	case k.headOf == pr.HeadSHA && k.head != "":
-		it.facts.HeadSHA = k.head
-	case k.headOf == pr.HeadSHA && k.headWaits != "":
-		it.facts.HeadWaits = k.headWaits
-	default:
-		it.facts.HeadWaits = "its commit status is being looked at"
-	}
+	repo.head(it, now)
 	it.facts.NoSnapshot = r.seeds.none(it.in.Seed)
 	if !k.spaceAt.IsZero() {
 		it.facts.Space = k.space
@@ -129,6 +120,9 @@ func fresh(at, now time.Time) bool {
 func (r *Reconciler) find(repo *repository, it *item, is *Preview, e *errands) {
 	namespace := it.key.Namespace()
 	k := repo.knowledge(namespace)
+	if it.undecided && repo.forge != nil {
+		e.want(r.changesTask(repo, it.facts.PullRequest))
+	}
 	switch {
 	case it.unasked:
 		if it.cur.Phase == Live {
@@ -200,18 +194,6 @@ func (r *Reconciler) findHeld(repo *repository, it *item, is *Preview, k *found,
 	}
 }
 
-func (r *Reconciler) findHead(repo *repository, it *item, e *errands) {
-	pr := it.facts.PullRequest
-	if it.in.WaitForStatus == "" || it.facts.HeadSHA == pr.HeadSHA {
-		return
-	}
-	k := repo.knowledge(it.key.Namespace())
-	if k.headOf != pr.HeadSHA {
-		delete(repo.pace, "head/"+it.key.Namespace())
-	}
-	e.want(r.headTask(repo, it))
-}
-
 // consentTask asks the forge who set the label, and whether they may write.
 func (r *Reconciler) consentTask(repo *repository, it *item, class queue.Class) task {
 	namespace := it.key.Namespace()
@@ -262,21 +244,21 @@ func consent(ctx context.Context, f forge.Forge, key Key, label string, canWrite
 	return Consent{By: l.By, At: l.At}, nil, nil
 }
 
-// headTask asks whether the commit status is there that a head waits for.
-func (r *Reconciler) headTask(repo *repository, it *item) task {
-	namespace, repository, sha, status, f := it.key.Namespace(), it.key.Repository, it.facts.PullRequest.HeadSHA, it.in.WaitForStatus, repo.forge
+// headTask asks whether the commit statuses are there that a head waits for.
+func (r *Reconciler) headTask(repo *repository, it *item, statuses []string) task {
+	namespace, repository, sha, f := it.key.Namespace(), it.key.Repository, it.facts.PullRequest.HeadSHA, repo.forge
 	return task{key: "head/" + namespace, class: queue.Normal, timeout: factTimeout, do: func(ctx context.Context) (bool, error) {
-		passed, err := f.Passed(ctx, repository, sha, status)
+		waits, err := missing(ctx, f, repository, sha, statuses)
 		repo.mu.Lock()
 		defer repo.mu.Unlock()
 		k := repo.knowledge(namespace)
-		k.headOf, k.head = sha, ""
+		k.headOf, k.head = headKey(sha, statuses), ""
 		switch {
 		case err != nil:
-			k.headWaits = "the forge could not be asked for the commit status it waits for; this is tried again"
+			k.headWaits = reasonNoStatus
 			return false, err
-		case !passed:
-			k.headWaits = fmt.Sprintf("it waits for commit status %s to succeed", status)
+		case waits != "":
+			k.headWaits = waitsFor(waits)
 			repo.later("head/"+namespace, r.Now(), retryFirst, pollEvery)
 		default:
 			k.head, k.headWaits = sha, ""

@@ -133,6 +133,7 @@ type host struct {
 	files       map[string]forge.Changes
 	commits     map[string][]forge.Commit
 	filesErr    error
+	untold      map[int64]bool // their files are not told
 	listedFiles int
 	// label removals that the record of events tells of
 	removals map[int64]time.Time
@@ -262,18 +263,18 @@ func (h *host) CanWrite(_ context.Context, _, login string) (bool, error) {
 	return h.writers[login], nil
 }
 
-func (h *host) Passed(_ context.Context, _, sha, _ string) (bool, error) {
+func (h *host) Passed(_ context.Context, _, sha, status string) (bool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.green[sha], nil
+	return h.green[sha] || h.green[sha+" "+status], nil
 }
 
 func (h *host) Changes(_ context.Context, _ string, n int64, head string) (forge.Changes, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.listedFiles++
-	if h.filesErr != nil {
-		return forge.Changes{}, h.filesErr
+	if h.filesErr != nil || h.untold[n] {
+		return forge.Changes{}, cmp.Or(h.filesErr, errDown)
 	}
 	if h.pulls[n].HeadSHA != head {
 		return forge.Changes{}, forge.ErrOtherHead

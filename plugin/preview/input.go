@@ -30,6 +30,9 @@ type Input struct {
 	// WaitForStatus is a commit status without which a head SHA is not emitted.
 	WaitForStatus string  `json:"waitForStatus"`
 	Filters       Filters `json:"filters"`
+	// Paths are parts of the repository, by name, of which it is told whether a
+	// pull request changes them, and which image they have.
+	Paths map[string]PathInput `json:"paths,omitempty"`
 }
 
 // Filters narrow the pull requests that may have a preview.
@@ -39,10 +42,13 @@ type Filters struct {
 	// Authors are the only ones, NotAuthors never; logins.
 	Authors    []string `json:"authors"`
 	NotAuthors []string `json:"notAuthors"`
-	// Branch, TargetBranch and Title are regular expressions (RE2).
+	// Branch, TargetBranch and Title are regular expressions (RE2). They match
+	// anywhere, unless ^ and $ anchor them.
 	Branch       string `json:"branch"`
 	TargetBranch string `json:"targetBranch"`
 	Title        string `json:"title"`
+	// Paths are patterns of files, one of which must change.
+	Paths []string `json:"paths,omitempty"`
 
 	branch, targetBranch, title *regexp.Regexp
 }
@@ -79,7 +85,7 @@ func ParseInput(parameters map[string]json.RawMessage) (Input, error) {
 	known := map[string]json.RawMessage{}
 	for _, name := range sortedKeys(parameters) {
 		switch raw := parameters[name]; name {
-		case "forge", "repo", "label", "resetLabel", "seed", "domain", "waitForStatus", "filters":
+		case "forge", "repo", "label", "resetLabel", "seed", "domain", "waitForStatus", "filters", "paths":
 			known[name] = raw
 		default:
 			if later[name] {
@@ -115,6 +121,10 @@ func ParseInput(parameters map[string]json.RawMessage) (Input, error) {
 		}
 	}
 
+	if raw, ok := known["paths"]; ok {
+		in.Paths = parsePaths(raw, bad)
+	}
+
 	in.Repo = strings.TrimSuffix(strings.Trim(in.Repo, "/"), ".git")
 	if !dnsLabel.MatchString(in.Forge) {
 		bad("forge", "must name a configured forge")
@@ -143,10 +153,12 @@ func ParseInput(parameters map[string]json.RawMessage) (Input, error) {
 
 func (f *Filters) parse(fields map[string]json.RawMessage, bad func(field, problem string)) {
 	pattern := func(name string, raw json.RawMessage, text *string, into **regexp.Regexp) {
-		if json.Unmarshal(raw, text) != nil || len(*text) > 1000 {
-			bad("filters."+name, "must be a string of at most 1000 characters")
+		var given *string
+		if json.Unmarshal(raw, &given) != nil || given == nil || *given == "" || len(*given) > 1000 {
+			bad("filters."+name, "must be a string of 1 to 1000 characters")
 			return
 		}
+		*text = *given
 		re, err := regexp.Compile(*text)
 		if err != nil {
 			bad("filters."+name, "is no regular expression (RE2)")
@@ -169,23 +181,29 @@ func (f *Filters) parse(fields map[string]json.RawMessage, bad func(field, probl
 				bad("filters.forks", "is not supported by this version: forks get no data")
 			}
 		case "authors":
-			if json.Unmarshal(raw, &f.Authors) != nil {
-				bad("filters.authors", "must be a list of logins")
-			}
+			f.Authors = logins(name, raw, bad)
 		case "notAuthors":
-			if json.Unmarshal(raw, &f.NotAuthors) != nil {
-				bad("filters.notAuthors", "must be a list of logins")
-			}
+			f.NotAuthors = logins(name, raw, bad)
 		case "branch":
 			pattern(name, raw, &f.Branch, &f.branch)
 		case "targetBranch":
 			pattern(name, raw, &f.TargetBranch, &f.targetBranch)
 		case "title":
 			pattern(name, raw, &f.Title, &f.title)
+		case "paths":
+			f.Paths = parsePatterns("filters.paths", raw, bad)
 		default:
 			bad("filters."+clean(name), "is unknown")
 		}
 	}
+}
+
+func logins(name string, raw json.RawMessage, bad func(field, problem string)) []string {
+	list, ok := words(raw)
+	if !ok {
+		bad("filters."+name, "must be a list of logins")
+	}
+	return list
 }
 
 // host is the name that a preview's Ingresses may have, empty without a domain.

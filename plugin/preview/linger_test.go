@@ -21,16 +21,22 @@ func restored(t *testing.T) (*world, Preview) {
 	w.host.set(pull(1))
 	w.mustRound()
 	p, _ := w.preview(1)
-	pvc := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: snapshot.SeedPVC, Labels: map[string]string{snapshot.VeleroRestoreLabel: "x"}}}
-	if err := w.cluster.Create(t.Context(), pvc); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Store.Record(t.Context(), p.Namespace, "seed-1", pvc.UID); err != nil {
-		t.Fatal(err)
-	}
+	w.restored(p.Namespace)
 	w.mustRound()
 	p, _ = w.preview(1)
 	return w, p
+}
+
+// restored gives a preview its volume.
+func (w *world) restored(namespace string) {
+	w.t.Helper()
+	pvc := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: snapshot.SeedPVC, Labels: map[string]string{snapshot.VeleroRestoreLabel: "x"}}}
+	if err := w.cluster.Create(w.t.Context(), pvc); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.Store.Record(w.t.Context(), namespace, "seed-1", pvc.UID); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // TestLinger: a preview that ended keeps its data for a while, and comes back

@@ -137,6 +137,9 @@ type repository struct {
 	// Found out, by preview.
 	found   map[string]*found
 	writers writers
+	// changes are files by pull request, images newest commits by image.key.
+	changes map[int64]*listed
+	images  map[string]*latestCommit
 	// flights are the tasks that wait or run, tries those that failed, pace those
 	// that found nothing yet.
 	flights map[string]bool
@@ -144,6 +147,8 @@ type repository struct {
 	pace    map[string]try
 	// Published.
 	answers map[string][]byte // by subscription.id
+	// lacking says why an ApplicationSet gets no new answer, by its name.
+	lacking map[string]string
 	unpoked map[string]bool
 	steps   int
 	ended   chan struct{} // closed when a step ended, and replaced
@@ -302,6 +307,7 @@ func newRepository(key Key) *repository {
 	return &repository{
 		key: key, id: key.RepositoryHash(), kick: make(chan struct{}, 1), ended: make(chan struct{}),
 		book: sight.NewBook(), hints: map[int64]hint{}, found: map[string]*found{},
+		changes: map[int64]*listed{}, images: map[string]*latestCommit{}, lacking: map[string]string{},
 		flights: map[string]bool{}, tries: map[string]try{}, pace: map[string]try{},
 		answers: map[string][]byte{}, unpoked: map[string]bool{},
 		said: map[string]string{}, sentence: map[string]sentence{}, mended: map[string]time.Time{},
@@ -338,17 +344,16 @@ func (r *Reconciler) parse(asked []map[string]json.RawMessage) (set, error) {
 
 func (r *Reconciler) input(parameters map[string]json.RawMessage) (Input, error) {
 	in, err := ParseInput(parameters)
-	if err != nil {
-		return in, err
-	}
 	f := r.Forges[in.Forge]
-	if f == nil {
-		return in, &InputError{"forge", "names a forge that is not in the plugin's configuration"}
+	switch {
+	case f == nil && dnsLabel.MatchString(in.Forge):
+		err = errors.Join(err, &InputError{"forge", "names a forge that is not in the plugin's configuration"})
+	case f != nil:
+		if wrong := forge.CheckLabel(f, in.Label); wrong != "" {
+			err = errors.Join(err, &InputError{"label", wrong})
+		}
 	}
-	if wrong := forge.CheckLabel(f, in.Label); wrong != "" {
-		return in, &InputError{"label", wrong}
-	}
-	return in, nil
+	return in, err
 }
 
 // Trigger makes a pull request be looked at now. closedAt is when it was

@@ -29,6 +29,8 @@ type Facts struct {
 	// HeadWaits says why.
 	HeadSHA   string
 	HeadWaits string
+	// Paths is what is told of the input's paths, for HeadSHA.
+	Paths *Paths
 	// NoSnapshot says why the seed has no usable snapshot; empty when it has.
 	NoSnapshot string
 	// Space is the namespace, once Blocked has nothing against making it.
@@ -203,7 +205,7 @@ func Next(cur *Preview, key Key, f Facts, now time.Time) *Preview {
 			p.EmittedAsOf = f.PullRequest.UpdatedAt
 		}
 		if commit.MatchString(f.HeadSHA) {
-			p.HeadSHA = f.HeadSHA
+			p.HeadSHA, p.Paths = f.HeadSHA, f.Paths
 		}
 		return &p
 
@@ -259,7 +261,7 @@ func held(p *Preview, f Facts, wanted bool, refused string, now time.Time, end, 
 		p.Reason = reasonNamespace
 		return p
 	}
-	p.Phase, p.EmittedAt, p.HeadSHA = Live, now, f.HeadSHA
+	p.Phase, p.EmittedAt, p.HeadSHA, p.Paths = Live, now, f.HeadSHA, f.Paths
 	p.EmittedAsOf = f.PullRequest.UpdatedAt
 	p.LingersUntil, p.Rests = time.Time{}, false
 	return p

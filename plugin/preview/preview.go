@@ -41,6 +41,10 @@ type Preview struct {
 	// HeadSHA is the commit that is emitted.
 	HeadSHA string `json:"headSHA,omitempty"`
 
+	// Paths is what is told of the input's paths, for HeadSHA; nil where nothing is
+	// asked. It is replaced and never changed.
+	Paths *Paths `json:"paths,omitempty"`
+
 	Phase Phase `json:"phase"`
 	// Reason says why it is held or why it ended, as a sentence for people.
 	Reason string `json:"reason,omitempty"`

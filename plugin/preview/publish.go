@@ -23,6 +23,9 @@ var (
 	ErrNotAsked = errors.New("no ApplicationSet of that name has this input")
 	// ErrUnlisted is returned while a repository was never listed completely.
 	ErrUnlisted = errors.New("the repository has not been listed completely yet")
+	// ErrLacking is returned while it is not known of a live preview what its
+	// ApplicationSet is to be told of it.
+	ErrLacking = errors.New("what the input asks of paths is not known of every preview yet")
 	// ErrStale is returned when the last confirmed list is too old.
 	ErrStale = errors.New("the last confirmed list is too old")
 )
@@ -43,13 +46,17 @@ func (r *Reconciler) publish(ctx context.Context, repo *repository, items []*ite
 	if !r.settled(repo, items) {
 		return nil
 	}
-	answers, err := assembleAnswers(rec, subs, items)
+	answers, lacking, err := assembleAnswers(rec, subs, items)
 	if err != nil {
 		return err
 	}
 
 	repo.mu.Lock()
+	repo.lacking = lacking
 	for _, s := range subs {
+		if answers[s.id()] == nil {
+			continue
+		}
 		if was, ok := repo.answers[s.id()]; !ok || string(was) != string(answers[s.id()]) {
 			repo.unpoked[s.set] = true
 		}
@@ -105,10 +112,13 @@ func (r *Reconciler) settled(repo *repository, items []*item) bool {
 		return false
 	}
 	for _, it := range items {
+		if it.undecided && it.cur == nil && seen.namespace(it.key.Namespace()) != "" {
+			return false
+		}
 		if it.is == nil || it.is.Phase != Held || it.unasked || seen.namespace(it.is.Namespace) == "" {
 			continue
 		}
-		pending := it.facts.Consent.Unanswered || it.is.Reason == reasonSnapshots || it.is.Reason == reasonNamespace
+		pending := it.facts.Consent.Unanswered || it.is.Reason == reasonSnapshots || it.is.Reason == reasonNamespace || unanswered[it.is.Reason]
 		if k := repo.knowledge(it.is.Namespace); pending && (!k.preparing || k.existed) && !it.is.Rests {
 			return false
 		}
@@ -117,14 +127,17 @@ func (r *Reconciler) settled(repo *repository, items []*item) bool {
 }
 
 // assembleAnswers makes the answers of all who ask for a repository. A live
-// preview that no input has is an error: left out, it would end.
-func assembleAnswers(rec *record, subs []subscription, items []*item) (map[string][]byte, error) {
-	owner := make(map[string]Input, len(items))
+// preview that no input has is an error: left out, it would end. lacking says of
+// an ApplicationSet why it is not answered: what its input asks of paths is not
+// known of a preview.
+func assembleAnswers(rec *record, subs []subscription, items []*item) (answers map[string][]byte, lacking map[string]string, err error) {
+	owner, waits := make(map[string]Input, len(items)), map[string]string{}
 	for _, it := range items {
 		if !it.unasked {
-			owner[it.key.Namespace()] = it.in
+			owner[it.key.Namespace()], waits[it.key.Namespace()] = it.in, it.facts.HeadWaits
 		}
 	}
+	lacking = map[string]string{}
 	asked := map[string]bool{}
 	for _, s := range subs {
 		asked[s.set] = true
@@ -136,21 +149,33 @@ func assembleAnswers(rec *record, subs []subscription, items []*item) (map[strin
 		}
 		in, ok := owner[p.Namespace]
 		if !ok {
-			return nil, fmt.Errorf("preview %s is live and was not decided about: the next step looks at it", p.Namespace)
+			return nil, nil, fmt.Errorf("preview %s is live and was not decided about: the next step looks at it", p.Namespace)
+		}
+		if in.lacks(p) {
+			// Another input that has it keeps it until this one's is known.
+			at := slices.IndexFunc(subs, func(s subscription) bool { return s.set == p.ApplicationSet && s.in.pathsID() == p.pathsID() })
+			if at >= 0 {
+				in = subs[at].in
+			} else if why := waits[p.Namespace]; unanswered[why] {
+				lacking[p.ApplicationSet] = fmt.Sprintf("pull request %d: %s", p.Number, why)
+			}
 		}
 		id := subscription{set: p.ApplicationSet, in: in}.id()
 		live[id] = append(live[id], p)
 	}
-	answers := map[string][]byte{}
+	answers = map[string][]byte{}
 	for _, s := range subs {
+		if lacking[s.set] != "" {
+			continue
+		}
 		id := s.id()
 		body, err := answer(live[id], s.in)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		answers[id] = body
 	}
-	return answers, nil
+	return answers, lacking, nil
 }
 
 // Answer is the body of the answer to a generator's request: the last
@@ -178,7 +203,7 @@ func (r *Reconciler) Answer(ctx context.Context, applicationSet string, paramete
 	for {
 		repo.mu.Lock()
 		body, ok := repo.answers[id]
-		list, ended, stepErr, stepped := repo.list, repo.ended, repo.err, repo.steps
+		list, ended, stepErr, stepped, lacking := repo.list, repo.ended, repo.err, repo.steps, repo.lacking[applicationSet]
 		repo.mu.Unlock()
 		if ok {
 			if age, most := r.Now().Sub(list.done), max(staleAfter, 3*list.took); age > most {
@@ -197,6 +222,9 @@ func (r *Reconciler) Answer(ctx context.Context, applicationSet string, paramete
 		}
 		select {
 		case <-ctx.Done():
+			if lacking != "" {
+				return nil, fmt.Errorf("%w: %s", ErrLacking, lacking)
+			}
 			return nil, errors.Join(ErrUnlisted, ctx.Err())
 		case <-r.over:
 			return nil, ErrUnlisted
