@@ -18,22 +18,24 @@ const largeObjectsLine = "large_objects: none   # decide: or keep; they cannot b
 // may be personal, so that it is safe as it stands. What it keeps without being
 // sure is marked with "decide", and asked about at its head, the riskiest first.
 // No sampled value is in it.
-func Draft(c Catalog, samples map[ColumnName]*Sample) []byte { return Redraft(c, samples, nil) }
+func Draft(c Catalog, samples map[ColumnName]*Sample) []byte { return Redraft(c, samples, nil, nil) }
 
 // Refused are rules, as ColumnPlan has them, that were tried on a column's rows and
 // broke a constraint.
 type Refused map[ColumnName][]string
 
-// Redraft is Draft without the rules that were refused.
-func Redraft(c Catalog, samples map[ColumnName]*Sample, refused Refused) []byte {
+// Redraft is Draft without the rules that were refused, and with those of another
+// tool, nil for none.
+func Redraft(c Catalog, samples map[ColumnName]*Sample, refused Refused, suggested *Suggestions) []byte {
 	var b strings.Builder
 	d := newDrafter(c, samples)
-	d.refused = refused
+	d.refused, d.suggested = refused, suggested
 	d.emptySideEffects()
 	d.linkOverlaps()
 	d.write(&b, func(*columnState) bool { return true })
+	d.askSuggested()
 	var head strings.Builder
-	head.WriteString("# A first policy, drafted from names, types and a sample. What could be personal is masked: it is\n# safe to use as it stands. MASKERS.md lists what else there is.\n")
+	head.WriteString("# A first policy, drafted from names, types and a sample. What could be personal is masked: it is\n# safe to use as it stands. MASKERS.md lists what else there is.\n" + d.fromSuggestions())
 	d.ask(&head)
 	head.WriteString("version: 1\n")
 	if c.LargeObjects {
@@ -48,6 +50,7 @@ type drafter struct {
 	*compiler
 	samples   map[ColumnName]*Sample
 	refused   Refused
+	suggested *Suggestions
 	questions map[string][]string // columns and tables, by the reason they are asked about
 	links     []*draftLink
 	linkOf    map[*columnState]*draftLink
@@ -92,8 +95,11 @@ func (d *drafter) write(b *strings.Builder, wanted func(*columnState) bool) {
 			continue
 		}
 		mark := ""
+		if s, _ := d.suggestion(c); s.Why != "" && p.sure { // linked
+			p.sure, p.why = false, s.Why
+		}
 		if !p.sure {
-			mark = "   # decide: " + comment(c.Type) + ", " + p.why
+			mark = "   # decide: " + comment(c.Type+", "+p.why)
 			d.questions[p.why] = append(d.questions[p.why], c.qualified.String())
 		}
 		fmt.Fprintf(entries[c.table], "      %s: %s%s\n", yamlKey(quoteName(c.Name)), p.rule, mark)
@@ -161,7 +167,11 @@ func (d *drafter) ask(b *strings.Builder) {
 			}
 			names = append(names, c)
 		}
-		fmt.Fprintf(b, "# - %s: %s\n", why, comment(strings.Join(names, ", ")))
+		line := why
+		if len(names) > 0 {
+			line += ": " + strings.Join(names, ", ")
+		}
+		fmt.Fprintf(b, "# - %s\n", comment(line))
 	}
 }
 
@@ -203,6 +213,9 @@ func (d *drafter) propose(c *columnState) proposal {
 // them is tried on masked rows, and one that cannot is left out of the seed, before
 // something personal is kept for its sake.
 func (d *drafter) choose(c *columnState) proposal {
+	if s, ok := d.suggestion(c); ok {
+		return d.chooseSuggested(c, s)
+	}
 	first := d.propose(c)
 	if first.rule == "keep" && d.takes(c, "keep", "") {
 		return first

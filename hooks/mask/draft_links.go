@@ -19,8 +19,14 @@ type draftLink struct {
 func (d *drafter) linkOverlaps() {
 	var sides []joinSide
 	for c := range d.ownColumns(func(*columnState) bool { return true }) {
+		rule := d.propose(c).rule
+		if s, ok := d.suggestion(c); ok && len(s.Rules) == 0 {
+			continue // it gets the strictest rule that it takes alone
+		} else if ok {
+			rule = s.Rules[0]
+		}
 		if s := d.samples[c.qualified]; s != nil && s.set != nil {
-			sides = append(sides, joinSide{c.qualified, c.kind(), proposedMasker(d.propose(c).rule), s.set})
+			sides = append(sides, joinSide{c.qualified, c.kind(), proposedMasker(rule), s.set})
 		}
 	}
 	found := findJoins(sides)
@@ -126,7 +132,11 @@ func (d *drafter) chooseLinked(l *draftLink) bool {
 	l.columns[0].info = joined
 	var candidates []proposal
 	for _, c := range l.columns {
-		for _, p := range d.alternatives(c, d.propose(c)) {
+		first := d.propose(c)
+		if s, ok := d.suggestion(c); ok && len(s.Rules) > 0 {
+			first.rule = s.Rules[0]
+		}
+		for _, p := range d.alternatives(c, first) {
 			if m := proposedMasker(p.rule); identityMaskers[m] || valueMaskers[m] {
 				candidates = append(candidates, p)
 			}

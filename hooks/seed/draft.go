@@ -86,7 +86,7 @@ const mostRedrafts = 12
 func (r *checked) mended(ctx context.Context, s *shadow, samples map[mask.ColumnName]*mask.Sample, said string) ([]byte, error) {
 	const head = "version: 1\n"
 	text := func(refused mask.Refused) []byte {
-		return []byte(strings.Replace(string(mask.Redraft(s.catalog, samples, refused)), head, head+said, 1))
+		return []byte(strings.Replace(string(mask.Redraft(s.catalog, samples, refused, r.Suggested)), head, head+said, 1))
 	}
 	refused := mask.Refused{}
 	if samples == nil {

@@ -33,6 +33,8 @@ type Options struct {
 	// VerifyMemory more.
 	Memory int64
 	Wait   time.Duration // for a server that does not answer yet
+	// Suggested are rules of another tool for Draft, nil for none.
+	Suggested *mask.Suggestions
 	// Untried says that an import does not try the first rows of every table before
 	// it loads.
 	Untried bool

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/dump"
+	"github.com/seedling-dev/seedling/hooks/greenmask"
 	"github.com/seedling-dev/seedling/hooks/seed"
 )
 
@@ -133,10 +134,20 @@ func runDraft(ctx context.Context, env command.Env) error {
 	f.aboutTarget()
 	sample := f.set.Bool("sample", true, "look at the first rows of every table")
 	literals := f.set.Bool("accept-literals", false, "build a schema whose literals look personal; only for a Postgres that is thrown away afterwards")
+	from := f.set.String("from", "", "a `file` with a Greenmask configuration, whose rules are taken over where there is a counterpart")
 	output := f.set.String("output", "", "a `file` for the policy, written when all of it is known; standard output otherwise")
 	o, err := f.options(env)
 	if err != nil {
 		return err
+	}
+	if *from != "" {
+		content, err := os.ReadFile(*from)
+		if err != nil {
+			return command.Misconfigured(fmt.Errorf("read the rules: %w", err))
+		}
+		if o.Suggested, err = greenmask.Read(content); err != nil {
+			return command.Misconfigured(fmt.Errorf("read the rules in %s: %w", *from, err))
+		}
 	}
 	p := newProgress(env)
 	o.Progress = p
