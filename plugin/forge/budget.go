@@ -33,6 +33,9 @@ func (b *Bitbucket) Budget() Budget { return budgetOf(b.http) }
 // Budget implements Budgeted.
 func (b *BitbucketDC) Budget() Budget { return budgetOf(b.http) }
 
+// Budget implements Budgeted.
+func (a *Azure) Budget() Budget { return budgetOf(a.http) }
+
 // budgetOf is the budget of a client of newClient.
 func budgetOf(c *http.Client) Budget {
 	t, ok := c.Transport.(*transport)

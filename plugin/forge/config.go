@@ -16,7 +16,7 @@ type Config struct {
 	// Name is what ApplicationSets and webhook addresses call the forge.
 	Name string `json:"name"`
 	// Type is the kind of host: "gitea" (Forgejo too), "github" (Enterprise
-	// too), "gitlab", "bitbucket" (Cloud) or "bitbucket-datacenter".
+	// too), "gitlab", "bitbucket" (Cloud), "bitbucket-datacenter" or "azure-devops".
 	Type string `json:"type"`
 	// URL is the base URL that people see, without /api.
 	URL string `json:"url"`
@@ -29,6 +29,9 @@ type Config struct {
 	// User is the e-mail address of the Bitbucket Cloud account whose API token
 	// the credential is.
 	User string `json:"user,omitempty"`
+	// WritersGroup is the group of Azure DevOps whose members may write to the
+	// repositories, such as [shop]\Contributors.
+	WritersGroup string `json:"writersGroup,omitempty"`
 	// WebhookSecretFile holds the webhook's secret; without it webhooks of this
 	// forge are refused and polling alone finds changes.
 	WebhookSecretFile string `json:"webhookSecretFile,omitempty"`
@@ -36,7 +39,9 @@ type Config struct {
 
 var (
 	forgeName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
-	appID     = regexp.MustCompile(`^[A-Za-z0-9.]{1,64}$`)
+	// writersGroup is a project, or the organization, and a group.
+	writersGroup = regexp.MustCompile(`^\[[^\]]{1,64}\]\\.{1,256}$`)
+	appID        = regexp.MustCompile(`^[A-Za-z0-9.]{1,64}$`)
 )
 
 // Validate says everything that is wrong with the entry at once.
@@ -59,6 +64,12 @@ func (c Config) Validate() error {
 	}
 	if c.Type == "bitbucket" && (!strings.Contains(c.User, "@") || strings.ContainsAny(c.User, ":\r\n")) {
 		wrong = append(wrong, errors.New("user must be the e-mail address of the account whose API token the credential is"))
+	}
+	if c.WritersGroup != "" && c.Type != "azure-devops" {
+		wrong = append(wrong, errors.New("writersGroup is for type azure-devops: leave it out"))
+	}
+	if c.Type == "azure-devops" && !writersGroup.MatchString(c.WritersGroup) {
+		wrong = append(wrong, errors.New(`writersGroup must name the group whose members may write, as [project]\name: nothing else tells who may`))
 	}
 	switch u, err := url.Parse(c.URL); {
 	case err != nil:
@@ -83,6 +94,7 @@ var hosts = map[string]func(Config) Forge{
 	"github":               func(c Config) Forge { return newGitHub(c) },
 	"gitlab":               func(c Config) Forge { return newGitLab(c) },
 	"bitbucket":            func(c Config) Forge { return newBitbucket(c) },
+	"azure-devops":         func(c Config) Forge { return newAzure(c) },
 	"bitbucket-datacenter": func(c Config) Forge { return newBitbucketDC(c) },
 }
 

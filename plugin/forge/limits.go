@@ -31,6 +31,8 @@ const (
 	// bitbucketDCPage is what is asked of Bitbucket Data Center at a time. The
 	// administrator may allow less (page.max).
 	bitbucketDCPage = 100
+	// azurePage is what is asked of Azure DevOps at a time; it may give less.
+	azurePage = 500
 	// maxApprovers is how many of those who approved a pull request are asked
 	// about, the last first.
 	maxApprovers = 20

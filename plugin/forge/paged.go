@@ -44,6 +44,8 @@ type pagedList struct {
 type pageAt struct {
 	next        string
 	start, size int
+	// again says that its first entry is one that was there before.
+	again bool
 }
 
 // page is one answer.
@@ -81,7 +83,7 @@ func (l *pagedList) Next(ctx context.Context) (done bool, err error) {
 	}
 	at := pageAt{next: l.next, start: len(l.entries), size: l.size}
 	if l.overlap && at.start > 0 {
-		at.start--
+		at.start, at.again = at.start-1, true
 	}
 	p, err := l.fetch(ctx, at)
 	switch {
@@ -105,7 +107,7 @@ func (l *pagedList) Next(ctx context.Context) (done bool, err error) {
 		}
 		return false, nil
 	case !l.ended:
-		if l.pages++; l.pages > maxPages*pageSize/l.size {
+		if l.pages++; l.pages > max(maxPages, maxPages*pageSize/l.size) {
 			l.begun = false
 			return fail(errors.New("the list does not end"))
 		}

@@ -12,7 +12,7 @@ import (
 // open pull requests, 50 of them labelled: the first, one when nothing changed,
 // and one when a labelled pull request did.
 func BenchmarkPoll(b *testing.B) {
-	for name, k := range map[string]Kind{"gitea": Gitea(), "github": GitHub(), "gitlab": GitLab(), "bitbucket": Bitbucket(), "bitbucketdc": BitbucketDC()} {
+	for name, k := range map[string]Kind{"gitea": Gitea(), "github": GitHub(), "gitlab": GitLab(), "bitbucket": Bitbucket(), "bitbucketdc": BitbucketDC(), "azure": Azure()} {
 		w := thousand()
 		f := open(b, k, w)
 		poll := func() int {

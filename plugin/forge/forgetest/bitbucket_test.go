@@ -191,7 +191,7 @@ func TestBitbucketRights(t *testing.T) {
 func TestLabelsThatCannotBeTold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(1)
-	for _, k := range []Kind{Bitbucket(), BitbucketDC(), GitLab()} {
+	for _, k := range []Kind{Bitbucket(), BitbucketDC(), Azure(), GitLab()} {
 		f := open(t, k, w)
 		if wrong := forge.CheckLabel(f, Label); (wrong != "") != k.Approvals {
 			t.Errorf("%s: label %s: %q", k.Type, Label, wrong)

@@ -45,3 +45,8 @@ func TestBitbucketDC(t *testing.T) {
 	t.Parallel()
 	forgetest.Run(t, forgetest.BitbucketDC())
 }
+
+func TestAzure(t *testing.T) {
+	t.Parallel()
+	forgetest.Run(t, forgetest.Azure())
+}

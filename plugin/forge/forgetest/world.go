@@ -55,6 +55,9 @@ type Kind struct {
 	Approvals bool
 	// NoRemovals says that it keeps no record of labels that were taken off.
 	NoRemovals bool
+	// NoUpdates says that the forge does not tell when a pull request changed last,
+	// NoSender that its webhooks do not tell who did it.
+	NoUpdates, NoSender bool
 	// FileCalls is how many calls ask for the 110 files of a pull request; at
 	// least 4 where it is 0.
 	FileCalls int
