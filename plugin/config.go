@@ -52,6 +52,12 @@ type Config struct {
 	// Linger is for how long an ended preview keeps its data: it comes back with
 	// it when its pull request is reopened or labelled again by then.
 	Linger metav1.Duration `json:"linger"`
+	// Cap is how many previews there may be in all; 0 for any number. An
+	// ApplicationSet may ask for a cap of its own.
+	Cap int `json:"cap"`
+	// MaxDataAge is how old data may become: an older snapshot is used for no
+	// preview, and a preview whose data is older ends. A seed may have its own.
+	MaxDataAge preview.Span `json:"maxDataAge"`
 
 	Listen Listen `json:"listen"`
 }
@@ -75,6 +81,7 @@ func defaults() Config {
 		PreviousTokenFile:  "/etc/seedling/token/token-previous",
 		Guards:             preview.DefaultGuards(),
 		Linger:             metav1.Duration{Duration: 15 * time.Minute},
+		MaxDataAge:         preview.Span(preview.DefaultMaxDataAge),
 		Listen:             Listen{Generator: ":8080", Broker: ":8081", Webhook: ":8082", Health: ":8083"},
 	}
 }
@@ -124,6 +131,12 @@ func (c *Config) validate() error {
 	if c.Linger.Duration < 0 || c.Linger.Duration > 7*24*time.Hour {
 		bad("linger: %s is not between 0 and seven days", c.Linger.Duration)
 	}
+	if c.Cap < 0 {
+		bad("cap: %d is no number of previews; 0 is for any number", c.Cap)
+	}
+	if !c.MaxDataAge.Age() {
+		bad("maxDataAge: %s is not between an hour and ten years", c.MaxDataAge)
+	}
 	if c.TokenFile == "" {
 		bad("tokenFile: name the file with the token that Argo CD presents")
 	}
@@ -154,6 +167,9 @@ func (c *Config) validate() error {
 			bad("seeds[%d]: name %s is used twice", i, s.Name)
 		}
 		seeds[s.Name] = true
+		if s.MaxDataAge != 0 && !s.MaxDataAge.Age() {
+			bad("seeds[%d]: maxDataAge %s is not between an hour and ten years", i, s.MaxDataAge)
+		}
 	}
 	for field, level := range map[string]string{"podSecurity": c.Guards.PodSecurity, "podSecurityWarn": c.Guards.PodSecurityWarn} {
 		switch level {
@@ -183,6 +199,16 @@ func (c *Config) validate() error {
 	// Maps were walked: the order should not depend on that.
 	slices.SortFunc(wrong, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(wrong...)
+}
+
+// maxDataAge is how old the data of a seed may become.
+func (c *Config) maxDataAge(seed string) time.Duration {
+	for _, s := range c.Seeds {
+		if s.Name == seed && s.MaxDataAge != 0 {
+			return time.Duration(s.MaxDataAge)
+		}
+	}
+	return time.Duration(c.MaxDataAge)
 }
 
 // mounted are the folders where manifests/plugin mounts Secrets.

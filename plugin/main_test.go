@@ -68,6 +68,8 @@ func TestMisuse(t *testing.T) {
 		{"configuration no YAML", config("a: b: c"), []string{"read the configuration"}},
 		{"unknown field", config("forge: []"), []string{`unknown field "forge"`}},
 		{"later field", config("retention: {keep: 5}"), []string{`unknown field "retention"`}},
+		{"lives", config("cap: -1\nmaxDataAge: 10m\nseeds: [{name: seed, maxDataAge: 1m}]"), []string{"cap: -1 is no number of previews", "maxDataAge: 10m is not between an hour and ten years", "seeds[0]: maxDataAge 1m is not"}},
+		{"an age that is none", config("maxDataAge: a month"), []string{`"a month" is no span of time such as 36h or 30d`}},
 		{"everything at once", config(`
 argocdNamespace: Argo
 mode: direct
@@ -88,7 +90,7 @@ listen: {broker: "8081"}
 		{"render another kind", appset("kind: Application"), []string{"Application is no ApplicationSet"}},
 		{"render two", appset("kind: ApplicationSet\nmetadata: {name: a}\n---\nkind: ApplicationSet\nmetadata: {name: b}"), []string{"has 2 documents"}},
 		{"render no plugin", appset("{kind: ApplicationSet, spec: {generators: [{list: {}}]}}"), []string{"no top-level plugin generator"}},
-		{"render bad input", appset(`{kind: ApplicationSet, spec: {generators: [{plugin: {configMapRef: {name: seedling-plugin}, input: {parameters: {forge: gitea, ttl: 3d, nonsense: 1}}}}]}}`), []string{"input field nonsense is unknown", "input field repo", "input field ttl is not supported"}},
+		{"render bad input", appset(`{kind: ApplicationSet, spec: {generators: [{plugin: {configMapRef: {name: seedling-plugin}, input: {parameters: {forge: gitea, ttl: 3 days, nonsense: 1}}}}]}}`), []string{"input field nonsense is unknown", "input field repo", "input field ttl must be a time"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -176,13 +176,15 @@ func (p *program) serve(ctx context.Context) error {
 		Log:        p.log.With("part", "previews"),
 		Store:      store,
 		Namespaces: namespaces,
-		Snapshots:  broker.Snapshots{Client: kube, VeleroNamespace: cfg.VeleroNamespace, Now: now},
+		Snapshots:  broker.Snapshots{Client: kube, VeleroNamespace: cfg.VeleroNamespace, MaxDataAge: cfg.maxDataAge, Now: now},
 		Forges:     forges,
 		Poke:       sets.Poke,
 		Applied:    sets.Applied,
 		Ended:      clean.Trigger,
 		Refresh:    sets.Refresh,
 		Linger:     cfg.Linger.Duration,
+		Cap:        cfg.Cap,
+		MaxDataAge: cfg.maxDataAge,
 		Audit:      slog.New(slog.NewJSONHandler(p.stdout, nil)).With("audit", "seedling"),
 	})
 	sets.Set = reconciler.SetApplicationSets
@@ -199,7 +201,7 @@ func (p *program) serve(ctx context.Context) error {
 
 	restorer := broker.NewVelero(broker.VeleroOptions{
 		Client: restoring, Previews: store, VeleroNamespace: cfg.VeleroNamespace, Owner: cfg.Namespace, Log: p.log.With("part", "broker"),
-		Restored: reconciler.Restored,
+		Restored: reconciler.Restored, MaxDataAge: cfg.maxDataAge,
 	})
 	// The hook's Job is followed within the broker's budget.
 	ended := resync.NewHooks(restoring, cfg.ArgoCDNamespace, p.log.With("part", "resync"))

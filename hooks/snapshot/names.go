@@ -140,10 +140,24 @@ func CheckSeedName(name string) error {
 	return nil
 }
 
+// backupTime is the form of the time in the name of a Backup.
+const backupTime = "20060102150405"
+
 // BackupName is the Backup of a seed at a time: <seed>-<UTC time>-<random>,
 // with 5 random characters.
 func BackupName(seed string, at time.Time, random string) string {
-	return seed + "-" + at.UTC().Format("20060102150405") + "-" + random
+	return seed + "-" + at.UTC().Format(backupTime) + "-" + random
+}
+
+// TimeOf is the time in the name of a seed's Backup; false for any other name.
+func TimeOf(name, seed string) (time.Time, bool) {
+	rest, ok := strings.CutPrefix(name, seed+"-")
+	if !ok {
+		return time.Time{}, false
+	}
+	stamp, _, _ := strings.Cut(rest, "-")
+	at, err := time.Parse(backupTime, stamp)
+	return at, err == nil
 }
 
 const (

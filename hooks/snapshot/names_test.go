@@ -37,6 +37,14 @@ func TestBackupName(t *testing.T) {
 	if got, want := snapshot.BackupName("seed-a", at, "x7k2p"), "seed-a-20260102020405-x7k2p"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
+	if got, ok := snapshot.TimeOf("seed-a-20260102020405-x7k2p", "seed-a"); !ok || !got.Equal(at) {
+		t.Errorf("it is of %s", got)
+	}
+	for _, name := range []string{"", "seed-a", "seed-a-x-y", "seed-20260102020405-x7k2p"} {
+		if got, ok := snapshot.TimeOf(name, "seed-a"); ok {
+			t.Errorf("%q is of %s", name, got)
+		}
+	}
 }
 
 func TestRestoreName(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seedling-dev/seedling/hooks/snapshot"
+	"github.com/seedling-dev/seedling/plugin/preview"
 )
 
 // Snapshots chooses among a seed's snapshots: usable ones (see package
@@ -20,7 +21,10 @@ import (
 type Snapshots struct {
 	Client          client.Client
 	VeleroNamespace string
-	Now             func() time.Time
+	// MaxDataAge is how old the data of a seed's snapshot may be; 0, or nil, for
+	// any age.
+	MaxDataAge func(seed string) time.Duration
+	Now        func() time.Time
 }
 
 // ErrStorage is wrapped when snapshots may exist but no storage location is
@@ -50,9 +54,15 @@ func (s Snapshots) choose(ctx context.Context, seed string) (newest, passed *vel
 	if err := s.Client.List(ctx, &backups, client.InNamespace(s.VeleroNamespace), client.MatchingLabels{snapshot.LabelSeed: seed}); err != nil {
 		return nil, nil, fmt.Errorf("list the Backups of seed %s: %w", seed, err)
 	}
+	items, old := s.young(backups.Items, seed, want)
+	defer func() {
+		if err != nil && old != nil && errors.Is(err, snapshot.ErrNone) && !errors.Is(err, ErrStorage) {
+			newest, passed, err = nil, nil, fmt.Errorf("%w of seed %s: %w: import again", snapshot.ErrNone, seed, old)
+		}
+	}()
 	var readable []velerov1.Backup
 	unread := ""
-	for _, b := range backups.Items {
+	for _, b := range items {
 		// A Backup that never ran names no location; it is no candidate, and
 		// package snapshot says so better.
 		if b.Spec.StorageLocation == "" || available[b.Spec.StorageLocation] {
@@ -69,7 +79,7 @@ func (s Snapshots) choose(ctx context.Context, seed string) (newest, passed *vel
 	if err != nil || unread == "" {
 		return newest, nil, err
 	}
-	if all, err := snapshot.Newest(backups.Items, seed, want, s.Now()); err == nil && all.Name != newest.Name {
+	if all, err := snapshot.Newest(items, seed, want, s.Now()); err == nil && all.Name != newest.Name {
 		passed = all
 	}
 	return newest, passed, nil
@@ -96,6 +106,9 @@ func (s Snapshots) Usable(ctx context.Context, seed, name string) (*velerov1.Bac
 	if err := snapshot.Usable(&b, want, s.Now()); err != nil {
 		return nil, fmt.Errorf("%w: Backup %s: %w", snapshot.ErrNone, name, err)
 	}
+	if err := s.tooOld(&b, seed); err != nil {
+		return nil, fmt.Errorf("%w: %w", snapshot.ErrNone, err)
+	}
 	available, err := s.available(ctx)
 	if err != nil {
 		return nil, err
@@ -105,6 +118,48 @@ func (s Snapshots) Usable(ctx context.Context, seed, name string) (*velerov1.Bac
 			ErrStorage, b.Spec.StorageLocation, name, s.VeleroNamespace)
 	}
 	return &b, nil
+}
+
+// young leaves out those whose data is too old, and says why of the newest of
+// them that would be usable otherwise.
+func (s Snapshots) young(backups []velerov1.Backup, seed string, want snapshot.Request) (young []velerov1.Backup, why error) {
+	var old []velerov1.Backup
+	for _, b := range backups {
+		if s.tooOld(&b, seed) != nil {
+			old = append(old, b)
+		} else {
+			young = append(young, b)
+		}
+	}
+	if newest, err := snapshot.Newest(old, seed, want, s.Now()); err == nil {
+		why = s.tooOld(newest, seed)
+	}
+	return young, why
+}
+
+// tooOld says that the data of a Backup is older than it may be; nil where it is
+// not.
+func (s Snapshots) tooOld(b *velerov1.Backup, seed string) error {
+	if s.MaxDataAge == nil {
+		return nil
+	}
+	most, at := s.MaxDataAge(seed), dataTime(b)
+	if age := s.Now().Sub(at); most > 0 && !at.IsZero() && age >= most {
+		return fmt.Errorf("the data of snapshot %s is %d days old, and maxDataAge is %s", b.Name, int(age.Hours()/24), preview.Span(most))
+	}
+	return nil
+}
+
+// dataTime is when the import behind a Backup finished, or when that began where
+// it does not say; zero for one that never ran.
+func dataTime(b *velerov1.Backup) time.Time {
+	if at, err := time.Parse(time.RFC3339, b.Annotations[snapshot.AnnotationDataTime]); err == nil {
+		return at
+	}
+	if b.Status.StartTimestamp != nil {
+		return b.Status.StartTimestamp.Time
+	}
+	return time.Time{}
 }
 
 // request reads what the seed asks for today.

@@ -80,8 +80,10 @@ type VeleroOptions struct {
 	// Restored is told that a preview has its volume, from which snapshot, and when
 	// the import behind that finished. It may be nil, and may be told twice.
 	Restored func(p preview.Preview, chosen, dataTime string, volume types.UID)
-	Log      *slog.Logger
-	Now      func() time.Time
+	// MaxDataAge is that of Snapshots.
+	MaxDataAge func(seed string) time.Duration
+	Log        *slog.Logger
+	Now        func() time.Time
 }
 
 // NewVelero makes the Velero mode.
@@ -101,7 +103,7 @@ func NewVelero(o VeleroOptions) *Velero {
 		now:       o.Now,
 		owner:     o.Owner,
 		volumes:   volumes{client: o.Client, owner: o.Owner},
-		snapshots: Snapshots{Client: o.Client, VeleroNamespace: o.VeleroNamespace, Now: o.Now},
+		snapshots: Snapshots{Client: o.Client, VeleroNamespace: o.VeleroNamespace, MaxDataAge: o.MaxDataAge, Now: o.Now},
 		restores:  &restores{client: o.Client, namespace: o.VeleroNamespace, signals: &signals{to: map[string]map[chan struct{}]bool{}}},
 		creations: rate.NewLimiter(restoresPerSecond, restoresAtOnce),
 	}

@@ -358,7 +358,7 @@ func TestFindings(t *testing.T) {
 		{"a negation", func(w *world) { w.project.Spec.SourceRepos = append(w.project.Spec.SourceRepos, "!https://x") }, []string{"has the entry !https://x"}},
 		{"no project", func(w *world) { w.project = nil }, []string{"AppProject previews is not there"}},
 		{"another forge", func(w *world) { w.set.Spec.Generators[0].Plugin.Input.Parameters["forge"] = parameter(`"x"`) }, []string{"the configuration has no forge x"}},
-		{"input", func(w *world) { w.set.Spec.Generators[0].Plugin.Input.Parameters["ttl"] = parameter(`"1d"`) }, []string{"input field ttl is not supported"}},
+		{"input", func(w *world) { w.set.Spec.Generators[0].Plugin.Input.Parameters["ttl"] = parameter(`"1 day"`) }, []string{"input field ttl must be a time between 10m and 365d"}},
 		{"a list refused", func(w *world) { w.forge.listErr = fmt.Errorf("list: %w", forge.ErrCredential) }, []string{"repository acme/shop of forge gitea: list"}},
 		{"no snapshot", func(w *world) { w.snapshot = nil }, []string{"snapshot of seed seed: ", "previews are held back", "get application seed-data"}},
 		{"no storage", func(w *world) { w.location.Status.Phase = "Unavailable" }, []string{"Velero's storage: no BackupStorageLocation is Available"}},

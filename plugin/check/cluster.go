@@ -29,6 +29,8 @@ type Cluster struct {
 	// Forges are the configured ones; nil for one that cannot be asked, which was
 	// said.
 	Forges map[string]forge.Forge
+	// MaxDataAge is how old the data of a seed may be; nil for any age.
+	MaxDataAge func(seed string) time.Duration
 	// InPod says that this is the plugin's pod, with its rights.
 	InPod  bool
 	Report *Report

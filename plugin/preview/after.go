@@ -140,10 +140,25 @@ func statusLive(p *Preview, in Input, said sentence, s *forge.Status) {
 		if said.broker != "" {
 			s.Description = "Starting: " + said.broker
 		}
+	case !p.WarnedAt.IsZero():
+		s.State = forge.Success
+		s.Description = "Ends " + day(p.ExpiresAt) + ", " + p.ExpiresFor + ": " + remedy(p, in)
 	default:
 		s.State = forge.Success
 		s.Description = "Preview " + p.Namespace + " has the masked data of snapshot " + p.Snapshot
 	}
+}
+
+// remedy says what keeps a preview from ending by itself.
+func remedy(p *Preview, in Input) string {
+	reset := "set label " + cmp.Or(in.ResetLabel, DefaultResetLabel) + " for fresh data"
+	switch {
+	case p.ExpiresFor == reasonDataAge:
+		return reset
+	case p.PullRequest.HasLabel(in.KeepLabel):
+		return "push, or " + reset
+	}
+	return "push, or set label " + cmp.Or(in.KeepLabel, DefaultKeepLabel)
 }
 
 // after plans what only tells, and what mends: none of it decides anything, and

@@ -35,7 +35,7 @@ func parameters(p *Preview, in Input) map[string]string {
 		"pr_url":         pr.URL,
 		"preview_host":   host,
 		"preview_url":    url,
-		"expires_at":     "", // previews do not expire in this version
+		"expires_at":     rfc(p.ExpiresAt),
 		"labels":         strings.Join(labels, ","),
 	}
 }

@@ -63,6 +63,9 @@ func (r *Reconciler) step(ctx context.Context, repo *repository) (plan, error) {
 		return e.plan, err
 	}
 	r.tellOf(ctx, repo, events)
+	if slices.ContainsFunc(events, transition.left) {
+		e.by(now.Add(stepsApart)) // somebody may wait for the place
+	}
 	if err := r.publish(ctx, repo, items, e); err != nil {
 		return e.plan, err
 	}
@@ -181,6 +184,10 @@ func (r *Reconciler) item(repo *repository, key Key, cur *Preview, inputs []Inpu
 	}
 	it.facts.Gone = it.look.State == sight.Gone
 	it.facts.Seed, it.facts.Host, it.facts.Linger = it.in.Seed, it.in.host(it.key.Namespace()), r.Linger
+	it.facts.Life = Life{
+		TTL: it.in.TTL, Kept: pr.HasLabel(it.in.KeepLabel), KeepFor: it.in.KeepFor, Warning: it.in.TTLWarning,
+		MaxDataAge: r.MaxDataAge(it.in.Seed), Deaf: repo.deaf(now),
+	}
 	it.facts.ClosedAt = repo.closing(key.Number, it.look, now)
 	return it
 }
@@ -200,6 +207,7 @@ func (r *Reconciler) decide(repo *repository, it *item, now time.Time) {
 		return
 	}
 	r.know(repo, it, now)
+	r.line.admit(r, it, now)
 	it.is = Next(it.cur, it.key, it.facts, now)
 	if it.is == nil || it.is.Phase != Live || it.cur != nil && it.cur.Phase == Live {
 		return
@@ -227,7 +235,7 @@ func guarded(it *item) (reason string, settles bool) {
 		return "", false
 	}
 	switch it.is.Reason {
-	case reasonClosed, reasonReopened, reasonReset:
+	case reasonClosed, reasonReopened, reasonReset, reasonExpired, reasonDataAge:
 		return "", false
 	case reasonGone, reasonLostNamespace, reasonLostVolume:
 		return it.is.Reason, false
@@ -377,7 +385,29 @@ func (r *Reconciler) keep(ctx context.Context, repo *repository, items []*item, 
 	if err != nil {
 		return nil, err
 	}
+	if slices.ContainsFunc(events, transition.left) {
+		r.wakeQueued(repo)
+	}
 	return events, nil
+}
+
+// left says whether it has its place no more.
+func (t transition) left() bool {
+	return t.was != nil && t.was.Phase == Live && (t.is == nil || t.is.Phase != Live)
+}
+
+// wakeQueued wakes the repositories whose previews wait for a place, but one.
+func (r *Reconciler) wakeQueued(but *repository) {
+	waiting := map[string]bool{}
+	r.Store.each(func(p *Preview) {
+		if p.Queued {
+			waiting[p.RepositoryHash()] = true
+		}
+	})
+	delete(waiting, but.id)
+	for id := range waiting {
+		r.wake(id, nil)
+	}
 }
 
 func differs(a, b *Preview) bool {

@@ -178,6 +178,9 @@ func (r *Reconciler) findHeld(repo *repository, it *item, is *Preview, k *found,
 		delete(repo.pace, "consent/"+is.Namespace)
 		e.want(r.consentTask(repo, it, class))
 	}
+	if is.Expired != nil {
+		return
+	}
 	r.findHead(repo, it, e)
 	if r.seeds.due(it.in.Seed, e.now) && e.want(r.seedTask(repo, it.in.Seed)) {
 		r.seeds.asking(it.in.Seed)

@@ -118,14 +118,16 @@ type host struct {
 	hidden   map[int64]bool // left out of lists
 	writers  map[string]bool
 	labelled map[int64]string // by whom
-	green    map[string]bool
-	statuses map[string]forge.Status // by sha
-	removed  []int64
-	lists    int
-	listErr  error
-	getErr   error
-	askErr   error
-	listed   func() // within a list
+	// labelledAt is when, by the forge's clock.
+	labelledAt map[int64]time.Time
+	green      map[string]bool
+	statuses   map[string]forge.Status // by sha
+	removed    []int64
+	lists      int
+	listErr    error
+	getErr     error
+	askErr     error
+	listed     func() // within a list
 	// lies is asked before a question is answered; listed too where list is true.
 	lies  func(n int64, list bool) (p forge.PullRequest, err error, lie bool)
 	asked int // who labelled
@@ -141,7 +143,7 @@ type host struct {
 
 func newHost(pulls ...forge.PullRequest) *host {
 	h := &host{
-		pulls: map[int64]forge.PullRequest{}, hidden: map[int64]bool{}, labelled: map[int64]string{},
+		pulls: map[int64]forge.PullRequest{}, hidden: map[int64]bool{}, labelled: map[int64]string{}, labelledAt: map[int64]time.Time{},
 		files: map[string]forge.Changes{}, commits: map[string][]forge.Commit{},
 		removals: map[int64]time.Time{}, writers: map[string]bool{"maintainer": true}, green: map[string]bool{}, statuses: map[string]forge.Status{},
 	}
@@ -254,7 +256,7 @@ func (h *host) Labelled(_ context.Context, _ string, n int64, _ string) (forge.L
 	if h.labelled[n] == "" {
 		return forge.Labelled{}, forge.ErrNotLabelled
 	}
-	return forge.Labelled{By: h.labelled[n], At: time.Now()}, nil
+	return forge.Labelled{By: h.labelled[n], At: h.labelledAt[n]}, nil
 }
 
 func (h *host) CanWrite(_ context.Context, _, login string) (bool, error) {
@@ -349,6 +351,8 @@ type world struct {
 	pokes   chan string
 	now     time.Time
 	linger  time.Duration
+	cap     int
+	maxAge  time.Duration
 	// repository is what rounds are of; acme/shop where it is empty.
 	repository string
 	// confirmed is the annotation of the ApplicationSet.
@@ -378,7 +382,7 @@ func (w *world) restart() {
 	w.Reconciler = NewReconciler(Options{
 		Log:    slog.New(slog.NewTextHandler(w.said, nil)),
 		Store:  store,
-		Linger: w.linger,
+		Linger: w.linger, Cap: w.cap, MaxDataAge: func(string) time.Duration { return w.maxAge },
 		Namespaces: &Namespaces{
 			// Without a watch: what there is is looked at when a round does.
 			Client: struct{ client.Client }{w.cluster}, Owner: "seedling", Guards: DefaultGuards(), BrokerNamespace: "seedling",
@@ -452,9 +456,15 @@ func (w *world) mustRound() {
 // answered are the numbers in the answer, nil where there is none.
 func (w *world) answered() []string {
 	w.t.Helper()
+	return w.answeredTo(asksForShop)
+}
+
+// answeredTo are those in the answer to who asks for that.
+func (w *world) answeredTo(asked map[string]json.RawMessage) []string {
+	w.t.Helper()
 	repo := w.repo()
 	repo.mu.Lock()
-	body, ok := repo.answers[subscription{"previews", mustInput(w.t, asksForShop)}.id()]
+	body, ok := repo.answers[subscription{"previews", mustInput(w.t, asked)}.id()]
 	repo.mu.Unlock()
 	if !ok {
 		return nil

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/seedling-dev/seedling/hooks/snapshot"
 	"github.com/seedling-dev/seedling/plugin/forge"
@@ -28,8 +29,17 @@ type Input struct {
 	// preview_url are empty.
 	Domain string `json:"domain"`
 	// WaitForStatus is a commit status without which a head SHA is not emitted.
-	WaitForStatus string  `json:"waitForStatus"`
-	Filters       Filters `json:"filters"`
+	WaitForStatus string `json:"waitForStatus"`
+	// TTL is how long a preview lives, and KeepFor how long one lives that has
+	// KeepLabel; TTLWarning is how long before its end that is said. Cap is how
+	// many there may be of the repository; 0 for any number.
+	TTL        time.Duration `json:"ttl"`
+	KeepLabel  string        `json:"keepLabel"`
+	KeepFor    time.Duration `json:"keepFor"`
+	TTLWarning time.Duration `json:"ttlWarning"`
+	Cap        int           `json:"cap"`
+
+	Filters Filters `json:"filters"`
 	// Paths are parts of the repository, by name, of which it is told whether a
 	// pull request changes them, and which image they have.
 	Paths map[string]PathInput `json:"paths,omitempty"`
@@ -66,10 +76,6 @@ type InputError struct{ Field, Problem string }
 
 func (e *InputError) Error() string { return fmt.Sprintf("input field %s %s", e.Field, e.Problem) }
 
-// later are input fields of the design that this version does not act upon.
-// They are refused: an ignored ttl would keep what somebody thinks is gone.
-var later = map[string]bool{"ttl": true, "cap": true, "keepLabel": true}
-
 var (
 	dnsLabel  = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 	dnsDomain = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$`)
@@ -88,9 +94,7 @@ func ParseInput(parameters map[string]json.RawMessage) (Input, error) {
 		case "forge", "repo", "label", "resetLabel", "seed", "domain", "waitForStatus", "filters", "paths":
 			known[name] = raw
 		default:
-			if later[name] {
-				bad(name, "is not supported by this version")
-			} else {
+			if !lives[name] {
 				bad(clean(name), "is unknown")
 			}
 		}
@@ -125,6 +129,7 @@ func ParseInput(parameters map[string]json.RawMessage) (Input, error) {
 		in.Paths = parsePaths(raw, bad)
 	}
 
+	parseLife(&in, parameters, bad)
 	in.Repo = strings.TrimSuffix(strings.Trim(in.Repo, "/"), ".git")
 	if !dnsLabel.MatchString(in.Forge) {
 		bad("forge", "must name a configured forge")
@@ -137,6 +142,9 @@ func ParseInput(parameters map[string]json.RawMessage) (Input, error) {
 	}
 	if in.ResetLabel == "" || len(in.ResetLabel) > 100 || in.ResetLabel == in.Label {
 		bad("resetLabel", "must be a label's name, and another one than label")
+	}
+	if in.KeepLabel == "" || len(in.KeepLabel) > 100 || in.KeepLabel == in.Label || in.KeepLabel == in.ResetLabel {
+		bad("keepLabel", "must be a label's name, and another one than label and resetLabel")
 	}
 	if err := snapshot.CheckSeedName(in.Seed); err != nil {
 		bad("seed", err.Error())

@@ -64,6 +64,11 @@ type Options struct {
 	Refresh func(context.Context) error
 	// Linger is for how long an ended preview keeps its data.
 	Linger time.Duration
+	// Cap is how many previews there may be in all; 0 for any number.
+	Cap int
+	// MaxDataAge is how old the data of a seed may become in a preview; 0 for any
+	// age.
+	MaxDataAge func(seed string) time.Duration
 	// Audit takes one record per event of a preview.
 	Audit *slog.Logger
 	Now   func() time.Time
@@ -78,6 +83,7 @@ type Reconciler struct {
 	inventory *inventory
 	seeds     seedBook
 	mass      massGuard
+	line      line
 
 	mu sync.Mutex
 	// begin starts a repository's goroutine; nil until Run.
@@ -176,6 +182,9 @@ func NewReconciler(o Options) *Reconciler {
 	}
 	if o.Ended == nil {
 		o.Ended = func() {}
+	}
+	if o.MaxDataAge == nil {
+		o.MaxDataAge = func(string) time.Duration { return 0 }
 	}
 	if o.Refresh == nil {
 		o.Refresh = func(context.Context) error { return nil }

@@ -59,7 +59,7 @@ func TestPreviewAppears(t *testing.T) {
 		"number": "1", "title": "A change", "branch": "feature/x", "branch_slug": "feature-x", "target_branch": "main",
 		"head_sha": sha1, "head_short_sha": "11111111", "author": "dev", "namespace": p.Namespace, "app_name": p.Namespace,
 		"seed": "seed", "pr_url": "https://git.example.com/acme/shop/pulls/1", "preview_host": "", "preview_url": "",
-		"expires_at": "", "labels": "preview",
+		"expires_at": "2026-11-28T12:01:00Z", "labels": "preview",
 	}}
 	if diff := cmp.Diff(want, parse(t, body)); diff != "" {
 		t.Error(diff)
@@ -781,7 +781,7 @@ func TestApplicationSets(t *testing.T) {
 	w.mustRound()
 
 	// A wrong input freezes what there is.
-	wrong := map[string]json.RawMessage{"forge": asksForShop["forge"], "repo": asksForShop["repo"], "ttl": json.RawMessage(`"3d"`)}
+	wrong := map[string]json.RawMessage{"forge": asksForShop["forge"], "repo": asksForShop["repo"], "ttl": json.RawMessage(`"3 days"`)}
 	w.asks(wrong)
 	w.mustRound()
 	if p, _ := w.preview(1); p.Phase != Live {

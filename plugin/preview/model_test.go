@@ -30,13 +30,16 @@ import (
 const (
 	modelRuns  = 60
 	modelSteps = 60
+	modelPulls = 12
 )
 
 // TestModel is random lives of a repository: its people, its forge, the cluster
 // and we ourselves change and fail in any order. No preview leaves the answer
 // unless its pull request was closed, lost its label, or somebody asked for a
-// reset, or its namespace or volume was deleted, or a person confirmed it. When
-// everything is well again, the answer is what the forge says.
+// reset, or its namespace or volume was deleted, or its time was over and that
+// was said before, or a person confirmed it; and none comes into it beyond the cap
+// that needs a place. When everything is well again, the answer is what the forge
+// says.
 func TestModel(t *testing.T) {
 	t.Parallel()
 	if only := os.Getenv("PLUGIN_MODEL"); only != "" {
@@ -81,14 +84,47 @@ type model struct {
 	stepped bool
 	asked   bool
 	input   map[string]json.RawMessage
-	tale    []string
+	// well and wrong are what the ApplicationSet asks for, and with a typo.
+	well, wrong map[string]json.RawMessage
+	most        int // the cap; 0 for none
+	// touched is when somebody last did something for it, by our clock; warned
+	// since when it says that its end comes.
+	touched, warned map[int64]time.Time
+	// spaces are the namespaces there were before the last look, and seen those
+	// that we knew of.
+	spaces map[string]bool
+	seen   view
+	// beyond are those that came back and need no place.
+	beyond map[int64]bool
+	tale   []string
 }
+
+// How long a preview lives in a model with a life.
+const (
+	modelTTL    = 6 * time.Hour
+	modelKeep   = 20 * time.Hour
+	modelNotice = time.Hour
+	modelAge    = 15 * time.Hour
+)
 
 func newModel(t *testing.T, seed uint64) *model {
 	m := &model{
 		world: newWorld(t, newHost()), rng: rand.New(rand.NewPCG(seed, 1)), clock: time.Date(2026, 11, 30, 9, 0, 0, 0, time.UTC),
-		before: map[int64]forge.PullRequest{}, causes: map[int64]map[string]bool{}, losses: map[types.UID]string{}, shut: map[int64]bool{}, answers: map[string]bool{}, asked: true, input: asksForShop,
+		before: map[int64]forge.PullRequest{}, causes: map[int64]map[string]bool{}, losses: map[types.UID]string{}, shut: map[int64]bool{}, answers: map[string]bool{}, asked: true, well: asksForShop, wrong: typo,
+		touched: map[int64]time.Time{}, warned: map[int64]time.Time{}, spaces: map[string]bool{}, beyond: map[int64]bool{},
 	}
+	if seed%3 != 0 {
+		fields := map[string]string{"ttl": `"6h"`, "keepFor": `"20h"`, "ttlWarning": `"1h"`}
+		if m.maxAge = 0; seed%3 == 1 {
+			m.most, m.maxAge = 1+m.rng.IntN(6), modelAge
+			fields["cap"] = strconv.Itoa(m.most)
+		}
+		m.well = asksWith(fields)
+		fields["label"] = string(typo["label"])
+		m.wrong = asksWith(fields)
+		m.restart()
+	}
+	m.input = m.well
 	if m.rng.IntN(2) == 0 {
 		m.linger = 15 * time.Minute
 		m.restart()
@@ -105,7 +141,7 @@ func (m *model) note(format string, args ...any) {
 
 func (m *model) fatal(format string, args ...any) {
 	m.t.Helper()
-	m.t.Fatalf("%s\n\n%s", fmt.Sprintf(format, args...), strings.Join(m.tale, "\n"))
+	m.t.Fatalf("cap %d: %s\n\n%s", m.most, fmt.Sprintf(format, args...), strings.Join(m.tale, "\n"))
 }
 
 // change changes a pull request as somebody at the forge does.
@@ -119,9 +155,27 @@ func (m *model) change(n int64, f func(*forge.PullRequest)) {
 	f(&p)
 	p.UpdatedAt = m.clock
 	m.host.set(p)
+	// What a life is counted from, where it can be seen: one that is live still has
+	// its label as far as we know.
+	if is, _ := m.preview(n); is.Phase != Live || p.HeadSHA != m.before[n].HeadSHA {
+		m.touched[n] = m.now
+	}
 }
 
-func (m *model) any() int64 { return int64(1 + m.rng.IntN(12)) }
+// steps sets our clock. What was before it was set back may be noticed at an
+// earlier time than it happened.
+func (m *model) steps(by time.Duration) {
+	m.now = m.now.Add(by)
+	if by < 0 {
+		for _, times := range []map[int64]time.Time{m.touched, m.warned} {
+			for n, at := range times {
+				times[n] = at.Add(by)
+			}
+		}
+	}
+}
+
+func (m *model) any() int64 { return int64(1 + m.rng.IntN(modelPulls)) }
 
 func (m *model) may(n int64, cause string) {
 	if m.causes[n] == nil {
@@ -167,10 +221,17 @@ func (m *model) people() {
 	case k == 3 && !p.HasLabel("preview"):
 		m.note("label %d", n)
 		m.change(n, func(p *forge.PullRequest) { p.Labels = append(p.Labels, "preview") })
-		m.host.with(func(h *host) { h.labelled[n] = "maintainer" })
+		m.host.with(func(h *host) { h.labelled[n], h.labelledAt[n] = "maintainer", m.clock })
 	case k == 4:
 		m.note("push %d", n)
 		m.change(n, func(p *forge.PullRequest) { p.HeadSHA = strings.Repeat(strconv.Itoa(m.rng.IntN(10)), 40) })
+	case k == 6:
+		m.note("keep %d, or no more", n)
+		m.change(n, func(p *forge.PullRequest) {
+			if p.Labels = slices.DeleteFunc(p.Labels, func(l string) bool { return l == "preview-keep" }); !m.held(n) {
+				p.Labels = append(p.Labels, "preview-keep")
+			}
+		})
 	case k == 5 && !p.HasLabel("preview-reset"):
 		m.note("reset %d", n)
 		m.may(n, reasonReset)
@@ -179,6 +240,12 @@ func (m *model) people() {
 	if m.rng.IntN(2) == 0 {
 		m.Trigger("gitea", "acme/shop", n, time.Time{})
 	}
+}
+
+// held says whether somebody keeps a pull request's preview.
+func (m *model) held(n int64) bool {
+	p, _ := m.pr(n)
+	return p.HasLabel("preview-keep")
 }
 
 // faults are what the forge and what is before it do wrong for one look.
@@ -227,7 +294,11 @@ func (m *model) faults() {
 // platform is what happens in the cluster, and to us.
 func (m *model) platform() {
 	p, ok := m.preview(m.any())
-	switch m.rng.IntN(12) {
+	switch m.rng.IntN(13) {
+	case 12:
+		m.note("hours pass")
+		m.stepped = true
+		m.steps(time.Duration(m.rng.IntN(4*3600)) * time.Second)
 	case 0:
 		m.note("restart")
 		m.cluster.failing(nil)
@@ -236,7 +307,7 @@ func (m *model) platform() {
 	case 1:
 		m.note("our clock steps")
 		m.stepped = true
-		m.now = m.now.Add(time.Duration(m.rng.IntN(7200)-3600) * time.Second)
+		m.steps(time.Duration(m.rng.IntN(7200)-3600) * time.Second)
 	case 2:
 		if ok && p.Phase == Live {
 			m.note("namespace of %d is deleted", p.Number)
@@ -256,11 +327,11 @@ func (m *model) platform() {
 		}
 	case 5:
 		m.note("the ApplicationSet has a typo")
-		m.input = typo
+		m.input = m.wrong
 		m.set()
 	case 6:
 		m.note("the ApplicationSet is right")
-		m.input = asksForShop
+		m.input = m.well
 		m.set()
 	case 7:
 		m.note("the ApplicationSet is gone, its Applications are not")
@@ -369,11 +440,67 @@ func (m *model) look() {
 	})
 	m.stepped = false
 	m.clock = m.clock.Add(time.Second)
+	m.round()
+}
+
+// round looks once, and checks what we answer.
+func (m *model) round() {
+	clear(m.spaces)
+	var all corev1.NamespaceList
+	m.really(func() error { return m.cluster.List(m.t.Context(), &all) })
+	for _, ns := range all.Items {
+		m.spaces[ns.Name] = true
+	}
+	m.seen, _ = m.inventory.current()
 	_ = m.quickRound()
 	m.check()
 }
 
+// really asks what there is, whether or not the API server fails for us.
+func (m *model) really(ask func() error) {
+	m.cluster.mu.Lock()
+	fails := m.cluster.fail
+	m.cluster.mu.Unlock()
+	m.cluster.failing(nil)
+	if err := ask(); err != nil {
+		m.t.Fatal(err)
+	}
+	m.cluster.failing(fails)
+}
+
+// expired checks that a preview's end by time was due, and said before.
+func (m *model) expired(p Preview) {
+	ttl := modelTTL
+	if p.PullRequest.HasLabel("preview-keep") {
+		ttl = modelKeep
+	}
+	is, _ := m.pr(p.Number)
+	lived, said := m.now.Sub(m.touched[p.Number]), m.now.Sub(m.warned[p.Number])
+	switch {
+	case p.Expired == nil || m.warned[p.Number].IsZero():
+		m.fatal("preview %d ended (%s) and that was not said before", p.Number, p.Reason)
+	case p.Expired.Reason == reasonExpired && lived < ttl && !p.PullRequest.UpdatedAt.Before(is.UpdatedAt): // what it could know of
+		m.fatal("preview %d ended by time after %s", p.Number, lived)
+	case p.Expired.Reason == reasonDataAge && (m.maxAge == 0 || m.now.Sub(p.EmittedAt) < m.maxAge && p.Phase == Ending):
+		m.fatal("preview %d ended by the age of its data after %s", p.Number, m.now.Sub(p.EmittedAt))
+	case said < modelNotice*8/10:
+		m.fatal("preview %d ended by time, which was said for %s", p.Number, said)
+	}
+}
+
 func (m *model) check() {
+	live := 0
+	m.Store.each(func(p *Preview) {
+		if p.Phase == Live {
+			live++
+		}
+		switch {
+		case p.Phase == Live && p.WarnedAt.IsZero():
+			delete(m.warned, p.Number)
+		case p.Phase == Live && m.warned[p.Number].IsZero():
+			m.warned[p.Number] = m.now
+		}
+	})
 	if !m.asked {
 		return
 	}
@@ -390,20 +517,36 @@ func (m *model) check() {
 		if is[n] {
 			continue
 		}
-		if string(m.input["label"]) == string(typo["label"]) && m.untold() <= 2 {
-			continue // two are no mass
+		delete(m.beyond, number)
+		if string(m.input["label"]) == string(typo["label"]) && !Massive(m.untold(), modelPulls) {
+			continue // they are no mass
 		}
 		p, _ := m.preview(number)
-		if len(m.causes[number]) == 0 || p.Phase == Ending && !m.causes[number][p.Reason] {
+		if expiring[p.Reason] || p.Expired != nil {
+			m.expired(p)
+			m.note("  %s expired", n)
+			continue
+		}
+		if !m.told(number) || p.Phase == Ending && !m.causes[number][p.Reason] {
 			m.fatal("preview %s left the answer (%s: %s); what happened to it: %v", n, p.Phase, p.Reason, m.causes[number])
 		}
 		m.note("  %s left: %s", n, p.Reason)
+	}
+	for n := range is {
+		// Who has a namespace comes back beyond the cap.
+		number, _ := strconv.ParseInt(n, 10, 64)
+		if p, _ := m.preview(number); !m.answers[n] && (m.spaces[p.Namespace] || m.seen.namespace != nil && m.seen.namespace(p.Namespace) != "") {
+			m.beyond[number] = true
+		}
 	}
 	for n := range is {
 		if !m.answers[n] {
 			number, _ := strconv.ParseInt(n, 10, 64)
 			if m.shut[number] {
 				m.fatal("preview %s came into the answer, and has been closed for a while", n)
+			}
+			if !m.beyond[number] && m.most > 0 && live-len(m.beyond) > m.most {
+				m.fatal("preview %s began beyond the cap of %d: there are %d, of which came back %v", n, m.most, live, m.beyond)
 			}
 			m.settleCauses(number)
 		}
@@ -415,11 +558,21 @@ func (m *model) check() {
 func (m *model) untold() (n int) {
 	for text := range m.answers {
 		number, _ := strconv.ParseInt(text, 10, 64)
-		if len(m.causes[number]) == 0 {
+		if !m.told(number) {
 			n++
 		}
 	}
 	return n
+}
+
+// told says whether anything happened to one that would end it.
+func (m *model) told(n int64) bool {
+	for _, is := range m.causes[n] {
+		if is {
+			return true
+		}
+	}
+	return false
 }
 
 // settleCauses forgets what happened before a preview came into the answer, but
@@ -467,13 +620,12 @@ func (m *model) heal() {
 		clear(h.hidden)
 	})
 	m.cluster.failing(nil)
-	m.asked, m.input = true, asksForShop
+	m.asked, m.input = true, m.well
 	m.set()
 	var want, got []string
 	for range 60 {
 		m.now = m.now.Add(pollEvery)
-		_ = m.quickRound()
-		m.check()
+		m.round()
 		m.janitor()
 		// What the guard keeps back is confirmed, as a person who looked would.
 		if w, ok := m.Status().Withheld["previews"]; ok {
@@ -486,17 +638,19 @@ func (m *model) heal() {
 			}
 			m.set()
 		}
-		want, got = nil, m.answered()
+		want, got = nil, m.answeredTo(m.well)
 		h.with(func(h *host) {
 			for n, p := range h.pulls {
-				if p.Open && p.HasLabel("preview") && h.labelled[n] != "" {
+				is, _ := m.preview(n)
+				if p.Open && p.HasLabel("preview") && h.labelled[n] != "" && is.Expired == nil {
 					want = append(want, strconv.FormatInt(n, 10))
 				}
 			}
 		})
 		slices.Sort(want)
 		slices.Sort(got)
-		if slices.Equal(want, got) {
+		full := m.most > 0 && len(got) >= m.most && !slices.ContainsFunc(got, func(n string) bool { return !slices.Contains(want, n) })
+		if slices.Equal(want, got) || full {
 			return
 		}
 	}

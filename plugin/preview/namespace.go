@@ -36,6 +36,8 @@ type Seed struct {
 	Name     string `json:"name"`
 	Database string `json:"database"`
 	Role     string `json:"role"`
+	// MaxDataAge is how old its data may become; as for all seeds where it is 0.
+	MaxDataAge Span `json:"maxDataAge"`
 }
 
 // Guards are the settings of what surrounds a preview.

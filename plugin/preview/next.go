@@ -17,7 +17,7 @@ type Facts struct {
 	// PullRequest is nil when the forge said that it is not open any more.
 	PullRequest *forge.PullRequest
 	// Refused says why policy wants no preview; empty when it does. Filters
-	// speak here, and later TTL and cap.
+	// speak here.
 	Refused string
 	// Seed is the seed asked for.
 	Seed string
@@ -47,6 +47,10 @@ type Facts struct {
 	Gone bool
 	// Linger is for how long a preview that ends keeps its data.
 	Linger time.Duration
+	// Life is how long it may live.
+	Life Life
+	// Queue says why it has to wait for a place; empty when there is one.
+	Queue string
 }
 
 // Consent comes from somebody with write access, or Missing says why it does
@@ -138,9 +142,9 @@ func closedSince(p *Preview, closedAt time.Time) bool {
 // leaves nothing behind. It changes nothing that it is given.
 //
 //	(none) -> Held -> Live -> Ending -> (none, by the janitor)
-//	           |  ^\___________^  |
-//	           v   \______________/ while it lingers
-//	         (none)
+//	           |  ^\___________^  | |
+//	           v  |\______________/ | while it lingers
+//	         (none)\________________/ expired, by the janitor
 func Next(cur *Preview, key Key, f Facts, now time.Time) *Preview {
 	wanted := f.PullRequest != nil && f.Refused == ""
 	if cur == nil {
@@ -149,7 +153,7 @@ func Next(cur *Preview, key Key, f Facts, now time.Time) *Preview {
 		}
 		cur = &Preview{
 			Key: key, Namespace: key.Namespace(), Seed: f.Seed,
-			Phase: Held, FirstSeen: now,
+			Phase: Held, FirstSeen: now, LabelSeenAt: now,
 			ResetSpent: f.Reset, // it starts fresh anyway
 		}
 	}
@@ -187,6 +191,7 @@ func Next(cur *Preview, key Key, f Facts, now time.Time) *Preview {
 
 	switch p.Phase {
 	case Live:
+		p.age(f.Life, now)
 		switch {
 		case !wanted && refused == reasonUnasked:
 			return end(refused)
@@ -199,6 +204,10 @@ func Next(cur *Preview, key Key, f Facts, now time.Time) *Preview {
 		case f.Reset && !p.ResetSpent:
 			p.ResetSpent = true
 			return end(reasonReset)
+		case p.expired(f.Life, now):
+			p.Expired = &Expired{HeadSHA: f.PullRequest.HeadSHA, ConsentAt: p.ConsentAt, At: now, Reason: p.ExpiresFor}
+			p.ResetSpent = f.Reset
+			return end(p.ExpiresFor)
 		}
 		p.ResetSpent = f.Reset
 		if p.EmittedAsOf.IsZero() {
@@ -222,7 +231,7 @@ func Next(cur *Preview, key Key, f Facts, now time.Time) *Preview {
 		case !p.Rests:
 			return &p
 		}
-		p.Phase, p.EndedAt = Held, time.Time{}
+		p.Phase, p.EndedAt, p.LabelSeenAt = Held, time.Time{}, now
 		return held(&p, f, wanted, refused, now, end, linger)
 	}
 }
@@ -239,7 +248,16 @@ func held(p *Preview, f Facts, wanted bool, refused string, now time.Time, end, 
 		return end(reasonReset)
 	}
 	p.Seed = f.Seed // nothing of it is used yet, or it is the same
+	p.Queued = false
+	revived := p.Expired != nil && p.revived(f)
 	p.ResetSpent = f.Reset
+	if revived {
+		p.Expired, p.FirstSeen, p.LabelSeenAt = nil, now, now
+	}
+	if p.Expired != nil {
+		p.Reason = p.Expired.sentence()
+		return p
+	}
 	if f.Consent.By != "" && !f.PullRequest.Fork {
 		p.ConsentBy, p.ConsentAt = f.Consent.By, f.Consent.At
 	} else if f.Consent.Missing != "" && !f.Consent.Unanswered {
@@ -247,11 +265,15 @@ func held(p *Preview, f Facts, wanted bool, refused string, now time.Time, end, 
 	}
 	if f.Space.UID != "" {
 		if p.NamespaceUID != f.Space.UID {
-			p.Snapshot, p.PVCUID = "", "" // of another namespace
+			p.Snapshot, p.PVCUID, p.DataAt = "", "", time.Time{} // of another namespace
 		}
 		p.NamespaceUID, p.HookUID = f.Space.UID, f.Space.HookUID
 	}
 	if p.Reason = Blocked(f); p.Reason != "" {
+		return p
+	}
+	if p.Reason = f.Queue; p.Reason != "" {
+		p.Queued = true
 		return p
 	}
 	if p.Reason = f.Space.Blocked; p.Reason != "" {
@@ -264,5 +286,6 @@ func held(p *Preview, f Facts, wanted bool, refused string, now time.Time, end, 
 	p.Phase, p.EmittedAt, p.HeadSHA, p.Paths = Live, now, f.HeadSHA, f.Paths
 	p.EmittedAsOf = f.PullRequest.UpdatedAt
 	p.LingersUntil, p.Rests = time.Time{}, false
+	p.age(f.Life, now)
 	return p
 }

@@ -21,6 +21,9 @@ const (
 	getTimeout = 30 * time.Second
 	// listGivenUp is how often in a row a list may fail before it begins anew.
 	listGivenUp = 10
+	// listRest is how long at most there is no list because the last one took
+	// long: one that stood still for hours is no measure.
+	listRest = 10 * time.Minute
 	// oldNews is how long a closing that a webhook tells of still counts once the
 	// pull request was seen as it is after it: deliveries come again days later.
 	oldNews = 10 * time.Minute
@@ -96,7 +99,7 @@ func (r *Reconciler) observe(repo *repository, e *errands) {
 	}
 
 	due := l.begun.Add(pollEvery)
-	if rest := l.done.Add(l.took / 2); rest.After(due) && !l.done.IsZero() {
+	if rest := l.done.Add(min(l.took/2, listRest)); rest.After(due) && !l.done.IsZero() {
 		due = rest
 	}
 	if !q.List.IsZero() {
@@ -109,6 +112,13 @@ func (r *Reconciler) observe(repo *repository, e *errands) {
 		return
 	}
 	e.by(due)
+}
+
+// deaf says whether the last complete list is too old to be all the news. The
+// caller holds mu.
+func (repo *repository) deaf(now time.Time) bool {
+	age := now.Sub(repo.list.done)
+	return repo.list.done.IsZero() || age < 0 || age > max(staleAfter, 3*repo.list.took)
 }
 
 func earliest(a, b time.Time) time.Time {
@@ -153,7 +163,7 @@ func (repo *repository) watched() []string {
 	seen := map[string]bool{}
 	var labels []string
 	for _, s := range repo.subs {
-		for _, label := range []string{s.in.Label, s.in.ResetLabel} {
+		for _, label := range []string{s.in.Label, s.in.ResetLabel, s.in.KeepLabel} {
 			if !seen[label] {
 				seen[label] = true
 				labels = append(labels, label)

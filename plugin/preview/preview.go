@@ -69,6 +69,19 @@ type Preview struct {
 	// still on the pull request.
 	ResetSpent bool `json:"resetSpent,omitempty"`
 
+	// Queued: it lacks nothing but a place among as many as there may be.
+	Queued bool `json:"queued,omitempty"`
+	// LabelSeenAt is when its label was first seen, this time. ExpiresAt is when it
+	// ends by itself, ExpiresFor why, and WarnedAt since when that is said; zero
+	// while it is far. Expired is set on one that did end so.
+	LabelSeenAt time.Time `json:"labelSeenAt,omitzero"`
+	ExpiresAt   time.Time `json:"expiresAt,omitzero"`
+	ExpiresFor  string    `json:"expiresFor,omitempty"`
+	WarnedAt    time.Time `json:"warnedAt,omitzero"`
+	Expired     *Expired  `json:"expired,omitempty"`
+	// DataAt is when the import behind its snapshot finished.
+	DataAt time.Time `json:"dataAt,omitzero"`
+
 	// Said is the commit status that was last written, so that it is written
 	// again only when it differs.
 	Said string `json:"said,omitempty"`

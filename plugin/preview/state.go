@@ -289,6 +289,18 @@ func (s *Store) Record(ctx context.Context, namespace, snapshot string, pvc type
 	return nil
 }
 
+// RecordData notes when the data of a live preview was imported.
+func (s *Store) RecordData(ctx context.Context, namespace string, at time.Time) error {
+	p, ok := s.Live(namespace)
+	if !ok || p.DataAt.Equal(at) {
+		return nil
+	}
+	if err := s.record(ctx, p, func(q *Preview) { q.DataAt = at }); err != nil {
+		return fmt.Errorf("record the age of the data of %s: %w", namespace, err)
+	}
+	return nil
+}
+
 // RecordForeign notes that a live preview holds a volume that the broker did
 // not restore. Record takes that back.
 func (s *Store) RecordForeign(ctx context.Context, namespace string) error {
@@ -402,7 +414,8 @@ func (s *Store) Count() int {
 }
 
 // Forget drops an ended preview of which nothing is left. A pull request that
-// is asked for again begins anew from here.
+// is asked for again begins anew from here; of an expired one it is remembered
+// that it is, or it would begin anew at once.
 func (s *Store) Forget(ctx context.Context, namespace string) error {
 	p, ok := s.byNamespace(namespace)
 	if !ok {
@@ -415,6 +428,10 @@ func (s *Store) Forget(ctx context.Context, namespace string) error {
 		}
 		if q.Phase != Ending {
 			return ErrNoPreview
+		}
+		if q.Expired != nil {
+			r.put(p.ApplicationSet, p.Number, q.forgetful())
+			return nil
 		}
 		r.put(p.ApplicationSet, p.Number, nil)
 		return nil

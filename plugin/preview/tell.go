@@ -69,6 +69,14 @@ func (r *Reconciler) auditStep(ctx context.Context, p *Preview, phase string) {
 // Restored takes in that a preview has its volume, and when the import behind
 // its snapshot finished.
 func (r *Reconciler) Restored(p Preview, chosen, dataTime string, volume types.UID) {
+	// Where this fails the age is that of the snapshot, which its name has.
+	if at, err := time.Parse(time.RFC3339, dataTime); err == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), stepTimeout)
+		defer cancel()
+		if err := r.Store.RecordData(ctx, p.Namespace, at.UTC()); err != nil {
+			r.Log.Warn("the age of a preview's data is taken from its snapshot", "preview", p.Namespace, "error", err)
+		}
+	}
 	r.audit(context.Background(), &p, "restored", "snapshot", chosen, "data_time", dataTime, "volume_uid", string(volume), "restored_at", rfc(r.Now()))
 }
 

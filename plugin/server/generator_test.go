@@ -105,7 +105,7 @@ func TestGeneratorNeverShort(t *testing.T) {
 		{name: "null", answers: one, body: `null`, status: 400, says: textNoName},
 		{name: "over 1 MiB", answers: one, body: `{"applicationSetName":"` + strings.Repeat("x", 1<<20) + `"}`, status: 400, says: textTooLarge},
 
-		{name: "bad input", answers: fails(errors.Join(&preview.InputError{Field: "ttl", Problem: "is not supported by this version"})), status: 400, says: "input field ttl is not supported by this version"},
+		{name: "bad input", answers: fails(errors.Join(&preview.InputError{Field: "ttl", Problem: "must be a time"})), status: 400, says: "input field ttl must be a time"},
 		{name: "nobody asks", answers: fails(preview.ErrNotAsked), status: 400, says: textNotAsked},
 		{name: "not listed", answers: fails(preview.ErrUnlisted), status: 503, says: textNotReady},
 		{name: "stale", answers: fails(fmt.Errorf("%w: 5m1s", preview.ErrStale)), status: 503, says: textNotReady},
