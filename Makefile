@@ -84,6 +84,12 @@ test-majors: ## Run what depends on the seed's major version with PostgreSQL 15 
 		go test -vet=off -count=1 -timeout 30m -run '^(TestImport|TestFailClosed|TestVersions|TestExtensionTables)$$' ./hooks/seed || exit 1; \
 	done
 
+.PHONY: test-extensions
+test-extensions: ## Run what is about PostGIS and pgvector with the example image that has them, which it builds
+	@.ci/ensure-host test
+	@SEEDLING_SEED_POSTGRES=$$(go run ./e2e/cmd/cluster image seed-postgres-extensions) && export SEEDLING_SEED_POSTGRES && \
+		go test -vet=off -count=1 -timeout 30m -run '^(TestImport|TestPlacesAndEmbeddings)$$' ./hooks/seed
+
 .PHONY: test-race
 test-race: ## Run the unit tests with the race detector (cgo); RACE=2/5 for the second fifth of the packages, PKG=./plugin/... for some
 	@.ci/ensure-host test

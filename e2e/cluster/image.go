@@ -31,6 +31,14 @@ func imageUpstreams(image, argoCD string) []string {
 	return nil
 }
 
+// imageBase is the image of ours that an image is built on, "" for those on Debian.
+func imageBase(image string) string {
+	if image == "seed-postgres-extensions" {
+		return "seed-postgres"
+	}
+	return ""
+}
+
 // ingredient is one file of a build context.
 type ingredient struct {
 	path   string // in the context
@@ -91,12 +99,20 @@ func imageFrom(ctx context.Context, name string, from []string, log *slog.Logger
 	if err != nil {
 		return "", err
 	}
+	base := BaseImage
+	if below := imageBase(name); below != "" {
+		if base, err = imageFrom(ctx, below, imageUpstreams(below, ""), log); err != nil {
+			return "", err
+		}
+		_, tag, _ := strings.Cut(base, ":")
+		ref += "-" + tag
+	}
 	dev := registry + name + ":dev" // what the kustomize bases name
 	if imageExists(ctx, ref) {
 		_, err := docker(ctx, "tag", ref, dev)
 		return ref, err
 	}
-	return ref, buildOn(ctx, name, BaseImage, parts, log, ref, dev)
+	return ref, buildOn(ctx, name, base, parts, log, ref, dev)
 }
 
 // buildOn builds an image from its parts, unless the first of its references is

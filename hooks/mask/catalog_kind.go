@@ -28,6 +28,7 @@ const (
 	kindTSVector
 	kindVector
 	kindPoint
+	kindGeometry
 	kindArray
 	// kindLeaf is a string, number or boolean inside JSON.
 	kindLeaf
@@ -39,7 +40,7 @@ var kindNames = map[kind]string{
 	kindDate: "date", kindTimestamp: "timestamp, timestamptz", kindTime: "time, timetz", kindInterval: "interval", kindMoney: "money", kindXML: "xml", kindRange: "ranges", kindComposite: "composite types",
 	kindUUID: "uuid", kindJSON: "json, jsonb", kindBytea: "bytea", kindInet: "inet, cidr",
 	kindMAC: "macaddr, macaddr8", kindHstore: "hstore", kindTSVector: "tsvector, tsquery",
-	kindVector: "vector, halfvec, sparsevec", kindPoint: "point", kindArray: "arrays",
+	kindVector: "vector, halfvec, sparsevec", kindPoint: "point", kindGeometry: "geometry, geography", kindArray: "arrays",
 }
 
 var kindOf = map[string]kind{
@@ -52,6 +53,7 @@ var kindOf = map[string]kind{
 	"inet": kindInet, "cidr": kindInet, "macaddr": kindMAC, "macaddr8": kindMAC,
 	"hstore": kindHstore, "tsvector": kindTSVector, "tsquery": kindTSVector,
 	"vector": kindVector, "halfvec": kindVector, "sparsevec": kindVector, "point": kindPoint,
+	"geometry": kindGeometry, "geography": kindGeometry,
 }
 
 // kind of the column's type.

@@ -23,6 +23,7 @@ func Compile(p *Policy, k Key, c Catalog) (*Plan, error) {
 	x.indexRules(c.Seed)
 	x.rows()
 	x.rules()
+	x.embeddings()
 	x.groups()
 	x.shares()
 	x.build()

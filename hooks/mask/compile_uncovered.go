@@ -21,6 +21,18 @@ func (x *compiler) everything() {
 	}
 }
 
+// embeddings refuses to keep vectors by a rule that is not about them alone: from an
+// embedding, much of the text that it was made of can be read.
+func (x *compiler) embeddings() {
+	for _, t := range x.order {
+		for _, c := range t.columnStates {
+			if c.rule != nil && c.rule.name == "keep" && c.elementKind() == kindVector && t.plan.Rows && !t.inherits(c) && len(c.follows) == 0 && !c.explicit {
+				x.fail("%s: an embedding tells much of what it was made of, and is kept only by a rule under its own name: write %s: null, or %s: keep for this column", c.qualified, QuoteIdent(c.Name), QuoteIdent(c.Name))
+			}
+		}
+	}
+}
+
 func (x *compiler) uncoveredError(c Catalog) {
 	e := &UncoveredError{Columns: x.uncovered, LargeObjects: c.LargeObjects && x.policy.largeObjects == ""}
 	if len(e.Columns) == 0 && !e.LargeObjects {

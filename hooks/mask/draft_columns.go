@@ -189,7 +189,14 @@ func proposeFor(table Name, column string, k kind, notNull bool, s *Sample) prop
 		return proposal{"latlong", true, ""}
 	case kindTime:
 		return proposal{"keep", false, "a time"}
-	case kindTSVector, kindVector:
+	case kindGeometry:
+		return proposal{"geometry", true, ""}
+	case kindVector:
+		if notNull {
+			return proposal{"vector", true, ""}
+		}
+		return proposal{"null", true, ""}
+	case kindTSVector:
 		if notNull {
 			return proposal{`{mask: constant, value: ""}`, false, "made from other columns: see masker rebuild"}
 		}

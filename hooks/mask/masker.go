@@ -127,7 +127,7 @@ var maskerList = []*masker{
 	textMasker, regexMasker,
 	streetMasker, cityMasker, postcodeMasker, companyMasker, productMasker, permuteMasker,
 	urlMasker, ipMasker, macMasker,
-	numberNoiseMasker, numberRangeMasker, latlongMasker,
+	numberNoiseMasker, numberRangeMasker, latlongMasker, geometryMasker, vectorMasker,
 	dateShiftMasker, yearOnlyMasker,
 	cardMasker, ibanMasker,
 	jsonMasker, arrayMasker, hstoreMasker, byteaMasker, compositeMasker, xmlMasker,

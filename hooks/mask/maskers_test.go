@@ -272,6 +272,9 @@ var properties = map[string]property{
 		}
 		return nil
 	}, fixed: .01},
+	"geometry":          {rule: "geometry", column: "geometry", value: func(i int) string { return hexPoint(4326, 13+float64(i*7919%100000)/1e5, 52.5) }, valid: sameSquare(1000)},
+	"geography":         {rule: "{mask: geometry, metres: 100}", column: "geography", value: func(i int) string { return hexPoint(4326, -70-float64(i*7919%100000)/1e5, -33.5) }, valid: sameSquare(100)},
+	"vector":            {rule: "vector", column: "vector", value: func(i int) string { return fmt.Sprintf("[0.%d,-1e-05,2]", i) }, valid: matches(`\[(-?0\.\d\d,){2}-?0\.\d\d\]`)},
 	"latlong point":     {rule: "{mask: latlong, decimals: 2}", column: "point", value: func(i int) string { return fmt.Sprintf("(13.%06d,52.5)", i*7919%1000000) }, valid: matches(`\(13\.\d{6},52\.\d\)`), fixed: .01},
 	"date_shift":        {rule: "{mask: date_shift, by: id, days: 400}", column: "date", value: func(i int) string { return dateString(int64(i * 11)) }, valid: shifted(400), fixed: .001, coarse: true},
 	"date_shift time":   {rule: "{mask: date_shift, by: id}", column: "timestamptz", value: func(i int) string { return dateString(int64(i*11)) + " 12:34:56.789+02" }, valid: all(shifted(180), matches(`.* 12:34:56\.789\+02`)), coarse: true},
@@ -478,7 +481,7 @@ func TestMalformedValuesStop(t *testing.T) {
 		"{mask: composite, attributes: {a: key, b: text}}": "pair", "{mask: number_noise, percent: 1}": "interval", "{mask: number_noise, percent: 2}": "int8range",
 		"{mask: date_shift, by: id, days: 9}": "daterange",
 		"ip":                                  "text", "mac": "text", "number_noise": "text", "latlong": "text", "{mask: date_shift, by: id}": "text", "year_only": "text",
-		"card": "text", "iban": "text", "json": "jsonb", "{mask: array, of: text}": "text[]", "hstore": "hstore", "bytea": "bytea", "key": "int8",
+		"card": "text", "iban": "text", "json": "jsonb", "{mask: array, of: text}": "text[]", "hstore": "hstore", "bytea": "bytea", "key": "int8", "geometry": "geometry", "vector": "vector",
 		"{mask: regex, pattern: '[0-9]+', replace: x}": "text", "{mask: phone, unique: true}": "text",
 	} {
 		plan, err := tryCompile(t, "tables: {public.t: {columns: {id: keep, a: "+rule+"}}}", table("t", "id int8", "a "+typ))

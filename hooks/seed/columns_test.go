@@ -165,6 +165,8 @@ var columnRules = map[string][]string{
 	"mac":          {"{mask: mac, malformed: text}", "{mask: mac, unique: true}"},
 	"number_noise": {"{mask: number_noise, malformed: text}", "{mask: number_noise, percent: 100}", "{mask: number_noise, amount: 1000.5}"},
 	"number_range": {"{mask: number_range, min: 1, max: 9}", "{mask: number_range, min: -1.5, max: 2, by: by}", "{mask: number_range, min: 0.001, max: 0.002}"},
+	"geometry":     {"{mask: geometry, unit: degrees}", "{mask: geometry, metres: 100000, unit: metres}"},
+	"vector":       {"vector"},
 	"latlong":      {"{mask: latlong, malformed: text}", "{mask: latlong, decimals: 0}"},
 	"date_shift":   {"{mask: date_shift, by: by, malformed: text}", "{mask: date_shift, by: by, days: 36500}"},
 	"year_only":    {"{mask: year_only, malformed: text}", "year_only"},
@@ -333,7 +335,7 @@ func (c *columnsTest) try(t *testing.T, conn *pgx.Conn, p columnPlace, catalog m
 var refusable = regexp.MustCompile(`characters and the column takes|the column takes no coordinates|amount is for numbers|takes ranges of|column is NOT NULL|malformed: text is for text columns|key takes numeric only|do not fit|whole numbers|scale is its precision|the value ".*" is longer`)
 
 // elsewhere are types whose extension the image does not have.
-var elsewhere = map[string]bool{"vector": true, "halfvec": true, "sparsevec": true}
+var elsewhere = map[string]bool{"vector": true, "halfvec": true, "sparsevec": true, "geometry": true, "geography": true}
 
 const every = "every type"
 
