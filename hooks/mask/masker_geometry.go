@@ -366,11 +366,11 @@ func (w ewkb) shape(typ uint32, e extent) ewkb {
 	case wkbLine:
 		return w.uint32(2).point(typ, e.west, e.south).point(typ, e.east, e.north)
 	case wkbPolygon:
-		w = w.uint32(1).uint32(5).point(typ, e.west, e.south).point(typ, e.west, e.north)
-		return w.point(typ, e.east, e.north).point(typ, e.east, e.south).point(typ, e.west, e.south)
+		begun := w.uint32(1).uint32(5).point(typ, e.west, e.south).point(typ, e.west, e.north)
+		return begun.point(typ, e.east, e.north).point(typ, e.east, e.south).point(typ, e.west, e.south)
 	case wkbMultiPoint:
-		w = appendHeader(w.uint32(2).hex, wkbPoint|flags, 0).point(flags, e.west, e.south)
-		return appendHeader(w.hex, wkbPoint|flags, 0).point(flags, e.east, e.north)
+		first := appendHeader(w.uint32(2).hex, wkbPoint|flags, 0).point(flags, e.west, e.south)
+		return appendHeader(first.hex, wkbPoint|flags, 0).point(flags, e.east, e.north)
 	case wkbMultiLine:
 		return appendHeader(w.uint32(1).hex, wkbLine|flags, 0).shape(wkbLine|flags, e)
 	}

@@ -183,7 +183,7 @@ var columnRules = map[string][]string{
 
 // stops lists rules that may stop at some values of a type that they take;
 // the others mask every value.
-var stops = regexp.MustCompile(`malformed: null|domain: keep|mask: ip|unique: true|percent|amount|latlong|days: 36500|\byear_only}?$|mask: regex|^key$|permute`)
+var stops = regexp.MustCompile(`malformed: null|domain: keep|mask: ip|unique: true|percent|amount|latlong|days: 36500|\byear_only}?$|mask: regex|\bkey}?$|permute`)
 
 // Every masker, on every type that MASKERS.md says it takes, writes what a
 // column of that type takes, whatever the column held; and where the plan
