@@ -144,6 +144,10 @@ lint: ## Run the linters, and build each module without the workspace
 fmt: ## Format the Go code
 	.ci/lint/golangci-lint fmt $(modules)
 
+.PHONY: chart
+chart: ## Bring the Helm chart's templates up to date with the kustomize bases
+	@go run ./e2e/cmd/chart
+
 .PHONY: pin-upstream
 pin-upstream: ## Download what others have released of the test cluster's programs, and keep version, URL and SHA-256 of each in the repository
 	@go run ./e2e/cmd/cluster pin
