@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -55,6 +56,10 @@ type Config struct {
 	// Cap is how many previews there may be in all; 0 for any number. An
 	// ApplicationSet may ask for a cap of its own.
 	Cap int `json:"cap"`
+	// Comments false keeps the plugin from commenting on pull requests.
+	Comments bool `json:"comments"`
+	// ArgoCDURL is Argo CD's address for people, for a link in the comment.
+	ArgoCDURL string `json:"argocdURL"`
 	// MaxDataAge is how old data may become: an older snapshot is used for no
 	// preview, and a preview whose data is older ends. A seed may have its own.
 	MaxDataAge preview.Span `json:"maxDataAge"`
@@ -81,6 +86,7 @@ func defaults() Config {
 		PreviousTokenFile:  "/etc/seedling/token/token-previous",
 		Guards:             preview.DefaultGuards(),
 		Linger:             metav1.Duration{Duration: 15 * time.Minute},
+		Comments:           true,
 		MaxDataAge:         preview.Span(preview.DefaultMaxDataAge),
 		Listen:             Listen{Generator: ":8080", Broker: ":8081", Webhook: ":8082", Health: ":8083"},
 	}
@@ -130,6 +136,10 @@ func (c *Config) validate() error {
 	}
 	if c.Linger.Duration < 0 || c.Linger.Duration > 7*24*time.Hour {
 		bad("linger: %s is not between 0 and seven days", c.Linger.Duration)
+	}
+	if u, err := url.Parse(c.ArgoCDURL); c.ArgoCDURL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" ||
+		u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.ContainsAny(c.ArgoCDURL, "<> \n")) {
+		bad("argocdURL: it must be http(s)://host[/path]")
 	}
 	if c.Cap < 0 {
 		bad("cap: %d is no number of previews; 0 is for any number", c.Cap)

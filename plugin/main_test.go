@@ -69,6 +69,7 @@ func TestMisuse(t *testing.T) {
 		{"unknown field", config("forge: []"), []string{`unknown field "forge"`}},
 		{"later field", config("retention: {keep: 5}"), []string{`unknown field "retention"`}},
 		{"lives", config("cap: -1\nmaxDataAge: 10m\nseeds: [{name: seed, maxDataAge: 1m}]"), []string{"cap: -1 is no number of previews", "maxDataAge: 10m is not between an hour and ten years", "seeds[0]: maxDataAge 1m is not"}},
+		{"an address", config("argocdURL: 'https://user:hidden@argocd'"), []string{"argocdURL: it must be http(s)://host[/path]"}},
 		{"an age that is none", config("maxDataAge: a month"), []string{`"a month" is no span of time such as 36h or 30d`}},
 		{"everything at once", config(`
 argocdNamespace: Argo

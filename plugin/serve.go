@@ -184,6 +184,9 @@ func (p *program) serve(ctx context.Context) error {
 		Refresh:    sets.Refresh,
 		Linger:     cfg.Linger.Duration,
 		Cap:        cfg.Cap,
+		Comments:   cfg.Comments,
+		Owner:      cfg.Namespace,
+		ArgoCDURL:  cfg.ArgoCDURL,
 		MaxDataAge: cfg.maxDataAge,
 		Audit:      slog.New(slog.NewJSONHandler(p.stdout, nil)).With("audit", "seedling"),
 	})

@@ -96,6 +96,10 @@ func status(p *Preview, in Input, asked Consent, said sentence, wanted bool) for
 	switch p.Phase {
 	case Held:
 		s.Description = "Held back: " + p.Reason
+		if p.Expired != nil {
+			s.State, s.Description = forge.Success, "No preview: "+p.Reason
+			break
+		}
 		if p.PullRequest.Fork || p.ConsentBy == "" && asked.Missing != "" && !asked.Unanswered {
 			s.State = forge.Failure
 		}

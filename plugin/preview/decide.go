@@ -82,6 +82,7 @@ func (r *Reconciler) step(ctx context.Context, repo *repository) (plan, error) {
 		}
 	}
 	r.after(repo, items, events, e)
+	r.commentsOf(repo, items, e)
 	repo.forget(items, now)
 	return e.plan, nil
 }
@@ -349,7 +350,7 @@ func (r *Reconciler) keep(ctx context.Context, repo *repository, items []*item, 
 		return nil, nil
 	}
 	repo.mu.Lock()
-	said := maps.Clone(repo.said)
+	said, comments := maps.Clone(repo.said), maps.Clone(repo.comments)
 	repo.mu.Unlock()
 	now := r.Now()
 	var events []transition
@@ -373,6 +374,7 @@ func (r *Reconciler) keep(ctx context.Context, repo *repository, items []*item, 
 			}
 			if is != nil {
 				is.Said = said[is.Namespace]
+				is.CommentID, is.CommentText = comments[is.Number].id, comments[is.Number].text
 			}
 			next.put(it.key.ApplicationSet, it.key.Number, is)
 			it.is = is

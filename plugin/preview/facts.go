@@ -346,6 +346,9 @@ type seedLook struct {
 	why    string
 	at     time.Time
 	asking bool
+	// name is the newest that was seen, and dataAt when its data was imported.
+	name   string
+	dataAt time.Time
 }
 
 func (b *seedBook) forget(seed string) {
@@ -394,7 +397,20 @@ func (b *seedBook) asking(seed string) {
 func (b *seedBook) set(seed, why string, at time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.seen[seed] = seedLook{why: why, at: at}
+	was := b.seen[seed]
+	b.seen[seed] = seedLook{why: why, at: at, name: was.name, dataAt: was.dataAt}
+}
+
+// saw notes the newest snapshot.
+func (b *seedBook) saw(seed, name string, dataAt time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.seen == nil {
+		b.seen = map[string]seedLook{}
+	}
+	s := b.seen[seed]
+	s.name, s.dataAt = name, dataAt
+	b.seen[seed] = s
 }
 
 // seedTask asks whether a seed has a usable snapshot, and wakes all who wait.
@@ -408,10 +424,11 @@ func (r *Reconciler) seedTask(repo *repository, seed string) task {
 				r.wakeHeld(seed, repo)
 			}
 		}()
-		_, err := r.Snapshots.Newest(ctx, seed)
+		newest, err := r.Snapshots.Newest(ctx, seed)
 		switch {
 		case err == nil:
 			why = ""
+			r.seeds.saw(seed, newest.Name, importedAt(newest.Annotations, newest.Name, seed))
 		case errors.Is(err, snapshot.ErrNone):
 			why = err.Error()
 		default:

@@ -137,6 +137,11 @@ type host struct {
 	filesErr    error
 	untold      map[int64]bool // their files are not told
 	listedFiles int
+	// comments are by pull request; spoken counts writes of them. A comment changes
+	// its pull request, as it does at every forge.
+	comments   map[int64][]remark
+	spoken     int
+	commentErr error
 	// label removals that the record of events tells of
 	removals map[int64]time.Time
 }
@@ -316,6 +321,61 @@ func (h *host) Event(http.Header, []byte) (forge.Event, error) {
 	return forge.Event{}, forge.ErrIgnored
 }
 
+// remark is a comment.
+type remark struct{ id, by, body string }
+
+func (h *host) OwnComment(_ context.Context, _ string, n int64, marker string) (forge.Comment, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.commentErr != nil {
+		return forge.Comment{}, h.commentErr
+	}
+	for _, c := range h.comments[n] {
+		if c.by == "seedling" && strings.HasSuffix(strings.TrimSpace(c.body), marker) {
+			return forge.Comment{ID: c.id, Body: c.body}, nil
+		}
+	}
+	return forge.Comment{}, nil
+}
+
+func (h *host) AddComment(_ context.Context, _ string, n int64, body string) (string, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.commentErr != nil {
+		return "", h.commentErr
+	}
+	if h.comments == nil {
+		h.comments = map[int64][]remark{}
+	}
+	h.touch(n)
+	id := fmt.Sprint(n*100 + int64(len(h.comments[n])))
+	h.comments[n] = append(h.comments[n], remark{id, "seedling", body})
+	return id, nil
+}
+
+func (h *host) EditComment(_ context.Context, _ string, n int64, id, body string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i, c := range h.comments[n] {
+		if c.id == id {
+			h.touch(n)
+			h.comments[n][i].body = body
+			return nil
+		}
+	}
+	return forge.ErrNoComment
+}
+
+// touch changes a pull request by a comment.
+func (h *host) touch(n int64) {
+	h.spoken++
+	p := h.pulls[n]
+	p.UpdatedAt = p.UpdatedAt.Add(time.Second)
+	h.pulls[n] = p
+}
+
+func (h *host) Private(context.Context, string) (bool, error) { return true, nil }
+
 // seeds says which seeds have a snapshot.
 type seeds struct {
 	mu   sync.Mutex
@@ -352,6 +412,7 @@ type world struct {
 	now     time.Time
 	linger  time.Duration
 	cap     int
+	talks   bool // it comments
 	maxAge  time.Duration
 	// repository is what rounds are of; acme/shop where it is empty.
 	repository string
@@ -382,7 +443,7 @@ func (w *world) restart() {
 	w.Reconciler = NewReconciler(Options{
 		Log:    slog.New(slog.NewTextHandler(w.said, nil)),
 		Store:  store,
-		Linger: w.linger, Cap: w.cap, MaxDataAge: func(string) time.Duration { return w.maxAge },
+		Linger: w.linger, Cap: w.cap, Comments: w.talks, Owner: "seedling", ArgoCDURL: "https://argocd.example.com/", MaxDataAge: func(string) time.Duration { return w.maxAge },
 		Namespaces: &Namespaces{
 			// Without a watch: what there is is looked at when a round does.
 			Client: struct{ client.Client }{w.cluster}, Owner: "seedling", Guards: DefaultGuards(), BrokerNamespace: "seedling",

@@ -38,6 +38,8 @@ type Input struct {
 	KeepFor    time.Duration `json:"keepFor"`
 	TTLWarning time.Duration `json:"ttlWarning"`
 	Cap        int           `json:"cap"`
+	// Comments false leaves its previews out of the comment.
+	Comments bool `json:"comments"`
 
 	Filters Filters `json:"filters"`
 	// Paths are parts of the repository, by name, of which it is told whether a

@@ -123,7 +123,7 @@ func (p *Preview) expired(l Life, now time.Time) bool {
 func (p *Preview) forgetful() *Preview {
 	return &Preview{
 		Key: p.Key, Namespace: p.Namespace, Seed: p.Seed, Host: p.Host, Phase: Held, Reason: p.Reason,
-		PullRequest: p.PullRequest, FirstSeen: p.FirstSeen, HeadSeenAt: p.HeadSeenAt, ResetSpent: p.ResetSpent, Said: p.Said,
+		PullRequest: p.PullRequest, FirstSeen: p.FirstSeen, HeadSeenAt: p.HeadSeenAt, ResetSpent: p.ResetSpent, Said: p.Said, CommentID: p.CommentID, CommentText: p.CommentText,
 		Expired: p.Expired,
 	}
 }
@@ -185,12 +185,13 @@ func (s Span) Age() bool {
 	return time.Duration(s) >= time.Hour && time.Duration(s) <= 10*maxTTL
 }
 
-// lives are the fields of an input that are about how long a preview lives and
-// how many there are.
-var lives = map[string]bool{"ttl": true, "ttlWarning": true, "keepLabel": true, "keepFor": true, "cap": true}
+// lives are the fields of an input that are about how long a preview lives, how
+// many there are, and whether they are told of.
+var lives = map[string]bool{"ttl": true, "ttlWarning": true, "keepLabel": true, "keepFor": true, "cap": true, "comments": true}
 
 // parseLife reads them into an input.
 func parseLife(in *Input, fields map[string]json.RawMessage, bad func(field, problem string)) {
+	in.Comments = true
 	in.KeepLabel, in.TTL, in.KeepFor, in.TTLWarning = DefaultKeepLabel, DefaultTTL, DefaultKeepFor, DefaultTTLWarning
 	span := func(name string, least time.Duration, into *time.Duration) bool {
 		raw, ok := fields[name]
@@ -224,6 +225,9 @@ func parseLife(in *Input, fields map[string]json.RawMessage, bad func(field, pro
 	}
 	if raw, ok := fields["keepLabel"]; ok && json.Unmarshal(raw, &in.KeepLabel) != nil {
 		bad("keepLabel", "must be a string")
+	}
+	if raw, ok := fields["comments"]; ok && (string(raw) == "null" || json.Unmarshal(raw, &in.Comments) != nil) {
+		bad("comments", "must be true or false")
 	}
 	if raw, ok := fields["cap"]; ok {
 		var n int64

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 
 	"github.com/seedling-dev/seedling/plugin/forge"
@@ -69,6 +71,10 @@ type Options struct {
 	// MaxDataAge is how old the data of a seed may become in a preview; 0 for any
 	// age.
 	MaxDataAge func(seed string) time.Duration
+	// Comments: pull requests get a comment beside the commit status. Owner names
+	// this plugin in it, ArgoCDURL is Argo CD's address for people; empty for none.
+	Comments         bool
+	Owner, ArgoCDURL string
 	// Audit takes one record per event of a preview.
 	Audit *slog.Logger
 	Now   func() time.Time
@@ -84,6 +90,7 @@ type Reconciler struct {
 	seeds     seedBook
 	mass      massGuard
 	line      line
+	comments  map[string]*rate.Limiter // by forge
 
 	mu sync.Mutex
 	// begin starts a repository's goroutine; nil until Run.
@@ -161,6 +168,7 @@ type repository struct {
 	err     error
 	// After.
 	said     map[string]string
+	comments map[int64]commented // by number
 	sentence map[string]sentence
 	mended   map[string]time.Time
 }
@@ -194,7 +202,7 @@ func NewReconciler(o Options) *Reconciler {
 	}
 	r := &Reconciler{
 		Options: o, repos: map[string]*repository{}, sets: map[string]set{}, over: make(chan struct{}),
-		queues: map[string]*queue.Queue{}, cluster: queue.New(clusterCalls),
+		queues: map[string]*queue.Queue{}, cluster: queue.New(clusterCalls), comments: limits(o.Forges),
 	}
 	for name := range o.Forges {
 		r.queues[name] = queue.New(forgeCalls)
@@ -295,6 +303,9 @@ func (r *Reconciler) SetApplicationSets(all map[string]Asked) {
 			if rec, err := r.Store.read(id); err == nil {
 				for _, p := range rec.Previews {
 					repo.said[p.Namespace] = p.Said
+					if p.CommentID != "" {
+						repo.comments[p.Number] = commented{id: p.CommentID, text: p.CommentText}
+					}
 				}
 				r.mass.remember(rec.Spent)
 			}
@@ -319,7 +330,7 @@ func newRepository(key Key) *repository {
 		changes: map[int64]*listed{}, images: map[string]*latestCommit{}, lacking: map[string]string{},
 		flights: map[string]bool{}, tries: map[string]try{}, pace: map[string]try{},
 		answers: map[string][]byte{}, unpoked: map[string]bool{},
-		said: map[string]string{}, sentence: map[string]sentence{}, mended: map[string]time.Time{},
+		said: map[string]string{}, comments: map[int64]commented{}, sentence: map[string]sentence{}, mended: map[string]time.Time{},
 	}
 }
 

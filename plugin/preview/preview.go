@@ -85,6 +85,10 @@ type Preview struct {
 	// Said is the commit status that was last written, so that it is written
 	// again only when it differs.
 	Said string `json:"said,omitempty"`
+	// CommentID and CommentText are our comment on the pull request, and a digest
+	// of what it says.
+	CommentID   string `json:"commentID,omitempty"`
+	CommentText string `json:"commentText,omitempty"`
 
 	// Our own clock, never a commit's: FirstSeen is when the preview was first
 	// asked for, HeadSeenAt when PullRequest.HeadSHA was first seen.

@@ -24,7 +24,7 @@ func pr(seconds int, change ...func(*forge.PullRequest)) forge.PullRequest {
 	return p
 }
 
-func bare(p *forge.PullRequest)   { p.Labels = nil }
+func bare(p *forge.PullRequest)     { p.Labels = nil }
 func isClosed(p *forge.PullRequest) { p.Open = false }
 
 // at is our clock, so many seconds after ours.
