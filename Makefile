@@ -44,7 +44,15 @@ images: ## Build every image of the product, each tagged with a hash of what it 
 	@go run ./e2e/cmd/cluster image seed-postgres seed-import seed-backup preview-restore plugin
 
 .PHONY: test
-test: lint test-unit test-e2e ## Run every check: linters, unit tests, and a real cluster
+test: ## Run every check: linters, unit tests, and a real cluster
+	@.ci/ensure-host test
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-e2e test-beside
+
+# What runs beside the cluster's tests, which wait more than they compute: one after the other.
+.PHONY: test-beside
+test-beside:
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory test-unit
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no cluster; some start a Postgres in Docker. PKG=./plugin/preview for one package, RUN=TestX for one test
