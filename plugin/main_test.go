@@ -320,11 +320,13 @@ func TestRender(t *testing.T) {
 			"base": map[string]any{"ref": "main", "repo": repo}, "head": map[string]any{"label": "feature", "ref": "feature", "sha": sha, "repo": repo},
 		}
 	}
+	other := pull(3, "preview")
+	other["title"] = "Something else"
 	mux := http.NewServeMux()
 	answer := func(path string, v any) {
 		mux.HandleFunc("GET /api/v1/repos/acme/shop"+path, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
-			w.Header().Set("X-Total-Count", "2")
+			w.Header().Set("X-Total-Count", "3")
 			if r.URL.Query().Get("page") > "1" {
 				_, _ = w.Write([]byte("[]"))
 				return
@@ -332,7 +334,7 @@ func TestRender(t *testing.T) {
 			_ = json.NewEncoder(w).Encode(v)
 		})
 	}
-	answer("/pulls", []any{pull(1, "preview"), pull(2, "bug")})
+	answer("/pulls", []any{pull(1, "preview"), pull(2, "bug"), other})
 	answer("/issues/1/timeline", []any{map[string]any{"type": "label", "body": "1", "user": map[string]any{"login": "boss"}, "label": map[string]any{"name": "preview"}}})
 	answer("/pulls/1/reviews", []any{})
 	answer("/collaborators/boss/permission", map[string]any{"permission": "write"})
@@ -349,7 +351,7 @@ spec:
   generators:
     - plugin:
         configMapRef: {name: seedling-plugin}
-        input: {parameters: {forge: gitea, repo: acme/shop, domain: previews.example.com}}
+        input: {parameters: {forge: gitea, repo: acme/shop, domain: previews.example.com, filters: {title: ^x$}}}
 `),
 	}
 	var stdout, stderr bytes.Buffer
@@ -366,6 +368,12 @@ spec:
 	}
 	if p := got.Output.Parameters; len(p) != 1 || p[0]["head_sha"] != sha || p[0]["preview_host"] != p[0]["namespace"]+".previews.example.com" {
 		t.Errorf("rendered %s", stdout.String())
+	}
+
+	for number, reason := range map[int]string{2: "it does not have label preview", 3: "its title does not match the filter"} {
+		if said := fmt.Sprintf(`number=%d reason=%q`, number, reason); !strings.Contains(stderr.String(), said) {
+			t.Errorf("%s is missing in: %s", said, stderr.String())
+		}
 	}
 
 	s.Close()
