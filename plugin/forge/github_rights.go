@@ -19,7 +19,11 @@ const (
 	githubPulls    = "Pull requests: read and write"
 	githubStatuses = "Commit statuses: read and write"
 	githubChecks   = "Checks: read"
+	githubContents = "Contents: read"
 )
+
+// forPaths is said where Contents is not given: nothing else needs it.
+const forPaths = "it is not given, and only an ApplicationSet with paths needs it"
 
 // Rights implements Righter. Those of an App are told. Those of a token are not:
 // it makes calls that fail for another reason where it has them.
@@ -71,7 +75,12 @@ func (g *GitHub) rights(ctx context.Context, repository string) ([]Right, error)
 	if checks.Missing != nil {
 		checks = Right{Name: githubChecks, Unknown: "fine-grained tokens have none: use a GitHub App where waitForStatus names a job of GitHub Actions"}
 	}
-	return append(rights, checks), nil
+	_, res, err = c.Repositories.ListCommits(ctx, owner, repo, &github.CommitsListOptions{SHA: r.GetDefaultBranch(), ListOptions: github.ListOptions{PerPage: 1}})
+	contents := tried(githubContents, githubOutcome(res, err))
+	if contents.Missing != nil {
+		contents = Right{Name: githubContents, Unknown: forPaths}
+	}
+	return append(rights, checks, contents), nil
 }
 
 // pullsRight takes a label off a pull request that does not carry it.
@@ -120,5 +129,9 @@ func appRights(has *github.InstallationPermissions) []Right {
 		}
 		rights = append(rights, right)
 	}
-	return rights
+	contents := Right{Name: githubContents}
+	if has.GetContents() == "" {
+		contents.Unknown = forPaths
+	}
+	return append(rights, contents)
 }

@@ -465,7 +465,7 @@ func TestGitHubAppToken(t *testing.T) {
 
 func TestGitHubRights(t *testing.T) {
 	t.Parallel()
-	all := []string{"Metadata: read", "Pull requests: read and write", "Commit statuses: read and write", "Checks: read"}
+	all := []string{"Metadata: read", "Pull requests: read and write", "Commit statuses: read and write", "Checks: read", "Contents: read"}
 	refuse := func(method, part string) func(http.ResponseWriter, *http.Request) bool {
 		return func(rw http.ResponseWriter, r *http.Request) bool {
 			if strings.Contains(r.URL.Path, "/statuses/"+strings.Repeat("0", 40)) && part != "/statuses/" {
@@ -485,6 +485,9 @@ func TestGitHubRights(t *testing.T) {
 		"even pull requests": {refuse("GET", "/pulls"), all[1:2]},
 		"statuses":           {refuse("POST", "/statuses/"), all[2:3]},
 		"check runs":         {refuse("GET", "/check-runs"), nil},
+		"contents": {func(rw http.ResponseWriter, r *http.Request) bool {
+			return refuse("", "")(rw, r) || strings.HasSuffix(r.URL.Path, "/commits") && status(403, "application/json", `{"message":"no"}`)(rw, r)
+		}, nil},
 	} {
 		w := newWorld(1)
 		w.Users = map[string]string{"seedling": "write"}
@@ -499,7 +502,7 @@ func TestGitHubRights(t *testing.T) {
 			if r.Missing != nil {
 				missing = append(missing, r.Name)
 			}
-			if told := r.Unknown == ""; told == (name == "check runs" && r.Name == all[3]) {
+			if told := r.Unknown == ""; told == (name == "check runs" && r.Name == all[3] || name == "contents" && r.Name == all[4]) {
 				t.Errorf("%s: %s: %q", name, r.Name, r.Unknown)
 			}
 		}
@@ -514,7 +517,7 @@ func TestGitHubRights(t *testing.T) {
 	w := newWorld(1)
 	f := open(t, k, w)
 	rights, err := f.(forge.Righter).Rights(t.Context(), Repository)
-	if err != nil || len(rights) != 4 || slices.ContainsFunc(rights, func(r forge.Right) bool { return r.Missing != nil }) {
+	if err != nil || len(rights) != 5 || rights[4].Unknown == "" || slices.ContainsFunc(rights, func(r forge.Right) bool { return r.Missing != nil }) {
 		t.Errorf("an App's: %v, error %v", rights, err)
 	}
 	w = newWorld(1)
@@ -523,7 +526,7 @@ func TestGitHubRights(t *testing.T) {
 			`{"token":"`+token+`","expires_at":"`+time.Now().Add(time.Hour).UTC().Format(time.RFC3339)+`","permissions":{"metadata":"read","pull_requests":"read","checks":"write"}}`)(rw, r)
 	}
 	rights, err = open(t, k, w).(forge.Righter).Rights(t.Context(), Repository)
-	if err != nil || len(rights) != 4 || rights[0].Missing != nil || rights[1].Missing == nil || rights[2].Missing == nil || rights[3].Missing != nil {
+	if err != nil || len(rights) != 5 || rights[0].Missing != nil || rights[1].Missing == nil || rights[2].Missing == nil || rights[3].Missing != nil {
 		t.Errorf("an App's without: %v, error %v", rights, err)
 	}
 	w = newWorld(1)
