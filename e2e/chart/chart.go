@@ -30,6 +30,9 @@ type file struct {
 const (
 	argocd = "{{ .Values.argocd.namespace }}"
 	velero = "{{ .Values.velero.namespace }}"
+	// As a value of YAML: a name may look like a number or a boolean.
+	argocdQuoted = "{{ .Values.argocd.namespace | quote }}"
+	veleroQuoted = "{{ .Values.velero.namespace | quote }}"
 )
 
 var edited = []file{
@@ -38,11 +41,11 @@ var edited = []file{
 		{old: "pod-security.kubernetes.io/warn: restricted\n", new: "pod-security.kubernetes.io/warn: restricted\n{{- end }}\n"},
 	}},
 	{"plugin/rbac.yaml", []edit{
-		{old: "namespace: argocd\n", new: "namespace: " + argocd + "\n", times: 2},
-		{old: "namespace: velero\n", new: "namespace: " + velero + "\n", times: 2},
+		{old: "namespace: argocd\n", new: "namespace: " + argocdQuoted + "\n", times: 2},
+		{old: "namespace: velero\n", new: "namespace: " + veleroQuoted + "\n", times: 2},
 	}},
 	{"plugin/seed-backup.yaml", []edit{
-		{old: "namespace: velero\n", new: "namespace: " + velero + "\n", times: 2},
+		{old: "namespace: velero\n", new: "namespace: " + veleroQuoted + "\n", times: 2},
 		{
 			old: "  - kind: ServiceAccount\n    name: seed-backup\n    namespace: seed\n",
 			new: "{{- range .Values.seeds }}\n  - kind: ServiceAccount\n    name: seed-backup\n    namespace: {{ . }}\n{{- end }}\n",
@@ -52,7 +55,7 @@ var edited = []file{
 		{
 			old: "      labels: *labels\n    spec:\n",
 			new: "      labels: *labels\n      annotations:\n        checksum/config: {{ include \"seedling.config\" . | sha256sum }}\n    spec:\n" +
-				"{{- with .Values.imagePullSecrets }}\n      imagePullSecrets: {{- range . }}\n        - name: {{ . }}\n{{- end }}\n{{- end }}\n",
+				"{{- with .Values.imagePullSecrets }}\n      imagePullSecrets: {{- range . }}\n        - name: {{ . | quote }}\n{{- end }}\n{{- end }}\n",
 		},
 		{old: "image: ghcr.io/seedling-dev/plugin:dev\n", new: "image: {{ include \"seedling.image\" . }}\n"},
 		{
@@ -62,14 +65,14 @@ var edited = []file{
 		{old: "value: 400MiB\n", new: "value: {{ .Values.goMemLimit }}\n"},
 	}},
 	{"plugin/networkpolicy.yaml", []edit{
-		{old: "kubernetes.io/metadata.name: argocd\n", new: "kubernetes.io/metadata.name: " + argocd + "\n"},
-		{old: "app.kubernetes.io/name: argocd-applicationset-controller\n", new: "app.kubernetes.io/name: {{ .Values.argocd.applicationSetController }}\n"},
+		{old: "kubernetes.io/metadata.name: argocd\n", new: "kubernetes.io/metadata.name: " + argocdQuoted + "\n"},
+		{old: "app.kubernetes.io/name: argocd-applicationset-controller\n", new: "app.kubernetes.io/name: {{ .Values.argocd.applicationSetController | quote }}\n"},
 	}},
 	{"plugin/policies/values.yaml", []edit{
 		{old: "controllers: kube-system seedling velero\n", new: "controllers: {{ concat (list \"kube-system\" \"seedling\" .Values.velero.namespace) .Values.policies.controllers | join \" \" }}\n"},
-		{old: "  argocd: argocd\n", new: "  argocd: " + argocd + "\n"},
-		{old: "  velero: velero\n", new: "  velero: " + velero + "\n"},
-		{old: "veleroServiceAccount: velero\n", new: "veleroServiceAccount: {{ .Values.velero.serviceAccount }}\n"},
+		{old: "  argocd: argocd\n", new: "  argocd: " + argocdQuoted + "\n"},
+		{old: "  velero: velero\n", new: "  velero: " + veleroQuoted + "\n"},
+		{old: "veleroServiceAccount: velero\n", new: "veleroServiceAccount: {{ .Values.velero.serviceAccount | quote }}\n"},
 		{old: "priorityClasses: seedling-preview\n", new: "priorityClasses: {{ prepend .Values.policies.priorityClasses \"seedling-preview\" | join \" \" }}\n"},
 		{old: "runtimeClasses: \"\"\n", new: "runtimeClasses: {{ .Values.policies.runtimeClasses | join \" \" | quote }}\n"},
 		{old: "nodeLabels: kubernetes.io/os kubernetes.io/arch\n", new: "nodeLabels: {{ .Values.policies.nodeLabels | join \" \" | quote }}\n"},
@@ -91,16 +94,16 @@ var edited = []file{
 	}},
 	{"plugin/policies/seed-confined.yaml", []edit{{old: "system:serviceaccount:argocd:", new: "system:serviceaccount:" + argocd + ":"}}},
 	{"plugin/policies/seed-jobs.yaml", []edit{{old: `"'ghcr.io/seedling-dev/'"`, new: `"'{{ .Values.registry }}/'"`}}},
-	{"argocd/plugin.yaml", []edit{{old: "namespace: argocd\n", new: "namespace: " + argocd + "\n"}}},
+	{"argocd/plugin.yaml", []edit{{old: "namespace: argocd\n", new: "namespace: " + argocdQuoted + "\n"}}},
 	{"argocd/projects.yaml", []edit{
-		{old: "namespace: argocd\n", new: "namespace: " + argocd + "\n", times: 2},
+		{old: "namespace: argocd\n", new: "namespace: " + argocdQuoted + "\n", times: 2},
 		{
 			old: "    - https://git.example.com/acme/shop.git\n    - https://git.example.com/acme/platform.git\n",
-			new: "{{- range concat .Values.repositories.previews .Values.repositories.platform | uniq }}\n    - {{ . }}\n{{- end }}\n",
+			new: "{{- range concat .Values.repositories.previews .Values.repositories.platform | uniq }}\n    - {{ . | quote }}\n{{- end }}\n",
 		},
 		{
 			old: "  sourceRepos:\n    - https://git.example.com/acme/platform.git\n  destinations:\n    - server: https://kubernetes.default.svc\n      namespace: seed\n",
-			new: "  sourceRepos:\n{{- range .Values.repositories.platform }}\n    - {{ . }}\n{{- end }}\n" +
+			new: "  sourceRepos:\n{{- range .Values.repositories.platform }}\n    - {{ . | quote }}\n{{- end }}\n" +
 				"  destinations:\n{{- range .Values.seeds }}\n    - server: https://kubernetes.default.svc\n      namespace: {{ . }}\n{{- end }}\n",
 		},
 	}},

@@ -73,7 +73,7 @@ registry: registry.acme.example/mirror
 image: {tag: v1.2.3, digest: sha256:` + strings.Repeat("ab", 32) + `}
 imagePullSecrets: [pull]
 argocd: {namespace: gitops, applicationSetController: argo-sets}
-velero: {namespace: backup, serviceAccount: velero-server}
+velero: {namespace: "1984", serviceAccount: velero-server}
 seeds: [seed, seed-eu]
 policies: {controllers: [cert-manager, istio-system], priorityClasses: [low], ingressClasses: [internal], tolerations: [spot], runtimeClasses: [gvisor]}
 resources: {limits: {memory: 1Gi}}
@@ -92,7 +92,7 @@ patches:
     patch: |-
       - op: replace
         path: /data/config.yaml
-        value: "argocdNamespace: gitops\nveleroNamespace: backup\nmode: velero\nforges: [{name: gitea, type: gitea, url: 'https://git.example.com',
+        value: "argocdNamespace: gitops\nveleroNamespace: '1984'\nmode: velero\nforges: [{name: gitea, type: gitea, url: 'https://git.example.com',
           credentialFile: /etc/seedling/forges/gitea-token, webhookSecretFile: /etc/seedling/forges/gitea-webhook}]\n"
   - target: {kind: NetworkPolicy, name: plugin}
     patch: |-
@@ -111,9 +111,9 @@ patches:
   - target: {kind: ConfigMap, name: seedling-policies}
     patch: |-
       - {op: replace, path: /data/argocd, value: gitops}
-      - {op: replace, path: /data/velero, value: backup}
+      - {op: replace, path: /data/velero, value: "1984"}
       - {op: replace, path: /data/veleroServiceAccount, value: velero-server}
-      - {op: replace, path: /data/controllers, value: kube-system seedling backup cert-manager istio-system}
+      - {op: replace, path: /data/controllers, value: kube-system seedling 1984 cert-manager istio-system}
       - {op: replace, path: /data/priorityClasses, value: seedling-preview low}
       - {op: replace, path: /data/ingressClasses, value: internal}
       - {op: replace, path: /data/tolerations, value: spot}
