@@ -161,8 +161,12 @@ func (r *Reconciler) findHeld(repo *repository, it *item, is *Preview, k *found,
 	if h, ok := repo.hints[it.key.Number]; ok && e.now.Sub(h.at) < pollEvery {
 		class = queue.Urgent
 	}
-	// Beside the other question, so that neither grows old over the other.
-	if it.unseen || it.stale && !fresh(it.look.SeenAt, e.now.Add(freshFor/2)) {
+	if it.stale || it.unseen {
+		// All else is done: behind the first questions of a hundred others, one
+		// answer would be old again when the other comes.
+		class = queue.Urgent
+	}
+	if it.unseen && !it.stale {
 		e.want(r.openTask(repo, it.key.Number, class))
 	}
 	key := consentKey(pr, it.in.Label)
@@ -197,11 +201,15 @@ func (r *Reconciler) findHeld(repo *repository, it *item, is *Preview, k *found,
 	}
 }
 
-// consentTask asks the forge who set the label, and whether they may write.
+// consentTask asks the forge who set the label, and whether they may write; and
+// before that whether it is still open, where that was seen a while ago.
 func (r *Reconciler) consentTask(repo *repository, it *item, class queue.Class) task {
 	namespace := it.key.Namespace()
 	key, of, in, f := it.key, consentKey(it.facts.PullRequest, it.in.Label), it.in, repo.forge
 	return task{key: "consent/" + namespace, class: class, timeout: factTimeout, do: func(ctx context.Context) (bool, error) {
+		if err := r.see(ctx, repo, key.Number); err != nil {
+			return false, err
+		}
 		began := r.Now()
 		c, removed, err := consent(ctx, f, key, in.Label, func(login string) (bool, error) {
 			return repo.writers.may(ctx, f, key.Repository, login, r.Now)

@@ -317,6 +317,18 @@ func (r *Reconciler) openTask(repo *repository, n int64, class queue.Class) task
 	return t
 }
 
+// see asks for one pull request that nothing was seen of for a while.
+func (r *Reconciler) see(ctx context.Context, repo *repository, n int64) error {
+	repo.mu.Lock()
+	seen := fresh(repo.book.Look(n).SeenAt, r.Now().Add(freshFor/2))
+	repo.mu.Unlock()
+	if seen {
+		return nil
+	}
+	_, err := r.getTask(repo, n, queue.Normal).do(ctx)
+	return err
+}
+
 // eventTask asks the forge's record of events whether a label was removed.
 func (r *Reconciler) eventTask(repo *repository, q sight.Question) task {
 	key := "event/" + strconv.FormatInt(q.Number, 10) + "/" + q.Label
