@@ -116,8 +116,8 @@ soak-import: ## Let 200 imports fail at random points; SOAK=400 for more, SOAK==
 	SEED_IMPORT_SOAK=$(or $(SOAK),200) go test -vet=off -count=1 -timeout 10h -v -run '^TestSoak$$' ./hooks/cmd/seed-import
 
 .PHONY: soak-plugin
-soak-plugin: ## Let random lives of previews go on for hours; SOAK=10m for less, PLUGIN_MODEL=17 for life 17 alone
-	PLUGIN_SOAK=$(or $(SOAK),2h) go test -vet=off -count=1 -timeout 24h -run '^TestModel$$' ./plugin/preview
+soak-plugin: ## Let random lives of previews, and of the whole plugin over HTTP, go on for hours; SOAK=10m for less, PLUGIN_MODEL=17 for life 17 alone
+	PLUGIN_SOAK=$(or $(SOAK),2h) go test -vet=off -count=1 -timeout 24h -run '^TestModel$$' ./plugin ./plugin/preview
 
 .PHONY: fuzz
 fuzz: ## Search every fuzz target for new inputs, a minute each; FUZZ=1h for longer

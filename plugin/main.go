@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/plugin/probe"
@@ -48,12 +49,13 @@ type program struct {
 	getenv         func(string) string
 	stdout         io.Writer
 	log            *slog.Logger
+	now            func() time.Time
 }
 
 // verb reads the flags that all subcommands share, and what render has besides.
 func verb(name, does string, do func(*program, context.Context) error) command.Verb {
 	return command.Verb{Name: name, Does: does, Run: func(ctx context.Context, env command.Env) error {
-		p := &program{getenv: env.Getenv, stdout: env.Stdout, log: env.Log}
+		p := &program{getenv: env.Getenv, stdout: env.Stdout, log: env.Log, now: time.Now}
 		flags := flag.NewFlagSet("plugin "+name, flag.ContinueOnError)
 		flags.StringVar(&p.config, "config", env.Getenv("PLUGIN_CONFIG"), "configuration `FILE` (or PLUGIN_CONFIG)")
 		verbose := flags.Bool("verbose", env.Getenv("PLUGIN_VERBOSE") != "", "log more (or PLUGIN_VERBOSE)")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"sync/atomic"
@@ -118,70 +119,133 @@ func (p *program) serve(ctx context.Context) error {
 	klog.SetSlogLogger(p.log.With("part", "kubernetes"))
 	ctrllog.SetLogger(logr.FromSlogHandler(p.log.Handler()))
 	gin.SetMode(gin.ReleaseMode)
-	kube, err := client.NewWithWatch(forGenerator.within(config), client.Options{Scheme: scheme()})
+	return p.run(ctx, surroundings{cfg: cfg, forges: forges, tokens: tokens, cluster: config, listen: server.Listen})
+}
+
+// surroundings are what a server is surrounded by: a cluster, forges, and the
+// addresses that listen opens.
+type surroundings struct {
+	cfg     *Config
+	forges  map[string]forge.Forge
+	tokens  server.Tokens
+	cluster *rest.Config
+	listen  func(context.Context, []server.Listener) ([]net.Listener, error)
+}
+
+// run serves until ctx ends.
+func (p *program) run(ctx context.Context, in surroundings) error {
+	calls, err := newClients(in.cluster)
 	if err != nil {
-		return fmt.Errorf("make a client for the cluster: %w", err)
+		return err
+	}
+	s := p.assemble(in, calls)
+	defer s.hooks.Close()
+	listeners := s.listeners()
+	open, err := in.listen(ctx, listeners)
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return server.Serve(ctx, p.log, listeners, open) })
+	group.Go(func() error {
+		return server.Lead(ctx, p.log.With("part", "lease"), calls.election, in.cfg.Namespace, identity(p.getenv), s.lead)
+	})
+	return group.Wait()
+}
+
+// clients are those of the API, each with a budget of its own.
+type clients struct {
+	generator, broker, janitor client.WithWatch
+	election                   kubernetes.Interface
+}
+
+func newClients(config *rest.Config) (c clients, err error) {
+	for _, of := range []struct {
+		name   string
+		to     *client.WithWatch
+		within budget
+	}{
+		{"generator", &c.generator, forGenerator}, {"broker", &c.broker, forBroker}, {"janitor", &c.janitor, forJanitor},
+	} {
+		if *of.to, err = client.NewWithWatch(of.within.within(config), client.Options{Scheme: scheme()}); err != nil {
+			return c, fmt.Errorf("make a client for the %s: %w", of.name, err)
+		}
 	}
 	// A call about the Lease that hangs must leave time for another one.
 	quick := rest.CopyConfig(config)
 	quick.Timeout = 5 * time.Second
-	election, err := kubernetes.NewForConfig(quick)
-	if err != nil {
-		return fmt.Errorf("make a client for the election: %w", err)
+	if c.election, err = kubernetes.NewForConfig(quick); err != nil {
+		return c, fmt.Errorf("make a client for the election: %w", err)
 	}
+	return c, nil
+}
 
-	restoring, err := client.NewWithWatch(forBroker.within(config), client.Options{Scheme: scheme()})
-	if err != nil {
-		return fmt.Errorf("make a client for the broker: %w", err)
-	}
-	removing, err := client.NewWithWatch(forJanitor.within(config), client.Options{Scheme: scheme()})
-	if err != nil {
-		return fmt.Errorf("make a client for the janitor: %w", err)
-	}
-
+// serving is the parts of a server, tied to each other.
+type serving struct {
+	surroundings
+	log  *slog.Logger
+	kube client.WithWatch
 	// leading is true while the Lease is held and the state is loaded.
-	var leading atomic.Bool
-	lead := func() error {
-		if !leading.Load() {
-			return errStarting
-		}
-		return nil
+	leading atomic.Bool
+
+	store      *preview.Store
+	namespaces *preview.Namespaces
+	sets       *server.ApplicationSets
+	reconciler *preview.Reconciler
+	janitor    *janitor.Janitor
+	syncs      *resync.Ender
+	ages       *broker.Ages
+	restorer   *broker.Velero
+	hooks      *resync.Hooks
+	broker     *broker.Broker
+	webhooks   *web.Webhooks
+}
+
+// leads says why nothing is served yet, nil once it is.
+func (s *serving) leads() error {
+	if !s.leading.Load() {
+		return errStarting
 	}
-	store := preview.NewStore(kube, cfg.Namespace)
-	seeds := map[string]preview.Seed{}
-	for _, s := range cfg.Seeds {
-		seeds[s.Name] = s
-	}
-	sets := &server.ApplicationSets{
-		Client: kube, Namespace: cfg.ArgoCDNamespace, ConfigMap: cfg.GeneratorConfigMap,
-		Log: p.log.With("part", "applicationsets"),
-	}
-	clean := janitor.New(janitor.Options{
-		Client: removing, Owner: cfg.Namespace, Previews: store, Known: store.Known, Ready: lead,
-		ArgoCDNamespace: cfg.ArgoCDNamespace, VeleroNamespace: cfg.VeleroNamespace, Log: p.log.With("part", "janitor"),
-	})
-	syncs := &resync.Ender{
-		Client: kube, Namespace: cfg.ArgoCDNamespace, Log: p.log.With("part", "resync"),
-		Ours: func(name string) bool { _, ok := store.Live(name); return ok },
-	}
-	namespaces := &preview.Namespaces{
-		Client: kube, Owner: cfg.Namespace, Guards: cfg.Guards, Seeds: seeds,
+	return nil
+}
+
+// part is the log of one part.
+func (s *serving) part(name string) *slog.Logger { return s.log.With("part", name) }
+
+func (p *program) assemble(in surroundings, calls clients) *serving {
+	cfg := in.cfg
+	s := &serving{surroundings: in, log: p.log, kube: calls.generator, store: preview.NewStore(calls.generator, cfg.Namespace)}
+	s.namespaces = &preview.Namespaces{
+		Client: calls.generator, Owner: cfg.Namespace, Guards: cfg.Guards, Seeds: map[string]preview.Seed{},
 		BrokerNamespace: cfg.Namespace, BrokerLabels: cfg.BrokerLabels, BrokerPort: port(cfg.Listen.Broker),
 		ResolvConf: preview.DefaultResolvConf, APIServer: p.getenv("KUBERNETES_SERVICE_HOST"),
 	}
+	for _, seed := range cfg.Seeds {
+		s.namespaces.Seeds[seed.Name] = seed
+	}
+	s.sets = &server.ApplicationSets{
+		Client: calls.generator, Namespace: cfg.ArgoCDNamespace, ConfigMap: cfg.GeneratorConfigMap, Log: s.part("applicationsets"),
+	}
+	s.janitor = janitor.New(janitor.Options{
+		Client: calls.janitor, Owner: cfg.Namespace, Previews: s.store, Known: s.store.Known, Ready: s.leads,
+		ArgoCDNamespace: cfg.ArgoCDNamespace, VeleroNamespace: cfg.VeleroNamespace, Log: s.part("janitor"), Now: p.now,
+	})
 	// What closes a namespace is the janitor's, and within its budget.
-	closing := &preview.Namespaces{Client: removing, Owner: cfg.Namespace, Guards: cfg.Guards}
-	clean.Close = closing.Close
-	reconciler := preview.NewReconciler(preview.Options{
-		Log:        p.log.With("part", "previews"),
-		Store:      store,
-		Namespaces: namespaces,
-		Snapshots:  broker.Snapshots{Client: kube, VeleroNamespace: cfg.VeleroNamespace, MaxDataAge: cfg.maxDataAge, Now: now},
-		Forges:     forges,
-		Poke:       sets.Poke,
-		Applied:    sets.Applied,
-		Ended:      clean.Trigger,
-		Refresh:    sets.Refresh,
+	s.janitor.Close = (&preview.Namespaces{Client: calls.janitor, Owner: cfg.Namespace, Guards: cfg.Guards}).Close
+	s.syncs = &resync.Ender{
+		Client: calls.generator, Namespace: cfg.ArgoCDNamespace, Log: s.part("resync"),
+		Ours: func(name string) bool { _, ok := s.store.Live(name); return ok },
+	}
+	s.reconciler = preview.NewReconciler(preview.Options{
+		Log:        s.part("previews"),
+		Store:      s.store,
+		Namespaces: s.namespaces,
+		Snapshots:  broker.Snapshots{Client: calls.generator, VeleroNamespace: cfg.VeleroNamespace, MaxDataAge: cfg.maxDataAge, Now: p.now},
+		Forges:     in.forges,
+		Poke:       s.sets.Poke,
+		Applied:    s.sets.Applied,
+		Ended:      s.janitor.Trigger,
+		Refresh:    s.sets.Refresh,
 		Linger:     cfg.Linger.Duration,
 		Cap:        cfg.Cap,
 		Comments:   cfg.Comments,
@@ -189,103 +253,104 @@ func (p *program) serve(ctx context.Context) error {
 		ArgoCDURL:  cfg.ArgoCDURL,
 		MaxDataAge: cfg.maxDataAge,
 		Audit:      slog.New(slog.NewJSONHandler(p.stdout, nil)).With("audit", "seedling"),
+		Now:        p.now,
 	})
-	sets.Set = reconciler.SetApplicationSets
-	clean.Hangs, clean.Removed = reconciler.Hangs, reconciler.Removed
-	syncs.Failed = reconciler.SyncFailed
-	syncs.Gone = func(name string) {
-		reconciler.TriggerNamespace(name)
-		clean.Trigger()
+	s.ages = &broker.Ages{
+		Seeds: func() []string { return s.reconciler.Status().Seeds }, Newest: s.reconciler.Snapshots.Newest, Log: s.part("snapshots"),
 	}
-	ready := func() error { return cmp.Or(lead(), reconciler.Ready()) }
-	ages := &broker.Ages{
-		Seeds: func() []string { return reconciler.Status().Seeds }, Newest: reconciler.Snapshots.Newest, Log: p.log.With("part", "snapshots"),
-	}
-
-	restorer := broker.NewVelero(broker.VeleroOptions{
-		Client: restoring, Previews: store, VeleroNamespace: cfg.VeleroNamespace, Owner: cfg.Namespace, Log: p.log.With("part", "broker"),
-		Restored: reconciler.Restored, MaxDataAge: cfg.maxDataAge,
+	s.restorer = broker.NewVelero(broker.VeleroOptions{
+		Client: calls.broker, Previews: s.store, VeleroNamespace: cfg.VeleroNamespace, Owner: cfg.Namespace, Log: s.part("broker"),
+		Restored: s.reconciler.Restored, MaxDataAge: cfg.maxDataAge,
 	})
 	// The hook's Job is followed within the broker's budget.
-	ended := resync.NewHooks(restoring, cfg.ArgoCDNamespace, p.log.With("part", "resync"))
-	restore := broker.New(broker.Options{
-		Client: restoring, Reviewer: broker.TokenReviews{Client: restoring}, Previews: store, Ready: lead, Say: reconciler.Say,
-		Restorer: restorer, Answered: ended.Answered,
-		Log: p.log.With("part", "broker"),
+	s.hooks = resync.NewHooks(calls.broker, cfg.ArgoCDNamespace, s.part("resync"))
+	s.broker = broker.New(broker.Options{
+		Client: calls.broker, Reviewer: broker.TokenReviews{Client: calls.broker}, Previews: s.store, Ready: s.leads, Say: s.reconciler.Say,
+		Restorer: s.restorer, Answered: s.hooks.Answered, Log: s.part("broker"),
 	})
-	webhooks := server.Engine(p.log.With("part", "webhook"))
-	hooks := &web.Webhooks{Forges: forges, Poker: reconciler, Log: p.log.With("part", "webhook")}
-	hooks.Register(webhooks)
-	health := server.Engine(p.log.With("part", "health"))
-	figures := func() web.Figures {
-		f := web.Figures{
-			HooksWaiting: restore.Stats().Waiting, RestoresRefused: restore.Stats().Refused,
-			OldestRestore: restorer.OldestWaiting(), SnapshotData: ages.Times(),
-			OrphansKept: clean.Refusals(), Webhooks: hooks.Calls(), Forges: map[string]forge.Budget{},
-		}
-		f.RestoresWaiting, f.RestoresWaitingKnown = restorer.Waiting()
-		for name, of := range forges {
-			if b, ok := of.(forge.Budgeted); ok {
-				f.Forges[name] = b.Budget()
-			}
-		}
-		return f
-	}
-	web.Health{Ready: ready, Previews: store.All, Status: reconciler.Status, Figures: figures}.Register(health)
+	s.webhooks = &web.Webhooks{Forges: in.forges, Poker: s.reconciler, Log: s.part("webhook")}
+	s.tie()
+	return s
+}
 
-	listeners := []server.Listener{
-		{Name: "generator", Address: cfg.Listen.Generator, Handler: server.Generator{
-			Tokens: tokens, Answers: reconciler, Ready: lead, Log: p.log.With("part", "generator"),
-		}.Handler()},
-		{Name: "broker", Address: cfg.Listen.Broker, Handler: only(snapshot.RestorePath, restore)},
-		{Name: "webhook", Address: cfg.Listen.Webhook, Handler: webhooks},
-		{Name: "health", Address: cfg.Listen.Health, Handler: health},
+// tie lets the parts hear of each other that were made before those they tell.
+func (s *serving) tie() {
+	s.sets.Set = s.reconciler.SetApplicationSets
+	s.janitor.Hangs, s.janitor.Removed = s.reconciler.Hangs, s.reconciler.Removed
+	s.syncs.Failed = s.reconciler.SyncFailed
+	s.syncs.Gone = func(name string) {
+		s.reconciler.TriggerNamespace(name)
+		s.janitor.Trigger()
 	}
-	open, err := server.Listen(ctx, listeners)
-	if err != nil {
+}
+
+// listeners are the addresses, and what is served there.
+func (s *serving) listeners() []server.Listener {
+	listen := s.cfg.Listen
+	webhooks, health := server.Engine(s.part("webhook")), server.Engine(s.part("health"))
+	s.webhooks.Register(webhooks)
+	web.Health{
+		Ready:    func() error { return cmp.Or(s.leads(), s.reconciler.Ready()) },
+		Previews: s.store.All, Status: s.reconciler.Status, Figures: s.figures,
+	}.Register(health)
+	generator := server.Generator{Tokens: s.tokens, Answers: s.reconciler, Ready: s.leads, Log: s.part("generator")}
+	return []server.Listener{
+		{Name: "generator", Address: listen.Generator, Handler: generator.Handler()},
+		{Name: "broker", Address: listen.Broker, Handler: only(snapshot.RestorePath, s.broker)},
+		{Name: "webhook", Address: listen.Webhook, Handler: webhooks},
+		{Name: "health", Address: listen.Health, Handler: health},
+	}
+}
+
+// figures are what the parts count.
+func (s *serving) figures() web.Figures {
+	f := web.Figures{
+		HooksWaiting: s.broker.Stats().Waiting, RestoresRefused: s.broker.Stats().Refused,
+		OldestRestore: s.restorer.OldestWaiting(), SnapshotData: s.ages.Times(),
+		OrphansKept: s.janitor.Refusals(), Webhooks: s.webhooks.Calls(), Forges: map[string]forge.Budget{},
+	}
+	f.RestoresWaiting, f.RestoresWaitingKnown = s.restorer.Waiting()
+	for name, of := range s.forges {
+		if b, ok := of.(forge.Budgeted); ok {
+			f.Forges[name] = b.Budget()
+		}
+	}
+	return f
+}
+
+// lead does everything that only one plugin may do, while the Lease is held.
+func (s *serving) lead(ctx context.Context) error {
+	if err := s.store.Load(ctx); err != nil {
 		return err
 	}
-
+	// Before the first preview is made; Follow says again what fails.
+	if err := s.namespaces.Look(ctx); err != nil {
+		s.log.WarnContext(ctx, "the cluster's addresses could not be read", "error", err)
+	}
+	s.leading.Store(true)
+	defer s.leading.Store(false)
+	// Before the return already, which waits for rounds to end: by then another
+	// one may lead.
+	defer context.AfterFunc(ctx, func() { s.leading.Store(false) })()
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return server.Serve(ctx, p.log, listeners, open) })
-	group.Go(func() error {
-		return server.Lead(ctx, p.log.With("part", "lease"), election, cfg.Namespace, identity(p.getenv), func(ctx context.Context) error {
-			if err := store.Load(ctx); err != nil {
-				return err
-			}
-			// Before the first preview is made; Follow says again what fails.
-			if err := namespaces.Look(ctx); err != nil {
-				p.log.WarnContext(ctx, "the cluster's addresses could not be read", "error", err)
-			}
-			leading.Store(true)
-			defer leading.Store(false)
-			// Before the return already, which waits for rounds to end: by then
-			// another one may lead.
-			defer context.AfterFunc(ctx, func() { leading.Store(false) })()
-			group, ctx := errgroup.WithContext(ctx)
-			group.Go(func() error { return reconciler.Run(ctx) })
-			group.Go(func() error { return sets.Run(ctx) })
-			group.Go(func() error { return clean.Run(ctx) })
-			group.Go(func() error { return syncs.Run(ctx) })
-			group.Go(func() error { return ended.Run(ctx) })
-			group.Go(func() error { return restorer.Run(ctx) })
-			group.Go(func() error { return ages.Run(ctx) })
-			group.Go(func() error { namespaces.Follow(ctx, p.log.With("part", "guards"), kube, store.All); return nil })
-			group.Go(func() error { p.follow(ctx, kube, cfg, reconciler); return nil })
-			return group.Wait()
-		})
-	})
+	for _, run := range []func(context.Context) error{
+		s.reconciler.Run, s.sets.Run, s.janitor.Run, s.syncs.Run, s.hooks.Run, s.restorer.Run, s.ages.Run,
+	} {
+		group.Go(func() error { return run(ctx) })
+	}
+	group.Go(func() error { s.namespaces.Follow(ctx, s.part("guards"), s.kube, s.store.All); return nil })
+	group.Go(func() error { s.follow(ctx); return nil })
 	return group.Wait()
 }
 
 // follow watches the snapshots, so that nobody waits for one until the next poll.
-func (p *program) follow(ctx context.Context, kube client.WithWatch, cfg *Config, r *preview.Reconciler) {
+func (s *serving) follow(ctx context.Context) {
 	// Names, labels and times are all that is looked at.
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(velerov1.SchemeGroupVersion.WithKind("BackupList"))
-	preview.Watch(ctx, p.log.With("watch", "Backup"), kube, list, func(o client.Object, _ bool) {
-		r.TriggerSeed(o.GetLabels()[snapshot.LabelSeed])
-	}, client.InNamespace(cfg.VeleroNamespace), client.HasLabels{snapshot.LabelSeed})
+	preview.Watch(ctx, s.log.With("watch", "Backup"), s.kube, list, func(o client.Object, _ bool) {
+		s.reconciler.TriggerSeed(o.GetLabels()[snapshot.LabelSeed])
+	}, client.InNamespace(s.cfg.VeleroNamespace), client.HasLabels{snapshot.LabelSeed})
 }
 
 // only serves one path.

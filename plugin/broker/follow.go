@@ -47,7 +47,7 @@ func (r *restores) run(ctx context.Context, log *slog.Logger) error {
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
 			return r.client.Watch(ctx, &velerov1.RestoreList{}, &client.ListOptions{Raw: &o}, client.InNamespace(r.namespace))
 		},
-	}, &velerov1.Restore{}, 0, cache.Indexers{byNamespace: func(o any) ([]string, error) {
+	}, &velerov1.Restore{}, preview.ResyncEvery, cache.Indexers{byNamespace: func(o any) ([]string, error) {
 		if m, ok := o.(metav1.Object); ok && m.GetLabels()[snapshot.LabelNamespace] != "" {
 			return []string{m.GetLabels()[snapshot.LabelNamespace]}, nil
 		}

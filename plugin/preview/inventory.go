@@ -21,6 +21,11 @@ import (
 // inventoryEvery is how old a look at the cluster may be while there is no watch.
 const inventoryEvery = 30 * time.Second
 
+// ResyncEvery is of every informer. Nothing needs it: without one it waits on a
+// channel that all of the process share, and no model could have a time of its
+// own.
+const ResyncEvery = 24 * time.Hour
+
 // inventory is what exists of previews in the cluster: one watch for all
 // repositories. It may be behind; what seems to be lost is confirmed by name.
 type inventory struct {
@@ -56,7 +61,7 @@ func (i *inventory) run(ctx context.Context, log *slog.Logger, gone func(namespa
 			WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
 				return watcher.Watch(ctx, list(), &client.ListOptions{Raw: &o}, client.HasLabels{label})
 			},
-		}, &metav1.PartialObjectMetadata{}, 0, cache.Indexers{})
+		}, &metav1.PartialObjectMetadata{}, ResyncEvery, cache.Indexers{})
 		// Names, UIDs and what is deleted are all that counts.
 		_ = in.SetTransform(func(o any) (any, error) { // only refused once it runs
 			if m, ok := o.(*metav1.PartialObjectMetadata); ok {

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seedling-dev/seedling/hooks/snapshot"
+	"github.com/seedling-dev/seedling/plugin/internal/turn"
 )
 
 // loadTimeout bounds the reading of all state at the start.
@@ -71,7 +72,7 @@ func (r *record) clone() *record {
 type stored struct {
 	key Key // without ApplicationSet and Number
 	// writing is held from reading the record to having written it.
-	writing sync.Mutex
+	writing turn.Lock
 	// pieces are what the ConfigMaps hold. Slice and record are never changed,
 	// only replaced, under Store.mu.
 	pieces  []*piece
@@ -162,8 +163,10 @@ func (s *Store) Reload(ctx context.Context, repository string) error {
 	if repo == nil || repo.broken == nil {
 		return nil
 	}
-	repo.writing.Lock()
-	defer repo.writing.Unlock()
+	if err := repo.writing.Take(ctx); err != nil {
+		return err
+	}
+	defer repo.writing.Give()
 	return s.reread(ctx, repository, repo)
 }
 
@@ -207,8 +210,10 @@ func (s *Store) update(ctx context.Context, of Key, change func(*record) error) 
 	}
 	s.mu.Unlock()
 
-	repo.writing.Lock()
-	defer repo.writing.Unlock()
+	if err := repo.writing.Take(ctx); err != nil {
+		return err
+	}
+	defer repo.writing.Give()
 	s.mu.RLock()
 	broken := repo.broken
 	next := repo.current.clone()

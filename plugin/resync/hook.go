@@ -51,6 +51,9 @@ func NewHooks(c client.Client, argoCD string, log *slog.Logger) *Hooks {
 // Answered says that a preview's hook was answered, so that it ends soon.
 func (h *Hooks) Answered(preview string) { h.queue.AddAfter(look{preview: preview}, pause) }
 
+// Close ends what NewHooks began, also where Run never was.
+func (h *Hooks) Close() { h.queue.ShutDown() }
+
 // Run looks after hooks until ctx ends.
 func (h *Hooks) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, h.queue.ShutDown)()

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seedling-dev/seedling/hooks/snapshot"
+	"github.com/seedling-dev/seedling/plugin/internal/turn"
 	"github.com/seedling-dev/seedling/plugin/preview"
 )
 
@@ -38,6 +39,9 @@ type ApplicationSets struct {
 	Set func(map[string]preview.Asked)
 	Log *slog.Logger
 
+	// refreshing is held while they are listed: what is told last is the newest.
+	refreshing turn.Lock
+
 	mu   sync.Mutex
 	seen map[types.UID]version
 }
@@ -54,8 +58,10 @@ func versionOf(o client.Object) version {
 
 // Refresh lists them once.
 func (a *ApplicationSets) Refresh(ctx context.Context) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	if err := a.refreshing.Take(ctx); err != nil {
+		return fmt.Errorf("wait for the list of ApplicationSets in namespace %s: %w", a.Namespace, err)
+	}
+	defer a.refreshing.Give()
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
 	var list argov1alpha1.ApplicationSetList
@@ -75,6 +81,8 @@ func (a *ApplicationSets) Refresh(ctx context.Context) error {
 		}
 	}
 	a.Set(all)
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.seen = seen
 	return nil
 }
