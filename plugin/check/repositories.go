@@ -83,6 +83,10 @@ func (c *Cluster) inputs(set *argov1alpha1.ApplicationSet) []preview.Input {
 			c.Report.Say(what, "", command.Misconfigured(&preview.InputError{Field: "label", Problem: wrong}))
 			continue
 		}
+		if wrong := forge.CheckForks(c.Forges[in.Forge]); in.Filters.Forks && c.Forges[in.Forge] != nil && wrong != "" {
+			c.Report.Say(what, "", command.Misconfigured(&preview.InputError{Field: "filters.forks", Problem: wrong}))
+			continue
+		}
 		valid = append(valid, in)
 	}
 	return valid

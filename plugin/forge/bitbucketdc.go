@@ -481,6 +481,7 @@ func (b *BitbucketDC) Event(header http.Header, body []byte) (Event, error) {
 		return Event{}, ErrIgnored
 	}
 	var payload struct {
+		Date  string           `json:"date"`
 		Actor *bitbucketDCUser `json:"actor"`
 		Pull  *bitbucketDCPull `json:"pullRequest"`
 	}
@@ -497,6 +498,9 @@ func (b *BitbucketDC) Event(header http.Header, body []byte) (Event, error) {
 	}
 	if (key == "pr:merged" || key == "pr:declined") && payload.Pull.ClosedDate > 0 {
 		e.ClosedAt = time.UnixMilli(payload.Pull.ClosedDate)
+	}
+	if at, err := time.Parse("2006-01-02T15:04:05-0700", payload.Date); key == "pr:reviewer:approved" && err == nil {
+		e.Grant = e.grant(at)
 	}
 	return e, nil
 }

@@ -97,6 +97,9 @@ type Event struct {
 	// ClosedAt is when the event closed the pull request, by the forge's clock;
 	// zero for any other event. It may be open again by now.
 	ClosedAt time.Time
+	// Grant is that the event set a label, or approved; nil where it did neither,
+	// or where nothing proves what the call says.
+	Grant *Grant
 }
 
 var (

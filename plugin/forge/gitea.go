@@ -729,6 +729,9 @@ func (g *Gitea) Event(header http.Header, body []byte) (Event, error) {
 	if closed := payload.PullRequest.Closed; payload.Action == "closed" && closed != nil {
 		e.ClosedAt = *closed
 	}
+	if payload.Action == "label_updated" {
+		e.Grant = e.grant(e.PullRequest.UpdatedAt)
+	}
 	return e, nil
 }
 

@@ -945,6 +945,9 @@ func (g *GitHub) Event(header http.Header, body []byte) (Event, error) {
 	if closed := payload.PullRequest.ClosedAt; payload.Action == "closed" && closed != nil {
 		e.ClosedAt = closed.Time
 	}
+	if payload.Action == "labeled" {
+		e.Grant = e.grant(e.PullRequest.UpdatedAt)
+	}
 	return e, nil
 }
 

@@ -624,6 +624,9 @@ func (g *GitLab) Event(header http.Header, body []byte) (Event, error) {
 				Title string `json:"title"`
 			} `json:"labels"`
 		} `json:"object_attributes"`
+		Changes struct {
+			Labels *struct{} `json:"labels"`
+		} `json:"changes"`
 	}
 	if err := json.Unmarshal(body, &payload); err != nil {
 		return Event{}, errors.New("the payload is not GitLab's JSON of a merge request: leave the webhook's custom template empty")
@@ -649,6 +652,9 @@ func (g *GitLab) Event(header http.Header, body []byte) (Event, error) {
 	}
 	if a.Action == "close" || a.Action == "merge" {
 		e.ClosedAt = m.UpdatedAt
+	}
+	if a.Action == "update" && payload.Changes.Labels != nil && gitlabSigns(secret) {
+		e.Grant = e.grant(m.UpdatedAt)
 	}
 	return e, nil
 }
@@ -681,6 +687,9 @@ func gitlabProof(header http.Header, body []byte, secret string, now time.Time) 
 	}
 	return false
 }
+
+// gitlabSigns says whether that secret is a signing token.
+func gitlabSigns(secret string) bool { return strings.HasPrefix(secret, gitlabSigning) }
 
 // gitlabTime reads a time of a webhook; zero where it cannot be read. There are
 // two forms of it.

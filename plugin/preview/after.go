@@ -100,7 +100,7 @@ func status(p *Preview, in Input, asked Consent, said sentence, wanted bool) for
 			s.State, s.Description = forge.Success, "No preview: "+p.Reason
 			break
 		}
-		if p.PullRequest.Fork || p.ConsentBy == "" && asked.Missing != "" && !asked.Unanswered {
+		if p.Reason == reasonFork || p.Reason == reasonForkHead || p.ConsentBy == "" && asked.Missing != "" && !asked.Unanswered {
 			s.State = forge.Failure
 		}
 	case Live:

@@ -115,6 +115,7 @@ func (repo *repository) forget(items []*item, now time.Time) {
 	maps.DeleteFunc(repo.hints, func(_ int64, h hint) bool {
 		return h.settled && (now.Sub(h.at) > oldNews || h.at.After(now))
 	})
+	maps.DeleteFunc(repo.grants, func(_ int64, g granted) bool { return now.Sub(g.seen) > grantFor || g.seen.After(now) })
 	maps.DeleteFunc(repo.pace, func(_ string, t try) bool { return now.Sub(t.next) > time.Hour })
 	maps.DeleteFunc(repo.tries, func(_ string, t try) bool { return now.Sub(t.next) > time.Hour })
 }
@@ -184,6 +185,7 @@ func (r *Reconciler) item(repo *repository, key Key, cur *Preview, inputs []Inpu
 		it.facts.Reset = pr.HasLabel(it.in.ResetLabel)
 	}
 	it.facts.Gone = it.look.State == sight.Gone
+	it.facts.Forks = it.in.Filters.Forks
 	it.facts.Seed, it.facts.Host, it.facts.Linger = it.in.Seed, it.in.host(it.key.Namespace()), r.Linger
 	it.facts.Life = Life{
 		TTL: it.in.TTL, Kept: pr.HasLabel(it.in.KeepLabel), KeepFor: it.in.KeepFor, Warning: it.in.TTLWarning,

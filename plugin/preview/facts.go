@@ -98,6 +98,7 @@ func (r *Reconciler) know(repo *repository, it *item, now time.Time) {
 		it.facts.Consent = Consent{Missing: reasonAsking, Unanswered: true}
 	}
 	repo.head(it, now)
+	repo.forkHead(it, now)
 	it.facts.NoSnapshot = r.seeds.none(it.in.Seed)
 	if !k.spaceAt.IsZero() {
 		it.facts.Space = k.space
@@ -140,6 +141,9 @@ func (r *Reconciler) find(repo *repository, it *item, is *Preview, e *errands) {
 	case is.Phase == Live:
 		k.spaceAt, k.preparing = time.Time{}, false
 		r.findHead(repo, it, e)
+		if repo.asksForFork(it, e.now) {
+			e.want(r.consentTask(repo, it, queue.Urgent))
+		}
 		if seen, ok := r.inventory.current(); ok {
 			if l := seen.loss(is); l != nil && (k.lostAt.IsZero() || e.now.Sub(k.lostAt) >= lossAgain || k.lostAt.After(e.now)) {
 				e.want(r.lossTask(repo, is, l))
@@ -154,7 +158,7 @@ func (r *Reconciler) find(repo *repository, it *item, is *Preview, e *errands) {
 // because nothing is made for strangers.
 func (r *Reconciler) findHeld(repo *repository, it *item, is *Preview, k *found, e *errands) {
 	pr := it.facts.PullRequest
-	if pr.Fork && k.consentOf == consentKey(pr, it.in.Label) {
+	if pr.Fork && !it.facts.Forks && k.consentOf == consentKey(pr, it.in.Label) {
 		return // it is only said to whoever asked for it
 	}
 	class := queue.Normal

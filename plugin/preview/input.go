@@ -59,6 +59,8 @@ type Filters struct {
 	Branch       string `json:"branch"`
 	TargetBranch string `json:"targetBranch"`
 	Title        string `json:"title"`
+	// Forks true lets pull requests from forks have previews, commit by commit.
+	Forks bool `json:"forks,omitempty"`
 	// Paths are patterns of files, one of which must change.
 	Paths []string `json:"paths,omitempty"`
 
@@ -187,8 +189,8 @@ func (f *Filters) parse(fields map[string]json.RawMessage, bad func(field, probl
 			switch {
 			case json.Unmarshal(raw, &forks) != nil || forks == nil:
 				bad("filters.forks", "must be true or false")
-			case *forks:
-				bad("filters.forks", "is not supported by this version: forks get no data")
+			default:
+				f.Forks = *forks
 			}
 		case "authors":
 			f.Authors = logins(name, raw, bad)

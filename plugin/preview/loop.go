@@ -153,6 +153,8 @@ type repository struct {
 	// changes are files by pull request, images newest commits by image.key.
 	changes map[int64]*listed
 	images  map[string]*latestCommit
+	// grants are what signed events told, by pull request.
+	grants map[int64]granted
 	// flights are the tasks that wait or run, tries those that failed, pace those
 	// that found nothing yet.
 	flights map[string]bool
@@ -326,7 +328,7 @@ func (r *Reconciler) SetApplicationSets(all map[string]Asked) {
 func newRepository(key Key) *repository {
 	return &repository{
 		key: key, id: key.RepositoryHash(), kick: make(chan struct{}, 1), ended: make(chan struct{}),
-		book: sight.NewBook(), hints: map[int64]hint{}, found: map[string]*found{},
+		book: sight.NewBook(), hints: map[int64]hint{}, grants: map[int64]granted{}, found: map[string]*found{},
 		changes: map[int64]*listed{}, images: map[string]*latestCommit{}, lacking: map[string]string{},
 		flights: map[string]bool{}, tries: map[string]try{}, pace: map[string]try{},
 		answers: map[string][]byte{}, unpoked: map[string]bool{},
@@ -371,6 +373,9 @@ func (r *Reconciler) input(parameters map[string]json.RawMessage) (Input, error)
 	case f != nil:
 		if wrong := forge.CheckLabel(f, in.Label); wrong != "" {
 			err = errors.Join(err, &InputError{"label", wrong})
+		}
+		if wrong := forge.CheckForks(f); in.Filters.Forks && wrong != "" {
+			err = errors.Join(err, &InputError{"filters.forks", wrong})
 		}
 	}
 	return in, err

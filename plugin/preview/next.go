@@ -29,6 +29,8 @@ type Facts struct {
 	// HeadWaits says why.
 	HeadSHA   string
 	HeadWaits string
+	// Forks says that pull requests from forks may have previews.
+	Forks bool
 	// Paths is what is told of the input's paths, for HeadSHA.
 	Paths *Paths
 	// NoSnapshot says why the seed has no usable snapshot; empty when it has.
@@ -88,6 +90,7 @@ const (
 	reasonReopened  = "the pull request was closed and opened again"
 	reasonReset     = "a fresh preview was asked for"
 	reasonFork      = "it comes from a fork, and forks get no data"
+	reasonForkHead  = "it comes from a fork: nobody with write access has approved this very commit: take the label off (or the approval back) and give it again"
 	reasonResting   = "it is being stopped, and comes back with its data"
 	reasonTorndown  = "what the preview before it left is still being removed"
 	reasonNamespace = "its namespace is being prepared"
@@ -109,7 +112,7 @@ var commit = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 // write any more.
 func Blocked(f Facts) string {
 	switch {
-	case f.PullRequest.Fork:
+	case f.PullRequest.Fork && !f.Forks:
 		return reasonFork
 	case f.Consent.By == "":
 		return cmp.Or(f.Consent.Missing, "the forge has not been asked yet who set the label")
@@ -258,7 +261,7 @@ func held(p *Preview, f Facts, wanted bool, refused string, now time.Time, end, 
 		p.Reason = p.Expired.sentence()
 		return p
 	}
-	if f.Consent.By != "" && !f.PullRequest.Fork {
+	if f.Consent.By != "" && (!f.PullRequest.Fork || f.Forks) {
 		p.ConsentBy, p.ConsentAt = f.Consent.By, f.Consent.At
 	} else if f.Consent.Missing != "" && !f.Consent.Unanswered {
 		p.ConsentBy, p.ConsentAt = "", time.Time{}

@@ -60,7 +60,7 @@ func TestInputSaysAll(t *testing.T) {
 	t.Parallel()
 	_, err := ParseInput(asks(t, `
 		"forge": "no forge", "repo": 3, "label": "a", "resetLabel": "a", "seed": "other", "domain": "-", "waitForStatus": null, "nonsense": 1,
-		"filters": {"drafts": "no", "forks": true, "authors": [""], "notAuthors": null, "branch": "(", "targetBranch": null, "title": 7,
+		"filters": {"drafts": "no", "forks": "yes", "authors": [""], "notAuthors": null, "branch": "(", "targetBranch": null, "title": 7,
 			"paths": ["/abs", "ok"], "path": "x"},
 		"paths": {"API": "services/api/**", "web": {"waitForStatus": ""}, "jobs": "**/*.go", "docs": {"paths": [], "tag": 1}, "a-b": "x", "up": "../x"}`))
 	for _, field := range []string{

@@ -120,11 +120,14 @@ func renderOne(ctx context.Context, f forge.Forge, key Key, in Input, pr forge.P
 func ask(ctx context.Context, f forge.Forge, key Key, in Input, c forge.Changes, facts *Facts) error {
 	pr := facts.PullRequest
 	if pr.Fork {
-		return nil
+		facts.Forks, facts.HeadWaits = in.Filters.Forks, reasonForkHead // no event is seen here
 	}
 	var err error
 	if facts.Consent, _, err = consent(ctx, f, key, in.Label, func(login string) (bool, error) { return f.CanWrite(ctx, key.Repository, login) }); err != nil || facts.Consent.By == "" {
 		return err
+	}
+	if pr.Fork {
+		return nil
 	}
 	waits, err := missing(ctx, f, key.Repository, pr.HeadSHA, in.statuses(c))
 	if err != nil {

@@ -55,6 +55,10 @@ func (p *fakePoker) Trigger(forgeName, repository string, number int64, closedAt
 	p.triggered = append(p.triggered, said)
 }
 
+func (p *fakePoker) Grant(forgeName, repository string, g forge.Grant) {
+	p.triggered = append(p.triggered, fmt.Sprint("grant ", forgeName, " ", repository, " ", g.Number, " ", g.HeadSHA, " by ", g.By))
+}
+
 func (p *fakePoker) Knows(string, string, forge.PullRequest) bool { return p.knows }
 
 func TestWebhook(t *testing.T) {

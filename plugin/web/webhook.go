@@ -37,6 +37,9 @@ type Poker interface {
 	// Trigger makes a pull request be looked at now. closedAt is when it was
 	// closed, if it was: it may be open again when it is looked at.
 	Trigger(forgeName, repository string, number int64, closedAt time.Time)
+	// Grant is told that somebody approved a commit, by a call whose signature
+	// covers that.
+	Grant(forgeName, repository string, g forge.Grant)
 	// Knows says whether that pull request is known to be just so.
 	Knows(forgeName, repository string, p forge.PullRequest) bool
 }
@@ -139,6 +142,9 @@ func (h *Webhooks) take(c *gin.Context) {
 		return
 	}
 	h.calls.taken.Add(1)
+	if event.Grant != nil {
+		h.Poker.Grant(f.Name(), event.Repository, *event.Grant)
+	}
 	h.Poker.Trigger(f.Name(), event.Repository, event.PullRequest.Number, event.ClosedAt)
 	c.String(http.StatusAccepted, "looking")
 }

@@ -64,7 +64,7 @@ func bitbucketPull(p *Pull) map[string]any {
 	return map[string]any{
 		"type": "pullrequest", "id": p.Number, "title": p.Title, "description": p.Body, "state": state, "draft": p.Draft,
 		"created_on": Start.Format(time.RFC3339), "updated_on": p.Updated.Format("2006-01-02T15:04:05.000000-07:00"), "author": bitbucketAccount("dev"),
-		"source":       map[string]any{"branch": map[string]any{"name": cmp.Or(p.Branch, "feature")}, "commit": map[string]any{"hash": cmp.Or(p.SHA, SHA)[:12]}, "repository": source},
+		"source":       map[string]any{"branch": map[string]any{"name": cmp.Or(p.Branch, "feature")}, "commit": map[string]any{"hash": (cmp.Or(p.SHA, SHA) + SHA)[:12]}, "repository": source},
 		"destination":  map[string]any{"branch": map[string]any{"name": "main"}, "commit": map[string]any{"hash": fmt.Sprintf("%012x", p.Number)}},
 		"participants": participants,
 		"links":        map[string]any{"html": map[string]any{"href": "https://bitbucket.org/acme/shop/pull-requests/" + strconv.FormatInt(p.Number, 10)}},

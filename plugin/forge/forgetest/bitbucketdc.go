@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // BitbucketDC plays https://developer.atlassian.com/server/bitbucket/rest/v906/intro/
@@ -21,6 +20,7 @@ func BitbucketDC() Kind {
 		Webhook:    bitbucketDCWebhook,
 		ListPaths:  []string{"/pull-requests"},
 		Approvals:  true,
+		Grants:     true,
 		FileCalls:  1,
 	}
 }
@@ -266,7 +266,7 @@ func bitbucketDCPage(rw http.ResponseWriter, r *http.Request, w *World, list []a
 func bitbucketDCWebhook(p *Pull, action, secret string) (http.Header, []byte) {
 	event := map[string]string{"push": "repo:refs_changed", "labeled": "pr:reviewer:approved", "closed": "pr:declined"}[action]
 	body, _ := json.Marshal(map[string]any{ //nolint:errchkjson // maps of strings and numbers marshal
-		"eventKey": event, "date": Start.Format(time.RFC3339), "actor": bitbucketDCUser("maintainer"), "pullRequest": bitbucketDCPull(p),
+		"eventKey": event, "date": p.Updated.Format("2006-01-02T15:04:05-0700"), "actor": bitbucketDCUser("maintainer"), "pullRequest": bitbucketDCPull(p),
 	})
 	h := http.Header{}
 	h.Set("X-Event-Key", event)

@@ -19,6 +19,7 @@ func Gitea() Kind {
 		Credential: func(r *http.Request) string { return strings.TrimPrefix(r.Header.Get("Authorization"), "token ") },
 		Webhook:    giteaWebhook,
 		ListPaths:  []string{"/pulls"},
+		Grants:     true,
 	}
 }
 

@@ -32,6 +32,7 @@ func GitHub() Kind {
 		Credential: func(r *http.Request) string { return strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ") },
 		Webhook:    githubWebhook,
 		ListPaths:  []string{"/pulls", "/graphql"},
+		Grants:     true,
 	}
 }
 

@@ -27,6 +27,7 @@ func GitLab() Kind {
 		Credential: func(r *http.Request) string { return r.Header.Get("PRIVATE-TOKEN") },
 		Webhook:    gitlabSigned,
 		ListPaths:  []string{"/merge_requests"},
+		Grants:     true,
 		Configure: func(dir string, c *forge.Config) error {
 			c.WebhookSecretFile = filepath.Join(dir, "signing")
 			return os.WriteFile(c.WebhookSecretFile, []byte(signingToken(secret)), 0o600)
@@ -37,7 +38,7 @@ func GitLab() Kind {
 // GitLabToken is the same with a secret token, which proves nothing of a body.
 func GitLabToken() Kind {
 	k := GitLab()
-	k.Configure, k.Webhook, k.BodyUnsigned = nil, gitlabWebhook, true
+	k.Configure, k.Webhook, k.BodyUnsigned, k.Grants = nil, gitlabWebhook, true, false
 	return k
 }
 
@@ -287,8 +288,12 @@ func gitlabWebhook(p *Pull, action, secret string) (http.Header, []byte) {
 	}
 	m["labels"], m["action"], m["url"] = labels, action, "https://gitlab.com/acme/shop/-/merge_requests/1"
 	m["updated_at"], m["last_commit"] = updated.Format("2006-01-02 15:04:05 MST"), map[string]any{"id": cmp.Or(p.SHA, SHA)}
+	changes := map[string]any{}
+	if action == "update" {
+		changes["labels"] = map[string]any{"previous": []any{}, "current": labels}
+	}
 	body, _ := json.Marshal(map[string]any{ //nolint:errchkjson // maps of strings and numbers marshal
-		"object_kind": kind, "event_type": kind, "user": account("maintainer"),
+		"changes": changes, "object_kind": kind, "event_type": kind, "user": account("maintainer"),
 		"project": map[string]any{"id": 7, "path_with_namespace": Repository}, "object_attributes": m,
 	})
 	h := http.Header{}

@@ -616,6 +616,7 @@ func webhooks(t *testing.T, k Kind) {
 	if err != nil || e.Delivery != delivery || e.Repository != Repository || e.PullRequest.Number != 1 || !k.NoSender && e.Sender != k.person("maintainer") || !e.ClosedAt.IsZero() || !e.PullRequest.HasLabel(k.label()) {
 		t.Errorf("%+v, error %v", e, err)
 	}
+	granted(t, k, f, e)
 	if !f.Signed(header) || f.Signed(http.Header{}) {
 		t.Error("what is signed and what is not is not told apart")
 	}
@@ -639,6 +640,32 @@ func webhooks(t *testing.T, k Kind) {
 	header, body = k.Webhook(p, "closed", secret)
 	if e, err := f.Event(header, body); err != nil || !e.ClosedAt.Equal(p.ClosedAt) || e.PullRequest.Open {
 		t.Errorf("%+v, error %v", e, err)
+	}
+}
+
+// granted: an event that sets a label tells of which commit it is, where its
+// signature covers that. Nothing else does.
+func granted(t *testing.T, k Kind, f forge.Forge, labelled forge.Event) {
+	t.Helper()
+	if can := forge.CheckForks(f) == ""; can != k.Grants {
+		t.Errorf("forks: %s", forge.CheckForks(f))
+	}
+	g := labelled.Grant
+	if g != nil != k.Grants {
+		t.Fatalf("granted is %+v", g)
+	}
+	p := newWorld(1).Pulls[1]
+	if k.Grants && (g.Number != 1 || g.HeadSHA != SHA || g.By != k.person("maintainer") || !g.At.Equal(p.Updated)) {
+		t.Errorf("granted is %+v", g)
+	}
+	header, body := k.Webhook(p, "closed", secret)
+	if e, err := f.Event(header, body); err != nil || e.Grant != nil {
+		t.Errorf("an event that sets no label grants %+v, error %v", e.Grant, err)
+	}
+	p.SHA = "123"
+	header, body = k.Webhook(p, "labeled", secret)
+	if e, err := f.Event(header, body); err == nil && e.Grant != nil {
+		t.Errorf("without a commit: %+v", e.Grant)
 	}
 }
 

@@ -55,6 +55,8 @@ type Kind struct {
 	Approvals bool
 	// NoRemovals says that it keeps no record of labels that were taken off.
 	NoRemovals bool
+	// Grants says that its webhooks prove which commit somebody approved.
+	Grants bool
 	// NoUpdates says that the forge does not tell when a pull request changed last,
 	// NoSender that its webhooks do not tell who did it.
 	NoUpdates, NoSender bool
