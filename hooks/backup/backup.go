@@ -2,6 +2,8 @@ package backup
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -175,6 +177,11 @@ func (o Options) check(c Contents) error {
 	}
 	if m.ImportID == "" {
 		wrong = append(wrong, errors.New("its marker has no import-id: import again"))
+	}
+	switch m.Verified {
+	case "sampled", "full", "off": // as package seed calls them; off says that somebody wanted it so
+	default:
+		wrong = append(wrong, fmt.Errorf("its import was not verified (%q), as those of an older seed-import: import again", m.Verified))
 	}
 	if len(c.Others) > 0 {
 		wrong = append(wrong, fmt.Errorf("its Postgres has other databases (%s), which would be in the snapshot unmasked: drop them; if they held raw data, use a fresh volume", strings.Join(c.Others, ", ")))
@@ -350,6 +357,8 @@ func (r *backupRun) backup(location string, now time.Time) *velerov1.Backup {
 				snapshot.AnnotationKeyID:         r.marker.KeyID,
 				snapshot.AnnotationMaskerVersion: r.marker.MaskerVersion,
 				snapshot.AnnotationVolumeID:      r.marker.VolumeID,
+				snapshot.AnnotationVerified:      r.marker.Verified,
+				snapshot.AnnotationRecordDigest:  recordDigest(r.marker.Record),
 				snapshot.AnnotationVolumes:       strconv.Itoa(1),
 				snapshot.AnnotationDataTime:      r.marker.FinishedAt.UTC().Format(time.RFC3339),
 			},
@@ -372,6 +381,11 @@ func (r *backupRun) backup(location string, now time.Time) *velerov1.Backup {
 		b.Annotations[snapshot.AnnotationDumpDigest] = d
 	}
 	return b
+}
+
+func recordDigest(record string) string {
+	sum := sha256.Sum256([]byte(record))
+	return hex.EncodeToString(sum[:])
 }
 
 // pending sorts the API server's errors: a right or a kind that is missing

@@ -40,7 +40,7 @@ var (
 		Marker: postgres.Marker{
 			ImportID: "22222222-2222-2222-2222-222222222222", DumpID: "dump", PolicyDigest: policyDigest, KeyID: "00aa",
 			MaskerVersion: "1", VolumeID: "11111111-1111-1111-1111-111111111111",
-			FinishedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+			FinishedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Verified: "sampled", Record: "{}",
 		},
 	}
 )
@@ -455,6 +455,14 @@ func TestRun(t *testing.T) {
 			options: func(o *backup.Options) { o.KeyID = "ff" },
 		},
 		{
+			name: "an import that nobody verified", code: 2, fault: `its import was not verified ("")`,
+			server: server{contents: func() backup.Contents {
+				c := contents
+				c.Marker.Verified = ""
+				return c
+			}()},
+		},
+		{
 			name: "another volume", code: 2, fault: "its data was imported into volume 33",
 			server: server{contents: func() backup.Contents {
 				c := contents
@@ -727,6 +735,8 @@ func TestBackupIsWhatTheMarkerSays(t *testing.T) {
 					"seedling.dev/key-id":         "00aa",
 					"seedling.dev/masker-version": "1",
 					"seedling.dev/volume-id":      contents.VolumeID,
+					"seedling.dev/verified":       "sampled",
+					"seedling.dev/record-digest":  "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a", // of {}
 					"seedling.dev/volumes":        "1",
 					"seedling.dev/data-time":      "2026-01-02T03:04:05Z",
 				},

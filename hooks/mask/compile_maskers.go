@@ -20,7 +20,7 @@ func (x *compiler) build() {
 			case c.rule == nil:
 				continue
 			}
-			c.plan.Masker, c.plan.Why, c.plan.Rule = c.rule.name, c.why, c.rule.String()
+			c.plan.Masker, c.plan.Why, c.plan.Rule, c.plan.Because = c.rule.name, c.why, c.rule.String(), c.rule.text("because")
 			if !c.rule.accepts(c.kind()) {
 				x.fail("%s: masker %s does not take %s, it takes %s", c.qualified, c.rule.name, c.Type, c.rule.types())
 				continue

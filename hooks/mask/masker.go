@@ -27,6 +27,7 @@ type option struct {
 	min, max int      // of an optInt
 	fallback any
 	required bool
+	remark   bool // it says nothing of masks, and is in no digest
 	doc      string
 }
 

@@ -5,6 +5,9 @@ import "errors"
 var keepMasker = &masker{
 	name: "keep",
 	doc:  maskerDoc{"the original", "yes", "everything", "everything: the column is in the seed as it is"},
+	options: []option{
+		{name: "because", kind: optString, fallback: "", remark: true, doc: "why the column may be kept, for the record of those who sign for it; it changes no mask and no digest"},
+	},
 	build: func(*target, *rule) (transform, traits, error) {
 		return keepAll{}, traits{keep: true, injective: true}, nil
 	},

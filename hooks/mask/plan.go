@@ -81,6 +81,8 @@ type ColumnPlan struct {
 	// "type boolean", "references public.users.id", "partition of
 	// public.events", "generated", "no rows".
 	Why string
+	// Because is what the policy says of why the column is kept.
+	Because string
 	// Unique says that distinct values stay distinct.
 	Unique bool
 

@@ -25,7 +25,7 @@ func (r *rule) canonical() map[string]any {
 	}
 	for _, o := range r.options {
 		v, ok := r.values[o.name]
-		if !ok || o.fallback != nil && v == o.fallback {
+		if !ok || o.remark || o.fallback != nil && v == o.fallback {
 			continue
 		}
 		switch v := v.(type) {

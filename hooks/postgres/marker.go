@@ -21,6 +21,11 @@ type Marker struct {
 	Tables, Rows, Bytes      int64
 	// FinishedAt is the server's clock when the marker was written.
 	StartedAt, FinishedAt time.Time
+	// Verified is how the import was verified before it became the seed: sampled,
+	// full, or off. It is "" where an older seed-import made it.
+	Verified string
+	// Record is what the import says of itself to those who must sign for it, in JSON.
+	Record string
 }
 
 // ErrNoMarker says that a database is not a finished import.
@@ -32,7 +37,8 @@ CREATE TABLE seedling.marker (
 	import_id uuid NOT NULL, dump_id text NOT NULL, dump_digest text NOT NULL, policy_digest text NOT NULL, key_id text NOT NULL,
 	masker_version text NOT NULL, volume_id uuid NOT NULL, kept jsonb NOT NULL, "collation" text NOT NULL, server_version text NOT NULL,
 	tables bigint NOT NULL, rows bigint NOT NULL, bytes bigint NOT NULL, started_at timestamptz NOT NULL, finished_at timestamptz NOT NULL,
-	one boolean NOT NULL DEFAULT true UNIQUE CHECK (one))`
+	one boolean NOT NULL DEFAULT true UNIQUE CHECK (one));
+CREATE TABLE seedling.record (verified text NOT NULL, record text NOT NULL, one boolean NOT NULL DEFAULT true UNIQUE CHECK (one))`
 
 // CreateMarker makes the marker's table, empty: seed-backup's role, where there
 // is one, may read it.
@@ -41,7 +47,7 @@ func CreateMarker(ctx context.Context, conn *pgx.Conn) error {
 	var backup bool
 	err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'seed_backup')").Scan(&backup)
 	if backup {
-		sql += "; GRANT USAGE ON SCHEMA seedling TO seed_backup; GRANT SELECT ON seedling.marker TO seed_backup"
+		sql += "; GRANT USAGE ON SCHEMA seedling TO seed_backup; GRANT SELECT ON seedling.marker, seedling.record TO seed_backup"
 	}
 	if err == nil {
 		_, err = conn.PgConn().Exec(ctx, sql).ReadAll()
@@ -58,6 +64,9 @@ func WriteMarker(ctx context.Context, conn *pgx.Conn, m Marker) error {
 		m.Kept = []string{}
 	}
 	kept, err := json.Marshal(m.Kept)
+	if err == nil { // before the marker, which says that all is there
+		_, err = conn.Exec(ctx, "INSERT INTO seedling.record VALUES ($1, $2)", m.Verified, m.Record)
+	}
 	if err == nil {
 		_, err = conn.Exec(ctx, `INSERT INTO seedling.marker
 			SELECT $1::uuid, $2, $3, $4, $5, $6, $7::uuid, $8::jsonb, datcollate || coalesce(' ' || datcollversion, ''), $9, $10, $11, $12, $13, now()
@@ -87,6 +96,9 @@ func ReadMarker(ctx context.Context, conn *pgx.Conn) (m Marker, err error) {
 			return m, err
 		})
 	}
+	if err == nil {
+		err = readRecord(ctx, conn, &m)
+	}
 	switch {
 	case errors.Is(err, pgx.ErrNoRows), errors.Is(err, pgx.ErrTooManyRows), Is(err, UndefinedTable, UndefinedColumn, InvalidSchemaName):
 		return Marker{}, ErrNoMarker
@@ -94,4 +106,13 @@ func ReadMarker(ctx context.Context, conn *pgx.Conn) (m Marker, err error) {
 		return Marker{}, Redact(err)
 	}
 	return m, nil
+}
+
+// readRecord adds the record, which older imports did not write.
+func readRecord(ctx context.Context, conn *pgx.Conn, m *Marker) error {
+	err := conn.QueryRow(ctx, "SELECT verified, record FROM seedling.record").Scan(&m.Verified, &m.Record)
+	if errors.Is(err, pgx.ErrNoRows) || Is(err, UndefinedTable) {
+		return nil
+	}
+	return err
 }

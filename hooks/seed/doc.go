@@ -20,7 +20,9 @@
 //	plan*      the policy compiled on the shadow database, and tried on a sample
 //	load*      the scratch database: rows, indexes, constraints
 //	swap*      the scratch database becomes the seed
-//	verify*    masks the dump again and compares
+//	verify*    masks the dump again and compares, also before the swap
+//	record     what an import says of itself to those who sign for it
+//	roles      the roles that a policy has made
 //	draft      writes a first policy
 //	session, databases, marker, report   what the phases share
 //

@@ -14,6 +14,7 @@ import (
 
 	"github.com/seedling-dev/seedling/hooks/dump"
 	"github.com/seedling-dev/seedling/hooks/mask"
+	"github.com/seedling-dev/seedling/hooks/postgres"
 )
 
 // Options are what an import is told.
@@ -35,6 +36,12 @@ type Options struct {
 	Wait   time.Duration // for a server that does not answer yet
 	// Suggested are rules of another tool for Draft, nil for none.
 	Suggested *mask.Suggestions
+	// Verify says how much of an import is verified before it becomes the seed:
+	// VerifySampled, VerifyFull or VerifyOff, which "" is too.
+	Verify string
+	// VerifyTime bounds a sampled verification; 0 is a twentieth of the import's time
+	// until then, three seconds at least.
+	VerifyTime time.Duration
 	// Untried says that an import does not try the first rows of every table before
 	// it loads.
 	Untried bool
@@ -143,6 +150,9 @@ func (r *started) importDump(ctx context.Context) error {
 	if err := digest.wait(ctx, r.Progress); err != nil {
 		return err
 	}
+	if err := loaded.verify(ctx); err != nil {
+		return err
+	}
 	return loaded.swap(ctx)
 }
 
@@ -160,12 +170,25 @@ func (r *started) warn(sentence string) {
 // unchanged reports whether the seed already is what this import would make of an
 // archive. Before the archive is open (nil), only the declared digest can tell.
 func (r *opened) unchanged(ctx context.Context, archive *dump.Dump) (bool, error) {
+	m, err := r.holds(ctx, archive)
+	if err != nil || m == nil || !verifiedAs(m.Verified, r.Verify) {
+		return false, err
+	}
+	r.report.Outcome = Unchanged
+	r.report.ImportID = m.ImportID
+	r.Log.Info("nothing to do: the seed already holds this dump under this policy and key", "import", m.ImportID, "finished", m.FinishedAt.UTC().Format(time.RFC3339))
+	return true, nil
+}
+
+// holds returns the marker of a seed that holds an archive's data under the policy and
+// key, nil of another.
+func (r *opened) holds(ctx context.Context, archive *dump.Dump) (*postgres.Marker, error) {
 	if archive == nil && r.DumpSHA256 == "" {
-		return false, nil
+		return nil, nil
 	}
 	m, err := r.server.marker(ctx)
 	if err != nil || m == nil {
-		return false, err
+		return nil, err
 	}
 	same := m.PolicyDigest == r.report.PolicyDigest && m.KeyID == r.report.KeyID && m.MaskerVersion == mask.Version && m.VolumeID == r.server.volume
 	if archive != nil {
@@ -174,10 +197,8 @@ func (r *opened) unchanged(ctx context.Context, archive *dump.Dump) (bool, error
 	} else {
 		same = same && strings.EqualFold(m.DumpDigest, r.DumpSHA256)
 	}
-	if same {
-		r.report.Outcome = Unchanged
-		r.report.ImportID = m.ImportID
-		r.Log.Info("nothing to do: the seed already holds this dump under this policy and key", "import", m.ImportID, "finished", m.FinishedAt.UTC().Format(time.RFC3339))
+	if !same {
+		return nil, nil
 	}
-	return same, nil
+	return m, nil
 }

@@ -14,7 +14,12 @@ func (r *loaded) mark(ctx context.Context) error {
 	if err := execSQL(ctx, r.conn, "SET synchronous_commit = on"); err != nil {
 		return fmt.Errorf("write the marker: %w", err)
 	}
+	record, err := r.record()
+	if err != nil {
+		return err
+	}
 	return postgres.WriteMarker(ctx, r.conn, postgres.Marker{
+		Verified: verifyDepth(r.Verify), Record: record,
 		ImportID: r.id, DumpID: r.archive.ID, DumpDigest: r.DumpSHA256, PolicyDigest: r.report.PolicyDigest, KeyID: r.report.KeyID,
 		MaskerVersion: mask.Version, VolumeID: r.server.volume, Kept: r.report.Kept, ServerVersion: r.server.versionIs,
 		Tables: int64(len(r.report.Tables)), Rows: r.report.Rows, Bytes: r.report.Bytes, StartedAt: r.report.Started,

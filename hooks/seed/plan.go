@@ -19,6 +19,8 @@ type planned struct {
 	locale    string                    // of the dump, see shadow
 	sizes     []TableSize               // of a sample
 	opaque    []string                  // CHECK constraints that a sample cannot judge
+	// smallGroups is what the sample says of few values, nil without one
+	smallGroups []string
 }
 
 // prepare builds the shadow database, compiles the policy against it, and

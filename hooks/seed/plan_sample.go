@@ -76,7 +76,8 @@ func (r *planned) sample(ctx context.Context, database string) error {
 	if err := checks.err(); err != nil {
 		return fmt.Errorf("try a sample: %w", err)
 	}
-	for _, w := range slices.Concat(looks.census.Warnings(), looks.overlaps.Warnings()) {
+	r.smallGroups = append([]string{}, looks.census.Warnings()...)
+	for _, w := range slices.Concat(r.smallGroups, looks.overlaps.Warnings()) {
 		r.warn(w)
 	}
 	r.sizes = r.sizesOf(sizes)

@@ -43,6 +43,8 @@ type Report struct {
 	LeftOut          []string      `json:"leftOut,omitempty"`
 	Changed          []string      `json:"restoredDifferently,omitempty"`
 	Warnings         []string      `json:"warnings,omitempty"`
+	// Verify is what an import verified before it became the seed.
+	Verify *VerifySummary `json:"verify,omitempty"`
 }
 
 // TableReport counts what was done with one table.
@@ -91,6 +93,9 @@ func (r *Report) Print(w io.Writer) error {
 	}
 	for _, p := range r.Phases {
 		fmt.Fprintf(w, "%8.1f s  %s\n", p.Seconds, p.Name)
+	}
+	if r.Verify != nil {
+		fmt.Fprintf(w, "verified: %s\n", r.Verify.sentence())
 	}
 	var err error
 	switch r.Outcome {

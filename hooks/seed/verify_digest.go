@@ -117,9 +117,28 @@ func (d *digester) row(line []byte) (err error) {
 			d.whole = append(d.whole, f...)
 		}
 	}
-	d.sum.row[0] += maphash.Bytes(d.v.seeds[0], d.whole)
+	h := maphash.Bytes(d.v.seeds[0], d.whole)
+	if d.g.sample != nil {
+		d.g.sampleRow(h, d.scan)
+	}
+	d.sum.row[0] += h
 	d.sum.row[1] += maphash.Bytes(d.v.seeds[1], d.whole)
 	return nil
+}
+
+// sampleRow remembers a row of the dump, or finds one in the seed.
+func (g *group) sampleRow(h uint64, inSeed bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case inSeed && g.sample[h] > 1:
+		g.sample[h]--
+	case inSeed:
+		delete(g.sample, h)
+	case g.wanted < mostSampledRows:
+		g.sample[h]++
+		g.wanted++
+	}
 }
 
 func b2u(b bool) uint64 {

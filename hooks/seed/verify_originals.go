@@ -19,12 +19,13 @@ type originals struct {
 	hashes []uint64 // sorted up to done, and unique
 	done   int
 	full   bool
+	most   int // hashes
 }
 
 // maxOriginals bounds the memory: eight bytes each.
 const maxOriginals = 24 << 20
 
-func newOriginals() *originals { return &originals{seed: maphash.MakeSeed()} }
+func newOriginals() *originals { return &originals{seed: maphash.MakeSeed(), most: maxOriginals} }
 
 // add takes the forms of an original: addresses, numbers and codes in it, and
 // the whole of it if it is two or three words. Parts of a document may be kept: what
@@ -60,7 +61,7 @@ func (o *originals) add(text []byte, document, things bool, masked []byte) {
 	o.hashes = append(o.hashes, list...)
 	if len(o.hashes)-o.done > 1<<20 && len(o.hashes) > 2*o.done {
 		o.compact()
-		o.full = len(o.hashes) >= maxOriginals
+		o.full = len(o.hashes) >= o.most
 	}
 }
 

@@ -2,12 +2,14 @@ package seed
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
@@ -38,19 +40,45 @@ func (v *verification) readDump(ctx context.Context, step string, of []*group, e
 	}
 	v.Progress.Start(step, total)
 	defer v.Progress.End()
+	v.sampled.begin(len(loads))
+	for _, g := range of {
+		g.read = 0
+	}
+	one := func(ctx context.Context, e *dump.Entry, data io.Reader) error {
+		g := groups[e.ID]
+		head := v.sampled.head(data, v.Jobs)
+		err := entry(ctx, g, loads[e.ID], head)
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.read++
+		g.cut = g.cut || head.cut
+		return err
+	}
 	if v.archive.Sequential() {
-		return v.archive.Walk(ctx, func(e *dump.Entry, _ uint32, data io.Reader) error {
-			if loads[e.ID] == nil {
+		err := v.archive.Walk(ctx, func(e *dump.Entry, _ uint32, data io.Reader) error {
+			switch {
+			case v.sampled.over():
+				return errSampled
+			case loads[e.ID] == nil:
 				return nil
 			}
-			return entry(ctx, groups[e.ID], loads[e.ID], data)
+			return one(ctx, e, data)
 		})
-	}
-	queue := make(chan *dump.Entry, len(loads))
-	for _, e := range v.archive.DataEntries() {
-		if loads[e.ID] != nil {
-			queue <- e
+		for _, g := range of {
+			g.cut = g.cut || g.read < len(g.entries)
 		}
+		if errors.Is(err, errSampled) {
+			return nil
+		}
+		return err
+	}
+	entries := slices.DeleteFunc(slices.Clone(v.archive.DataEntries()), func(e *dump.Entry) bool { return loads[e.ID] == nil })
+	if v.sampled != nil {
+		slices.SortStableFunc(entries, func(a, b *dump.Entry) int { return cmp.Compare(a.Bytes, b.Bytes) })
+	}
+	queue := make(chan *dump.Entry, len(entries))
+	for _, e := range entries {
+		queue <- e
 	}
 	close(queue)
 	work, ctx := errgroup.WithContext(ctx)
@@ -61,7 +89,7 @@ func (v *verification) readDump(ctx context.Context, step string, of []*group, e
 				if err != nil {
 					return err
 				}
-				err = entry(ctx, groups[e.ID], loads[e.ID], data)
+				err = one(ctx, e, data)
 				data.Close()
 				if err != nil {
 					return err
@@ -239,56 +267,98 @@ func (v *verification) confirm(ctx context.Context) error {
 func (v *verification) readSeed(ctx context.Context) error {
 	v.Progress.Start("read the seed", 0)
 	defer v.Progress.End()
-	queue := make(chan *group, len(v.groups))
-	for _, g := range v.groups {
+	groups := slices.Clone(v.groups)
+	if v.sampled != nil {
+		slices.SortStableFunc(groups, func(a, b *group) int { return cmp.Compare(a.stored(), b.stored()) })
+	}
+	v.sampled.begin(len(groups))
+	queue := make(chan *group, len(groups))
+	for _, g := range groups {
 		queue <- g
 	}
 	close(queue)
 	work, ctx := errgroup.WithContext(ctx)
 	for range v.Jobs {
 		work.Go(func() error {
-			conn, err := v.server.session(ctx, v.Database)
-			if err != nil {
-				return err
-			}
-			defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+			var conn *pgx.Conn
+			defer func() { leave(ctx, conn) }()
 			for g := range queue {
-				at, err := positions(g.columns, g.columns)
-				if err != nil {
+				var err error
+				if conn == nil {
+					if conn, err = v.server.session(ctx, v.database); err != nil {
+						return err
+					}
+				}
+				if err := v.readGroup(ctx, conn, g); err != nil {
 					return err
 				}
-				var list []string
-				for _, c := range g.columns {
-					list = append(list, sqltext.Identifier(c))
+				if g.seedCut { // which ended the session
+					leave(ctx, conn)
+					conn = nil
 				}
-				only := "ONLY "
-				if g.table.Partitioned {
-					only = ""
-				}
-				ctid := 0
-				if !g.table.Partitioned { // its partitions have rows of the same place
-					ctid = len(list)
-					list = append(list, "ctid")
-				}
-				own, err := dumped(ctx, conn, g.name)
-				if err != nil {
-					return fmt.Errorf("read %s of the seed: %w", g.name, err)
-				}
-				w := &rowWriter{digester: v.digester(g, at, true), progress: v.Progress}
-				w.digester.ctid = ctid
-				_, err = conn.PgConn().CopyTo(ctx, w, "COPY (SELECT "+strings.Join(list, ", ")+" FROM "+only+sqltext.Identifier(g.name.Schema, g.name.Name)+" "+own+") TO STDOUT")
-				if err == nil && len(w.part) > 0 {
-					err = errors.New("a row has no end")
-				}
-				if err != nil {
-					return fmt.Errorf("read %s of the seed: %w", g.name, postgres.Redact(err))
-				}
-				g.seed.add(w.digester.sum)
 			}
 			return nil
 		})
 	}
 	return work.Wait()
+}
+
+// leave ends a session, and waits for its end: the database may be renamed next.
+func leave(ctx context.Context, conn *pgx.Conn) {
+	if conn != nil {
+		_ = conn.Close(context.WithoutCancel(ctx))
+		<-conn.PgConn().CleanupDone()
+	}
+}
+
+// readGroup digests the rows of one table of the seed, those that there is time for.
+func (v *verification) readGroup(ctx context.Context, conn *pgx.Conn, g *group) error {
+	at, err := positions(g.columns, g.columns)
+	if err != nil {
+		return err
+	}
+	var list []string
+	for _, c := range g.columns {
+		list = append(list, sqltext.Identifier(c))
+	}
+	only := "ONLY "
+	if g.table.Partitioned {
+		only = ""
+	}
+	ctid := 0
+	if !g.table.Partitioned { // its partitions have rows of the same place
+		ctid = len(list)
+		list = append(list, "ctid")
+	}
+	own, err := dumped(ctx, conn, g.name)
+	if err != nil {
+		return fmt.Errorf("read %s of the seed: %w", g.name, err)
+	}
+	w := &rowWriter{digester: v.digester(g, at, true), progress: v.Progress, scans: slices.Contains(g.scan, true)}
+	w.digester.ctid = ctid
+	if v.sampled != nil {
+		w.until = v.sampled.next(v.Jobs)
+	}
+	_, err = conn.PgConn().CopyTo(ctx, w, "COPY (SELECT "+strings.Join(list, ", ")+" FROM "+only+sqltext.Identifier(g.name.Schema, g.name.Name)+" "+own+") TO STDOUT")
+	switch {
+	case errors.Is(err, errSampled):
+		g.seedCut, err = true, nil
+	case err == nil && len(w.part) > 0:
+		err = errors.New("a row has no end")
+	}
+	if err != nil {
+		return fmt.Errorf("read %s of the seed: %w", g.name, postgres.Redact(err))
+	}
+	g.seed.add(w.digester.sum)
+	return nil
+}
+
+// stored is how many bytes the table takes in the dump.
+func (g *group) stored() (n int64) {
+	for _, l := range g.entries {
+		n += l.entry.Bytes
+	}
+	return n
 }
 
 // dumped is the condition on the rows that pg_dump takes of an extension's
@@ -305,10 +375,14 @@ type rowWriter struct {
 	digester *digester
 	progress Progress
 	part     []byte
+	until    time.Time // when a sampled reading may end; zero: never
+	bytes    int
+	scans    bool // kept text is looked through
 }
 
 func (w *rowWriter) Write(p []byte) (int, error) {
 	n := len(p)
+	w.bytes += n
 	if len(w.part) > 0 {
 		w.part = append(w.part, p...)
 		p = w.part
@@ -327,6 +401,9 @@ func (w *rowWriter) Write(p []byte) (int, error) {
 	if w.digester.sum.rows-w.digester.reported > 10000 {
 		w.progress.Rows(w.digester.sum.rows - w.digester.reported)
 		w.digester.reported = w.digester.sum.rows
+	}
+	if w.enough() {
+		return 0, errSampled
 	}
 	return n, nil
 }

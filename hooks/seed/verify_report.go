@@ -16,6 +16,8 @@ type VerifyReport struct {
 	*Report
 	Verified []VerifyTable `json:"verified"`
 	Leaks    []Leak        `json:"leaks,omitempty"`
+	// Originals is how many were looked for in what is kept.
+	Originals int `json:"originals"`
 	// Partial says that not all originals could be looked for.
 	Partial string `json:"partial,omitempty"`
 }
@@ -26,6 +28,10 @@ type VerifyTable struct {
 	Rows     int64  `json:"rows"`     // of the dump, after the row filter
 	SeedRows int64  `json:"seedRows"` // of the seed
 	Equal    bool   `json:"equal"`
+	// Compared is how many rows of the dump were found in the seed, or not. Partly says
+	// that a sample was: Rows and SeedRows are what was read.
+	Compared int64 `json:"compared"`
+	Partly   bool  `json:"partly,omitempty"`
 	// Differ names the columns whose values differ, Unsure those that may, since
 	// rows that they referenced were left out.
 	Differ []string `json:"differ,omitempty"`

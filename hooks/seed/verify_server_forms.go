@@ -32,7 +32,7 @@ const (
 func (v *verification) newServerForms(ctx context.Context, d *digester) (*serverForms, error) {
 	for _, c := range d.g.forms {
 		if c.server != "" {
-			conn, err := v.server.session(ctx, v.Database)
+			conn, err := v.server.session(ctx, v.database)
 			if err != nil {
 				return nil, err
 			}

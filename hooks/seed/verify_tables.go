@@ -27,6 +27,14 @@ type group struct {
 	mu      sync.Mutex
 	dump    digest
 	seed    digest
+
+	// Of a sampled verification: rows of the dump that the seed must have, by hash, and
+	// how many they are; what was not read to its end.
+	sample  map[uint64]int
+	wanted  int64
+	read    int // entries
+	cut     bool
+	seedCut bool
 }
 
 // masker is that of one of the digest's columns.

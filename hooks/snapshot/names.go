@@ -68,6 +68,12 @@ const (
 	AnnotationVolumes = "seedling.dev/volumes"
 	// AnnotationDataTime is when the import finished, RFC 3339 in UTC.
 	AnnotationDataTime = "seedling.dev/data-time"
+	// AnnotationVerified is how the import was verified before it became the seed:
+	// sampled, full or off.
+	AnnotationVerified = "seedling.dev/verified"
+	// AnnotationRecordDigest is the sha256 of the record that is in the volume
+	// (seedling.record in the seed's database), which `seed-import evidence` prints.
+	AnnotationRecordDigest = "seedling.dev/record-digest"
 	// AnnotationNudge is changed to wake Velero for an orphaned Backup.
 	AnnotationNudge = "seedling.dev/nudge"
 )

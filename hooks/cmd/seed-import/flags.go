@@ -28,7 +28,7 @@ type flags struct {
 	targetFile, database, owner, report         string
 	jobs                                        int
 	memory                                      string
-	wait                                        time.Duration
+	wait, verifyTime                            time.Duration
 }
 
 func newFlags(verb string) *flags {

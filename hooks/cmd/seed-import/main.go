@@ -46,6 +46,7 @@ var verbs = command.Verbs{
 		{Name: "run", Does: "import the dump (the default)", Run: runImport},
 		{Name: "plan", Does: "say what run would do, and check all that can be checked before", Run: runPlan},
 		{Name: "verify", Does: "compare the seed with the dump", Run: runVerify},
+		{Name: "evidence", Does: "print the record of the import that the seed holds, for whoever must sign for it", Run: runEvidence},
 		{Name: "check", Does: "say what a policy does not cover of a schema; needs no rows and no key", Run: runCheck},
 		{Name: "draft-policy", Does: "write a first policy for a dump to standard output", Run: runDraft},
 		{Name: "request", Does: "write the seed-request ConfigMap for a dump and a policy to standard output", Run: runRequest},

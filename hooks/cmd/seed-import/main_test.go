@@ -137,6 +137,8 @@ func TestBadInput(t *testing.T) {
 		{"unknown verb", nowhere, []string{"explode"}, 2, `"explode" is not a subcommand`},
 		{"argument", nowhere, f.args("left", "over"), 2, `"left" is not a flag`},
 		{"jobs", nowhere, f.args("--jobs", "0"), 2, "--jobs"},
+		{"verify", nowhere, f.args("--verify", "some"), 2, "none of sampled, full, off"},
+		{"evidence", "", []string{"evidence", "--format", "pdf"}, 2, "none of text, json"},
 		{"memory", nowhere, f.args("--memory", "1 TB"), 2, "--memory is not a size"},
 		{"little memory", nowhere, f.args("--memory", "128Mi"), 2, "--memory 128Mi is too little"},
 		{"maintenance database", nowhere, f.args("--database", "postgres"), 2, "--database"},
@@ -345,6 +347,20 @@ func TestFromS3(t *testing.T) {
 	var r seed.Report
 	if err := json.Unmarshal(b, &r); err != nil || r.Outcome != seed.Imported || r.Rows != 20000 || r.Tables[0].Masked != 2 {
 		t.Errorf("error %v, report %s", err, b)
+	}
+	if r.Verify == nil || r.Verify.Depth != seed.VerifySampled || !strings.Contains(got.stdout, "verified: sampled: ") {
+		t.Errorf("verified %+v\n%s", r.Verify, got.stdout)
+	}
+	page, record := invoke(t, s.DSN("postgres"), "evidence"), invoke(t, s.DSN("postgres"), "evidence", "--format", "json")
+	if page.code != 0 || !strings.Contains(page.stdout, r.ImportID) || !strings.Contains(page.stdout, "public.people (policy): id") {
+		t.Errorf("evidence: code %d\n%s\n%s", page.code, page.stdout, page.stderr)
+	}
+	var signed seed.Record
+	if err := json.Unmarshal([]byte(record.stdout), &signed); err != nil || signed.ImportID != r.ImportID || signed.DumpSHA256 != hex.EncodeToString(sum[:]) {
+		t.Errorf("evidence: %v\n%s", err, record.stdout)
+	}
+	if strings.Contains(page.stdout+record.stdout, "PLANTED") {
+		t.Error("the record holds a value")
 	}
 	// With its digest declared the dump is not even opened.
 	st.Close()

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/dump"
 	"github.com/seedling-dev/seedling/hooks/greenmask"
+	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/seed"
 )
 
@@ -21,9 +23,17 @@ func runImport(ctx context.Context, env command.Env) error {
 	f.aboutPolicy()
 	f.aboutTarget()
 	sample := f.set.Bool("sample", true, "try the first rows of every table before the load")
+	depth := f.set.String("verify", seed.VerifySampled, "how `much` is verified before it becomes the seed: sampled, full or off; seed-backup takes only what was, or what says off")
+	f.set.DurationVar(&f.verifyTime, "verify-time", 0, "how long a sampled verification may `take`; a twentieth of the import's time, 3s at least, if 0")
 	o, err := f.options(env)
+	if !slices.Contains([]string{seed.VerifySampled, seed.VerifyFull, seed.VerifyOff}, *depth) {
+		err = errors.Join(err, command.Misconfiguredf("--verify %q is none of sampled, full, off", *depth))
+	}
 	if err != nil {
 		return err
+	}
+	if o.Verify, o.VerifyTime = *depth, f.verifyTime; o.Verify == seed.VerifyFull {
+		limitMemory(o.Memory + seed.VerifyMemory)
 	}
 	p := newProgress(env)
 	defer p.close()
@@ -126,6 +136,32 @@ func runVerify(ctx context.Context, env command.Env) error {
 		err = errors.Join(err, report.Print(env.Stdout))
 	}
 	return err
+}
+
+func runEvidence(ctx context.Context, env command.Env) error {
+	f := newFlags("evidence")
+	f.set.StringVar(&f.targetFile, "target-file", "", "a `file` with the libpq connection string of the seed's Postgres; the environment variable SEED_TARGET otherwise")
+	database := f.set.String("database", "app", "the seed's `database`")
+	format := f.set.String("format", "text", "the `form` of the record: text (one page) or json")
+	if err := command.ParseFlags(f.set, env); err != nil {
+		return err
+	}
+	if !slices.Contains([]string{"text", "json"}, *format) {
+		return command.Misconfiguredf("--format %q is none of text, json", *format)
+	}
+	target, err := postgres.ReadTarget(f.targetFile, env.Getenv)
+	if err != nil {
+		return err
+	}
+	record, text, err := seed.ReadRecord(ctx, target, *database)
+	if err != nil {
+		return err
+	}
+	if *format == "json" { // as it was written, so that its sha256 is the snapshot's
+		_, err = fmt.Fprint(env.Stdout, text)
+		return err
+	}
+	return record.Print(env.Stdout)
 }
 
 func runDraft(ctx context.Context, env command.Env) error {
