@@ -3,6 +3,7 @@ package seed
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"runtime"
 	"sync"
@@ -49,6 +50,8 @@ type block struct {
 
 // pool lends blocks, and the token for large rows to one of them at a time.
 type pool struct {
+	// small says that large rows end a reading with errLargeRow.
+	small  bool
 	p      sync.Pool
 	token  chan struct{}
 	memory int64        // Options.Memory
@@ -67,6 +70,9 @@ func newPool(memory int64, window func() int64) *pool {
 		memory: memory, window: window,
 	}
 }
+
+// errLargeRow ends the reading of a sample at a row for which it has no memory.
+var errLargeRow = errors.New("a large row")
 
 // most is how many bytes of memory there are for a large row.
 func (p *pool) most() int64 { return p.memory - ownMemory - p.window() }

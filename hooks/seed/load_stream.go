@@ -34,6 +34,9 @@ func stream(ctx context.Context, r io.Reader, table string, factor int64, p *poo
 		// In steps, also where a large row has more room: what follows the row
 		// belongs into the next block.
 		old := len(b.data)
+		if b.large && p.small {
+			return errLargeRow
+		}
 		if b.large && p.fits(row+1, factor*int64(old)) != nil {
 			return fmt.Errorf("load %s: %w", table, p.refuse(r, b, row+1, factor))
 		}

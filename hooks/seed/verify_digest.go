@@ -118,7 +118,7 @@ func (d *digester) row(line []byte) (err error) {
 		}
 	}
 	h := maphash.Bytes(d.v.seeds[0], d.whole)
-	if d.g.sample != nil {
+	if d.g.sample != nil && len(d.whole) <= longestSampled {
 		d.g.sampleRow(h, d.scan)
 	}
 	d.sum.row[0] += h
@@ -135,7 +135,7 @@ func (g *group) sampleRow(h uint64, inSeed bool) {
 		g.sample[h]--
 	case inSeed:
 		delete(g.sample, h)
-	case g.wanted < mostSampledRows:
+	case g.wanted < g.most:
 		g.sample[h]++
 		g.wanted++
 	}

@@ -52,6 +52,10 @@ func (v *verification) readDump(ctx context.Context, step string, of []*group, e
 		defer g.mu.Unlock()
 		g.read++
 		g.cut = g.cut || head.cut
+		if errors.Is(err, errLargeRow) {
+			g.cut = true
+			return nil
+		}
 		return err
 	}
 	if v.archive.Sequential() {
@@ -338,6 +342,7 @@ func (v *verification) readGroup(ctx context.Context, conn *pgx.Conn, g *group) 
 	w.digester.ctid = ctid
 	if v.sampled != nil {
 		w.until = v.sampled.next(v.Jobs)
+		own = g.smallRows(own)
 	}
 	_, err = conn.PgConn().CopyTo(ctx, w, "COPY (SELECT "+strings.Join(list, ", ")+" FROM "+only+sqltext.Identifier(g.name.Schema, g.name.Name)+" "+own+") TO STDOUT")
 	switch {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
 
 // How much of an import is verified before it becomes the seed. What passed less than
@@ -46,6 +48,7 @@ func (r *loaded) verify(ctx context.Context) error {
 	if r.Verify == VerifySampled {
 		v.sampled = newSampling(cmp.Or(r.VerifyTime, max(leastVerifyTime, time.Since(r.report.Started)/20)), v.groups)
 		v.originals.most = sampledOriginals
+		v.pool.small = true
 	}
 	err = v.run(ctx)
 	for i := range out.Leaks {
@@ -76,8 +79,12 @@ const (
 	sampledOriginals = 2 << 20 // in memory that the load had
 	// sampledBytes of every table are looked at, however little time there is.
 	sampledBytes = 64 << 10
-	// mostSampledRows of a table are looked for one by one.
-	mostSampledRows = 50000
+	// longestSampled is the length of rows that are looked for one by one: none of
+	// their fields is left out by smallRows.
+	longestSampled = 60000
+	// mostSampledRows of a table, and of all, are looked for one by one.
+	mostSampledRows    = 50000
+	mostSampledRowsAll = 1 << 20
 )
 
 // sampling shares the time of a verification among tables, the small ones first: what
@@ -87,11 +94,13 @@ type sampling struct {
 	budget   time.Duration // of each of the three readings
 	deadline time.Time
 	left     int // tables
+	begun    bool
 }
 
 func newSampling(whole time.Duration, groups []*group) *sampling {
 	for _, g := range groups {
 		g.sample = map[uint64]int{}
+		g.most = int64(min(mostSampledRows, max(100, mostSampledRowsAll/len(groups))))
 	}
 	return &sampling{budget: whole / 3}
 }
@@ -101,7 +110,7 @@ func (s *sampling) begin(tables int) {
 	if s != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.deadline, s.left = time.Now().Add(s.budget), tables
+		s.deadline, s.left, s.begun = time.Now().Add(s.budget), tables, false
 	}
 }
 
@@ -113,6 +122,7 @@ func (s *sampling) next(jobs int) time.Time {
 	rest := max(0, s.deadline.Sub(now))
 	share := min(rest, rest*time.Duration(jobs)/time.Duration(max(1, s.left)))
 	s.left--
+	s.begun = true
 	return now.Add(share)
 }
 
@@ -169,14 +179,31 @@ func (w *rowWriter) enough() bool {
 	return time.Now().After(w.until) || g.cut && len(g.sample) == 0 && !w.scans
 }
 
-// over reports whether there is no time left.
+// smallRows adds to a condition on a table's rows that they are small, where large
+// ones may come: the sample has no memory for them, and the dump's part ended there.
+func (g *group) smallRows(where string) string {
+	if !g.cut {
+		return where
+	}
+	word := "WHERE"
+	if where != "" {
+		where, word = where+" ", "AND"
+	}
+	for _, c := range g.columns {
+		where += fmt.Sprintf("%s coalesce(pg_catalog.pg_column_size(%s), 0) <= %d ", word, sqltext.Identifier(c), sampledBytes)
+		word = "AND"
+	}
+	return where
+}
+
+// over reports whether there is no time left for another table. There is for one.
 func (s *sampling) over() bool {
 	if s == nil {
 		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return time.Now().After(s.deadline)
+	return s.begun && time.Now().After(s.deadline)
 }
 
 // sampledTable compares a table of which not all was read: the rows of the dump's part

@@ -32,6 +32,7 @@ type group struct {
 	// how many they are; what was not read to its end.
 	sample  map[uint64]int
 	wanted  int64
+	most    int64
 	read    int // entries
 	cut     bool
 	seedCut bool
