@@ -31,7 +31,7 @@ tables:
     columns:
       a: emial
       b: {mask: email, uniq: false}
-      c: {mask: keep, x: 1}
+      c: {mask: "null", x: 1}
       d: {mask: date_shift}
       e: {mask: regex, pattern: "(", replace: x}
       f: {mask: json, paths: {contact: email}}
@@ -57,7 +57,7 @@ types: {boolean: kep}
 				`policy line 9: unknown field of table public.users "row", did you mean "rows"?`,
 				`policy line 11: unknown masker for public.users.a "emial", did you mean "email"?`,
 				`policy line 12: unknown option of masker email for public.users.b "uniq", did you mean "unique"?`,
-				`policy line 13: public.users.c: masker keep has no option "x"; it takes none`,
+				`policy line 13: public.users.c: masker null has no option "x"; it takes none`,
 				`policy line 14: public.users.d: masker date_shift needs the option by (the column that names the entity, such as user_id; columns joined by a foreign key or a link name the same entities)`,
 				"policy line 15: public.users.e: masker regex: pattern is not a regular expression in RE2 syntax: error parsing regexp: missing closing ): `(`",
 				`policy line 16: public.users.f: masker json: path "contact": a path starts with $, as in $.contact.email`,

@@ -327,7 +327,7 @@ func TestFromS3(t *testing.T) {
 	args := f.args("--dump-credentials", creds, "--dump-sha256", hex.EncodeToString(sum[:]), "--report", report)
 
 	plan := invoke(t, s.DSN("postgres"), append([]string{"plan"}, args...)...)
-	if plan.code != 0 || !strings.Contains(plan.stdout, "email (unique)") || !strings.Contains(plan.stdout, "GB beside the seed") {
+	if plan.code != 0 || !strings.Contains(plan.stdout, "email (unique)") || !strings.Contains(plan.stdout, "GiB beside the seed") {
 		t.Errorf("plan: code %d\n%s\n%s", plan.code, plan.stdout, plan.stderr)
 	}
 	if got := s.Strings(t, "postgres", "SELECT datname FROM pg_database WHERE datname NOT IN ('postgres', 'template0', 'template1')"); len(got) > 0 {
