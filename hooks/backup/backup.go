@@ -31,6 +31,9 @@ type Options struct {
 	Seed string
 	// VeleroNamespace is where Velero and its Backups live.
 	VeleroNamespace string
+	// HandlesNamespace is the plugin's, where a snapshot's handle is recorded if
+	// there is the ConfigMap for it; nothing is recorded where it is empty.
+	HandlesNamespace string
 	// PolicyDigest and KeyID are what the data must have been masked with.
 	PolicyDigest, KeyID string
 	// Timeout bounds the wait for one Backup.

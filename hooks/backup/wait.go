@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v8/apis/volumesnapshot/v1"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -45,13 +46,18 @@ func terminal(p velerov1.BackupPhase) bool {
 // decides on is listed, so a watch that is lost costs seconds and nothing else.
 func (r *backupRun) wait(ctx context.Context, name string) (*velerov1.Backup, error) {
 	f := follower{backupRun: r, name: name, start: time.Now(), ready: map[string]time.Time{}, nudged: map[string]time.Time{}}
-	ctx, cancel := context.WithCancel(ctx)
+	watching, cancel := context.WithCancel(ctx)
 	defer cancel()
+	wake := make(chan struct{}, 1)
+	go r.watch(watching, wake, &velerov1.BackupList{}, client.InNamespace(r.VeleroNamespace), client.MatchingLabels{snapshot.LabelSeed: r.Seed})
+	if f.handle = r.handle(ctx, name); f.handle != nil {
+		go r.watch(watching, wake, &snapshotv1.VolumeSnapshotList{}, client.InNamespace(r.Seed), client.MatchingLabels{snapshot.VeleroBackupLabel: name})
+	}
 	w := command.Wait{
 		Status:  command.NewStatus(r.log),
 		Every:   relistEvery,
 		Timeout: r.Timeout,
-		Wake:    r.wake(ctx),
+		Wake:    wake,
 	}
 	err := w.Until(ctx, f.step)
 	switch {
@@ -60,27 +66,23 @@ func (r *backupRun) wait(ctx context.Context, name string) (*velerov1.Backup, er
 	case err != nil:
 		return nil, fmt.Errorf("wait for Backup %s: %w", name, err)
 	}
+	f.handle.record(ctx)
 	return f.accepted, nil
 }
 
-// wake returns a channel that gets a value after changes of the seed's Backups.
-func (r *backupRun) wake(ctx context.Context) <-chan struct{} {
-	wake := make(chan struct{}, 1)
-	go func() {
-		for ctx.Err() == nil {
-			var list velerov1.BackupList
-			w, err := r.client.Watch(ctx, &list, client.InNamespace(r.VeleroNamespace), client.MatchingLabels{snapshot.LabelSeed: r.Seed})
-			if err == nil {
-				forward(ctx, w.ResultChan(), wake)
-				w.Stop()
-			}
-			select { // the API server closes watches every few minutes
-			case <-ctx.Done():
-			case <-time.After(relistEvery):
-			}
+// watch sends a value after changes of what list is of.
+func (r *backupRun) watch(ctx context.Context, wake chan<- struct{}, list client.ObjectList, opts ...client.ListOption) {
+	for ctx.Err() == nil {
+		w, err := r.client.Watch(ctx, list, opts...)
+		if err == nil {
+			forward(ctx, w.ResultChan(), wake)
+			w.Stop()
 		}
-	}()
-	return wake
+		select { // the API server closes watches every few minutes
+		case <-ctx.Done():
+		case <-time.After(relistEvery):
+		}
+	}
 }
 
 func forward[E any](ctx context.Context, events <-chan E, wake chan<- struct{}) {
@@ -111,6 +113,8 @@ type follower struct {
 	// ready and nudged say since when which Backup is ReadyToStart, and when it
 	// was last nudged.
 	ready, nudged map[string]time.Time
+	// handle is nil where nobody wants the snapshot's handle.
+	handle *handle
 	// idle is since when the Backup is Queued while none of Velero's runs.
 	idle time.Time
 
@@ -157,6 +161,7 @@ func (f *follower) step(ctx context.Context) (pending string, err error) {
 		return "it is ready to start" + nudge, nil
 	}
 	if !terminal(phase) {
+		f.handle.look(ctx)
 		return fmt.Sprintf("it is %s", phase), nil
 	}
 

@@ -166,6 +166,15 @@ func TimeOf(name, seed string) (time.Time, bool) {
 	return at, err == nil
 }
 
+var backupSuffix = regexp.MustCompile(`^[0-9]{14}-[a-z0-9]+$`)
+
+// BackupOf reports whether a Backup's name is one that BackupName makes for a
+// seed. The admission policies test the same.
+func BackupOf(name, seed string) bool {
+	suffix, ok := strings.CutPrefix(name, seed+"-")
+	return ok && backupSuffix.MatchString(suffix)
+}
+
 const (
 	// PreviewPrefix begins the name of every preview's namespace and
 	// Application. The admission policies test it.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v8/apis/volumesnapshot/v1"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -30,6 +31,7 @@ func run(ctx context.Context, env command.Env) error {
 	set.StringVar(&o.Seed, "seed", "", "the seed's `name`, which is its namespace")
 	database := set.String("database", "app", "the seed's `database`")
 	set.StringVar(&o.VeleroNamespace, "velero-namespace", "velero", "the `namespace` of Velero and its Backups")
+	set.StringVar(&o.HandlesNamespace, "handles-namespace", "seedling", "the plugin's `namespace`, where the snapshot's handle is recorded for direct mode if that is installed")
 	set.StringVar(&o.PolicyDigest, "policy-digest", "", "the `digest` of the policy the data must be masked under, in hex")
 	set.StringVar(&o.KeyID, "key-id", "", "the `id` of the key the data must be masked with, in hex")
 	set.DurationVar(&o.Timeout, "timeout", 10*time.Minute, "how long the Backup may `take`")
@@ -55,7 +57,7 @@ func run(ctx context.Context, env command.Env) error {
 		return command.Misconfiguredf("find the API server: %w; run in a pod with a ServiceAccount token, or set KUBECONFIG", err)
 	}
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, velerov1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, snapshotv1.AddToScheme, velerov1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return err
 		}
