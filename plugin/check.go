@@ -120,7 +120,7 @@ func (p *program) checkCluster(ctx context.Context, cfg *Config, forges map[stri
 	p.checkDNS(ctx, cfg, kube, found)
 	(&check.Cluster{
 		Kube: kube, Namespace: cfg.Namespace, ArgoCD: cfg.ArgoCDNamespace, Velero: cfg.VeleroNamespace,
-		ConfigMap: cfg.GeneratorConfigMap, Forges: forges, MaxDataAge: cfg.maxDataAge, InPod: p.inPod(), Report: found, Now: p.now,
+		ConfigMap: cfg.GeneratorConfigMap, Direct: cfg.Mode == modeDirect, Forges: forges, MaxDataAge: cfg.maxDataAge, InPod: p.inPod(), Report: found, Now: p.now,
 	}).Look(ctx)
 	p.checkEnforcement(ctx, cfg, kube, found)
 }

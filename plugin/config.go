@@ -35,7 +35,8 @@ type Config struct {
 	GeneratorConfigMap string `json:"generatorConfigMap"`
 	// VeleroNamespace is where Backups and Restores are.
 	VeleroNamespace string `json:"veleroNamespace"`
-	// Mode is how the broker restores: velero.
+	// Mode is how the broker restores: velero, through Restores, or direct, without
+	// them where seed-backup recorded what the storage driver calls a snapshot.
 	Mode string `json:"mode"`
 	// TokenFile holds the token that Argo CD presents; PreviousTokenFile one
 	// that is still accepted while it is rotated, and may be missing.
@@ -67,6 +68,12 @@ type Config struct {
 	Listen Listen `json:"listen"`
 }
 
+// How the broker restores.
+const (
+	modeVelero = "velero"
+	modeDirect = "direct"
+)
+
 // Listen are the addresses of the four listeners.
 type Listen struct {
 	Generator string `json:"generator"`
@@ -81,7 +88,7 @@ func defaults() Config {
 		ArgoCDNamespace:    "argocd",
 		GeneratorConfigMap: "seedling-plugin",
 		VeleroNamespace:    "velero",
-		Mode:               "velero",
+		Mode:               modeVelero,
 		TokenFile:          "/etc/seedling/token/token",
 		PreviousTokenFile:  "/etc/seedling/token/token-previous",
 		Guards:             preview.DefaultGuards(),
@@ -131,8 +138,8 @@ func (c *Config) validate() error {
 			bad("%s: %q is no DNS label", field, name)
 		}
 	}
-	if c.Mode != "velero" {
-		bad("mode: %q is not supported by this version: use velero", c.Mode)
+	if c.Mode != modeVelero && c.Mode != modeDirect {
+		bad("mode: %q is none of %s, %s", c.Mode, modeVelero, modeDirect)
 	}
 	if c.Linger.Duration < 0 || c.Linger.Duration > 7*24*time.Hour {
 		bad("linger: %s is not between 0 and seven days", c.Linger.Duration)

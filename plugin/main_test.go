@@ -73,7 +73,7 @@ func TestMisuse(t *testing.T) {
 		{"an age that is none", config("maxDataAge: a month"), []string{`"a month" is no span of time such as 36h or 30d`}},
 		{"everything at once", config(`
 argocdNamespace: Argo
-mode: direct
+mode: csi
 forges:
   - {name: G, type: svn, url: "https://u:hidden@x"}
   - {name: a, type: gitea, url: "https://x", credentialFile: y}

@@ -260,7 +260,7 @@ func (p *program) assemble(in surroundings, calls clients) *serving {
 	}
 	s.restorer = broker.NewVelero(broker.VeleroOptions{
 		Client: calls.broker, Previews: s.store, VeleroNamespace: cfg.VeleroNamespace, Owner: cfg.Namespace, Log: s.part("broker"),
-		Restored: s.reconciler.Restored, MaxDataAge: cfg.maxDataAge,
+		Direct: cfg.Mode == modeDirect, Restored: s.reconciler.Restored, MaxDataAge: cfg.maxDataAge,
 	})
 	// The hook's Job is followed within the broker's budget.
 	s.hooks = resync.NewHooks(calls.broker, cfg.ArgoCDNamespace, s.part("resync"))

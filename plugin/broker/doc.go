@@ -10,6 +10,11 @@
 // that did not is refused, because masked data would never reach the preview
 // and an empty database would look like success.
 //
+// In direct mode it makes by itself what a Restore would make, where seed-backup
+// has recorded what the storage driver calls the snapshot, and leaves the other
+// snapshots to Velero. Names and marks are the same, so that all that looks at
+// volumes later takes no notice.
+//
 // The Client of this package must read from the API server and not from a
 // cache: a step decides on what its predecessor has just written.
 package broker

@@ -52,7 +52,8 @@ var restoredResources = []string{
 	"volumesnapshotcontents.snapshot.storage.k8s.io",
 }
 
-// Velero restores through Velero's Restores. It reads the claim's own state,
+// Velero restores what Velero has backed up: through Velero's Restores, or in
+// direct mode, where it can, without them. It reads the claim's own state,
 // not the Restore's phase: Completed may mean that nothing or an empty volume
 // was restored, and comes ten seconds late where claims bind at once.
 type Velero struct {
@@ -60,6 +61,7 @@ type Velero struct {
 	previews  Previews
 	namespace string
 	owner     string
+	direct    bool
 	restored  func(p preview.Preview, chosen, dataTime string, volume types.UID)
 	log       *slog.Logger
 	now       func() time.Time
@@ -70,13 +72,16 @@ type Velero struct {
 	creations *rate.Limiter
 }
 
-// VeleroOptions are the parts of the Velero mode. Now is time.Now where nil.
+// VeleroOptions are the parts of both modes. Now is time.Now where nil.
 type VeleroOptions struct {
 	Client          client.WithWatch // uncached
 	Previews        Previews
 	VeleroNamespace string
 	// Owner is the plugin's own namespace, which marks what is this plugin's.
 	Owner string
+	// Direct is direct mode: no Restore is made where seed-backup recorded what
+	// the storage driver calls the snapshot.
+	Direct bool
 	// Restored is told that a preview has its volume, from which snapshot, and when
 	// the import behind that finished. It may be nil, and may be told twice.
 	Restored func(p preview.Preview, chosen, dataTime string, volume types.UID)
@@ -86,7 +91,7 @@ type VeleroOptions struct {
 	Now        func() time.Time
 }
 
-// NewVelero makes the Velero mode.
+// NewVelero makes either mode.
 func NewVelero(o VeleroOptions) *Velero {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -102,6 +107,7 @@ func NewVelero(o VeleroOptions) *Velero {
 		log:       o.Log,
 		now:       o.Now,
 		owner:     o.Owner,
+		direct:    o.Direct,
 		volumes:   volumes{client: o.Client, owner: o.Owner},
 		snapshots: Snapshots{Client: o.Client, VeleroNamespace: o.VeleroNamespace, MaxDataAge: o.MaxDataAge, Now: o.Now},
 		restores:  &restores{client: o.Client, namespace: o.VeleroNamespace, signals: &signals{to: map[string]map[chan struct{}]bool{}}},
@@ -179,9 +185,9 @@ func (v *Velero) adopt(ctx context.Context, p preview.Preview, ns *corev1.Namesp
 	}
 	wait, err := v.volumes.ready(ctx, pvc, name)
 	switch {
-	case errors.Is(err, errNoSource) && restore != nil && ended(restore):
-		// Velero stopped between its objects. Nobody uses this claim: it has
-		// no volume and cannot get one.
+	case errors.Is(err, errNoSource) && (restore != nil && ended(restore) || restore == nil && v.direct):
+		// Velero stopped between its objects, or somebody deleted what it or we
+		// had made. Nobody uses this claim: it has no volume and cannot get one.
 		v.log.WarnContext(ctx, "removing the half-made volume of a failed restore", "preview", p.Namespace, "restore", name)
 		if err := v.volumes.remove(ctx, pvc); err != nil {
 			return Progress{}, fmt.Errorf("remove the half-made PersistentVolumeClaim %s/%s: %w", pvc.Namespace, pvc.Name, err)
@@ -249,6 +255,9 @@ func (v *Velero) restore(ctx context.Context, p preview.Preview, ns *corev1.Name
 	chosen := ns.Annotations[snapshot.AnnotationSnapshot]
 	if chosen == "" {
 		return v.choose(ctx, p, ns, "")
+	}
+	if progress, able, err := v.directly(ctx, p, ns, chosen, false); able {
+		return progress, err
 	}
 	made, err := v.restores.of(ctx, p.Namespace)
 	if err != nil {
@@ -340,6 +349,9 @@ func (v *Velero) choose(ctx context.Context, p preview.Preview, ns *corev1.Names
 		return Progress{}, fmt.Errorf("record the snapshot of %s: %w", p.Namespace, err)
 	}
 	v.log.InfoContext(ctx, "snapshot chosen", "preview", p.Namespace, "snapshot", newest.Name, "before", before)
+	if progress, able, err := v.directly(ctx, p, ns, newest.Name, true); able {
+		return progress, err
+	}
 	return v.request(ctx, p, newest.Name, 0)
 }
 
@@ -360,23 +372,33 @@ func (v *Velero) create(ctx context.Context, p preview.Preview, ns *corev1.Names
 	if t.free < 0 {
 		return Progress{Snapshot: chosen, Message: "waiting until Restores that failed before are removed"}, nil
 	}
-	// The recorded snapshot may have expired, or the policy may have been
-	// tightened, since it was chosen. Nothing was restored from it, so a
-	// newer one does as well.
-	if _, err := v.snapshots.Usable(ctx, p.Seed, chosen); err != nil {
-		if errors.Is(err, snapshot.ErrNone) && !errors.Is(err, ErrStorage) {
-			newest, newestErr := v.snapshots.Newest(ctx, p.Seed)
-			if newestErr != nil {
-				return Progress{Snapshot: chosen}, newestErr
-			}
-			if newest.Name != chosen {
-				v.log.WarnContext(ctx, "the chosen snapshot cannot be used any more", "preview", p.Namespace, "error", err)
-				return v.choose(ctx, p, ns, chosen)
-			}
-		}
-		return Progress{Snapshot: chosen}, err
+	if progress, instead, err := v.reconsider(ctx, p, ns, chosen); err != nil || instead {
+		return progress, err
 	}
 	return v.request(ctx, p, chosen, t.free)
+}
+
+// reconsider looks again at the recorded snapshot before something is made from
+// it: it may have expired, or the policy may have been tightened, since it was
+// chosen. Nothing was made from it, so a newer one does as well; instead says
+// that one was chosen.
+func (v *Velero) reconsider(ctx context.Context, p preview.Preview, ns *corev1.Namespace, chosen string) (progress Progress, instead bool, err error) {
+	_, err = v.snapshots.Usable(ctx, p.Seed, chosen)
+	if err == nil {
+		return Progress{Snapshot: chosen}, false, nil
+	}
+	if errors.Is(err, snapshot.ErrNone) && !errors.Is(err, ErrStorage) {
+		newest, newestErr := v.snapshots.Newest(ctx, p.Seed)
+		if newestErr != nil {
+			return Progress{Snapshot: chosen}, false, newestErr
+		}
+		if newest.Name != chosen {
+			v.log.WarnContext(ctx, "the chosen snapshot cannot be used any more", "preview", p.Namespace, "error", err)
+			progress, err := v.choose(ctx, p, ns, chosen)
+			return progress, true, err
+		}
+	}
+	return Progress{Snapshot: chosen}, false, err
 }
 
 // request makes the Restore of an attempt from a snapshot that may be used.

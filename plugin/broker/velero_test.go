@@ -21,8 +21,10 @@ import (
 	"github.com/seedling-dev/seedling/plugin/broker"
 )
 
-// Each case is one step in a world, and what it leaves.
-func TestVeleroStep(t *testing.T) {
+// Each case is one step in a world, and what it leaves. Both modes take it: where
+// no handle was recorded direct mode does as Velero mode does, and where one was
+// it makes a content instead of a Restore, and all the rest is the same.
+func TestStep(t *testing.T) {
 	t.Parallel()
 	type edits = []func(map[string]client.Object)
 	bound := func(p *corev1.PersistentVolumeClaim) { p.Status.Phase = corev1.ClaimBound }
@@ -55,6 +57,11 @@ func TestVeleroStep(t *testing.T) {
 		restores []int
 		of       string
 		noClaim  bool
+		// made: it has to do with Restores, and where a handle was recorded a
+		// content is made.
+		made bool
+		// instead is the snapshot that direct mode stays with.
+		instead string
 	}{
 		// Choosing.
 		{name: "a first request chooses the newest and restores it", message: "was requested", chosen: newest, restores: []int{0}},
@@ -126,7 +133,7 @@ func TestVeleroStep(t *testing.T) {
 
 		// Attempts.
 		{name: "Failed by a restart of Velero: another attempt", edits: edits{chosen(newest), with(restore(newest, 0, velerov1.RestorePhaseFailed))}, message: "was requested", chosen: newest, restores: []int{0, 1}},
-		{name: "the next attempt rests first", edits: edits{chosen(newest), with(failedAgo(time.Second, restore(newest, 0, velerov1.RestorePhaseFailed)))}, message: "the next attempt comes shortly", chosen: newest, restores: []int{0}},
+		{name: "the next attempt rests first", edits: edits{chosen(newest), with(failedAgo(time.Second, restore(newest, 0, velerov1.RestorePhaseFailed)))}, message: "the next attempt comes shortly", made: true, chosen: newest, restores: []int{0}},
 		{name: "FailedValidation", edits: edits{chosen(newest), with(restore(newest, 0, velerov1.RestorePhaseFailedValidation))}, message: "was requested", chosen: newest, restores: []int{0, 1}},
 		{name: "Completed and nothing restored", edits: edits{chosen(newest), with(restore(newest, 0, velerov1.RestorePhaseCompleted))}, message: "was requested", chosen: newest, restores: []int{0, 1}},
 		{name: "PartiallyFailed and nothing restored", edits: edits{chosen(newest), with(restore(newest, 0, velerov1.RestorePhasePartiallyFailed))}, message: "was requested", chosen: newest, restores: []int{0, 1}},
@@ -139,13 +146,13 @@ func TestVeleroStep(t *testing.T) {
 			}())},
 			message: "was requested", chosen: newest, restores: []int{0, 1},
 		},
-		{name: "attempts end", edits: edits{chosen(newest), allFailed}, fails: true, message: "Velero failed 3 times within an hour to restore snapshot " + newest, chosen: newest, restores: []int{0, 1, 2}},
+		{name: "attempts end", edits: edits{chosen(newest), allFailed}, made: true, fails: true, message: "Velero failed 3 times within an hour to restore snapshot " + newest, chosen: newest, restores: []int{0, 1, 2}},
 		{
 			name: "attempts end, and a newer snapshot has come",
 			edits: edits{
 				chosen(older), with(restore(older, 0, velerov1.RestorePhaseFailed), restore(older, 1, velerov1.RestorePhaseFailed), restore(older, 2, velerov1.RestorePhaseFailed)),
 			},
-			message: "was requested", chosen: newest,
+			message: "was requested", chosen: newest, instead: older,
 		},
 		{
 			name: "a Restore of our name that is not ours is passed over",
@@ -260,66 +267,91 @@ func TestVeleroStep(t *testing.T) {
 			fails: true, foreign: true, message: "is lost", chosen: newest, restores: []int{0},
 		},
 	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, interceptor.Funcs{}, test.edits...)
-			before := w.claim()
-			progress, err := w.step()
+	for mode, edit := range map[string]func(map[string]client.Object){
+		"velero": with(), "direct without a handle": with(), "direct": with(recorded()),
+	} {
+		for _, test := range tests {
+			t.Run(mode+"/"+test.name, func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, interceptor.Funcs{}, append(test.edits, edit)...)
+				if mode != "velero" {
+					w.direct()
+				}
+				before, restores := w.claim(), w.restoreNames()
+				progress, err := w.step()
 
-			if (err != nil) != test.fails {
-				t.Fatalf("Step: %v", err)
-			}
-			text := progress.Message
-			if err != nil {
-				text = err.Error()
-			}
-			if !strings.Contains(text, test.message) {
-				t.Errorf("it says %q, want %q", text, test.message)
-			}
-			if progress.Done != test.done || progress.Place != test.place {
-				t.Errorf("done %v, place %d; want %v, %d", progress.Done, progress.Place, test.done, test.place)
-			}
-			var foreign *broker.ForeignError
-			if errors.As(err, &foreign) != test.foreign || errors.Is(err, broker.ErrGone) != test.gone {
-				t.Errorf("wrong kind of error: %v", err)
-			}
-			if test.gone {
-				return
-			}
-			if got := w.namespace().Annotations[snapshot.AnnotationSnapshot]; got != test.chosen {
-				t.Errorf("the namespace names snapshot %q, want %q", got, test.chosen)
-			}
-			if test.restores != nil {
-				want, of := map[string]bool{}, test.of
-				if of == "" {
-					of = newest
+				if mode == "direct" && (test.made || test.message == "was requested") {
+					if test.instead != "" {
+						test.chosen = test.instead
+					}
+					if err != nil || !strings.Contains(progress.Message, "was made") || progress.Snapshot != test.chosen {
+						t.Fatalf("Step: %+v, %v", progress, err)
+					}
+					if got := w.namespace().Annotations[snapshot.AnnotationSnapshot]; got != test.chosen {
+						t.Errorf("the namespace names snapshot %q, want %q", got, test.chosen)
+					}
+					if content, vs := w.pair(test.chosen); content == nil || vs == nil {
+						t.Error("nothing stands for the snapshot")
+					}
+					if diff := cmp.Diff(restores, w.restoreNames()); diff != "" {
+						t.Errorf("Restores differ (-want +got):\n%s", diff)
+					}
+					return
 				}
-				for _, attempt := range test.restores {
-					want[name(of, attempt)] = true
+				if (err != nil) != test.fails {
+					t.Fatalf("Step: %v", err)
 				}
-				got := map[string]bool{}
-				for n := range w.restoreNames() {
-					if strings.HasPrefix(n, ns) {
-						got[n] = true
+				text := progress.Message
+				if err != nil {
+					text = err.Error()
+				}
+				if !strings.Contains(text, test.message) {
+					t.Errorf("it says %q, want %q", text, test.message)
+				}
+				if progress.Done != test.done || progress.Place != test.place {
+					t.Errorf("done %v, place %d; want %v, %d", progress.Done, progress.Place, test.done, test.place)
+				}
+				var foreign *broker.ForeignError
+				if errors.As(err, &foreign) != test.foreign || errors.Is(err, broker.ErrGone) != test.gone {
+					t.Errorf("wrong kind of error: %v", err)
+				}
+				if test.gone {
+					return
+				}
+				if got := w.namespace().Annotations[snapshot.AnnotationSnapshot]; got != test.chosen {
+					t.Errorf("the namespace names snapshot %q, want %q", got, test.chosen)
+				}
+				if test.restores != nil {
+					want, of := map[string]bool{}, test.of
+					if of == "" {
+						of = newest
+					}
+					for _, attempt := range test.restores {
+						want[name(of, attempt)] = true
+					}
+					got := map[string]bool{}
+					for n := range w.restoreNames() {
+						if strings.HasPrefix(n, ns) {
+							got[n] = true
+						}
+					}
+					if diff := cmp.Diff(want, got); diff != "" {
+						t.Errorf("Restores differ (-want +got):\n%s", diff)
 					}
 				}
-				if diff := cmp.Diff(want, got); diff != "" {
-					t.Errorf("Restores differ (-want +got):\n%s", diff)
+				after := w.claim()
+				switch {
+				case test.noClaim:
+					if after != nil {
+						t.Error("the half-made claim is still there")
+					}
+				case !test.done && before != nil:
+					if diff := cmp.Diff(before, after); diff != "" {
+						t.Errorf("a claim that is not done was changed:\n%s", diff)
+					}
 				}
-			}
-			after := w.claim()
-			switch {
-			case test.noClaim:
-				if after != nil {
-					t.Error("the half-made claim is still there")
-				}
-			case !test.done && before != nil:
-				if diff := cmp.Diff(before, after); diff != "" {
-					t.Errorf("a claim that is not done was changed:\n%s", diff)
-				}
-			}
-		})
+			})
+		}
 	}
 }
 

@@ -174,6 +174,46 @@ func volumeSnapshot(restoreName string, ready bool) *snapshotv1.VolumeSnapshot {
 	}
 }
 
+// recorded are the handles of both snapshots, as seed-backup writes them.
+func recorded() *corev1.ConfigMap {
+	return &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "seedling", Name: snapshot.HandlesConfigMap},
+		Data: map[string]string{
+			newest: "csi.example.com snap-newest 2Gi later btrfs",
+			older:  "csi.example.com snap-older 1Gi later -",
+		},
+	}
+}
+
+// direct turns the world's mode to direct.
+func (w *world) direct() {
+	w.velero = broker.NewVelero(broker.VeleroOptions{
+		Client: w.WithWatch, Previews: w.state, VeleroNamespace: "velero", Owner: "seedling", Direct: true,
+		Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return w.now },
+	})
+}
+
+// pair is what stands for a snapshot in the preview, nil where it is not there.
+func (w *world) pair(chosen string) (*snapshotv1.VolumeSnapshotContent, *snapshotv1.VolumeSnapshot) {
+	w.t.Helper()
+	content, vs := &snapshotv1.VolumeSnapshotContent{}, &snapshotv1.VolumeSnapshot{}
+	for _, err := range []error{
+		w.Get(w.t.Context(), types.NamespacedName{Name: name(chosen, 0)}, content),
+		w.Get(w.t.Context(), types.NamespacedName{Namespace: ns, Name: name(chosen, 0)}, vs),
+	} {
+		if client.IgnoreNotFound(err) != nil {
+			w.t.Fatal(err)
+		}
+	}
+	if content.Name == "" {
+		content = nil
+	}
+	if vs.Name == "" {
+		vs = nil
+	}
+	return content, vs
+}
+
 // with adds objects.
 func with(objects ...client.Object) func(map[string]client.Object) {
 	return func(all map[string]client.Object) {

@@ -58,6 +58,7 @@ type world struct {
 	// forbidden are kinds that may not be read.
 	forbidden []string
 	inPod     bool
+	direct    bool
 	forge     fakeForge
 }
 
@@ -210,7 +211,7 @@ func (w *world) look(t *testing.T) (string, error) {
 	var out bytes.Buffer
 	report := &Report{Out: &out}
 	c := &Cluster{
-		Kube: kube, Namespace: "seedling", ArgoCD: "argocd", Velero: "velero", ConfigMap: "seedling-plugin",
+		Kube: kube, Namespace: "seedling", ArgoCD: "argocd", Velero: "velero", ConfigMap: "seedling-plugin", Direct: w.direct,
 		Forges: map[string]forge.Forge{"gitea": w.forge}, InPod: w.inPod, Report: report, Now: time.Now,
 	}
 	c.Look(t.Context())
@@ -482,7 +483,13 @@ func TestRights(t *testing.T) {
 // TestPoliciesAreNamed: every policy of the manifests is looked for.
 func TestPoliciesAreNamed(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob("../../manifests/plugin/policies/*.yaml")
+	named(t, "policies", Policies)
+	named(t, "direct", DirectPolicies)
+}
+
+func named(t *testing.T, folder string, names []string) {
+	t.Helper()
+	files, err := filepath.Glob("../../manifests/plugin/" + folder + "/*.yaml")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no policies: ", err)
 	}
@@ -497,7 +504,7 @@ func TestPoliciesAreNamed(t *testing.T) {
 		}
 	}
 	slices.Sort(there)
-	if !slices.Equal(there, Policies) {
-		t.Errorf("looked for %v, there are %v", Policies, there)
+	if !slices.Equal(there, names) {
+		t.Errorf("looked for %v, there are %v", names, there)
 	}
 }

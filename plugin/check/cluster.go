@@ -26,6 +26,8 @@ type Cluster struct {
 	Namespace, ArgoCD, Velero string
 	// ConfigMap is the one that ApplicationSets name in their generator.
 	ConfigMap string
+	// Direct says that the configuration asks for direct mode.
+	Direct bool
 	// Forges are the configured ones; nil for one that cannot be asked, which was
 	// said.
 	Forges map[string]forge.Forge
@@ -41,7 +43,7 @@ type Cluster struct {
 func (c *Cluster) Look(ctx context.Context) {
 	sets, known := c.applicationSets(ctx)
 	for _, question := range []func(context.Context){
-		c.storage, c.veleroVersion, c.policies, c.values, c.settings, c.repoServer,
+		c.storage, c.veleroVersion, c.policies, c.values, c.settings, c.repoServer, c.directRights,
 	} {
 		c.bounded(ctx, question)
 	}

@@ -56,14 +56,18 @@ func (c *Cluster) policies(ctx context.Context) {
 			acting[b.Spec.PolicyName] = true
 		}
 	}
+	names, from := Policies, "manifests/plugin/policies"
+	if c.Direct {
+		names, from = slices.Concat(Policies, DirectPolicies), "your overlay of manifests/plugin, with the component direct"
+	}
 	var missing []string
-	for _, name := range Policies {
+	for _, name := range names {
 		if there[name] == nil || !acting[name] {
 			missing = append(missing, name)
 		}
 	}
 	if len(missing) > 0 {
-		c.Report.Wrong(what, "%s are not there, or bound without Deny, so what they stop is not stopped: kubectl apply --server-side -k manifests/plugin/policies", strings.Join(missing, ", "))
+		c.Report.Wrong(what, "%s are not there, or bound without Deny, so what they stop is not stopped: kubectl apply --server-side -k %s", strings.Join(missing, ", "), from)
 		return
 	}
 	// Two take their names from the component names, and not from the ConfigMap.
@@ -78,7 +82,7 @@ func (c *Cluster) policies(ctx context.Context) {
 			return
 		}
 	}
-	c.Report.Say(what, fmt.Sprintf(": all %d act", len(Policies)), nil)
+	c.Report.Say(what, fmt.Sprintf(": all %d act", len(names)), nil)
 }
 
 // expressions are a policy's variables and conditions, one text.

@@ -324,7 +324,8 @@ func (j *Janitor) removeContents(ctx context.Context, h *hand, namespace string,
 		return false, err
 	}
 	for i := range contents {
-		if contents[i].Spec.VolumeSnapshotRef.Namespace != namespace || others[contents[i].Labels[snapshot.VeleroRestoreLabel]] {
+		if contents[i].Spec.VolumeSnapshotRef.Namespace != namespace || others[contents[i].Labels[snapshot.VeleroRestoreLabel]] ||
+			snapshot.Others(contents[i].Labels, j.Owner) {
 			continue
 		}
 		gone, err := h.remove(ctx, "VolumeSnapshotContent", &contents[i], why)
@@ -336,7 +337,8 @@ func (j *Janitor) removeContents(ctx context.Context, h *hand, namespace string,
 	return left, nil
 }
 
-// contents lists the VolumeSnapshotContents that Restores of ours made. One
+// contents lists the VolumeSnapshotContents that Restores made, and those of
+// direct mode, which say whose they are. One
 // whose policy is not Retain is none of them: deleting it would delete the
 // snapshot itself.
 func (j *Janitor) contents(ctx context.Context) ([]snapshotv1.VolumeSnapshotContent, error) {

@@ -235,6 +235,13 @@ func content(name string, edits ...func(*snapshotv1.VolumeSnapshotContent)) *sna
 	return c
 }
 
+// marked is what direct mode writes on a content, and Velero does not.
+func marked(owner string) func(*snapshotv1.VolumeSnapshotContent) {
+	return func(c *snapshotv1.VolumeSnapshotContent) {
+		c.Labels[snapshot.LabelOwner], c.Labels[snapshot.LabelNamespace] = owner, ns
+	}
+}
+
 func application(finalizers ...string) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{}
 	u.SetGroupVersionKind(app)
@@ -685,6 +692,12 @@ func TestOrphans(t *testing.T) {
 			gone: []client.Object{content("c"), restore(restoreName(), "")},
 		},
 		{name: "a content without a namespace and a Restore, which may be another plugin's", objects: []client.Object{content("c")}, after: 48 * time.Hour},
+		{name: "a content of direct mode without a namespace", objects: []client.Object{content("c", marked("seedling"))}, after: 2 * time.Hour, gone: []client.Object{content("c")}},
+		{name: "a content of another plugin's direct mode", objects: []client.Object{content("c", marked("another"))}, after: 48 * time.Hour},
+		{name: "a content of direct mode that would take the snapshot with it", objects: []client.Object{content("c", marked("seedling"), func(c *snapshotv1.VolumeSnapshotContent) {
+			c.Spec.DeletionPolicy = snapshotv1.VolumeSnapshotContentDelete
+		})}, after: 48 * time.Hour},
+		{name: "a content of direct mode of a known preview", objects: []client.Object{content("c", marked("seedling"))}, known: true, after: 48 * time.Hour},
 		{name: "a namespace that no plugin says is its own", objects: []client.Object{unmarked(namespace()), claim(corev1.ClaimPending)}, after: 48 * time.Hour},
 		{name: "a Restore that no plugin says is its own", objects: []client.Object{unmarked(restore("r", velerov1.RestorePhaseCompleted))}, after: 48 * time.Hour},
 		{name: "most of all previews unknown at once: the state is wrong", objects: many, after: 48 * time.Hour, fails: "nothing is removed"},

@@ -81,8 +81,12 @@ func (j *Janitor) sweep(ctx context.Context, h *hand, ending map[string]bool) (m
 		}
 		more = more || !gone
 	}
-	left, err := j.sweepRestores(ctx, h, func(namespace string) bool { return lost(namespace) && !exists[namespace] })
-	return more || left, err
+	gone := func(namespace string) bool { return lost(namespace) && !exists[namespace] }
+	left, err := j.sweepRestores(ctx, h, gone)
+	if err != nil {
+		return false, err
+	}
+	return more || left, j.sweepContents(ctx, h, gone)
 }
 
 // unknown is why the sweep removes something.
@@ -126,6 +130,25 @@ func (j *Janitor) sweepRestores(ctx context.Context, h *hand, lost func(namespac
 		}
 	}
 	return left, nil
+}
+
+// sweepContents removes what direct mode made for namespaces that are gone. There
+// is no Restore for it; it says itself whose it is.
+func (j *Janitor) sweepContents(ctx context.Context, h *hand, lost func(namespace string) bool) error {
+	contents, err := j.contents(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range contents {
+		c := &contents[i]
+		if !j.marked(c.Labels, false) || !j.old("VolumeSnapshotContent", c, lost(c.Spec.VolumeSnapshotRef.Namespace)) {
+			continue
+		}
+		if _, err := h.remove(ctx, "VolumeSnapshotContent", c, unknown); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // old says whether something has been an orphan for long enough.

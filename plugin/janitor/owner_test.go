@@ -49,6 +49,7 @@ func TestAnotherPluginsAreLeftAlone(t *testing.T) {
 		{name: "kept by this one", objects: all(), ended: true, lingers: true},
 		{name: "unknown, without its namespace", objects: gone()},
 		{name: "ended, without its namespace", objects: gone(), ended: true},
+		{name: "ended, without its namespace, in direct mode", objects: []client.Object{content("content", marked("seedling-b"))}, ended: true},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
