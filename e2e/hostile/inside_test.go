@@ -275,30 +275,10 @@ func startOutside(ctx context.Context, t *testing.T) target {
 // is all that the installation's short one needs.
 func configurePlugin(ctx context.Context, t *testing.T, more string) {
 	t.Helper()
-	var configs corev1.ConfigMapList
-	platformtest.Must(t, world.Kube.List(ctx, &configs, client.InNamespace(platform.PluginNamespace)))
-	name, err := world.PluginConfig(ctx)
-	platformtest.Must(t, err)
-	i := slices.IndexFunc(configs.Items, func(c corev1.ConfigMap) bool { return c.Name == name })
-	if i < 0 {
-		t.Fatalf("the plugin has no ConfigMap %s", name)
-	}
-	config := &configs.Items[i]
-	was := config.Data["config.yaml"]
-	if strings.Contains(was, "\nguards:") {
-		t.Fatalf("the plugin's configuration has guards already: %s", was)
-	}
-	set := func(ctx context.Context, content string) {
-		t.Helper()
-		before := config.DeepCopy()
-		config.Data["config.yaml"] = content
-		platformtest.Must(t, world.Kube.Patch(ctx, config, client.MergeFrom(before)))
-		platformtest.Must(t, world.RestartPlugin(ctx))
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-		defer cancel()
-		set(ctx, was)
+	world.Configure(ctx, t, func(was string) string {
+		if strings.Contains(was, "\nguards:") {
+			t.Fatalf("the plugin's configuration has guards already: %s", was)
+		}
+		return was + more
 	})
-	set(ctx, was+more)
 }

@@ -127,8 +127,35 @@ func newSuite(t *testing.T, config *rest.Config) *suite {
 			},
 		}})
 	}
+	s.record(ctx, t)
 	s.settle(ctx, t)
 	return s
+}
+
+// record lets the snapshot that the cases of direct mode name have a handle, of
+// a seed that there is not: what the cluster's own seed-backup records stays.
+func (s *suite) record(ctx context.Context, t *testing.T) {
+	t.Helper()
+	handles := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "seedling-handles", "namespace": "seedling"},
+	}}
+	const name = "seed-policies-20260101000000-aaaaa"
+	patch := func(ctx context.Context, value any) error {
+		body, err := json.Marshal(map[string]any{"data": map[string]any{name: value}})
+		if err != nil {
+			return err
+		}
+		_, err = s.on(t, s.admin, handles).Patch(ctx, "seedling-handles", types.MergePatchType, body, metav1.PatchOptions{})
+		return err
+	}
+	if err := patch(ctx, "csi.example.com snap-1 1Gi policies-none policies"); err != nil {
+		t.Fatalf("record a handle, is the component manifests/plugin/direct applied? %v", err)
+	}
+	t.Cleanup(func() {
+		if err := patch(context.WithoutCancel(ctx), nil); err != nil {
+			t.Errorf("take the handle out again: %v", err)
+		}
+	})
 }
 
 // settle waits until the binding and the policies have reached the API server's
