@@ -69,24 +69,39 @@ func giteaHandler(w *World) http.Handler {
 	name := cmp.Or(w.Repository, Repository)
 	repo := "/api/v1/repos/" + name
 	mux := http.NewServeMux()
-	bounds := func(r *http.Request) (number, size int) {
-		size, _ = strconv.Atoi(r.URL.Query().Get("limit"))
-		number, _ = strconv.Atoi(r.URL.Query().Get("page"))
-		return number, min(size, w.PageSize)
-	}
-	pull := func(r *http.Request) *Pull {
-		n, _ := strconv.ParseInt(r.PathValue("n"), 10, 64)
-		return w.Pulls[n]
-	}
 	mux.HandleFunc("/", func(rw http.ResponseWriter, _ *http.Request) { notFound(rw) })
 	mux.HandleFunc("GET /api/v1/user", func(rw http.ResponseWriter, _ *http.Request) { answer(rw, 200, person("seedling")) })
 	mux.HandleFunc("GET "+repo, func(rw http.ResponseWriter, _ *http.Request) {
 		answer(rw, 200, map[string]any{"full_name": name, "has_pull_requests": true, "private": w.Private})
 	})
 	mux.HandleFunc("GET "+repo+"/labels", func(rw http.ResponseWriter, r *http.Request) {
-		number, size := bounds(r)
+		number, size := giteaBounds(w, r)
 		answer(rw, 200, page(named([]string{"bug", Label}), number, size))
 	})
+	giteaPulls(mux, w, repo)
+	giteaCommits(mux, w, repo)
+	mux.HandleFunc("GET "+repo+"/branches/{branch}", func(rw http.ResponseWriter, r *http.Request) {
+		if r.PathValue("branch") != "main" {
+			notFound(rw)
+			return
+		}
+		answer(rw, 200, map[string]any{"name": "main"})
+	})
+	giteaIssues(mux, w, repo)
+	mux.HandleFunc("GET "+repo+"/collaborators/{user}/permission", func(rw http.ResponseWriter, r *http.Request) {
+		p, ok := w.Users[r.PathValue("user")]
+		if !ok {
+			notFound(rw)
+			return
+		}
+		answer(rw, 200, map[string]any{"permission": p, "role_name": p, "user": person(r.PathValue("user"))})
+	})
+	giteaComments(mux, w, repo)
+	return mux
+}
+
+// giteaPulls plays pull requests.
+func giteaPulls(mux *http.ServeMux, w *World, repo string) {
 	mux.HandleFunc("GET "+repo+"/pulls", func(rw http.ResponseWriter, r *http.Request) {
 		open := w.Open()
 		if ids := r.URL.Query()["labels"]; len(ids) > 0 {
@@ -94,7 +109,7 @@ func giteaHandler(w *World) http.Handler {
 				return !slices.ContainsFunc(p.Labels, func(l string) bool { return slices.Contains(ids, strconv.FormatInt(labelID(l), 10)) })
 			})
 		}
-		number, size := bounds(r)
+		number, size := giteaBounds(w, r)
 		list := []any{}
 		for _, p := range page(open, number, size) {
 			if p.Null {
@@ -107,7 +122,7 @@ func giteaHandler(w *World) http.Handler {
 		answer(rw, 200, list)
 	})
 	mux.HandleFunc("GET "+repo+"/pulls/{n}", func(rw http.ResponseWriter, r *http.Request) {
-		if p := pull(r); p != nil {
+		if p := pullOf(w, r); p != nil {
 			answer(rw, 200, giteaPull(p))
 			return
 		}
@@ -119,12 +134,12 @@ func giteaHandler(w *World) http.Handler {
 	})
 	// https://docs.gitea.com/api/1.26/#tag/repository/operation/repoGetPullRequestFiles
 	mux.HandleFunc("GET "+repo+"/pulls/{n}/files", func(rw http.ResponseWriter, r *http.Request) {
-		p := pull(r)
+		p := pullOf(w, r)
 		if p == nil {
 			notFound(rw)
 			return
 		}
-		number, size := bounds(r)
+		number, size := giteaBounds(w, r)
 		list := []any{}
 		for _, f := range page(p.Files, number, size) {
 			entry := map[string]any{"filename": f.Path, "status": "changed", "contents_url": "https://git.example.com/x?ref=" + cmp.Or(p.SHA, SHA)}
@@ -136,28 +151,13 @@ func giteaHandler(w *World) http.Handler {
 		rw.Header().Set("X-Total-Count", strconv.Itoa(len(p.Files)))
 		answer(rw, 200, list)
 	})
-	// https://docs.gitea.com/api/1.26/#tag/repository/operation/repoGetAllCommits
-	mux.HandleFunc("GET "+repo+"/commits", func(rw http.ResponseWriter, r *http.Request) {
-		list := []any{}
-		for _, c := range w.touching(r.URL.Query().Get("path")) {
-			list = append(list, map[string]any{"sha": c.SHA, "created": c.At.Format(time.RFC3339)})
-		}
-		if r.URL.Query().Get("sha") != "main" || len(list) == 0 {
-			notFound(rw) // of a path that nothing touches too
-			return
-		}
-		answer(rw, 200, page(list, 1, 50)) // whatever was asked for, with a path
-	})
-	mux.HandleFunc("GET "+repo+"/branches/{branch}", func(rw http.ResponseWriter, r *http.Request) {
-		if r.PathValue("branch") != "main" {
-			notFound(rw)
-			return
-		}
-		answer(rw, 200, map[string]any{"name": "main"})
-	})
+}
+
+// giteaIssues plays what issues have of them: the timeline, and labels.
+func giteaIssues(mux *http.ServeMux, w *World, repo string) {
 	mux.HandleFunc("GET "+repo+"/issues/{n}/timeline", func(rw http.ResponseWriter, r *http.Request) {
-		number, size := bounds(r)
-		p := pull(r)
+		number, size := giteaBounds(w, r)
+		p := pullOf(w, r)
 		if p == nil {
 			notFound(rw)
 			return
@@ -176,26 +176,8 @@ func giteaHandler(w *World) http.Handler {
 		rw.Header().Set("X-Total-Count", strconv.Itoa(len(list))) // of the page
 		answer(rw, 200, list)
 	})
-	mux.HandleFunc("GET "+repo+"/collaborators/{user}/permission", func(rw http.ResponseWriter, r *http.Request) {
-		p, ok := w.Users[r.PathValue("user")]
-		if !ok {
-			notFound(rw)
-			return
-		}
-		answer(rw, 200, map[string]any{"permission": p, "role_name": p, "user": person(r.PathValue("user"))})
-	})
-	mux.HandleFunc("GET "+repo+"/commits/{sha}/status", func(rw http.ResponseWriter, r *http.Request) {
-		number, size := bounds(r)
-		answer(rw, 200, map[string]any{"sha": r.PathValue("sha"), "statuses": page(newest(w.Statuses, "status"), number, size)})
-	})
-	mux.HandleFunc("POST "+repo+"/statuses/{sha}", func(rw http.ResponseWriter, r *http.Request) {
-		var b map[string]any
-		_ = json.NewDecoder(r.Body).Decode(&b) // what is missing fails the test
-		w.Set = append(w.Set, b)
-		answer(rw, 201, b)
-	})
 	mux.HandleFunc("DELETE "+repo+"/issues/{n}/labels/{id}", func(rw http.ResponseWriter, r *http.Request) {
-		p := pull(r)
+		p := pullOf(w, r)
 		if p == nil {
 			notFound(rw)
 			return
@@ -210,8 +192,39 @@ func giteaHandler(w *World) http.Handler {
 		}
 		rw.WriteHeader(http.StatusNoContent)
 	})
-	giteaComments(mux, w, repo)
-	return mux
+}
+
+// giteaCommits plays commits and their statuses.
+func giteaCommits(mux *http.ServeMux, w *World, repo string) {
+	// https://docs.gitea.com/api/1.26/#tag/repository/operation/repoGetAllCommits
+	mux.HandleFunc("GET "+repo+"/commits", func(rw http.ResponseWriter, r *http.Request) {
+		list := []any{}
+		for _, c := range w.touching(r.URL.Query().Get("path")) {
+			list = append(list, map[string]any{"sha": c.SHA, "created": c.At.Format(time.RFC3339)})
+		}
+		if r.URL.Query().Get("sha") != "main" || len(list) == 0 {
+			notFound(rw) // of a path that nothing touches too
+			return
+		}
+		answer(rw, 200, page(list, 1, 50)) // whatever was asked for, with a path
+	})
+	mux.HandleFunc("GET "+repo+"/commits/{sha}/status", func(rw http.ResponseWriter, r *http.Request) {
+		number, size := giteaBounds(w, r)
+		answer(rw, 200, map[string]any{"sha": r.PathValue("sha"), "statuses": page(newest(w.Statuses, "status"), number, size)})
+	})
+	mux.HandleFunc("POST "+repo+"/statuses/{sha}", func(rw http.ResponseWriter, r *http.Request) {
+		var b map[string]any
+		_ = json.NewDecoder(r.Body).Decode(&b) // what is missing fails the test
+		w.Set = append(w.Set, b)
+		answer(rw, 201, b)
+	})
+}
+
+// giteaBounds are the page that is asked for.
+func giteaBounds(w *World, r *http.Request) (number, size int) {
+	size, _ = strconv.Atoi(r.URL.Query().Get("limit"))
+	number, _ = strconv.Atoi(r.URL.Query().Get("page"))
+	return number, min(size, w.PageSize)
 }
 
 // giteaComments plays the comments of an issue, which have no pages.

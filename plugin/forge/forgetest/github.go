@@ -144,18 +144,6 @@ func githubNode(p *Pull) map[string]any {
 func githubHandler(w *World) http.Handler {
 	const repo = "/api/v3/repos/" + Repository
 	mux := http.NewServeMux()
-	bounds := func(r *http.Request) (number, size int) {
-		size, _ = strconv.Atoi(r.URL.Query().Get("per_page"))
-		number, _ = strconv.Atoi(r.URL.Query().Get("page"))
-		if size == 0 {
-			size = 30
-		}
-		return max(number, 1), min(size, w.PageSize, 100)
-	}
-	pull := func(r *http.Request) *Pull {
-		n, _ := strconv.ParseInt(r.PathValue("n"), 10, 64)
-		return w.Pulls[n]
-	}
 	mux.HandleFunc("/", func(rw http.ResponseWriter, _ *http.Request) { notFound(rw) })
 	mux.HandleFunc("GET /api/v3/user", func(rw http.ResponseWriter, _ *http.Request) { answer(rw, 200, person("seedling")) })
 	githubApps(mux, repo)
@@ -163,6 +151,30 @@ func githubHandler(w *World) http.Handler {
 	mux.HandleFunc("GET "+repo, func(rw http.ResponseWriter, _ *http.Request) {
 		answer(rw, 200, map[string]any{"id": 7, "full_name": Repository, "default_branch": "main", "private": w.Private})
 	})
+	githubPulls(mux, w, repo)
+	mux.HandleFunc("POST /api/graphql", func(rw http.ResponseWriter, r *http.Request) { githubGraphQL(w, rw, r) })
+	githubCommits(mux, w, repo)
+	// https://docs.github.com/en/rest/collaborators/collaborators?apiVersion=2022-11-28#get-repository-permissions-for-a-user
+	mux.HandleFunc("GET "+repo+"/collaborators/{user}/permission", func(rw http.ResponseWriter, r *http.Request) {
+		p, ok := w.Users[r.PathValue("user")]
+		if !ok {
+			notFound(rw)
+			return
+		}
+		answer(rw, 200, map[string]any{"permission": p, "role_name": p, "user": person(r.PathValue("user"))})
+	})
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if v := r.Header.Get("X-GitHub-Api-Version"); v != "2022-11-28" {
+			answer(rw, 400, map[string]any{"message": "version " + v + " was asked for"})
+			return
+		}
+		mux.ServeHTTP(rw, r)
+	})
+}
+
+// githubPulls plays https://docs.github.com/en/rest/pulls/pulls?apiVersion=2022-11-28,
+// and what issues have of them.
+func githubPulls(mux *http.ServeMux, w *World, repo string) {
 	// https://docs.github.com/en/rest/pulls/pulls?apiVersion=2022-11-28#list-pull-requests
 	mux.HandleFunc("GET "+repo+"/pulls", func(rw http.ResponseWriter, r *http.Request) {
 		list := w.Open()
@@ -170,7 +182,7 @@ func githubHandler(w *World) http.Handler {
 		if r.URL.Query().Get("state") == "all" {
 			list = w.All() // sort=updated&direction=desc
 		}
-		number, size := bounds(r)
+		number, size := githubBounds(w, r)
 		var entries []any
 		for _, p := range page(list, number, size) {
 			if p.Null {
@@ -181,9 +193,8 @@ func githubHandler(w *World) http.Handler {
 		}
 		githubPage(rw, r, entries, number*size < len(list))
 	})
-	mux.HandleFunc("POST /api/graphql", func(rw http.ResponseWriter, r *http.Request) { githubGraphQL(w, rw, r) })
 	mux.HandleFunc("GET "+repo+"/pulls/{n}", func(rw http.ResponseWriter, r *http.Request) {
-		if p := pull(r); p != nil {
+		if p := pullOf(w, r); p != nil {
 			answer(rw, 200, githubPull(p))
 			return
 		}
@@ -191,13 +202,13 @@ func githubHandler(w *World) http.Handler {
 	})
 	// https://docs.github.com/en/rest/pulls/pulls?apiVersion=2022-11-28#list-pull-requests-files
 	mux.HandleFunc("GET "+repo+"/pulls/{n}/files", func(rw http.ResponseWriter, r *http.Request) {
-		p := pull(r)
+		p := pullOf(w, r)
 		if p == nil {
 			notFound(rw)
 			return
 		}
 		files := p.Files[:min(len(p.Files), 3000)]
-		number, size := bounds(r)
+		number, size := githubBounds(w, r)
 		entries := []any{}
 		for _, f := range page(files, number, size) {
 			entry := map[string]any{"sha": strings.Repeat("f", 40), "filename": f.Path, "status": "modified", "patch": "@@ -1 +1 @@"}
@@ -208,6 +219,35 @@ func githubHandler(w *World) http.Handler {
 		}
 		githubPage(rw, r, entries, number*size < len(files))
 	})
+	// https://docs.github.com/en/rest/issues/timeline?apiVersion=2022-11-28#list-timeline-events-for-an-issue
+	mux.HandleFunc("GET "+repo+"/issues/{n}/timeline", func(rw http.ResponseWriter, r *http.Request) {
+		number, size := githubBounds(w, r)
+		entries := []any{}
+		for _, e := range page(pullOf(w, r).Events, number, size) {
+			entry := map[string]any{"event": "commented", "body": "", "created_at": e.At.Format(time.RFC3339), "actor": person(e.By)}
+			if e.Label != "" {
+				entry["event"], entry["label"] = "unlabeled", map[string]any{"name": e.Label, "color": "ededed"}
+				if e.Added {
+					entry["event"] = "labeled"
+				}
+			}
+			entries = append(entries, entry)
+		}
+		githubPage(rw, r, entries, number*size < len(pullOf(w, r).Events))
+	})
+	// https://docs.github.com/en/rest/issues/labels?apiVersion=2022-11-28#remove-a-label-from-an-issue
+	mux.HandleFunc("DELETE "+repo+"/issues/{n}/labels/{name}", func(rw http.ResponseWriter, r *http.Request) {
+		if !slices.Contains(pullOf(w, r).Labels, r.PathValue("name")) {
+			answer(rw, 404, map[string]any{"message": "Label does not exist"})
+			return
+		}
+		w.Removed = append(w.Removed, r.PathValue("name"))
+		answer(rw, 200, []any{})
+	})
+}
+
+// githubCommits plays commits and what is said of them.
+func githubCommits(mux *http.ServeMux, w *World, repo string) {
 	// https://docs.github.com/en/rest/commits/commits?apiVersion=2022-11-28#list-commits
 	mux.HandleFunc("GET "+repo+"/commits", func(rw http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Get("sha") != "main" {
@@ -218,37 +258,12 @@ func githubHandler(w *World) http.Handler {
 		for _, c := range w.touching(r.URL.Query().Get("path")) {
 			entries = append(entries, map[string]any{"sha": c.SHA, "commit": map[string]any{"committer": map[string]any{"name": "x", "date": c.At.Format(time.RFC3339)}}})
 		}
-		number, size := bounds(r)
+		number, size := githubBounds(w, r)
 		githubPage(rw, r, page(entries, number, size), number*size < len(entries))
-	})
-	// https://docs.github.com/en/rest/issues/timeline?apiVersion=2022-11-28#list-timeline-events-for-an-issue
-	mux.HandleFunc("GET "+repo+"/issues/{n}/timeline", func(rw http.ResponseWriter, r *http.Request) {
-		number, size := bounds(r)
-		entries := []any{}
-		for _, e := range page(pull(r).Events, number, size) {
-			entry := map[string]any{"event": "commented", "body": "", "created_at": e.At.Format(time.RFC3339), "actor": person(e.By)}
-			if e.Label != "" {
-				entry["event"], entry["label"] = "unlabeled", map[string]any{"name": e.Label, "color": "ededed"}
-				if e.Added {
-					entry["event"] = "labeled"
-				}
-			}
-			entries = append(entries, entry)
-		}
-		githubPage(rw, r, entries, number*size < len(pull(r).Events))
-	})
-	// https://docs.github.com/en/rest/collaborators/collaborators?apiVersion=2022-11-28#get-repository-permissions-for-a-user
-	mux.HandleFunc("GET "+repo+"/collaborators/{user}/permission", func(rw http.ResponseWriter, r *http.Request) {
-		p, ok := w.Users[r.PathValue("user")]
-		if !ok {
-			notFound(rw)
-			return
-		}
-		answer(rw, 200, map[string]any{"permission": p, "role_name": p, "user": person(r.PathValue("user"))})
 	})
 	// https://docs.github.com/en/rest/commits/statuses?apiVersion=2022-11-28
 	mux.HandleFunc("GET "+repo+"/commits/{sha}/status", func(rw http.ResponseWriter, r *http.Request) {
-		number, size := bounds(r)
+		number, size := githubBounds(w, r)
 		list := newest(w.Statuses, "state")
 		githubNext(rw, r, number*size < len(list))
 		answer(rw, 200, map[string]any{"state": "pending", "sha": r.PathValue("sha"), "total_count": len(list), "statuses": page(list, number, size)})
@@ -273,22 +288,16 @@ func githubHandler(w *World) http.Handler {
 		w.Set = append(w.Set, b)
 		answer(rw, 201, b)
 	})
-	// https://docs.github.com/en/rest/issues/labels?apiVersion=2022-11-28#remove-a-label-from-an-issue
-	mux.HandleFunc("DELETE "+repo+"/issues/{n}/labels/{name}", func(rw http.ResponseWriter, r *http.Request) {
-		if !slices.Contains(pull(r).Labels, r.PathValue("name")) {
-			answer(rw, 404, map[string]any{"message": "Label does not exist"})
-			return
-		}
-		w.Removed = append(w.Removed, r.PathValue("name"))
-		answer(rw, 200, []any{})
-	})
-	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if v := r.Header.Get("X-GitHub-Api-Version"); v != "2022-11-28" {
-			answer(rw, 400, map[string]any{"message": "version " + v + " was asked for"})
-			return
-		}
-		mux.ServeHTTP(rw, r)
-	})
+}
+
+// githubBounds are the page that is asked for.
+func githubBounds(w *World, r *http.Request) (number, size int) {
+	size, _ = strconv.Atoi(r.URL.Query().Get("per_page"))
+	number, _ = strconv.Atoi(r.URL.Query().Get("page"))
+	if size == 0 {
+		size = 30
+	}
+	return max(number, 1), min(size, w.PageSize, 100)
 }
 
 // https://docs.github.com/en/rest/apps/apps?apiVersion=2022-11-28

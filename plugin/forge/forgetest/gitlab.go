@@ -75,25 +75,6 @@ func account(name string) any {
 func gitlabHandler(w *World) http.Handler {
 	const project = "/api/v4/projects/{id}"
 	mux := http.NewServeMux()
-	bounds := func(r *http.Request) (number, size int) {
-		size, _ = strconv.Atoi(r.URL.Query().Get("per_page"))
-		number, _ = strconv.Atoi(r.URL.Query().Get("page"))
-		if size == 0 {
-			size = 20
-		}
-		return max(number, 1), min(size, w.PageSize, 100)
-	}
-	pull := func(r *http.Request) *Pull {
-		n, _ := strconv.ParseInt(r.PathValue("n"), 10, 64)
-		return w.Pulls[n]
-	}
-	// https://docs.gitlab.com/api/rest/#pagination-response-headers
-	paged := func(rw http.ResponseWriter, r *http.Request, list []any) {
-		number, size := bounds(r)
-		rw.Header().Set("X-Total", strconv.Itoa(len(list)))
-		githubNext(rw, r, number*size < len(list))
-		answer(rw, 200, append([]any{}, page(list, number, size)...))
-	}
 	mux.HandleFunc("/", func(rw http.ResponseWriter, _ *http.Request) { notFound(rw) })
 	mux.HandleFunc("GET /api/v4/user", func(rw http.ResponseWriter, _ *http.Request) { answer(rw, 200, account("seedling")) })
 	mux.HandleFunc("GET "+project, func(rw http.ResponseWriter, _ *http.Request) {
@@ -103,6 +84,15 @@ func gitlabHandler(w *World) http.Handler {
 		}
 		answer(rw, 200, map[string]any{"id": 7, "path_with_namespace": Repository, "visibility": visibility})
 	})
+	gitlabMergeRequests(mux, w, project)
+	gitlabCommits(mux, w, project)
+	gitlabMembers(mux, w, project)
+	gitlabNotes(mux, w, project)
+	return mux
+}
+
+// gitlabMergeRequests plays https://docs.gitlab.com/api/merge_requests/
+func gitlabMergeRequests(mux *http.ServeMux, w *World, project string) {
 	mux.HandleFunc("GET "+project+"/merge_requests", func(rw http.ResponseWriter, r *http.Request) {
 		var list []any
 		for _, p := range w.Open() {
@@ -114,10 +104,10 @@ func gitlabHandler(w *World) http.Handler {
 				list = append(list, gitlabMergeRequest(p))
 			}
 		}
-		paged(rw, r, list)
+		gitlabPaged(w, rw, r, list)
 	})
 	mux.HandleFunc("GET "+project+"/merge_requests/{n}", func(rw http.ResponseWriter, r *http.Request) {
-		if p := pull(r); p != nil {
+		if p := pullOf(w, r); p != nil {
 			m := gitlabMergeRequest(p)
 			m["changes_count"] = strconv.Itoa(len(p.Files))
 			if len(p.Files) > 1000 {
@@ -130,8 +120,8 @@ func gitlabHandler(w *World) http.Handler {
 	})
 	// https://docs.gitlab.com/api/merge_requests/#list-merge-request-diffs
 	mux.HandleFunc("GET "+project+"/merge_requests/{n}/diffs", func(rw http.ResponseWriter, r *http.Request) {
-		p := pull(r)
-		number, size := bounds(r)
+		p := pullOf(w, r)
+		number, size := gitlabBounds(w, r)
 		switch {
 		case p == nil:
 			notFound(rw)
@@ -148,6 +138,32 @@ func gitlabHandler(w *World) http.Handler {
 			answer(rw, 200, list)
 		}
 	})
+	// https://docs.gitlab.com/api/merge_requests/#update-merge-request
+	mux.HandleFunc("PUT "+project+"/merge_requests/{n}", func(rw http.ResponseWriter, r *http.Request) {
+		var b map[string]string
+		_ = json.NewDecoder(r.Body).Decode(&b) // what is missing fails the test
+		w.Removed = append(w.Removed, b["remove_labels"])
+		answer(rw, 200, gitlabMergeRequest(pullOf(w, r)))
+	})
+	// https://docs.gitlab.com/api/resource_label_events/#merge-requests
+	mux.HandleFunc("GET "+project+"/merge_requests/{n}/resource_label_events", func(rw http.ResponseWriter, r *http.Request) {
+		var list []any
+		for i, e := range pullOf(w, r).Events {
+			entry := map[string]any{"id": i + 1, "action": "remove", "created_at": e.At.Format(time.RFC3339), "user": account(e.By), "label": nil}
+			if e.Label != "" { // one without was deleted since
+				entry["label"] = map[string]any{"id": labelID(e.Label), "name": e.Label}
+			}
+			if e.Added {
+				entry["action"] = "add"
+			}
+			list = append(list, entry)
+		}
+		gitlabPaged(w, rw, r, list)
+	})
+}
+
+// gitlabCommits plays https://docs.gitlab.com/api/commits/
+func gitlabCommits(mux *http.ServeMux, w *World, project string) {
 	// https://docs.gitlab.com/api/commits/#list-repository-commits
 	mux.HandleFunc("GET "+project+"/repository/commits", func(rw http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Get("ref_name") != "main" {
@@ -158,33 +174,9 @@ func gitlabHandler(w *World) http.Handler {
 		for _, c := range w.touching(r.URL.Query().Get("path")) {
 			list = append(list, map[string]any{"id": c.SHA, "short_id": c.SHA[:8], "committed_date": c.At.Format("2006-01-02T15:04:05.000Z07:00")})
 		}
-		number, size := bounds(r)
+		number, size := gitlabBounds(w, r)
 		answer(rw, 200, append([]any{}, page(list, number, size)...))
 	})
-	// https://docs.gitlab.com/api/merge_requests/#update-merge-request
-	mux.HandleFunc("PUT "+project+"/merge_requests/{n}", func(rw http.ResponseWriter, r *http.Request) {
-		var b map[string]string
-		_ = json.NewDecoder(r.Body).Decode(&b) // what is missing fails the test
-		w.Removed = append(w.Removed, b["remove_labels"])
-		answer(rw, 200, gitlabMergeRequest(pull(r)))
-	})
-	// https://docs.gitlab.com/api/resource_label_events/#merge-requests
-	mux.HandleFunc("GET "+project+"/merge_requests/{n}/resource_label_events", func(rw http.ResponseWriter, r *http.Request) {
-		var list []any
-		for i, e := range pull(r).Events {
-			entry := map[string]any{"id": i + 1, "action": "remove", "created_at": e.At.Format(time.RFC3339), "user": account(e.By), "label": nil}
-			if e.Label != "" { // one without was deleted since
-				entry["label"] = map[string]any{"id": labelID(e.Label), "name": e.Label}
-			}
-			if e.Added {
-				entry["action"] = "add"
-			}
-			list = append(list, entry)
-		}
-		paged(rw, r, list)
-	})
-	gitlabMembers(mux, w, project)
-	gitlabNotes(mux, w, project, paged)
 	// https://docs.gitlab.com/api/commits/#list-commit-statuses
 	mux.HandleFunc("GET "+project+"/repository/commits/{sha}/statuses", func(rw http.ResponseWriter, r *http.Request) {
 		var list []any
@@ -193,7 +185,7 @@ func gitlabHandler(w *World) http.Handler {
 				list = append(list, map[string]any{"id": i + 1, "sha": r.PathValue("sha"), "name": s.Context, "status": s.State})
 			}
 		}
-		paged(rw, r, list)
+		gitlabPaged(w, rw, r, list)
 	})
 	// https://docs.gitlab.com/api/commits/#set-commit-pipeline-status
 	mux.HandleFunc("POST "+project+"/statuses/{sha}", func(rw http.ResponseWriter, r *http.Request) {
@@ -208,11 +200,28 @@ func gitlabHandler(w *World) http.Handler {
 		w.Set = append(w.Set, b)
 		answer(rw, 201, b)
 	})
-	return mux
+}
+
+// gitlabBounds are the page that is asked for.
+func gitlabBounds(w *World, r *http.Request) (number, size int) {
+	size, _ = strconv.Atoi(r.URL.Query().Get("per_page"))
+	number, _ = strconv.Atoi(r.URL.Query().Get("page"))
+	if size == 0 {
+		size = 20
+	}
+	return max(number, 1), min(size, w.PageSize, 100)
+}
+
+// gitlabPaged is https://docs.gitlab.com/api/rest/#pagination-response-headers
+func gitlabPaged(w *World, rw http.ResponseWriter, r *http.Request, list []any) {
+	number, size := gitlabBounds(w, r)
+	rw.Header().Set("X-Total", strconv.Itoa(len(list)))
+	githubNext(rw, r, number*size < len(list))
+	answer(rw, 200, append([]any{}, page(list, number, size)...))
 }
 
 // gitlabNotes plays https://docs.gitlab.com/api/notes/#merge-requests.
-func gitlabNotes(mux *http.ServeMux, w *World, project string, paged func(http.ResponseWriter, *http.Request, []any)) {
+func gitlabNotes(mux *http.ServeMux, w *World, project string) {
 	entry := func(c *Comment) map[string]any {
 		return map[string]any{"id": c.ID, "body": c.Body, "author": account(c.By), "system": false, "created_at": Start.Format(time.RFC3339)}
 	}
@@ -225,7 +234,7 @@ func gitlabNotes(mux *http.ServeMux, w *World, project string, paged func(http.R
 		if r.URL.Query().Get("sort") != "asc" { // the default is desc
 			slices.Reverse(list)
 		}
-		paged(rw, r, list)
+		gitlabPaged(w, rw, r, list)
 	})
 	mux.HandleFunc("POST "+project+"/merge_requests/{n}/notes", func(rw http.ResponseWriter, r *http.Request) {
 		n, _ := strconv.ParseInt(r.PathValue("n"), 10, 64)

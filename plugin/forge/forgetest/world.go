@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -224,6 +225,12 @@ func (w *World) sorted(closed bool) []*Pull {
 		}
 	}
 	return pulls
+}
+
+// pullOf is the pull request that a call is about; nil for none.
+func pullOf(w *World, r *http.Request) *Pull {
+	n, _ := strconv.ParseInt(r.PathValue("n"), 10, 64)
+	return w.Pulls[n]
 }
 
 // Change changes the world while no call is answered.
