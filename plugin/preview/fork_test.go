@@ -156,6 +156,14 @@ func TestForkCommitByCommit(t *testing.T) {
 	if got := w.emits(); got != sha2 {
 		t.Errorf("emitted %q after a restart and a push", got)
 	}
+	// Once forks are not allowed any more, no event moves what runs.
+	w.asks(asksForShop)
+	w.Grant("gitea", "acme/shop", forge.Grant{Number: 1, HeadSHA: sha1, By: "maintainer", At: set.Add(time.Hour)})
+	w.mustRound()
+	w.mustRound()
+	if p, _ := w.preview(1); p.HeadSHA != sha2 {
+		t.Errorf("%s, head %s", p.Phase, p.HeadSHA)
+	}
 }
 
 func TestForksThatCannotBeTold(t *testing.T) {
