@@ -155,6 +155,9 @@ type ForeignKey struct {
 	References Name
 	// ReferencedColumns in the order of Columns.
 	ReferencedColumns []string
+	// Equals are the operators that compare a referenced column with a referencing
+	// one, as SQL with their schema: those of the types, not of whoever asks.
+	Equals []string
 	// MatchFull says that all columns are NULL, or none.
 	MatchFull bool
 }

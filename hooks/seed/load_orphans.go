@@ -101,7 +101,7 @@ func orphansSQL(o mask.Orphans) string {
 	var present, match []string
 	for i, c := range o.ForeignKey.Columns {
 		present = append(present, "c."+sqltext.Identifier(c)+" IS NOT NULL")
-		match = append(match, "p."+sqltext.Identifier(o.ForeignKey.ReferencedColumns[i])+" = c."+sqltext.Identifier(c))
+		match = append(match, "p."+sqltext.Identifier(o.ForeignKey.ReferencedColumns[i])+" "+o.ForeignKey.Equals[i]+" c."+sqltext.Identifier(c))
 	}
 	table := only(o.Partitioned) + sqltext.Identifier(o.Table.Schema, o.Table.Name)
 	ref := only(o.ReferencesPartitioned) + sqltext.Identifier(o.ForeignKey.References.Schema, o.ForeignKey.References.Name)

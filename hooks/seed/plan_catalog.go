@@ -375,7 +375,10 @@ func (r *catalogReader) indexes(ctx context.Context) error {
 }
 
 func (r *catalogReader) foreignKeys(ctx context.Context) error {
-	rows, err := r.conn.Query(ctx, `SELECT conrelid, conname, conkey, confrelid, confkey, confmatchtype = 'f' FROM pg_catalog.pg_constraint
+	rows, err := r.conn.Query(ctx, `SELECT conrelid, conname, conkey, confrelid, confkey, confmatchtype = 'f',
+		ARRAY(SELECT format('OPERATOR(%I.%s)', n.nspname, o.oprname) FROM unnest(conpfeqop) WITH ORDINALITY u(op, i)
+			JOIN pg_catalog.pg_operator o ON o.oid = u.op JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace ORDER BY i)
+		FROM pg_catalog.pg_constraint
 		WHERE contype = 'f' AND conparentid = 0 ORDER BY conrelid, conname`)
 	if err != nil {
 		return err
@@ -384,13 +387,14 @@ func (r *catalogReader) foreignKeys(ctx context.Context) error {
 	var name string
 	var from, to []int16
 	var full bool
-	_, err = pgx.ForEachRow(rows, []any{&rel, &name, &from, &ref, &to, &full}, func() error {
+	var equals []string
+	_, err = pgx.ForEachRow(rows, []any{&rel, &name, &from, &ref, &to, &full, &equals}, func() error {
 		i, ok := r.byOID[rel]
 		j, ok2 := r.byOID[ref]
 		if !ok || !ok2 {
 			return nil
 		}
-		fk := mask.ForeignKey{Name: name, MatchFull: full, References: mask.Name{Schema: r.out.Tables[j].Schema, Name: r.out.Tables[j].Name}}
+		fk := mask.ForeignKey{Name: name, MatchFull: full, Equals: slices.Clone(equals), References: mask.Name{Schema: r.out.Tables[j].Schema, Name: r.out.Tables[j].Name}}
 		for k := range from {
 			fk.Columns = append(fk.Columns, r.column(rel, from[k]))
 			fk.ReferencedColumns = append(fk.ReferencedColumns, r.column(ref, to[k]))

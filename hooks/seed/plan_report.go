@@ -66,6 +66,11 @@ func (r *planned) describe(out *PlanReport, same bool) {
 		// the copy without them, need room as well.
 		out.Room += s.loaded * 3 / 2
 	}
+	for _, e := range r.schema.largeObjects {
+		if len(r.sizes) > 0 && r.plan.LargeObjects() {
+			out.Room += e.Bytes * 3 / 2 // as they are stored; mostly they do not shrink
+		}
+	}
 	if len(r.sizes) > 0 {
 		out.Unchecked = append(out.Unchecked, fmt.Sprintf("rows beyond the first %d of each table", sampleRows))
 	} else {
