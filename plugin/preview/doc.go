@@ -13,6 +13,8 @@
 //   - facts.go: consent, commit statuses, snapshots, namespaces and losses are
 //     small tasks in the bounded queues of package queue; each result is kept
 //     when it comes.
+//   - paths.go: which files a pull request changes, asked once for each head, as
+//     a filter and as outputs.
 //   - decide.go: state, sightings and facts become the next state. Next
 //     (next.go) is the pure state machine of one preview; guard.go keeps back
 //     what comes in masses.
