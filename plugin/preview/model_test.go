@@ -124,6 +124,10 @@ func newModel(t *testing.T, seed uint64) *model {
 		m.wrong = asksWith(fields)
 		m.restart()
 	}
+	if seed%2 == 0 {
+		m.talks = true
+		m.restart()
+	}
 	m.input = m.well
 	if m.rng.IntN(2) == 0 {
 		m.linger = 15 * time.Minute
