@@ -71,7 +71,7 @@ func (r *Reconciler) comment(repo *repository, items []*item, e *errands) {
 			return // what was said stands: it is not known anew yet
 		}
 		create = create || it.facts.PullRequest != nil && (p.ConsentBy != "" || it.facts.Consent.By != "")
-		parts = append(parts, r.section(p, it, repo.sentence[p.Namespace]))
+		parts = append(parts, r.section(p, it, repo.sentence[p.Namespace], repo.lastWords[p.Namespace]))
 	}
 	if len(parts) == 0 || !create && was.id == "" {
 		return
@@ -141,7 +141,7 @@ func (r *Reconciler) write(ctx context.Context, f forge.Commenter, of Key, id, b
 
 // section is what is said of one preview. Whatever did not come from here is
 // escaped.
-func (r *Reconciler) section(p *Preview, it *item, said sentence) string {
+func (r *Reconciler) section(p *Preview, it *item, said sentence, words lastWords) string {
 	in := it.in
 	s := status(p, in, it.facts.Consent, said, it.facts.PullRequest != nil && it.facts.Refused == "")
 	title := "Waiting"
@@ -182,6 +182,9 @@ func (r *Reconciler) section(p *Preview, it *item, said sentence) string {
 			warned = "**soon:** "
 		}
 		line("%sends %s, when %s: %s", warned, day(p.ExpiresAt), p.ExpiresFor, escape(remedy(p, in)))
+	}
+	if s.State == forge.Failure && words.text != "" && words.of == of(said) {
+		fmt.Fprintf(&b, "\n\nThe end of what its hook said:\n\n%s\n", quote(words.text))
 	}
 	return b.String()
 }
@@ -267,10 +270,13 @@ func (r *Reconciler) commentsOf(repo *repository, items []*item, e *errands) {
 	for _, it := range items {
 		byNumber[it.key.Number] = append(byNumber[it.key.Number], it)
 	}
-	for _, of := range byNumber {
-		slices.SortFunc(of, func(a, b *item) int { return cmp.Compare(a.key.ApplicationSet, b.key.ApplicationSet) })
-		r.comment(repo, of, e)
-		for _, it := range of {
+	for _, items := range byNumber {
+		slices.SortFunc(items, func(a, b *item) int { return cmp.Compare(a.key.ApplicationSet, b.key.ApplicationSet) })
+		r.comment(repo, items, e)
+		for _, it := range items {
+			if it.is != nil && it.is.Phase == Live && it.in.Comments {
+				r.findLastWords(repo, it.is, e)
+			}
 			if it.is != nil && it.is.Phase == Live && r.seeds.old(it.is.Seed, e.now) && e.want(r.seedTask(repo, it.is.Seed)) {
 				r.seeds.asking(it.is.Seed)
 			}

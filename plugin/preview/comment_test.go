@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/seedling-dev/seedling/plugin/forge"
 )
 
@@ -191,6 +194,52 @@ func TestCommentsAreBounded(t *testing.T) {
 	}
 	if n := strings.Count(w.said.String(), "does not let us comment"); n != 3 {
 		t.Errorf("it was said %d times", n)
+	}
+}
+
+// TestLastWords: what a failed hook said at its end is quoted where only members
+// read it, and nowhere else.
+func TestLastWords(t *testing.T) {
+	t.Parallel()
+	for _, public := range []bool{false, true} {
+		w := talking(t, pull(1))
+		w.host.public = public
+		w.mustRound()
+		p, _ := w.preview(1)
+		(&model{world: w}).restored(p)
+		ended := func(code int32, at time.Time, message string) corev1.ContainerStatus {
+			return corev1.ContainerStatus{State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, FinishedAt: metav1.NewTime(at), Message: message}}}
+		}
+		for name, pod := range map[string]corev1.ContainerStatus{
+			"migrate-1": ended(1, w.now, "an earlier try"),
+			"migrate-2": ended(1, w.now.Add(time.Minute), strings.Repeat("before\n", 20)+"```\n/close @all\nERROR: column \x00\"x\" exists\n"),
+			"other":     ended(0, w.now.Add(time.Hour), "all is well"),
+		} {
+			if err := w.cluster.Create(t.Context(), &corev1.Pod{
+				ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: name, Labels: map[string]string{labelJob: "migrate"}},
+				Status:     corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{pod}},
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.SyncFailed(p.Namespace, p.HeadSHA, "hook Job migrate failed")
+		for range 3 {
+			w.mustRound()
+		}
+		w.says(1, "Failed", "hook Job migrate failed")
+		got := w.comment(1)
+		if quoted := strings.Contains(got, "before\n'''\n/close @all\nERROR: column \"x\" exists\n```"); quoted == public || public && strings.Contains(got, "column") {
+			t.Errorf("public %v: it says\n%s", public, got)
+		}
+		if strings.Contains(got, "earlier") || strings.Contains(got, "all is well") || strings.Count(got, "before") > 7 || strings.Count(got, "```")%2 != 0 {
+			t.Errorf("it says\n%s", got)
+		}
+		w.SyncFailed(p.Namespace, p.HeadSHA, "")
+		w.mustRound()
+		w.says(1, "Ready")
+		if got := w.comment(1); strings.Contains(got, "column") {
+			t.Errorf("when all is well it says\n%s", got)
+		}
 	}
 }
 

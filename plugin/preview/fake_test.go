@@ -142,6 +142,7 @@ type host struct {
 	comments   map[int64][]remark
 	spoken     int
 	commentErr error
+	public     bool
 	// label removals that the record of events tells of
 	removals map[int64]time.Time
 }
@@ -374,7 +375,11 @@ func (h *host) touch(n int64) {
 	h.pulls[n] = p
 }
 
-func (h *host) Private(context.Context, string) (bool, error) { return true, nil }
+func (h *host) Private(context.Context, string) (bool, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !h.public, h.commentErr
+}
 
 // seeds says which seeds have a snapshot.
 type seeds struct {

@@ -171,8 +171,10 @@ type repository struct {
 	// After.
 	said     map[string]string
 	comments map[int64]commented // by number
-	sentence map[string]sentence
-	mended   map[string]time.Time
+	// lastWords are by namespace.
+	lastWords map[string]lastWords
+	sentence  map[string]sentence
+	mended    map[string]time.Time
 }
 
 // try is a task that failed, or that is asked for again.
@@ -332,7 +334,7 @@ func newRepository(key Key) *repository {
 		changes: map[int64]*listed{}, images: map[string]*latestCommit{}, lacking: map[string]string{},
 		flights: map[string]bool{}, tries: map[string]try{}, pace: map[string]try{},
 		answers: map[string][]byte{}, unpoked: map[string]bool{},
-		said: map[string]string{}, comments: map[int64]commented{}, sentence: map[string]sentence{}, mended: map[string]time.Time{},
+		said: map[string]string{}, comments: map[int64]commented{}, lastWords: map[string]lastWords{}, sentence: map[string]sentence{}, mended: map[string]time.Time{},
 	}
 }
 
