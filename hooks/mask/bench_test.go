@@ -65,7 +65,7 @@ func benchCatalog() Catalog {
 	}}
 }
 
-func testKey(tb testing.TB) Key {
+func keyOf(tb testing.TB) Key {
 	tb.Helper()
 	k, err := NewKey([]byte("0123456789abcdef0123456789abcdef-for-tests-only"))
 	if err != nil {
@@ -74,13 +74,13 @@ func testKey(tb testing.TB) Key {
 	return k
 }
 
-func compile(tb testing.TB, policy string, c Catalog) *Plan {
+func mustCompile(tb testing.TB, policy string, c Catalog) *Plan {
 	tb.Helper()
 	p, err := ParsePolicy([]byte(policy))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	plan, err := Compile(p, testKey(tb), c)
+	plan, err := Compile(p, keyOf(tb), c)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -177,17 +177,17 @@ func benchTable(b *testing.B, plan *Plan, tables ...string) {
 }
 
 func BenchmarkMaskUsers(b *testing.B) {
-	benchTable(b, compile(b, benchPolicy, benchCatalog()), "users")
+	benchTable(b, mustCompile(b, benchPolicy, benchCatalog()), "users")
 }
 
 func BenchmarkMaskEvents(b *testing.B) {
-	benchTable(b, compile(b, benchPolicy, benchCatalog()), "events")
+	benchTable(b, mustCompile(b, benchPolicy, benchCatalog()), "events")
 }
 
 func BenchmarkMaskAuditLog(b *testing.B) {
-	benchTable(b, compile(b, benchPolicy, benchCatalog()), "audit_log")
+	benchTable(b, mustCompile(b, benchPolicy, benchCatalog()), "audit_log")
 }
 
 func BenchmarkMaskMix(b *testing.B) {
-	benchTable(b, compile(b, benchPolicy, benchCatalog()), "users", "events", "audit_log")
+	benchTable(b, mustCompile(b, benchPolicy, benchCatalog()), "users", "events", "audit_log")
 }

@@ -10,12 +10,12 @@ import (
 
 func TestCensus(t *testing.T) {
 	t.Parallel()
-	users := table("users", "id int8!", "email text", "gender text", "plan text", "blood text", "born date", "kept text", "few int4", "drawn text", "empty text", "rare text")
+	users := tableOf("users", "id int8!", "email text", "gender text", "plan text", "blood text", "born date", "kept text", "few int4", "drawn text", "empty text", "rare text")
 	const columns = `{id: key, email: email, gender: text, plan: {mask: choice, values: [a, b]}, blood: {mask: constant, value: x}, born: year_only, kept: keep,
 		few: {mask: number_range, min: 1, max: 5}, drawn: {mask: choice, values: [a, b], by: id}, empty: text, rare: text}`
 	events := []Table{
-		table("events", "kind text").partitioned("range"),
-		table("events_1", "kind text").partition("events"), table("events_2", "kind text").partition("events"),
+		tableOf("events", "kind text").partitioned("range"),
+		tableOf("events_1", "kind text").partition("events"), tableOf("events_2", "kind text").partition("events"),
 	}
 	run := func(head string, rows int) []string {
 		plan, err := tryCompile(t, head+"tables: {public.users: {columns: "+columns+"}, public.events: {columns: {kind: text}}}", append([]Table{users}, events...)...)
@@ -70,7 +70,7 @@ func TestCensus(t *testing.T) {
 // TestCensusInside: what is inside values is counted place by place.
 func TestCensusInside(t *testing.T) {
 	t.Parallel()
-	docs := table("docs", "id int8!", "doc jsonb", "tags text[]", "visits pair[]", "pairs hstore", "page xml", "odd json")
+	docs := tableOf("docs", "id int8!", "doc jsonb", "tags text[]", "visits pair[]", "pairs hstore", "page xml", "odd json")
 	const columns = `{id: keep, odd: {mask: json, malformed: null, paths: {$: text}},
 		doc: {mask: json, keys: {kind: text}, paths: {$.sex: text, $.mail: email, $.open: keep, $.gone: "null", $.year: year_only, $.stars: number_noise,
 			$.drawn: {mask: choice, values: [a, b], by: id}, $.flag: {mask: choice, values: [1, 2]}, $.role: {mask: choice, values: [a, b]},
@@ -159,7 +159,7 @@ func TestCensusInside(t *testing.T) {
 // TestCensusBounds: a census holds as many places and hashes as are enough.
 func TestCensusBounds(t *testing.T) {
 	t.Parallel()
-	plan, err := tryCompile(t, "min_distinct: 3\ntables: {public.t: {columns: {doc: json}}}", table("t", "doc json"))
+	plan, err := tryCompile(t, "min_distinct: 3\ntables: {public.t: {columns: {doc: json}}}", tableOf("t", "doc json"))
 	if err != nil {
 		t.Fatal(err)
 	}

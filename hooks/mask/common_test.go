@@ -26,7 +26,7 @@ func TestCommon(t *testing.T) {
 // TestFingerprint: what is printed of a value is another one for each key and use.
 func TestFingerprint(t *testing.T) {
 	t.Parallel()
-	k := testKey(t)
+	k := keyOf(t)
 	other, err := NewKey([]byte(strings.Repeat("another key ", 4)))
 	if err != nil {
 		t.Fatal(err)

@@ -46,7 +46,7 @@ func TestPredicates(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, columns := range []string{"a text", "a varchar(80)"} {
-				_, err := tryCompile(t, fmt.Sprintf("tables: {public.t: {columns: {id: keep, a: %s}}}", c.rule), table("t", "id int4!", columns).unique(partial(c.predicate, "a", "id")))
+				_, err := tryCompile(t, fmt.Sprintf("tables: {public.t: {columns: {id: keep, a: %s}}}", c.rule), tableOf("t", "id int4!", columns).unique(partial(c.predicate, "a", "id")))
 				if (err == nil) != c.ok {
 					t.Errorf("%s: %v", columns, err)
 				}
@@ -67,17 +67,17 @@ func TestIndexes(t *testing.T) {
 		want   string // of the error
 		kept   string // dropped and tried
 	}{
-		"tried":           {"columns: {a: email}, indexes: {u: try}", []Table{table("t", "a text").unique(expression)}, "", "[] [{public.t u}]"},
-		"dropped":         {"columns: {a: text}, indexes: {u: drop}", []Table{table("t", "a text").unique(expression)}, "", "[{public.t u}] []"},
-		"exclusion":       {"columns: {a: number_noise}, indexes: {x: drop}", []Table{table("t", "a int4").unique(Unique{Name: "x", Columns: []string{"a"}, Exclusion: []string{"<>"}})}, "", "[{public.t x}] []"},
-		"needless":        {"columns: {a: email}, indexes: {u: try}", []Table{table("t", "a text").unique(Unique{Name: "u", Columns: []string{"a"}})}, "", "[] []"},
-		"unknown":         {"columns: {a: email}, indexes: {ux: try}", []Table{table("t", "a text").unique(expression)}, "has no unique index, unique constraint or exclusion constraint ux, did you mean u?", ""},
-		"neither":         {"columns: {a: email}, indexes: {u: keep}", []Table{table("t", "a text").unique(expression)}, "must be try or drop", ""},
-		"referenced":      {"columns: {a: text}, indexes: {pk: drop}", []Table{table("t", "a text!").unique(key), table("o", "t_a text").references("t", "t_a=a")}, "cannot be dropped: foreign key o_t_fkey of public.o references it", ""},
-		"key without use": {"columns: {a: text}, indexes: {pk: drop}", []Table{table("t", "a text!").unique(key)}, "", "[{public.t pk}] []"},
+		"tried":           {"columns: {a: email}, indexes: {u: try}", []Table{tableOf("t", "a text").unique(expression)}, "", "[] [{public.t u}]"},
+		"dropped":         {"columns: {a: text}, indexes: {u: drop}", []Table{tableOf("t", "a text").unique(expression)}, "", "[{public.t u}] []"},
+		"exclusion":       {"columns: {a: number_noise}, indexes: {x: drop}", []Table{tableOf("t", "a int4").unique(Unique{Name: "x", Columns: []string{"a"}, Exclusion: []string{"<>"}})}, "", "[{public.t x}] []"},
+		"needless":        {"columns: {a: email}, indexes: {u: try}", []Table{tableOf("t", "a text").unique(Unique{Name: "u", Columns: []string{"a"}})}, "", "[] []"},
+		"unknown":         {"columns: {a: email}, indexes: {ux: try}", []Table{tableOf("t", "a text").unique(expression)}, "has no unique index, unique constraint or exclusion constraint ux, did you mean u?", ""},
+		"neither":         {"columns: {a: email}, indexes: {u: keep}", []Table{tableOf("t", "a text").unique(expression)}, "must be try or drop", ""},
+		"referenced":      {"columns: {a: text}, indexes: {pk: drop}", []Table{tableOf("t", "a text!").unique(key), tableOf("o", "t_a text").references("t", "t_a=a")}, "cannot be dropped: foreign key o_t_fkey of public.o references it", ""},
+		"key without use": {"columns: {a: text}, indexes: {pk: drop}", []Table{tableOf("t", "a text!").unique(key)}, "", "[{public.t pk}] []"},
 		"of partitions": {"columns: {a: text}, indexes: {u: drop}", []Table{
-			table("t", "a text").partitioned("hash", "a").unique(expression),
-			table("t_1", "a text").partition("t").unique(Unique{Name: "u_1", Expressions: []string{"md5(a)"}, ExpressionColumns: []string{"a"}}),
+			tableOf("t", "a text").partitioned("hash", "a").unique(expression),
+			tableOf("t_1", "a text").partition("t").unique(Unique{Name: "u_1", Expressions: []string{"md5(a)"}, ExpressionColumns: []string{"a"}}),
 		}, "", "[{public.t u} {public.t_1 u_1}] []"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -85,7 +85,7 @@ func TestIndexes(t *testing.T) {
 			p, err := ParsePolicy([]byte("version: 1\ntables: {public.t: {" + c.policy + "}}"))
 			var plan *Plan
 			if err == nil {
-				plan, err = Compile(p, testKey(t), Catalog{Tables: c.tables})
+				plan, err = Compile(p, keyOf(t), Catalog{Tables: c.tables})
 			}
 			switch {
 			case c.want == "" && err != nil:
@@ -163,7 +163,7 @@ func TestDraftMasksWhatIsUnique(t *testing.T) {
 				index.Expressions = append(index.Expressions, strings.NewReplacer("(v", "("+column, "v)", column+")").Replace(e))
 			}
 			index.Predicate = strings.ReplaceAll(index.Predicate, "(v", "("+column)
-			tab := table("t", column+" "+typ).unique(index)
+			tab := tableOf("t", column+" "+typ).unique(index)
 			s := NewSample(tab.Columns[0])
 			for i := range 100 {
 				if c.value != nil {
@@ -176,7 +176,7 @@ func TestDraftMasksWhatIsUnique(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%v\n%s", err, draft)
 			}
-			if _, err := Compile(p, testKey(t), catalog); err != nil {
+			if _, err := Compile(p, keyOf(t), catalog); err != nil {
 				t.Fatalf("%v\n%s", err, draft)
 			}
 			_, rule, _ := strings.Cut(draft, "      "+column+": ")

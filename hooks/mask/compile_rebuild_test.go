@@ -12,10 +12,10 @@ import (
 func TestRebuilds(t *testing.T) {
 	t.Parallel()
 	tables := []Table{
-		table("a", "id int4!", "title text!", "search tsvector!", "low text", "computed text").unique(Unique{Columns: []string{"low"}}),
-		table("b", "id int4!", "low text").references("a", "low=low"),
-		table("p", "at int4!", "search text").partitioned("range", "at"),
-		table("p_1", "at int4!", "search text").partition("p"),
+		tableOf("a", "id int4!", "title text!", "search tsvector!", "low text", "computed text").unique(Unique{Columns: []string{"low"}}),
+		tableOf("b", "id int4!", "low text").references("a", "low=low"),
+		tableOf("p", "at int4!", "search text").partitioned("range", "at"),
+		tableOf("p_1", "at int4!", "search text").partition("p"),
 	}
 	tables[0].Columns[4].Generated = true
 	policy := "tables: {public.a: {columns: {id: keep, title: text, search: {mask: rebuild, as: x(title)}, low: LOW}}, public.b: {columns: {id: keep}}, public.p: {columns: {at: keep, search: {mask: rebuild, as: at::text}}}}"
@@ -39,7 +39,7 @@ func TestRebuilds(t *testing.T) {
 	} {
 		p, err := ParsePolicy([]byte("version: 1\n" + strings.Replace(policy, "LOW", rule, 1)))
 		if err == nil {
-			_, err = Compile(p, testKey(t), Catalog{Tables: tables})
+			_, err = Compile(p, keyOf(t), Catalog{Tables: tables})
 		}
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", rule, err)
@@ -49,11 +49,11 @@ func TestRebuilds(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "cannot compute a partition key") {
 		t.Error(err)
 	}
-	_, err = tryCompile(t, "tables: {public.a: {columns: {l: {mask: array, of: {mask: rebuild, as: '1'}}}}}", table("a", "l text[]"))
+	_, err = tryCompile(t, "tables: {public.a: {columns: {l: {mask: array, of: {mask: rebuild, as: '1'}}}}}", tableOf("a", "l text[]"))
 	if err == nil || !strings.Contains(err.Error(), "rebuild is for whole columns") {
 		t.Error(err)
 	}
-	_, err = tryCompile(t, "tables: {public.a: {columns: {l: {mask: rebuild, as: '1'}}}}", table("a", "l text").unique(Unique{Columns: []string{"l"}}))
+	_, err = tryCompile(t, "tables: {public.a: {columns: {l: {mask: rebuild, as: '1'}}}}", tableOf("a", "l text").unique(Unique{Columns: []string{"l"}}))
 	if err == nil || !strings.Contains(err.Error(), "masker rebuild may give two values the same mask") {
 		t.Error(err)
 	}
@@ -64,14 +64,14 @@ func TestRebuilds(t *testing.T) {
 func TestForeignKeysThatMayBreak(t *testing.T) {
 	t.Parallel()
 	tables := []Table{
-		table("tree", "id int4!", "up int4").references("tree", "up=id"),
-		table("p", "id int4!").partitioned("range", "id"),
-		table("p1", "id int4!").partition("p").partitioned("range", "id"),
-		table("p11", "id int4!").partition("p1"),
-		table("p2", "id int4!").partition("p"),
-		table("c", "p_id int4").references("p", "p_id=id"),
-		table("q", "id int4!", "t_id int4").partitioned("range", "id"),
-		table("q1", "id int4!", "t_id int4").partition("q").references("tree", "t_id=id"),
+		tableOf("tree", "id int4!", "up int4").references("tree", "up=id"),
+		tableOf("p", "id int4!").partitioned("range", "id"),
+		tableOf("p1", "id int4!").partition("p").partitioned("range", "id"),
+		tableOf("p11", "id int4!").partition("p1"),
+		tableOf("p2", "id int4!").partition("p"),
+		tableOf("c", "p_id int4").references("p", "p_id=id"),
+		tableOf("q", "id int4!", "t_id int4").partitioned("range", "id"),
+		tableOf("q1", "id int4!", "t_id int4").partition("q").references("tree", "t_id=id"),
 	}
 	const tree = "public.tree: foreign key tree_tree_fkey references public.tree, of which some rows are dropped: a row that references one of them makes the import fail"
 	const q1 = "public.q1: foreign key q1_tree_fkey references public.tree, of which some rows are dropped: a row that references one of them makes the import fail"
@@ -103,12 +103,12 @@ func TestForeignKeysThatMayBreak(t *testing.T) {
 func TestOrphans(t *testing.T) {
 	t.Parallel()
 	tables := []Table{
-		table("users", "id int4!", "country text"),
-		table("orders", "id int4!", "user_id int4!", "referrer int4").references("users", "user_id=id").references("users", "referrer=id"),
-		table("items", "id int4!", "order_id int4").references("orders", "order_id=id"),
-		table("pairs", "a int4!", "b int4").references("users", "a=id", "b=country"),
-		table("tree", "id int4!", "up int4", "owner int4").references("tree", "up=id").references("users", "owner=id"),
-		table("other", "id int4!"),
+		tableOf("users", "id int4!", "country text"),
+		tableOf("orders", "id int4!", "user_id int4!", "referrer int4").references("users", "user_id=id").references("users", "referrer=id"),
+		tableOf("items", "id int4!", "order_id int4").references("orders", "order_id=id"),
+		tableOf("pairs", "a int4!", "b int4").references("users", "a=id", "b=country"),
+		tableOf("tree", "id int4!", "up int4", "owner int4").references("tree", "up=id").references("users", "owner=id"),
+		tableOf("other", "id int4!"),
 	}
 	tables[1].ForeignKeys[1].Name = "orders_referrer_fkey"
 	tables[3].ForeignKeys[0].MatchFull = true

@@ -13,9 +13,9 @@ import (
 
 var typeModifier = regexp.MustCompile(`^(\w+)\((\d+)(?:,(\d+))?\)$`)
 
-// column makes a column from "name type", with "!" after the type for NOT
+// columnOf makes a column from "name type", with "!" after the type for NOT
 // NULL: "email varchar(40)!", "tags text[]".
-func column(spec string) Column {
+func columnOf(spec string) Column {
 	name, typ, _ := strings.Cut(spec, " ")
 	c := Column{Name: name, Type: typ}
 	typ, c.NotNull = strings.CutSuffix(typ, "!")
@@ -34,7 +34,7 @@ func column(spec string) Column {
 	c.BaseType = typ
 	switch typ {
 	case "pair":
-		c.Composite, c.Attributes = true, []Column{column("a int4"), column("b varchar(12)")}
+		c.Composite, c.Attributes = true, []Column{columnOf("a int4"), columnOf("b varchar(12)")}
 	case "int4range", "int8range":
 		c.Composite, c.Range = true, strings.TrimSuffix(typ, "range")
 	case "numrange":
@@ -50,11 +50,11 @@ func column(spec string) Column {
 	return c
 }
 
-// table makes a table named public.name.
-func table(name string, columns ...string) Table {
+// tableOf makes a table named public.name.
+func tableOf(name string, columns ...string) Table {
 	t := Table{Schema: "public", Name: name}
 	for _, c := range columns {
-		t.Columns = append(t.Columns, column(c))
+		t.Columns = append(t.Columns, columnOf(c))
 	}
 	return t
 }
@@ -102,25 +102,25 @@ func tryCompile(t *testing.T, policy string, tables ...Table) (*Plan, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Compile(p, testKey(t), Catalog{Tables: tables})
+	return Compile(p, keyOf(t), Catalog{Tables: tables})
 }
 
 func TestUncovered(t *testing.T) {
 	t.Parallel()
 	tables := []Table{
-		table("users", "id int8!", "email text", "firstName text", "is_admin bool", "data jsonb", "odd.thing text"),
-		table("orders", "id int8", "user_id int8").references("users", "user_id=id"),
-		table("events", "id int8", "at timestamptz", "note text").partitioned("range", "at"),
-		table("events_1", "id int8", "at timestamptz", "note text").partition("events"),
-		table("logs", "line text"),
-		table("notices", "line text", "level int4", "Email text").child("logs_kept"), table("logs_kept", "line text"),
+		tableOf("users", "id int8!", "email text", "firstName text", "is_admin bool", "data jsonb", "odd.thing text"),
+		tableOf("orders", "id int8", "user_id int8").references("users", "user_id=id"),
+		tableOf("events", "id int8", "at timestamptz", "note text").partitioned("range", "at"),
+		tableOf("events_1", "id int8", "at timestamptz", "note text").partition("events"),
+		tableOf("logs", "line text"),
+		tableOf("notices", "line text", "level int4", "Email text").child("logs_kept"), tableOf("logs_kept", "line text"),
 	}
 	p, err := ParsePolicy([]byte("version: 1\ntables: {public.logs: {rows: none}}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := Catalog{Tables: tables, LargeObjects: true}
-	_, err = Compile(p, testKey(t), c)
+	_, err = Compile(p, keyOf(t), c)
 	var uncovered *UncoveredError
 	if !errors.As(err, &uncovered) {
 		t.Fatalf("error %v", err)
@@ -162,7 +162,7 @@ tables:
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, err := Compile(p, testKey(t), c)
+	plan, err := Compile(p, keyOf(t), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +185,7 @@ func TestKept(t *testing.T) {
 		"{mask: regex, pattern: '(a)b', replace: '${1}c'}":                   {"public.t.a what regex leaves"},
 		"{mask: regex, pattern: ab, replace: c}":                             {},
 	} {
-		plan, err := tryCompile(t, "tables: {public.t: {columns: {a: "+rule+"}}}", table("t", "a varchar(90)"))
+		plan, err := tryCompile(t, "tables: {public.t: {columns: {a: "+rule+"}}}", tableOf("t", "a varchar(90)"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -199,9 +199,9 @@ func TestKept(t *testing.T) {
 // and speaks for none of their columns.
 func TestChildrenOfForeignTables(t *testing.T) {
 	t.Parallel()
-	far := table("far", "id int8", "email text")
+	far := tableOf("far", "id int8", "email text")
 	far.Foreign = true
-	tables := []Table{far, table("near", "id int8", "email text").child("far")}
+	tables := []Table{far, tableOf("near", "id int8", "email text").child("far")}
 	_, err := tryCompile(t, "tables: {}\n", tables...)
 	var uncovered *UncoveredError
 	if !errors.As(err, &uncovered) {
@@ -222,7 +222,7 @@ func TestChildrenOfForeignTables(t *testing.T) {
 // TestChildrenAddColumns: what an inheritance child adds is judged as its own.
 func TestChildrenAddColumns(t *testing.T) {
 	t.Parallel()
-	tables := []Table{table("far", "id int8"), table("near", "id int8", "extra text").child("far")}
+	tables := []Table{tableOf("far", "id int8"), tableOf("near", "id int8", "extra text").child("far")}
 	_, err := tryCompile(t, "tables: {public.far: {columns: {id: keep}}, 'public.*': {columns: {extra: text}}, '*.near': {columns: {extra: hash}}}\n", tables...)
 	if err == nil || !strings.Contains(err.Error(), "both match and neither is more specific") {
 		t.Errorf("two rules for near.extra: %v", err)
@@ -234,10 +234,10 @@ func TestChildrenAddColumns(t *testing.T) {
 func TestHostileNames(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"x\n  public.users: {columns: {email: keep}}\n#", "x'\r\n", "x: {", "x # y", "\u2028x", "null", "ключ\x7f", `"`} {
-		hostile := table(name, "id int8!", "email text")
+		hostile := tableOf(name, "id int8!", "email text")
 		hostile.Columns = append(hostile.Columns, Column{Name: name, Type: "public.\"" + name + "\"", BaseType: "text"})
-		c := Catalog{Tables: []Table{hostile, table("users", "email text"), table("other", "id int8", "up int8").references(name, "up=id")}}
-		_, err := Compile(&Policy{}, testKey(t), c)
+		c := Catalog{Tables: []Table{hostile, tableOf("users", "email text"), tableOf("other", "id int8", "up int8").references(name, "up=id")}}
+		_, err := Compile(&Policy{}, keyOf(t), c)
 		var uncovered *UncoveredError
 		if !errors.As(err, &uncovered) {
 			t.Fatalf("error %v", err)
@@ -248,7 +248,7 @@ func TestHostileNames(t *testing.T) {
 				t.Errorf("%v\n%s", err, text)
 				continue
 			}
-			plan, err := Compile(p, testKey(t), c)
+			plan, err := Compile(p, keyOf(t), c)
 			if err != nil {
 				t.Errorf("%v\n%s", err, text)
 				continue
@@ -263,8 +263,8 @@ func TestHostileNames(t *testing.T) {
 func TestUncoveredCycles(t *testing.T) {
 	t.Parallel()
 	tables := []Table{
-		table("a", "id int4").references("b", "id=id"), table("b", "id int4").references("c", "id=id"), table("c", "id int4").references("a", "id=id"),
-		table("d", "id int4", "up int4").references("a", "up=id").references("d", "id=up"),
+		tableOf("a", "id int4").references("b", "id=id"), tableOf("b", "id int4").references("c", "id=id"), tableOf("c", "id int4").references("a", "id=id"),
+		tableOf("d", "id int4", "up int4").references("a", "up=id").references("d", "id=up"),
 	}
 	_, err := tryCompile(t, "tables: {}", tables...)
 	var uncovered *UncoveredError
@@ -289,7 +289,7 @@ func TestUncoveredCycles(t *testing.T) {
 
 func TestCompileErrors(t *testing.T) {
 	t.Parallel()
-	users := table("users", "id int8!", "email text!", "phone varchar(20)", "born date").unique(Unique{Columns: []string{"id"}, Primary: true})
+	users := tableOf("users", "id int8!", "email text!", "phone varchar(20)", "born date").unique(Unique{Columns: []string{"id"}, Primary: true})
 	tests := map[string]struct {
 		policy string
 		tables []Table
@@ -312,7 +312,7 @@ func TestCompileErrors(t *testing.T) {
 		"specific wins":       {"tables: {'*.*': {columns: {'*': keep}}, 'public.*': {columns: {'*': keep, 'em*': text}}, public.users: {columns: {email: email}}}", []Table{users}, ""},
 		"constant out of range": {
 			"tables: {public.t: {columns: {a: {mask: constant, value: 40000}, b: {mask: constant, value: angry}, c: {mask: constant, value: maybe}, d: {mask: constant, value: abcd}}}}",
-			[]Table{table("t", "a int2", "b mood", "c bool", "d varchar(3)")},
+			[]Table{tableOf("t", "a int2", "b mood", "c bool", "d varchar(3)")},
 			`public.t.a: masker constant: the value "40000" is not a whole number in the range of int2
 public.t.b: masker constant: the value "angry" is not one of the enum's labels: happy, sad
 public.t.c: masker constant: the value "maybe" is not true or false
@@ -320,23 +320,23 @@ public.t.d: masker constant: the value "abcd" is longer than the column's 3 char
 		},
 		"foreign key conflict": {
 			"tables: {public.users: {columns: {'*': keep, id: key}}, public.orders: {columns: {user_id: keep}}}",
-			[]Table{users, table("orders", "user_id int8").references("users", "user_id=id")},
+			[]Table{users, tableOf("orders", "user_id int8").references("users", "user_id=id")},
 			"policy line 2: the rule of public.orders.user_id (keep) differs from the rule it must follow, references public.users.id (key): remove it",
 		},
 		"foreign key over a wildcard": {
 			"tables: {public.users: {columns: {'*': keep, id: key}}, public.orders: {columns: {'*': keep}}}",
-			[]Table{users, table("orders", "user_id int8").references("users", "user_id=id")},
+			[]Table{users, tableOf("orders", "user_id int8").references("users", "user_id=id")},
 			"",
 		},
 		"foreign key to a table without rows": {
 			"tables: {public.users: {rows: none}, public.orders: {columns: {'*': keep}}}",
-			[]Table{users, table("orders", "user_id int8!").references("users", "user_id=id")},
+			[]Table{users, tableOf("orders", "user_id int8!").references("users", "user_id=id")},
 			"public.orders: foreign key orders_users_fkey references public.users, which is loaded without rows: give public.orders `rows: none` too, or load both",
 		},
 		"foreign key half null": {
 			"tables: {public.p: {columns: {a: keep, b: null}}, public.c: {columns: {}}}",
-			[]Table{table("p", "a int4", "b int4").unique(Unique{Columns: []string{"a", "b"}}), func() Table {
-				c := table("c", "a int4", "b int4").references("p", "a=a", "b=b")
+			[]Table{tableOf("p", "a int4", "b int4").unique(Unique{Columns: []string{"a", "b"}}), func() Table {
+				c := tableOf("c", "a int4", "b int4").references("p", "a=a", "b=b")
 				c.ForeignKeys[0].MatchFull = true
 				return c
 			}()},
@@ -344,8 +344,8 @@ public.t.d: masker constant: the value "abcd" is longer than the column's 3 char
 		},
 		"foreign key all null": {
 			"tables: {public.p: {columns: {a: null, b: null}}, public.c: {columns: {}}}",
-			[]Table{table("p", "a int4", "b int4").unique(Unique{Columns: []string{"a", "b"}}), func() Table {
-				c := table("c", "a int4", "b int4").references("p", "a=a", "b=b")
+			[]Table{tableOf("p", "a int4", "b int4").unique(Unique{Columns: []string{"a", "b"}}), func() Table {
+				c := tableOf("c", "a int4", "b int4").references("p", "a=a", "b=b")
 				c.ForeignKeys[0].MatchFull = true
 				return c
 			}()},
@@ -353,37 +353,37 @@ public.t.d: masker constant: the value "abcd" is longer than the column's 3 char
 		},
 		"partition with a rule of its own": {
 			"tables: {public.e: {columns: {'*': text}}, public.e1: {columns: {a: keep}}}",
-			[]Table{table("e", "a text", "d date").partitioned("range", "d"), table("e1", "a text", "d date").partition("e")},
+			[]Table{tableOf("e", "a text", "d date").partitioned("range", "d"), tableOf("e1", "a text", "d date").partition("e")},
 			"policy line 2: the rule of public.e1.a (keep) differs from the rule it must follow, partition of public.e (text): remove it",
 		},
 		"partition key masked": {
 			"tables: {public.e: {columns: {a: keep, d: year_only}}}",
-			[]Table{table("e", "a text", "d date").partitioned("range", "d"), table("e1", "a text", "d date").partition("e")},
+			[]Table{tableOf("e", "a text", "d date").partitioned("range", "d"), tableOf("e1", "a text", "d date").partition("e")},
 			"public.e is partitioned by range of d (year_only), which is masked: a masked row might find no partition. Keep the column, or give the table a default partition",
 		},
 		"two links meet": {
 			"links: {a: [public.users.id], b: [public.orders.user_id]}\ntables: {public.users: {columns: {'*': keep}}}",
-			[]Table{users, table("orders", "user_id int8").references("users", "user_id=id")},
+			[]Table{users, tableOf("orders", "user_id int8").references("users", "user_id=id")},
 			"links a and b meet in one set of columns joined by foreign keys: make them one link",
 		},
 		"link with two rules": {
 			"links: {a: [public.t.x, public.t.y]}\ntables: {public.t: {columns: {x: email, y: {mask: email, unique: false}}}}",
-			[]Table{table("t", "x text", "y text")},
+			[]Table{tableOf("t", "x text", "y text")},
 			`link a: public.t.x has the rule email and public.t.y has {"mask":"email","unique":false}: linked columns need the same rule`,
 		},
 		"linked path with another rule": {
 			"links: {a: [public.t.x]}\ntables: {public.t: {columns: {x: email, y: {mask: json, paths: {$.e: {mask: hash, link: a}}}}}}",
-			[]Table{table("t", "x text", "y jsonb")},
+			[]Table{tableOf("t", "x text", "y jsonb")},
 			"public.t.y: masker json: at $.e: link a: the columns have the rule email and this place hash: they need the same",
 		},
 		"masker that JSON cannot hold": {
 			"tables: {public.t: {columns: {y: {mask: json, paths: {$.e: bytea}}}}}",
-			[]Table{table("t", "y jsonb")},
+			[]Table{tableOf("t", "y jsonb")},
 			"public.t.y: masker json: at $.e: masker bytea does not work inside JSON",
 		},
 		"rule for a generated column": {
 			"tables: {public.t: {columns: {a: text, g: text}}}",
-			[]Table{func() Table { x := table("t", "a text", "g text"); x.Columns[1].Generated = true; return x }()},
+			[]Table{func() Table { x := tableOf("t", "a text", "g text"); x.Columns[1].Generated = true; return x }()},
 			"policy line 2: column public.t.g is generated: it is computed from masked columns and needs no rule",
 		},
 	}
@@ -410,54 +410,54 @@ func TestUniqueness(t *testing.T) {
 		table Table
 		want  string
 	}{
-		"email":                    {"a: email", table("t", "a text").unique(Unique{Columns: []string{"a"}}), ""},
-		"email citext":             {"a: email", table("t", "a citext").unique(Unique{Columns: []string{"a"}}), ""},
-		"email char(n)":            {"a: email", table("t", "a bpchar(40)").unique(Unique{Columns: []string{"a"}}), ""},
-		"email lower":              {"a: email", table("t", "a text").unique(Unique{Expressions: []string{"lower(a)"}, ExpressionColumns: []string{"a"}}), ""},
-		"email lower cast":         {"a: {mask: email, fold: true}", table("t", "a varchar(80)").unique(Unique{Expressions: []string{"lower((a)::text)"}, ExpressionColumns: []string{"a"}}), ""},
-		"email quoted lower":       {"aB: email", table("t", "aB text").unique(Unique{Expressions: []string{`lower("aB")`}, ExpressionColumns: []string{"aB"}}), ""},
-		"email not unique":         {"a: {mask: email, unique: false}", table("t", "a text").unique(Unique{Columns: []string{"a"}}), "public.t: unique index t_key needs distinct values in a: masker email may give two values the same mask: leave email its `unique: true`"},
-		"folded but not the index": {"a: {mask: email, fold: true}", table("t", "a text").unique(Unique{Columns: []string{"a"}}), "public.t: unique index t_key needs distinct values in a: upper and lower case get the same mask (fold, or a citext column it is joined with), but the index tells them apart"},
-		"expression":               {"a: email", table("t", "a text").unique(Unique{Expressions: []string{`"substring"(a, 3)`}, ExpressionColumns: []string{"a"}}), "public.t: unique index t_key is on an expression over a, whose masker email cannot promise distinct results: keep the column, or write `indexes: {t_key: try}` (or drop) under public.t"},
-		"expression over kept":     {"a: keep", table("t", "a text").unique(Unique{Expressions: []string{`"substring"(a, 3)`}, ExpressionColumns: []string{"a"}}), ""},
-		"names":                    {"a: first_name", table("t", "a text").unique(Unique{Columns: []string{"a"}}), "public.t: unique index t_key needs distinct values in a: masker first_name may give two values the same mask"},
-		"null":                     {"a: null", table("t", "a text").unique(Unique{Columns: []string{"a"}}), ""},
-		"null not distinct":        {"a: null", table("t", "a text").unique(Unique{Columns: []string{"a"}, NullsNotDistinct: true}), "public.t: unique index t_key needs distinct values in a: masker null writes NULL everywhere, and the index takes one NULL only"},
-		"hash":                     {"a: hash", table("t", "a text").unique(Unique{Columns: []string{"a"}}), ""},
-		"short hash":               {"a: hash", table("t", "a varchar(24)").unique(Unique{Columns: []string{"a"}}), "public.t: unique index t_key needs distinct values in a: masker hash may give two values the same mask: give hash at least 25 digits"},
-		"key":                      {"a: key", table("t", "a int4!").unique(Unique{Columns: []string{"a"}, Primary: true}), ""},
-		"uuid":                     {"a: uuid", table("t", "a uuid!").unique(Unique{Columns: []string{"a"}, Primary: true}), ""},
-		"inet":                     {"a: ip", table("t", "a inet").unique(Unique{Columns: []string{"a"}}), ""},
-		"ip in text":               {"a: ip", table("t", "a text").unique(Unique{Columns: []string{"a"}}), "public.t: unique index t_key needs distinct values in a: masker ip may give two values the same mask: give the column type inet"},
+		"email":                    {"a: email", tableOf("t", "a text").unique(Unique{Columns: []string{"a"}}), ""},
+		"email citext":             {"a: email", tableOf("t", "a citext").unique(Unique{Columns: []string{"a"}}), ""},
+		"email char(n)":            {"a: email", tableOf("t", "a bpchar(40)").unique(Unique{Columns: []string{"a"}}), ""},
+		"email lower":              {"a: email", tableOf("t", "a text").unique(Unique{Expressions: []string{"lower(a)"}, ExpressionColumns: []string{"a"}}), ""},
+		"email lower cast":         {"a: {mask: email, fold: true}", tableOf("t", "a varchar(80)").unique(Unique{Expressions: []string{"lower((a)::text)"}, ExpressionColumns: []string{"a"}}), ""},
+		"email quoted lower":       {"aB: email", tableOf("t", "aB text").unique(Unique{Expressions: []string{`lower("aB")`}, ExpressionColumns: []string{"aB"}}), ""},
+		"email not unique":         {"a: {mask: email, unique: false}", tableOf("t", "a text").unique(Unique{Columns: []string{"a"}}), "public.t: unique index t_key needs distinct values in a: masker email may give two values the same mask: leave email its `unique: true`"},
+		"folded but not the index": {"a: {mask: email, fold: true}", tableOf("t", "a text").unique(Unique{Columns: []string{"a"}}), "public.t: unique index t_key needs distinct values in a: upper and lower case get the same mask (fold, or a citext column it is joined with), but the index tells them apart"},
+		"expression":               {"a: email", tableOf("t", "a text").unique(Unique{Expressions: []string{`"substring"(a, 3)`}, ExpressionColumns: []string{"a"}}), "public.t: unique index t_key is on an expression over a, whose masker email cannot promise distinct results: keep the column, or write `indexes: {t_key: try}` (or drop) under public.t"},
+		"expression over kept":     {"a: keep", tableOf("t", "a text").unique(Unique{Expressions: []string{`"substring"(a, 3)`}, ExpressionColumns: []string{"a"}}), ""},
+		"names":                    {"a: first_name", tableOf("t", "a text").unique(Unique{Columns: []string{"a"}}), "public.t: unique index t_key needs distinct values in a: masker first_name may give two values the same mask"},
+		"null":                     {"a: null", tableOf("t", "a text").unique(Unique{Columns: []string{"a"}}), ""},
+		"null not distinct":        {"a: null", tableOf("t", "a text").unique(Unique{Columns: []string{"a"}, NullsNotDistinct: true}), "public.t: unique index t_key needs distinct values in a: masker null writes NULL everywhere, and the index takes one NULL only"},
+		"hash":                     {"a: hash", tableOf("t", "a text").unique(Unique{Columns: []string{"a"}}), ""},
+		"short hash":               {"a: hash", tableOf("t", "a varchar(24)").unique(Unique{Columns: []string{"a"}}), "public.t: unique index t_key needs distinct values in a: masker hash may give two values the same mask: give hash at least 25 digits"},
+		"key":                      {"a: key", tableOf("t", "a int4!").unique(Unique{Columns: []string{"a"}, Primary: true}), ""},
+		"uuid":                     {"a: uuid", tableOf("t", "a uuid!").unique(Unique{Columns: []string{"a"}, Primary: true}), ""},
+		"inet":                     {"a: ip", tableOf("t", "a inet").unique(Unique{Columns: []string{"a"}}), ""},
+		"ip in text":               {"a: ip", tableOf("t", "a text").unique(Unique{Columns: []string{"a"}}), "public.t: unique index t_key needs distinct values in a: masker ip may give two values the same mask: give the column type inet"},
 		"nondeterministic": {"a: email", func() Table {
-			x := table("t", "a text").unique(Unique{Columns: []string{"a"}})
+			x := tableOf("t", "a text").unique(Unique{Columns: []string{"a"}})
 			x.Columns[0].Nondeterministic = true
 			return x
 		}(), "public.t: unique index t_key needs distinct values in a: its collation is not deterministic"},
-		"one of two lossy":    {"a: keep, b: text", table("t", "a int4", "b text").unique(Unique{Columns: []string{"a", "b"}}), "public.t: unique index t_key needs distinct values in b: masker text may give two values the same mask: use hash"},
-		"implied by the key":  {"a: keep, b: text", table("t", "a int4!", "b text").unique(Unique{Columns: []string{"a"}, Primary: true}).unique(Unique{Columns: []string{"a", "b"}}), ""},
-		"dates of one entity": {"a: key, d: {mask: date_shift, by: a}", table("t", "a int4", "d date").unique(Unique{Columns: []string{"a", "d"}}), ""},
-		"dates of all":        {"a: key, d: {mask: date_shift, by: a}", table("t", "a int4", "d date").unique(Unique{Columns: []string{"d"}}), "public.t: unique index t_key needs distinct values in d: masker date_shift keeps values distinct only within one a: add the column a to the index, or keep the column"},
-		"predicate null test": {"a: email, d: {mask: date_shift, by: a}", table("t", "a text", "d date").unique(Unique{Columns: []string{"a"}, Predicate: "(d IS NULL)", PredicateColumns: []string{"d"}}), ""},
-		"predicate on values": {"a: email, b: text", table("t", "a text", "b text").unique(Unique{Columns: []string{"a"}, Predicate: "(b = 'x'::text)", PredicateColumns: []string{"b"}}), "public.t: unique index t_key holds for some rows only, depending on b, whose masker text may change which: keep the column"},
-		"predicate made null": {"a: email, d: null", table("t", "a text", "d date").unique(Unique{Columns: []string{"a"}, Predicate: "(d IS NULL)", PredicateColumns: []string{"d"}}), "public.t: unique index t_key holds for some rows only, depending on d"},
-		"predicate rebuilt":   {"a: email, d: {mask: rebuild, as: 'NULL'}", table("t", "a text", "d date").unique(Unique{Columns: []string{"a"}, Predicate: "(d IS NULL)", PredicateColumns: []string{"d"}}), "public.t: unique index t_key holds for some rows only, depending on d"},
-		"predicate on a row":  {"a: email, d: {mask: composite, attributes: {a: null, b: credential}}", table("t", "a text", "d pair").unique(Unique{Columns: []string{"a"}, Predicate: "(d IS NULL)", PredicateColumns: []string{"d"}}), "public.t: unique index t_key holds for some rows only, depending on d"},
-		"predicate, key kept": {"a: keep, b: text", table("t", "a text", "b text").unique(Unique{Columns: []string{"a"}, Predicate: "(b = 'x'::text)", PredicateColumns: []string{"b"}}), "public.t: unique index t_key holds for some rows only"},
-		"exclusion equality":  {"a: key, b: keep", table("t", "a int4", "b tsrange").unique(Unique{Columns: []string{"a", "b"}, Exclusion: []string{"=", "&&"}}), ""},
-		"exclusion overlap":   {"a: number_noise, b: keep", table("t", "a int4", "b tsrange").unique(Unique{Columns: []string{"a", "b"}, Exclusion: []string{"<>", "&&"}}), "public.t: exclusion constraint t_key compares a, whose masker number_noise may make rows collide: keep the column, or mask it with null"},
+		"one of two lossy":    {"a: keep, b: text", tableOf("t", "a int4", "b text").unique(Unique{Columns: []string{"a", "b"}}), "public.t: unique index t_key needs distinct values in b: masker text may give two values the same mask: use hash"},
+		"implied by the key":  {"a: keep, b: text", tableOf("t", "a int4!", "b text").unique(Unique{Columns: []string{"a"}, Primary: true}).unique(Unique{Columns: []string{"a", "b"}}), ""},
+		"dates of one entity": {"a: key, d: {mask: date_shift, by: a}", tableOf("t", "a int4", "d date").unique(Unique{Columns: []string{"a", "d"}}), ""},
+		"dates of all":        {"a: key, d: {mask: date_shift, by: a}", tableOf("t", "a int4", "d date").unique(Unique{Columns: []string{"d"}}), "public.t: unique index t_key needs distinct values in d: masker date_shift keeps values distinct only within one a: add the column a to the index, or keep the column"},
+		"predicate null test": {"a: email, d: {mask: date_shift, by: a}", tableOf("t", "a text", "d date").unique(Unique{Columns: []string{"a"}, Predicate: "(d IS NULL)", PredicateColumns: []string{"d"}}), ""},
+		"predicate on values": {"a: email, b: text", tableOf("t", "a text", "b text").unique(Unique{Columns: []string{"a"}, Predicate: "(b = 'x'::text)", PredicateColumns: []string{"b"}}), "public.t: unique index t_key holds for some rows only, depending on b, whose masker text may change which: keep the column"},
+		"predicate made null": {"a: email, d: null", tableOf("t", "a text", "d date").unique(Unique{Columns: []string{"a"}, Predicate: "(d IS NULL)", PredicateColumns: []string{"d"}}), "public.t: unique index t_key holds for some rows only, depending on d"},
+		"predicate rebuilt":   {"a: email, d: {mask: rebuild, as: 'NULL'}", tableOf("t", "a text", "d date").unique(Unique{Columns: []string{"a"}, Predicate: "(d IS NULL)", PredicateColumns: []string{"d"}}), "public.t: unique index t_key holds for some rows only, depending on d"},
+		"predicate on a row":  {"a: email, d: {mask: composite, attributes: {a: null, b: credential}}", tableOf("t", "a text", "d pair").unique(Unique{Columns: []string{"a"}, Predicate: "(d IS NULL)", PredicateColumns: []string{"d"}}), "public.t: unique index t_key holds for some rows only, depending on d"},
+		"predicate, key kept": {"a: keep, b: text", tableOf("t", "a text", "b text").unique(Unique{Columns: []string{"a"}, Predicate: "(b = 'x'::text)", PredicateColumns: []string{"b"}}), "public.t: unique index t_key holds for some rows only"},
+		"exclusion equality":  {"a: key, b: keep", tableOf("t", "a int4", "b tsrange").unique(Unique{Columns: []string{"a", "b"}, Exclusion: []string{"=", "&&"}}), ""},
+		"exclusion overlap":   {"a: number_noise, b: keep", tableOf("t", "a int4", "b tsrange").unique(Unique{Columns: []string{"a", "b"}, Exclusion: []string{"<>", "&&"}}), "public.t: exclusion constraint t_key compares a, whose masker number_noise may make rows collide: keep the column, or mask it with null"},
 		"generated from kept": {"a: keep", func() Table {
-			x := table("t", "a text", "g text").unique(Unique{Columns: []string{"g"}})
+			x := tableOf("t", "a text", "g text").unique(Unique{Columns: []string{"g"}})
 			x.Columns[1].Generated = true
 			return x
 		}(), ""},
 		"generated from masks": {"a: email", func() Table {
-			x := table("t", "a text", "g text").unique(Unique{Columns: []string{"g"}})
+			x := tableOf("t", "a text", "g text").unique(Unique{Columns: []string{"g"}})
 			x.Columns[1].Generated = true
 			return x
 		}(), "public.t: unique index t_key needs distinct values in g: it is generated from columns that are masked, and nothing promises distinct results"},
-		"phone": {"a: {mask: phone, unique: true}", table("t", "a text").unique(Unique{Columns: []string{"a"}}), ""},
-		"mac":   {"a: {mask: mac, unique: true}", table("t", "a macaddr").unique(Unique{Columns: []string{"a"}}), ""},
+		"phone": {"a: {mask: phone, unique: true}", tableOf("t", "a text").unique(Unique{Columns: []string{"a"}}), ""},
+		"mac":   {"a: {mask: mac, unique: true}", tableOf("t", "a macaddr").unique(Unique{Columns: []string{"a"}}), ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -487,32 +487,32 @@ func TestUniquenessOfPartitions(t *testing.T) {
 	}{
 		"judged once": {
 			"public.p: {columns: {id: keep, n: text}}",
-			[]Table{table("p", "id int4", "n text").partitioned("range", "id").unique(key("id", "n")), table("p1", "id int4", "n text").partition("p").unique(key("id", "n"))},
+			[]Table{tableOf("p", "id int4", "n text").partitioned("range", "id").unique(key("id", "n")), tableOf("p1", "id int4", "n text").partition("p").unique(key("id", "n"))},
 			"public.p: unique index p_key needs distinct values in n",
 		},
 		"parent without rows": {
 			"public.p: {rows: none}, public.p1: {rows: all, columns: {id: keep, n: text}}",
-			[]Table{table("p", "id int4", "n text").partitioned("range", "id").unique(key("id", "n")), table("p1", "id int4", "n text").partition("p").unique(key("id", "n"))},
+			[]Table{tableOf("p", "id int4", "n text").partitioned("range", "id").unique(key("id", "n")), tableOf("p1", "id int4", "n text").partition("p").unique(key("id", "n"))},
 			"public.p1: unique index p1_key needs distinct values in n",
 		},
 		"nulls not distinct": {
 			"public.p: {columns: {id: keep, n: null}}",
-			[]Table{table("p", "id int4", "n text").partitioned("range", "id").unique(key("id", "n")), table("p1", "id int4", "n text").partition("p").unique(own)},
+			[]Table{tableOf("p", "id int4", "n text").partitioned("range", "id").unique(key("id", "n")), tableOf("p1", "id int4", "n text").partition("p").unique(own)},
 			"public.p1: unique index p1_key needs distinct values in n: masker null writes NULL everywhere",
 		},
 		"rows that move": {
 			"public.p: {columns: {id: key, n: keep}}",
-			[]Table{table("p", "id int4", "n text").partitioned("hash", "id"), table("p1", "id int4", "n text").partition("p").unique(key("n"))},
+			[]Table{tableOf("p", "id int4", "n text").partitioned("hash", "id"), tableOf("p1", "id int4", "n text").partition("p").unique(key("n"))},
 			"public.p1: unique index p1_key holds for this partition only, and rows of others may move here because the partition key of public.p is masked: keep its columns, or drop the index in the dump",
 		},
 		"rows that move under one index": {
 			"public.p: {columns: {id: key, n: keep}}",
-			[]Table{table("p", "id int4", "n text").partitioned("hash", "id").unique(key("id", "n")), table("p1", "id int4", "n text").partition("p").unique(key("id", "n"))},
+			[]Table{tableOf("p", "id int4", "n text").partitioned("hash", "id").unique(key("id", "n")), tableOf("p1", "id int4", "n text").partition("p").unique(key("id", "n"))},
 			"",
 		},
 		"rows that stay": {
 			"public.p: {columns: {id: keep, n: hash}}",
-			[]Table{table("p", "id int4", "n text").partitioned("hash", "id"), table("p1", "id int4", "n text").partition("p").unique(key("n"))},
+			[]Table{tableOf("p", "id int4", "n text").partitioned("hash", "id"), tableOf("p1", "id int4", "n text").partition("p").unique(key("n"))},
 			"",
 		},
 	}
@@ -551,11 +551,11 @@ tables:
   public.orders: {columns: {at: {mask: date_shift, by: user_id}}}
   public.e: {columns: {who: text}}
 `,
-		table("users", "id int8!", "boss int8", "email text", "other text", "born date", "short text").references("users", "boss=id"),
-		table("contacts", "mail varchar(80)", "info jsonb", "mails text[]"),
-		table("orders", "user_id int4", "at timestamptz", "ref varchar(30)").references("users", "user_id=id", "ref=short"),
-		table("e", "who text", "n int8").partitioned("hash", "who"),
-		table("e1", "n int8", "who text").partition("e"),
+		tableOf("users", "id int8!", "boss int8", "email text", "other text", "born date", "short text").references("users", "boss=id"),
+		tableOf("contacts", "mail varchar(80)", "info jsonb", "mails text[]"),
+		tableOf("orders", "user_id int4", "at timestamptz", "ref varchar(30)").references("users", "user_id=id", "ref=short"),
+		tableOf("e", "who text", "n int8").partitioned("hash", "who"),
+		tableOf("e1", "n int8", "who text").partition("e"),
 	)
 	if err == nil || !strings.Contains(err.Error(), "the rule of public.users.boss (keep) differs") {
 		t.Fatal(err)
@@ -570,11 +570,11 @@ tables:
   public.e: {columns: {who: text}}
 `
 	plan, err := tryCompile(t, policy,
-		table("users", "id int8!", "boss int8", "email text", "other text", "born date", "short text").references("users", "boss=id"),
-		table("contacts", "mail varchar(80)", "info jsonb", "mails text[]"),
-		table("orders", "user_id int4", "at timestamptz", "ref varchar(30)").references("users", "user_id=id", "ref=short"),
-		table("e", "who text", "n int8").partitioned("hash", "who"),
-		table("e1", "n int8", "who text").partition("e"),
+		tableOf("users", "id int8!", "boss int8", "email text", "other text", "born date", "short text").references("users", "boss=id"),
+		tableOf("contacts", "mail varchar(80)", "info jsonb", "mails text[]"),
+		tableOf("orders", "user_id int4", "at timestamptz", "ref varchar(30)").references("users", "user_id=id", "ref=short"),
+		tableOf("e", "who text", "n int8").partitioned("hash", "who"),
+		tableOf("e1", "n int8", "who text").partition("e"),
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -624,7 +624,7 @@ tables:
   pubilc.*: {columns: {'*': email}}
   public.usr*: {rows: none}
   public.t: {columns: {'x*': text}}
-`, table("t", "email text", "m mood", "l varchar(9)"), table("u", "email text", "m mood[]", "l varchar(9)"))
+`, tableOf("t", "email text", "m mood", "l varchar(9)"), tableOf("u", "email text", "m mood[]", "l varchar(9)"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -653,7 +653,7 @@ tables:
       data: {mask: json, paths: {$.user: {mask: key, link: person}}}
       seen: {mask: array, of: {mask: key, link: person}}
       large: {mask: array, of: {mask: key, link: person}}
-`, table("users", "id int4!"), table("events", "data jsonb", "seen int4[]", "large numeric[]"))
+`, tableOf("users", "id int4!"), tableOf("events", "data jsonb", "seen int4[]", "large numeric[]"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -661,7 +661,7 @@ tables:
 	if event[0] != `{"user": `+user[0]+`}` || event[1] != "{"+user[0]+"}" || event[2] != event[1] {
 		t.Errorf("%v %v", user, event)
 	}
-	_, err = tryCompile(t, "links: {l: [public.t.a]}\ntables: {public.t: {columns: {a: text, b: {mask: array, of: {mask: text, link: l}}, c: {mask: json, paths: {$.a: {mask: number_noise, link: l}}}}}}", table("t", "a text", "b text[]", "c jsonb"))
+	_, err = tryCompile(t, "links: {l: [public.t.a]}\ntables: {public.t: {columns: {a: text, b: {mask: array, of: {mask: text, link: l}}, c: {mask: json, paths: {$.a: {mask: number_noise, link: l}}}}}}", tableOf("t", "a text", "b text[]", "c jsonb"))
 	if err == nil || !strings.Contains(err.Error(), "they need the same") {
 		t.Error(err)
 	}
@@ -669,7 +669,7 @@ tables:
 
 func TestSequencesFollow(t *testing.T) {
 	t.Parallel()
-	users := table("users", "id int8!", "n int4")
+	users := tableOf("users", "id int8!", "n int4")
 	users.Columns[0].Sequence = "public.users_id_seq"
 	users.Columns[1].Sequence = "public.n_seq"
 	plan, err := tryCompile(t, "tables: {public.users: {columns: {id: key, n: keep}}}", users)
@@ -729,7 +729,7 @@ func TestRowFilters(t *testing.T) {
 	}
 	for _, tt := range tests {
 		plan, err := tryCompile(t, "tables: {public.t: {rows: {where: ["+tt.where+"]}, columns: {'*': keep, state: text}}}",
-			table("t", "n numeric", "at timestamptz", "state text", "flag bool", "padded bpchar(8)", "folded citext", "u uuid", "r float8", "m mood"))
+			tableOf("t", "n numeric", "at timestamptz", "state text", "flag bool", "padded bpchar(8)", "folded citext", "u uuid", "r float8", "m mood"))
 		if err != nil {
 			t.Fatalf("%s: %v", tt.where, err)
 		}
@@ -753,7 +753,7 @@ func TestRowFiltersOfOtherTypes(t *testing.T) {
 		"in: [open, clsoed]": "a int4", "not_in: [1e3]": "a numeric", "in: [maybe]": "a bool", "in: [angry]": "a mood", "in: [2024-1-1]": "a date",
 		"not_in: [tomorrow]": "a timestamptz", "in: [x]": "a float4", "in: [1234]": "a uuid",
 	} {
-		_, err := tryCompile(t, "tables: {public.t: {rows: {where: [{column: a, "+where+"}]}, columns: {a: keep}}}", table("t", column))
+		_, err := tryCompile(t, "tables: {public.t: {rows: {where: [{column: a, "+where+"}]}, columns: {a: keep}}}", tableOf("t", column))
 		if err == nil || !strings.Contains(err.Error(), "is not a value of its type") {
 			t.Errorf("%s on %s: %v", where, column, err)
 		}
@@ -762,7 +762,7 @@ func TestRowFiltersOfOtherTypes(t *testing.T) {
 
 func TestBindAndRowErrors(t *testing.T) {
 	t.Parallel()
-	plan, err := tryCompile(t, "tables: {public.t: {columns: {id: keep, a: text, d: {mask: date_shift, by: id}}}}", table("t", "id int4", "a text", "d date"))
+	plan, err := tryCompile(t, "tables: {public.t: {columns: {id: keep, a: text, d: {mask: date_shift, by: id}}}}", tableOf("t", "id int4", "a text", "d date"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -812,7 +812,7 @@ func TestWideTable(t *testing.T) {
 		columns = append(columns, fmt.Sprintf("c%03d text", i))
 		fields = append(fields, fmt.Sprintf("value %d", i))
 	}
-	plan, err := tryCompile(t, "tables: {public.t: {columns: {'*': keep, 'c1*': hash, c299: text}}}", table("t", columns...))
+	plan, err := tryCompile(t, "tables: {public.t: {columns: {'*': keep, 'c1*': hash, c299: text}}}", tableOf("t", columns...))
 	if err != nil {
 		t.Fatal(err)
 	}

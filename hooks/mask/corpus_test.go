@@ -67,10 +67,10 @@ func readCorpus(t *testing.T, file string) []corpusTable {
 			c.paths = append(c.paths, corpusPlace{at.name + "." + c.Name + " " + words[0], words[1], corpusValue(t, spec), isNumberSpec(spec)})
 		default:
 			at := &tables[len(tables)-1]
-			c := corpusColumn{Column: column(words[0] + " " + strings.Join(words[1:len(words)-2], " "))}
+			c := corpusColumn{Column: columnOf(words[0] + " " + strings.Join(words[1:len(words)-2], " "))}
 			// The type may have blanks in it, the values may have.
 			i := slices.IndexFunc(words, func(w string) bool { return w == "p" || w == "h" || w == "e" })
-			c.Column = column(words[0] + " " + strings.Join(words[1:i], " "))
+			c.Column = columnOf(words[0] + " " + strings.Join(words[1:i], " "))
 			c.corpusPlace = corpusPlace{at.name + "." + words[0], words[i], nil, false}
 			if spec := strings.Join(words[i+1:], " "); spec != "-" {
 				c.make = corpusValue(t, spec)
@@ -397,7 +397,7 @@ func judgeCorpus(t *testing.T, tables []corpusTable, sampled int) (verdicts map[
 	if err != nil {
 		t.Fatalf("%v\n%s", err, draft)
 	}
-	plan, err := Compile(p, testKey(t), c)
+	plan, err := Compile(p, keyOf(t), c)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, draft)
 	}

@@ -12,7 +12,7 @@ import (
 // masker it must propose ("" for any), and those it must ask a person about.
 // Everything else it may keep.
 type draftSchema struct {
-	tables   map[string]string // name: columns, as for column(), separated by commas
+	tables   map[string]string // name: columns, as for columnOf(), separated by commas
 	personal map[string]string // table: column or column=masker
 	asks     map[string]string // table: columns
 	keeps    map[string]string // table: columns that are plainly harmless
@@ -199,7 +199,7 @@ func TestDraftNames(t *testing.T) {
 	t.Parallel()
 	for spec, want := range draftNames {
 		name, col, _ := strings.Cut(spec, ".")
-		c := Catalog{Tables: []Table{table(name, col)}}
+		c := Catalog{Tables: []Table{tableOf(name, col)}}
 		text := string(Draft(c, nil))
 		_, line, _ := strings.Cut(text, "    columns:\n")
 		m := draftLine.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
@@ -238,7 +238,7 @@ func testDraftSchema(t *testing.T, schema draftSchema, sampled bool) {
 	var c Catalog
 	samples := map[ColumnName]*Sample{}
 	for _, name := range sortedKeys(schema.tables) {
-		c.Tables = append(c.Tables, table(name, splitNames(schema.tables[name])...))
+		c.Tables = append(c.Tables, tableOf(name, splitNames(schema.tables[name])...))
 		for _, col := range c.Tables[len(c.Tables)-1].Columns {
 			value := schema.values[name+"."+col.Name]
 			if value == nil || !sampled {
@@ -256,7 +256,7 @@ func testDraftSchema(t *testing.T, schema draftSchema, sampled bool) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
-	if _, err := Compile(p, testKey(t), c); err != nil {
+	if _, err := Compile(p, keyOf(t), c); err != nil {
 		t.Errorf("%v\n%s", err, text)
 	}
 	rules, marks := map[string]string{}, map[string]bool{}

@@ -18,32 +18,32 @@ func TestDraftDisarms(t *testing.T) {
 		table Table
 		idle  bool
 	}{
-		"river":            {table("river_job", "id int8!", "args jsonb"), true},
-		"oban":             {table("oban_jobs", "id int8!", "args jsonb"), true},
-		"good job":         {table("good_jobs", "id uuid!", "serialized_params jsonb"), true},
-		"delayed job":      {table("delayed_jobs", "id int8!", "handler text"), true},
-		"graphile worker":  {inSchema("graphile_worker", table("_private_jobs", "id int8!", "payload json")), true},
-		"pg-boss":          {inSchema("pgboss", table("job", "id uuid!", "data jsonb")), true},
-		"quartz":           {table("QRTZ_TRIGGERS", "sched_name text!"), true},
-		"pg_cron":          {inSchema("cron", table("job", "jobid int8!", "command text")), true},
-		"outbox":           {table("mail_outbox", "id int8!", "body text"), true},
-		"debezium outbox":  {table("OutboxEvents", "id uuid!", "payload jsonb"), true},
-		"own queue":        {table("export_tasks", queue...), true},
-		"sessions":         {table("django_session", "session_key varchar(40)!", "session_data text!"), true},
-		"refresh tokens":   {inSchema("auth", table("refresh_tokens", "id int8!", "token varchar(255)")), true},
-		"push tokens":      {table("device_tokens", "id int8!", "token text"), true},
-		"webhook attempts": {table("webhook_deliveries", "id int8!", "url text"), true},
-		"todo tasks":       {table("tasks", "id int8!", "title text", "priority text", "done bool"), false},
-		"job offers":       {table("job_offers", "id int8!", "title text", "salary int4"), false},
-		"training":         {table("training_sessions", "id int8!", "held_on date"), false},
-		"orders":           {table("orders", "id int8!", "status text"), false},
+		"river":            {tableOf("river_job", "id int8!", "args jsonb"), true},
+		"oban":             {tableOf("oban_jobs", "id int8!", "args jsonb"), true},
+		"good job":         {tableOf("good_jobs", "id uuid!", "serialized_params jsonb"), true},
+		"delayed job":      {tableOf("delayed_jobs", "id int8!", "handler text"), true},
+		"graphile worker":  {inSchema("graphile_worker", tableOf("_private_jobs", "id int8!", "payload json")), true},
+		"pg-boss":          {inSchema("pgboss", tableOf("job", "id uuid!", "data jsonb")), true},
+		"quartz":           {tableOf("QRTZ_TRIGGERS", "sched_name text!"), true},
+		"pg_cron":          {inSchema("cron", tableOf("job", "jobid int8!", "command text")), true},
+		"outbox":           {tableOf("mail_outbox", "id int8!", "body text"), true},
+		"debezium outbox":  {tableOf("OutboxEvents", "id uuid!", "payload jsonb"), true},
+		"own queue":        {tableOf("export_tasks", queue...), true},
+		"sessions":         {tableOf("django_session", "session_key varchar(40)!", "session_data text!"), true},
+		"refresh tokens":   {inSchema("auth", tableOf("refresh_tokens", "id int8!", "token varchar(255)")), true},
+		"push tokens":      {tableOf("device_tokens", "id int8!", "token text"), true},
+		"webhook attempts": {tableOf("webhook_deliveries", "id int8!", "url text"), true},
+		"todo tasks":       {tableOf("tasks", "id int8!", "title text", "priority text", "done bool"), false},
+		"job offers":       {tableOf("job_offers", "id int8!", "title text", "salary int4"), false},
+		"training":         {tableOf("training_sessions", "id int8!", "held_on date"), false},
+		"orders":           {tableOf("orders", "id int8!", "status text"), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			other := table("other", "id int8!")
+			other := tableOf("other", "id int8!")
 			for _, needed := range []bool{false, true} {
 				if needed {
-					other = table("other", "id int8!", "ref "+c.table.Columns[0].Type).references(c.table.Name, "ref="+c.table.Columns[0].Name)
+					other = tableOf("other", "id int8!", "ref "+c.table.Columns[0].Type).references(c.table.Name, "ref="+c.table.Columns[0].Name)
 					other.ForeignKeys[0].References.Schema = c.table.Schema
 				}
 				catalog := Catalog{Tables: []Table{c.table, other}}
@@ -58,7 +58,7 @@ func TestDraftDisarms(t *testing.T) {
 				if err != nil {
 					t.Fatalf("%v\n%s", err, draft)
 				}
-				if _, err := Compile(p, testKey(t), catalog); err != nil {
+				if _, err := Compile(p, keyOf(t), catalog); err != nil {
 					t.Errorf("%v\n%s", err, draft)
 				}
 			}

@@ -10,20 +10,20 @@ import (
 
 func TestDraft(t *testing.T) {
 	t.Parallel()
-	users := table("users", "id int8!", "email citext!", "username varchar(12)!", "full_name text", "phone varchar(20)!", "password_digest text!", "status text", "note text", "contact text",
+	users := tableOf("users", "id int8!", "email citext!", "username varchar(12)!", "full_name text", "phone varchar(20)!", "password_digest text!", "status text", "note text", "contact text",
 		"locale text", "ref text!", "born date", "created_at timestamptz", "settings jsonb", "tags text[]", "search tsvector", "score numeric", "opaque xml!", "last_ip inet").
 		unique(Unique{Name: "pk", Columns: []string{"id"}, Primary: true}).unique(Unique{Name: "e", Columns: []string{"email"}}).
 		unique(Unique{Name: "u", Columns: []string{"username"}}).unique(Unique{Name: "p", Columns: []string{"phone"}}).unique(Unique{Name: "r", Columns: []string{"ref"}})
 	users.Columns = append(users.Columns, Column{Name: "Odd Name", Type: "text", BaseType: "text"}, Column{Name: "initials", Type: "text", BaseType: "text", Generated: true})
 	c := Catalog{LargeObjects: true, Tables: []Table{
 		users,
-		table("orders", "id int8!", "user_id int8!", "total_cents int4", "shipping_address text").references("users", "user_id=id"),
-		table("a", "id int4!", "b_id int4").references("b", "b_id=id"),
-		table("b", "id int4!", "a_id int4").references("a", "a_id=id"),
-		table("x", "id int4!").references("y", "id=id"), table("y", "id int4!").references("x", "id=id"),
-		table("events", "at date!", "who text").partitioned("range", "at"),
-		table("events_1", "at date!", "who text").partition("events"),
-		table("people", "name text!", "city text").partitioned("list", "name"),
+		tableOf("orders", "id int8!", "user_id int8!", "total_cents int4", "shipping_address text").references("users", "user_id=id"),
+		tableOf("a", "id int4!", "b_id int4").references("b", "b_id=id"),
+		tableOf("b", "id int4!", "a_id int4").references("a", "a_id=id"),
+		tableOf("x", "id int4!").references("y", "id=id"), tableOf("y", "id int4!").references("x", "id=id"),
+		tableOf("events", "at date!", "who text").partitioned("range", "at"),
+		tableOf("events_1", "at date!", "who text").partition("events"),
+		tableOf("people", "name text!", "city text").partitioned("list", "name"),
 	}}
 	samples := map[ColumnName]*Sample{}
 	sample := func(column string, value func(i int) string) {
@@ -57,7 +57,7 @@ func TestDraft(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, draft)
 	}
-	if _, err := Compile(p, testKey(t), c); err != nil {
+	if _, err := Compile(p, keyOf(t), c); err != nil {
 		t.Errorf("%v\n%s", err, draft)
 	}
 	_, got, _ := strings.Cut(draft, "\nversion")

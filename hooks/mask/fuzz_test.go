@@ -27,7 +27,7 @@ func FuzzMaskers(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		plan, err := Compile(policy, key, Catalog{Tables: []Table{table("t", "id int8", "a "+p.column)}})
+		plan, err := Compile(policy, key, Catalog{Tables: []Table{tableOf("t", "id int8", "a "+p.column)}})
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -97,7 +97,7 @@ tables:
 	if err != nil {
 		f.Fatal(err)
 	}
-	plan, err := Compile(policy, key, Catalog{Tables: []Table{table("t", "a jsonb", "b json", "c json")}})
+	plan, err := Compile(policy, key, Catalog{Tables: []Table{tableOf("t", "a jsonb", "b json", "c json")}})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestJSONPrecedence(t *testing.T) {
 		{"{mask: json, paths: {$: keep, $.s: {mask: choice, values: [1, x, true]}}}", `{"s": null}`, `{"s": null}`},
 	}
 	for _, tt := range tests {
-		plan, err := tryCompile(t, "tables: {public.t: {columns: {a: "+tt.rule+"}}}", table("t", "a json"))
+		plan, err := tryCompile(t, "tables: {public.t: {columns: {a: "+tt.rule+"}}}", tableOf("t", "a json"))
 		if err != nil {
 			t.Errorf("%s: %v", tt.rule, err)
 			continue
@@ -179,7 +179,7 @@ func TestJSONPrecedence(t *testing.T) {
 		}
 	}
 	// Member names that may be data are masked; those of programmers stay.
-	plan, err := tryCompile(t, "tables: {public.t: {columns: {a: json, b: hstore, c: {mask: json, unlisted: stop, paths: {$.ok: keep}}}}}", table("t", "a json", "b hstore", "c json"))
+	plan, err := tryCompile(t, "tables: {public.t: {columns: {a: json, b: hstore, c: {mask: json, unlisted: stop, paths: {$.ok: keep}}}}}", tableOf("t", "a json", "b hstore", "c json"))
 	if err != nil {
 		t.Fatal(err)
 	}

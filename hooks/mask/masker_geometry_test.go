@@ -88,7 +88,7 @@ func TestGeometry(t *testing.T) {
 		"pole":             hexPoint(srid, 179.99999, 90),
 		"far south":        hexWKB(1, flags(wkbPolygon, 0), srid, uint32(1), uint32(4), -180.0, -90.0, -179.9, -89.99, -179.8, -90.0, -180.0, -90.0),
 	} {
-		plan := compile(t, "version: 1\ntables: {public.t: {columns: {a: geometry}}}", Catalog{Tables: []Table{table("t", "a geometry")}})
+		plan := mustCompile(t, "version: 1\ntables: {public.t: {columns: {a: geometry}}}", Catalog{Tables: []Table{tableOf("t", "a geometry")}})
 		got := maskRow(t, plan, "t", value)[0]
 		typ, _, before := readExtent(t, value)
 		typ2, srid2, after := readExtent(t, got)
@@ -114,7 +114,7 @@ func TestGeometry(t *testing.T) {
 func TestGeometryUnits(t *testing.T) {
 	t.Parallel()
 	mask := func(rule, typ, value string) (string, error) {
-		plan := compile(t, "version: 1\ntables: {public.t: {columns: {a: "+rule+"}}}", Catalog{Tables: []Table{table("t", "a "+typ)}})
+		plan := mustCompile(t, "version: 1\ntables: {public.t: {columns: {a: "+rule+"}}}", Catalog{Tables: []Table{tableOf("t", "a "+typ)}})
 		out, err := plan.Table("public", "t").NewWorker().Append(nil, []byte(value))
 		return strings.TrimSuffix(string(out), "\n"), err
 	}
@@ -166,7 +166,7 @@ func TestGeometryUnits(t *testing.T) {
 // square, and not the home.
 func TestGeometryAverages(t *testing.T) {
 	t.Parallel()
-	plan := compile(t, "version: 1\ntables: {public.t: {columns: {a: geometry}}}", Catalog{Tables: []Table{table("t", "a geometry")}})
+	plan := mustCompile(t, "version: 1\ntables: {public.t: {columns: {a: geometry}}}", Catalog{Tables: []Table{tableOf("t", "a geometry")}})
 	var x, y float64
 	const n = 2000
 	for i := range n {
@@ -180,8 +180,8 @@ func TestGeometryAverages(t *testing.T) {
 
 func TestVectors(t *testing.T) {
 	t.Parallel()
-	tables := []Table{table("t", "a vector", "b sparsevec")}
-	plan := compile(t, "version: 1\ntables: {public.t: {columns: {a: vector, b: vector}}}", Catalog{Tables: tables})
+	tables := []Table{tableOf("t", "a vector", "b sparsevec")}
+	plan := mustCompile(t, "version: 1\ntables: {public.t: {columns: {a: vector, b: vector}}}", Catalog{Tables: tables})
 	got := maskRow(t, plan, "t", "[1,2,3]", "{1:0.5,3:2}/5")
 	if strings.Count(got[0], ",") != 2 || got[0] == "[1,2,3]" || !strings.HasPrefix(got[1], "{1:0.") || !strings.HasSuffix(got[1], "}/5") {
 		t.Errorf("%q", got)

@@ -20,7 +20,7 @@ func TestPermuteIsAPermutation(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			plan, err := tryCompile(t, "tables: {public.t: {columns: {v: permute}}}", table("t", "v "+c.column))
+			plan, err := tryCompile(t, "tables: {public.t: {columns: {v: permute}}}", tableOf("t", "v "+c.column))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -53,7 +53,7 @@ func TestPermuteIsAPermutation(t *testing.T) {
 // have others.
 func TestPermuteKeepsCase(t *testing.T) {
 	t.Parallel()
-	plan, err := tryCompile(t, "tables: {public.t: {columns: {v: permute}}}", table("t", "v text"))
+	plan, err := tryCompile(t, "tables: {public.t: {columns: {v: permute}}}", tableOf("t", "v text"))
 	if err != nil {
 		t.Fatal(err)
 	}

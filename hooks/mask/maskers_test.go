@@ -24,7 +24,7 @@ import (
 // must hold for each mask.
 type property struct {
 	rule   string
-	column string // type, as for column()
+	column string // type, as for columnOf()
 	value  func(i int) string
 	valid  func(original, mask string) error
 	// fixed is the share of masks that may equal their original by chance.
@@ -386,12 +386,12 @@ func TestMaskerProperties(t *testing.T) {
 
 func testProperty(t *testing.T, p property) {
 	t.Helper()
-	c := Catalog{Tables: []Table{table("t", "id int8", "a "+p.column, "b "+p.column)}}
+	c := Catalog{Tables: []Table{tableOf("t", "id int8", "a "+p.column, "b "+p.column)}}
 	policy, err := ParsePolicy([]byte("version: 1\ntables: {public.t: {columns: {id: keep, a: " + p.rule + ", b: " + p.rule + "}}}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	key := testKey(t)
+	key := keyOf(t)
 	other, err := NewKey([]byte("another key of thirty-two bytes or more"))
 	if err != nil {
 		t.Fatal(err)
@@ -484,7 +484,7 @@ func TestMalformedValuesStop(t *testing.T) {
 		"card": "text", "iban": "text", "json": "jsonb", "{mask: array, of: text}": "text[]", "hstore": "hstore", "bytea": "bytea", "key": "int8", "geometry": "geometry", "vector": "vector",
 		"{mask: regex, pattern: '[0-9]+', replace: x}": "text", "{mask: phone, unique: true}": "text",
 	} {
-		plan, err := tryCompile(t, "tables: {public.t: {columns: {id: keep, a: "+rule+"}}}", table("t", "id int8", "a "+typ))
+		plan, err := tryCompile(t, "tables: {public.t: {columns: {id: keep, a: "+rule+"}}}", tableOf("t", "id int8", "a "+typ))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -500,7 +500,7 @@ func TestMalformedValuesStop(t *testing.T) {
 		}
 	}
 	for rule, values := range malformed {
-		plan, err := tryCompile(t, "tables: {public.t: {columns: {id: keep, a: "+rule+"}}}", table("t", "id int8", "a text"))
+		plan, err := tryCompile(t, "tables: {public.t: {columns: {id: keep, a: "+rule+"}}}", tableOf("t", "id int8", "a text"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -510,7 +510,7 @@ func TestMalformedValuesStop(t *testing.T) {
 			}
 		}
 	}
-	xml, err := tryCompile(t, "tables: {public.t: {columns: {a: xml}}}", table("t", "a xml"))
+	xml, err := tryCompile(t, "tables: {public.t: {columns: {a: xml}}}", tableOf("t", "a xml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -519,11 +519,11 @@ func TestMalformedValuesStop(t *testing.T) {
 			t.Errorf("xml: %q becomes %q, %v", v, out, err)
 		}
 	}
-	plan, err := tryCompile(t, "tables: {public.t: {columns: {a: {mask: ip, malformed: text}, b: {mask: ip, malformed: null}}}}", table("t", "a text", "b text"))
+	plan, err := tryCompile(t, "tables: {public.t: {columns: {a: {mask: ip, malformed: text}, b: {mask: ip, malformed: null}}}}", tableOf("t", "a text", "b text"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	short, err := tryCompile(t, "tables: {public.t: {columns: {a: {mask: regex, pattern: '[0-9]+', replace: x, malformed: text}, b: {mask: regex, pattern: '[0-9]+', replace: x, malformed: null}}}}", table("t", "a varchar(20)", "b varchar(20)"))
+	short, err := tryCompile(t, "tables: {public.t: {columns: {a: {mask: regex, pattern: '[0-9]+', replace: x, malformed: text}, b: {mask: regex, pattern: '[0-9]+', replace: x, malformed: null}}}}", tableOf("t", "a varchar(20)", "b varchar(20)"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -545,7 +545,7 @@ func TestPaddedTexts(t *testing.T) {
 		"{mask: regex, pattern: '[0-9]+', with: text}": "12345",
 	} {
 		plan, err := tryCompile(t, "tables: {public.t: {columns: {id: keep, a: "+rule+", b: "+rule+"}}}\nlinks: {l: [public.t.a, public.t.b]}",
-			table("t", "id int8", "a bpchar(50)", "b varchar(60)"))
+			tableOf("t", "id int8", "a bpchar(50)", "b varchar(60)"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -566,7 +566,7 @@ func TestPaddedTexts(t *testing.T) {
 func TestNumbersOfAnyScaleAgree(t *testing.T) {
 	t.Parallel()
 	plan, err := tryCompile(t, "tables: {public.t: {columns: {a: keep, b: {mask: date_shift, by: a}, c: {mask: choice, values: [1, 2, 3, 4, 5, 6, 7, 8, 9]}}}}",
-		table("t", "a numeric", "b date", "c numeric"))
+		tableOf("t", "a numeric", "b date", "c numeric"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -587,7 +587,7 @@ func TestNumbersOfAnyScaleAgree(t *testing.T) {
 // The mask of a number that fills its column does, too.
 func TestNumbersThatFillTheirColumn(t *testing.T) {
 	t.Parallel()
-	plan, err := tryCompile(t, "tables: {public.t: {columns: {a: number_noise}}}", table("t", "a varchar(5)"))
+	plan, err := tryCompile(t, "tables: {public.t: {columns: {a: number_noise}}}", tableOf("t", "a varchar(5)"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -625,7 +625,7 @@ func TestPartsThatMustNotPass(t *testing.T) {
 		{"xml", "xml", `<p xml:space="jane"/>`, "jane"},
 		{"xml", "xml", `<p xmlnsmail="jane"/>`, "jane"},
 	} {
-		plan, err := tryCompile(t, "tables: {public.t: {columns: {a: "+tt.rule+"}}}", table("t", "a "+tt.column))
+		plan, err := tryCompile(t, "tables: {public.t: {columns: {a: "+tt.rule+"}}}", tableOf("t", "a "+tt.column))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -636,7 +636,7 @@ func TestPartsThatMustNotPass(t *testing.T) {
 	for rule, values := range map[string][]string{
 		"{mask: email, domain: keep}": {"a@b.de", "jane.doe@sub.corp-1.test", "\"a@b\"@xn--bcher-kva.example", "a@1und1.de"},
 	} {
-		plan, err := tryCompile(t, "tables: {public.t: {columns: {a: "+rule+"}}}", table("t", "a text"))
+		plan, err := tryCompile(t, "tables: {public.t: {columns: {a: "+rule+"}}}", tableOf("t", "a text"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -646,7 +646,7 @@ func TestPartsThatMustNotPass(t *testing.T) {
 			}
 		}
 	}
-	plan, err := tryCompile(t, "tables: {public.t: {columns: {a: xml}}}", table("t", "a xml"))
+	plan, err := tryCompile(t, "tables: {public.t: {columns: {a: xml}}}", tableOf("t", "a xml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -659,14 +659,14 @@ func TestPartsThatMustNotPass(t *testing.T) {
 func TestEmptyTexts(t *testing.T) {
 	t.Parallel()
 	for name, p := range properties {
-		if typ := column("a " + p.column); typ.elementKind() != kindText || typ.Array {
+		if typ := columnOf("a " + p.column); typ.elementKind() != kindText || typ.Array {
 			continue
 		}
 		switch name {
 		case "constant", "choice", "credential", "credential not null", "regex", "rebuild":
 			continue
 		}
-		plan, err := tryCompile(t, "tables: {public.t: {columns: {id: keep, a: "+p.rule+"}}}", table("t", "id int8", "a "+p.column))
+		plan, err := tryCompile(t, "tables: {public.t: {columns: {id: keep, a: "+p.rule+"}}}", tableOf("t", "id int8", "a "+p.column))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -682,7 +682,7 @@ func TestNoAllocations(t *testing.T) {
 		if strings.HasPrefix(name, "regex") || strings.Contains(name, "v6") {
 			continue // the standard library's matcher and parser allocate
 		}
-		plan, err := tryCompile(t, "tables: {public.t: {columns: {id: keep, a: "+p.rule+"}}}", table("t", "id int8", "a "+p.column))
+		plan, err := tryCompile(t, "tables: {public.t: {columns: {id: keep, a: "+p.rule+"}}}", tableOf("t", "id int8", "a "+p.column))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -698,7 +698,7 @@ func TestNoAllocations(t *testing.T) {
 // Workers share a plan and nothing else.
 func TestWorkersInParallel(t *testing.T) {
 	t.Parallel()
-	plan := compile(t, benchPolicy, benchCatalog())
+	plan := mustCompile(t, benchPolicy, benchCatalog())
 	for _, name := range []string{"users", "events", "audit_log"} {
 		rows := benchRows(name, 200)
 		outputs := make([][]byte, 4)
@@ -726,7 +726,7 @@ func TestWorkersInParallel(t *testing.T) {
 
 func TestManyKeysStayDistinct(t *testing.T) {
 	t.Parallel()
-	plan, err := tryCompile(t, "tables: {public.t: {columns: {id: key}}}", table("t", "id int8"))
+	plan, err := tryCompile(t, "tables: {public.t: {columns: {id: key}}}", tableOf("t", "id int8"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -745,7 +745,7 @@ func TestManyKeysStayDistinct(t *testing.T) {
 		seen[n] = true
 	}
 	for _, typ := range []string{"int2", "int4", "int8"} {
-		plan, err := tryCompile(t, "tables: {public.t: {columns: {id: key}}}", table("t", "id "+typ))
+		plan, err := tryCompile(t, "tables: {public.t: {columns: {id: key}}}", tableOf("t", "id "+typ))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -788,7 +788,7 @@ func TestDates(t *testing.T) {
 // What follows a date as PostgreSQL, ISO 8601 and JSON write it stays.
 func TestTimesStay(t *testing.T) {
 	t.Parallel()
-	plan, err := tryCompile(t, "tables: {public.t: {columns: {id: keep, a: {mask: date_shift, by: id}}}}", table("t", "id int8", "a text"))
+	plan, err := tryCompile(t, "tables: {public.t: {columns: {id: keep, a: {mask: date_shift, by: id}}}}", tableOf("t", "id int8", "a text"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -804,7 +804,7 @@ func TestTimesStay(t *testing.T) {
 
 func TestOrderStaysWithinEntity(t *testing.T) {
 	t.Parallel()
-	plan, err := tryCompile(t, "tables: {public.t: {columns: {id: keep, a: {mask: date_shift, by: id}, b: {mask: date_shift, by: id}}}}", table("t", "id int8", "a timestamp", "b date"))
+	plan, err := tryCompile(t, "tables: {public.t: {columns: {id: keep, a: {mask: date_shift, by: id}, b: {mask: date_shift, by: id}}}}", tableOf("t", "id int8", "a timestamp", "b date"))
 	if err != nil {
 		t.Fatal(err)
 	}

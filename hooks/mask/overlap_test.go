@@ -24,7 +24,7 @@ type overlap struct {
 	rule string
 }
 
-func overlaps() map[string]overlap {
+func overlapping() map[string]overlap {
 	login := func(i int) string { return fmt.Sprintf("Kay.Reed%d", i) }
 	person := func(i int) string { return givenNames[i%50] + " " + familyNames[(i*7)%60] }
 	uuid := func(i int) string { return fmt.Sprintf("9b2f%04x-0d4c-4c6e-8a51-%012x", i, i*7919) }
@@ -33,65 +33,65 @@ func overlaps() map[string]overlap {
 	of := func(list ...string) func(int) string { return func(i int) string { return list[i%len(list)] } }
 	return map[string]overlap{
 		"a name that is a key": {
-			tables: []Table{table("users", "name text!").unique(Unique{Columns: []string{"name"}}), table("user_ips", "user_id text!", "seen date")},
+			tables: []Table{tableOf("users", "name text!").unique(Unique{Columns: []string{"name"}}), tableOf("user_ips", "user_id text!", "seen date")},
 			left:   "users.name", right: "user_ips.user_id", value: login, linked: true,
 		},
 		"citext and text in other cases": {
-			tables: []Table{table("users", "login citext!"), table("grants", "who text")},
+			tables: []Table{tableOf("users", "login citext!"), tableOf("grants", "who text")},
 			left:   "users.login", right: "grants.who", value: login, other: func(i int) string { return strings.ToUpper(login(i)) }, linked: true,
 		},
 		"char(n) and text": {
-			tables: []Table{table("members", "code bpchar(14)!").unique(Unique{Columns: []string{"code"}}), table("visits", "member_code text")},
+			tables: []Table{tableOf("members", "code bpchar(14)!").unique(Unique{Columns: []string{"code"}}), tableOf("visits", "member_code text")},
 			left:   "members.code", right: "visits.member_code", value: func(i int) string { return fmt.Sprintf("QX-%04d-KMR", i) + "   " }, other: func(i int) string { return fmt.Sprintf("QX-%04d-KMR", i) }, linked: true,
 		},
 		"e-mail addresses that nothing is the key of": {
-			tables: []Table{table("orders", "customer_email text"), table("tickets", "sender varchar(60)")},
+			tables: []Table{tableOf("orders", "customer_email text"), tableOf("tickets", "sender varchar(60)")},
 			left:   "orders.customer_email", right: "tickets.sender", value: address, linked: true, rule: "email",
 		},
 		"full names": {
-			tables: []Table{table("people", "full_name text!"), table("invoices", "billed_to text")},
+			tables: []Table{tableOf("people", "full_name text!"), tableOf("invoices", "billed_to text")},
 			left:   "people.full_name", right: "invoices.billed_to", value: func(i int) string { return person(i) + fmt.Sprintf(" the %dth", i) }, linked: true,
 		},
 		"over a column that follows a foreign key": {
 			tables: []Table{
-				table("users", "login text!").unique(Unique{Columns: []string{"login"}, Primary: true}), table("logins", "user_login text!").references("users", "user_login=login"), table("audit", "actor text", "owner text"),
+				tableOf("users", "login text!").unique(Unique{Columns: []string{"login"}, Primary: true}), tableOf("logins", "user_login text!").references("users", "user_login=login"), tableOf("audit", "actor text", "owner text"),
 			},
 			left: "logins.user_login", right: "audit.actor", value: login, linked: true,
 		},
 		"within a table": {
-			tables: []Table{table("staff", "full_name text!", "boss_name text")},
+			tables: []Table{tableOf("staff", "full_name text!", "boss_name text")},
 			left:   "staff.full_name", right: "staff.boss_name", value: func(i int) string { return fmt.Sprintf("%s-%s", person(i), familyNames[i%80]) }, linked: true,
 		},
 		"a uuid that is masked, and its text": {
-			tables: []Table{table("vouchers", "secret uuid!"), table("orders", "voucher text")},
+			tables: []Table{tableOf("vouchers", "secret uuid!"), tableOf("orders", "voucher text")},
 			left:   "vouchers.secret", right: "orders.voucher", value: uuid, other: func(i int) string { return strings.ToUpper(uuid(i)) }, linked: true, rule: "uuid",
 		},
 		"a uuid that is kept, and its text": {
-			tables: []Table{table("users", "id uuid!"), table("events", "user_key text", "user_ref text")},
+			tables: []Table{tableOf("users", "id uuid!"), tableOf("events", "user_key text", "user_ref text")},
 			left:   "users.id", right: "events.user_ref", value: uuid, noted: true,
 		},
 		"a number that is kept, and its text": {
-			tables: []Table{table("users", "id int8!"), table("events", "user_id text")},
+			tables: []Table{tableOf("users", "id int8!"), tableOf("events", "user_id text")},
 			left:   "users.id", right: "events.user_id", value: number, noted: true,
 		},
 		"a number that means another table's rows": {
-			tables: []Table{table("rooms", "id int8!"), table("events", "user_id text")},
+			tables: []Table{tableOf("rooms", "id int8!"), tableOf("events", "user_id text")},
 			left:   "rooms.id", right: "events.user_id", value: number,
 		},
 		"given names that many have": {
-			tables: []Table{table("users", "first_name text"), table("guests", "first_name text")},
+			tables: []Table{tableOf("users", "first_name text"), tableOf("guests", "first_name text")},
 			left:   "users.first_name", right: "guests.first_name", value: of(givenNames[:12]...),
 		},
 		"nothing in common": {
-			tables: []Table{table("users", "login text!"), table("audit", "actor text")},
+			tables: []Table{tableOf("users", "login text!"), tableOf("audit", "actor text")},
 			left:   "users.login", right: "audit.actor", value: login, other: func(i int) string { return fmt.Sprintf("Jo.Lane%d", i) },
 		},
 		"too few rows to tell": {
-			tables: []Table{table("users", "login text!"), table("audit", "actor text")},
+			tables: []Table{tableOf("users", "login text!"), tableOf("audit", "actor text")},
 			left:   "users.login", right: "audit.actor", value: func(i int) string { return login(i % 2) },
 		},
 		"what is null in the seed": {
-			tables: []Table{table("users", "religion text"), table("forms", "religion text")},
+			tables: []Table{tableOf("users", "religion text"), tableOf("forms", "religion text")},
 			left:   "users.religion", right: "forms.religion", value: login,
 		},
 	}
@@ -172,7 +172,7 @@ func (o overlap) joined(t *testing.T, plan *Plan) int {
 // it says so, or there was nothing to join.
 func TestDraftLinks(t *testing.T) {
 	t.Parallel()
-	for name, o := range overlaps() {
+	for name, o := range overlapping() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			samples := map[ColumnName]*Sample{}
@@ -191,7 +191,7 @@ func TestDraftLinks(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%v\n%s", err, draft)
 			}
-			plan, err := Compile(p, testKey(t), c)
+			plan, err := Compile(p, keyOf(t), c)
 			if err != nil {
 				t.Fatalf("%v\n%s", err, draft)
 			}
@@ -224,7 +224,7 @@ func TestDraftLinks(t *testing.T) {
 // under which there is nothing left to warn of.
 func TestOverlaps(t *testing.T) {
 	t.Parallel()
-	for name, o := range overlaps() {
+	for name, o := range overlapping() {
 		if !o.linked && !o.noted {
 			continue
 		}
@@ -291,7 +291,7 @@ func TestLinkedTypes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := tryCompile(t, "links: {one: [public.a.x, public.b.y]}\ntables: {public.a: {columns: {x: "+test.rule+"}}, public.b: {columns: {y: "+test.rule+"}}}\n",
-				table("a", "x "+test.left), table("b", "y "+test.right))
+				tableOf("a", "x "+test.left), tableOf("b", "y "+test.right))
 			switch {
 			case test.sentence == "" && err != nil:
 				t.Error(err)

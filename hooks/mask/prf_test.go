@@ -114,7 +114,7 @@ func TestMasksAreStable(t *testing.T) {
 	h := sha256.New()
 	for _, name := range slices.Sorted(maps.Keys(properties)) {
 		p := properties[name]
-		plan, err := tryCompile(t, "tables: {public.t: {columns: {id: keep, a: "+p.rule+"}}}", table("t", "id int8", "a "+p.column))
+		plan, err := tryCompile(t, "tables: {public.t: {columns: {id: keep, a: "+p.rule+"}}}", tableOf("t", "id int8", "a "+p.column))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,11 +14,11 @@ import (
 // other, and a log that is joined by a link alone.
 func shopTables() []Table {
 	return []Table{
-		table("users", "id int8!", "by int8", "code bpchar(8)!").references("users", "by=id"),
-		table("orders", "id int4!", "user_id int8", "at timestamptz!", "day date").references("users", "user_id=id"),
-		table("lines", "id int4!", "order_id int4!").references("orders", "order_id=id"),
-		table("log", "who numeric", "code text", "at timestamp"),
-		table("pairs", "a int8!", "b int4").references("orders", "b=id").references("users", "a=id"),
+		tableOf("users", "id int8!", "by int8", "code bpchar(8)!").references("users", "by=id"),
+		tableOf("orders", "id int4!", "user_id int8", "at timestamptz!", "day date").references("users", "user_id=id"),
+		tableOf("lines", "id int4!", "order_id int4!").references("orders", "order_id=id"),
+		tableOf("log", "who numeric", "code text", "at timestamp"),
+		tableOf("pairs", "a int8!", "b int4").references("orders", "b=id").references("users", "a=id"),
 	}
 }
 
@@ -31,7 +31,7 @@ func compileTaken(t *testing.T, policy string, taken time.Time, tables ...Table)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Compile(p, testKey(t), Catalog{Tables: tables, Taken: taken})
+	return Compile(p, keyOf(t), Catalog{Tables: tables, Taken: taken})
 }
 
 // keptOf says which of the rows pass a table's filters.
@@ -210,8 +210,8 @@ func TestSubsetPolicy(t *testing.T) {
 func TestSubsetFollows(t *testing.T) {
 	t.Parallel()
 	tables := append(shopTables(),
-		table("teams", "id int4!", "lead int8!").references("people", "lead=id"),
-		table("people", "id int8!", "team int4").references("teams", "team=id"),
+		tableOf("teams", "id int4!", "lead int8!").references("people", "lead=id"),
+		tableOf("people", "id int8!", "team int4").references("teams", "team=id"),
 	)
 	for rules, want := range map[string][]string{
 		"public.users: {rows: {where: [{column: id, share: 5 %}]}}":                            {"lines lines_orders_fkey []", "orders orders_users_fkey []", "pairs pairs_orders_fkey []", "pairs pairs_users_fkey []", "users users_users_fkey [by]"},
@@ -286,8 +286,8 @@ tables:
 func TestSubsetDraft(t *testing.T) {
 	t.Parallel()
 	tables := append(shopTables(),
-		table("visits", "visitor uuid!", "expires_at timestamptz", "day date", "seen_at timestamptz!").partitioned("range", "day"),
-		table("visits_1", "visitor uuid!", "expires_at timestamptz", "day date", "seen_at timestamptz!").partition("visits"))
+		tableOf("visits", "visitor uuid!", "expires_at timestamptz", "day date", "seen_at timestamptz!").partitioned("range", "day"),
+		tableOf("visits_1", "visitor uuid!", "expires_at timestamptz", "day date", "seen_at timestamptz!").partition("visits"))
 	sizes := func(bytes ...int64) []byte {
 		for i := range tables {
 			tables[i].Stored = 0

@@ -73,7 +73,7 @@ func largeValues() map[string]struct{ column, rule, value string } {
 // largeRowOf is a row with a large value and others around it, and its table's plan.
 func largeRowOf(t *testing.T, column, rule, value string) (*TablePlan, []byte) {
 	t.Helper()
-	plan, err := tryCompile(t, "tables: {public.t: {columns: {a: keep, v: "+rule+", z: keep}}}", table("t", "a text", "v "+column, "z text"))
+	plan, err := tryCompile(t, "tables: {public.t: {columns: {a: keep, v: "+rule+", z: keep}}}", tableOf("t", "a text", "v "+column, "z text"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ func (r *planned) sample(ctx context.Context, database string) error {
 	if err != nil {
 		return fmt.Errorf("try a sample: %w", err)
 	}
-	sizes := &sizes{estimate: r.plan.NewEstimate(), tables: map[mask.Name]tableSize{}}
+	sizes := &sizes{estimate: r.plan.NewEstimate(), tables: map[mask.Name]rowsAndBytes{}}
 	looks := &looks{r.plan.NewCensus(), r.plan.NewOverlaps(), sizes, checks}
 	group, ctx := errgroup.WithContext(ctx)
 	entries := make(chan int)

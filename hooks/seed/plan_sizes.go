@@ -28,10 +28,10 @@ type TableSize struct {
 type sizes struct {
 	estimate *mask.Estimate
 	mu       sync.Mutex
-	tables   map[mask.Name]tableSize
+	tables   map[mask.Name]rowsAndBytes
 }
 
-type tableSize struct{ rows, bytes float64 }
+type rowsAndBytes struct{ rows, bytes float64 }
 
 // add counts the first rows of a table, at the begin of head, which took stored bytes
 // of the dump.

@@ -88,10 +88,10 @@ func (r *Reconciler) change(p Preview, change func(*sentence)) {
 	}
 }
 
-// status is what is said of a preview on its pull request. Held back for good,
+// commitStatus is what is said of a preview on its pull request. Held back for good,
 // until somebody does something, is a failure; what is tried again is pending.
 // wanted: the pull request asks for a preview now.
-func status(p *Preview, in Input, asked Consent, said sentence, wanted bool) forge.Status {
+func commitStatus(p *Preview, in Input, asked Consent, said sentence, wanted bool) forge.Status {
 	s := forge.Status{Context: statusContext(p.Key), State: forge.Pending}
 	switch p.Phase {
 	case Held:
@@ -208,7 +208,7 @@ func givenUp(it *item) *Preview {
 // only gets on is said now and then.
 func (r *Reconciler) tell(repo *repository, it *item, p *Preview, e *errands) {
 	said := repo.sentence[p.Namespace]
-	s := status(p, it.in, it.facts.Consent, said, it.facts.PullRequest != nil && it.facts.Refused == "")
+	s := commitStatus(p, it.in, it.facts.Consent, said, it.facts.PullRequest != nil && it.facts.Refused == "")
 	text := digest(p.PullRequest.HeadSHA, string(s.State), s.Description, s.URL)[:16]
 	if repo.said[p.Namespace] == text {
 		return

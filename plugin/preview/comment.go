@@ -143,7 +143,7 @@ func (r *Reconciler) write(ctx context.Context, f forge.Commenter, of Key, id, b
 // escaped.
 func (r *Reconciler) section(p *Preview, it *item, said sentence, words lastWords) string {
 	in := it.in
-	s := status(p, in, it.facts.Consent, said, it.facts.PullRequest != nil && it.facts.Refused == "")
+	s := commitStatus(p, in, it.facts.Consent, said, it.facts.PullRequest != nil && it.facts.Refused == "")
 	title := "Waiting"
 	ready := p.Phase == Live && p.PVCUID != ""
 	switch {

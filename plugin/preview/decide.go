@@ -263,7 +263,7 @@ func (r *Reconciler) guard(ctx context.Context, repo *repository, items []*item,
 			known[it.key.ApplicationSet]++
 		}
 		if reason, settles := guarded(it); reason != "" {
-			wants[it.key.ApplicationSet][life(it.cur)] = want{reason: reason, settles: settles}
+			wants[it.key.ApplicationSet][lifeOf(it.cur)] = want{reason: reason, settles: settles}
 			lost = lost || it.facts.Lost != nil
 		}
 	}
@@ -298,7 +298,7 @@ func (r *Reconciler) guard(ctx context.Context, repo *repository, items []*item,
 			if it.key.ApplicationSet != set {
 				continue
 			}
-			if reason, _ := guarded(it); reason != "" && !v.may[life(it.cur)] {
+			if reason, _ := guarded(it); reason != "" && !v.may[lifeOf(it.cur)] {
 				r.withhold(it, e.now)
 			}
 		}

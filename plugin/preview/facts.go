@@ -215,7 +215,7 @@ func (r *Reconciler) consentTask(repo *repository, it *item, class queue.Class) 
 			return false, err
 		}
 		began := r.Now()
-		c, removed, err := consent(ctx, f, key, in.Label, func(login string) (bool, error) {
+		c, removed, err := askConsent(ctx, f, key, in.Label, func(login string) (bool, error) {
 			return repo.writers.may(ctx, f, key.Repository, login, r.Now)
 		})
 		repo.mu.Lock()
@@ -239,9 +239,9 @@ func (r *Reconciler) consentTask(repo *repository, it *item, class queue.Class) 
 	}}
 }
 
-// consent asks who set the label that is there now. removed says that it is not
+// askConsent asks who set the label that is there now. removed says that it is not
 // there any more, by the forge's record of events.
-func consent(ctx context.Context, f forge.Forge, key Key, label string, canWrite func(login string) (bool, error)) (c Consent, removed *forge.UnlabelledError, err error) {
+func askConsent(ctx context.Context, f forge.Forge, key Key, label string, canWrite func(login string) (bool, error)) (c Consent, removed *forge.UnlabelledError, err error) {
 	l, err := f.Labelled(ctx, key.Repository, key.Number, label)
 	switch {
 	case errors.As(err, &removed), errors.Is(err, forge.ErrNotLabelled):

@@ -72,7 +72,7 @@ type verdict struct {
 }
 
 // life tells one life of a preview from the next.
-func life(p *Preview) string { return p.Namespace + "/" + string(p.NamespaceUID) }
+func lifeOf(p *Preview) string { return p.Namespace + "/" + string(p.NamespaceUID) }
 
 func (g *massGuard) ledger(set string) *ledger {
 	if g.sets == nil {

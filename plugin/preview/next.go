@@ -222,7 +222,7 @@ func Next(cur *Preview, key Key, f Facts, now time.Time) *Preview {
 		return &p
 
 	case Held:
-		return held(&p, f, wanted, refused, now, end, linger)
+		return holdBack(&p, f, wanted, refused, now, end, linger)
 
 	default: // Ending, until the janitor has forgotten it
 		switch {
@@ -235,12 +235,12 @@ func Next(cur *Preview, key Key, f Facts, now time.Time) *Preview {
 			return &p
 		}
 		p.Phase, p.EndedAt, p.LabelSeenAt = Held, time.Time{}, now
-		return held(&p, f, wanted, refused, now, end, linger)
+		return holdBack(&p, f, wanted, refused, now, end, linger)
 	}
 }
 
-// held is the next step of a preview that is not emitted yet.
-func held(p *Preview, f Facts, wanted bool, refused string, now time.Time, end, linger func(string) *Preview) *Preview {
+// holdBack is the next step of a preview that is not emitted yet.
+func holdBack(p *Preview, f Facts, wanted bool, refused string, now time.Time, end, linger func(string) *Preview) *Preview {
 	returning := !p.LingersUntil.IsZero()
 	switch {
 	case !wanted && p.NamespaceUID == "":

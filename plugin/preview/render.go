@@ -36,7 +36,7 @@ func Render(ctx context.Context, forges map[string]forge.Forge, applicationSet s
 	var all []Rendering
 	taken := map[Key]bool{}
 	for _, in := range set.inputs {
-		one, err := render(ctx, forges[in.Forge], applicationSet, in, taken)
+		one, err := renderSet(ctx, forges[in.Forge], applicationSet, in, taken)
 		if err != nil {
 			return nil, err
 		}
@@ -45,9 +45,9 @@ func Render(ctx context.Context, forges map[string]forge.Forge, applicationSet s
 	return all, nil
 }
 
-// render is the answer for one input. taken are those that an input before it
+// renderSet is the answer for one input. taken are those that an input before it
 // wants.
-func render(ctx context.Context, f forge.Forge, applicationSet string, in Input, taken map[Key]bool) (one Rendering, err error) {
+func renderSet(ctx context.Context, f forge.Forge, applicationSet string, in Input, taken map[Key]bool) (one Rendering, err error) {
 	lister := f.List(in.Repo, forge.Query{})
 	for done := false; !done; {
 		if done, err = lister.Next(ctx); err != nil {
@@ -123,7 +123,7 @@ func ask(ctx context.Context, f forge.Forge, key Key, in Input, c forge.Changes,
 		facts.Forks, facts.HeadWaits = in.Filters.Forks, reasonForkHead // no event is seen here
 	}
 	var err error
-	if facts.Consent, _, err = consent(ctx, f, key, in.Label, func(login string) (bool, error) { return f.CanWrite(ctx, key.Repository, login) }); err != nil || facts.Consent.By == "" {
+	if facts.Consent, _, err = askConsent(ctx, f, key, in.Label, func(login string) (bool, error) { return f.CanWrite(ctx, key.Repository, login) }); err != nil || facts.Consent.By == "" {
 		return err
 	}
 	if pr.Fork {

@@ -62,7 +62,7 @@ func TestAzureLabels(t *testing.T) {
 	if !slices.Equal(w.Removed, []string{"preview-reset"}) {
 		t.Errorf("removed %v", w.Removed)
 	}
-	w.Change(func() { w.Fault = status(200, "application/json", "{}") })
+	w.Change(func() { w.Fault = reply(200, "application/json", "{}") })
 	if err := f.RemoveLabel(t.Context(), Repository, 1, "preview-reset"); err == nil {
 		t.Error("an answer of nothing removed it")
 	}
@@ -95,7 +95,7 @@ func TestAzureWriters(t *testing.T) {
 				if r.URL.Query().Get("identityIds") != "" {
 					found = test.people
 				}
-				return status(200, "application/json", `{"value":[`+found+`]}`)(rw, r)
+				return reply(200, "application/json", `{"value":[`+found+`]}`)(rw, r)
 			}
 		})
 		if may, err := f.CanWrite(t.Context(), Repository, "maintainer"); may != test.may || (err != nil) != test.fails {
@@ -109,7 +109,7 @@ func TestAzureLoginPage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(1)
 	f := open(t, Azure(), w)
-	w.Fault = status(http.StatusNonAuthoritativeInfo, "text/html", "<html>Sign in</html>")
+	w.Fault = reply(http.StatusNonAuthoritativeInfo, "text/html", "<html>Sign in</html>")
 	if _, err := f.Get(t.Context(), Repository, 1); !errors.Is(err, forge.ErrCredential) {
 		t.Errorf("error %v", err)
 	}
@@ -139,7 +139,7 @@ func TestAzureRights(t *testing.T) {
 	for refused, want := range map[string]string{"": "", "/pullrequests": "Code: read", "/_apis/identities": "Identity: read", "/_apis/projects/acme": "Project and Team: read"} {
 		w := newWorld(1)
 		w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
-			return refused != "" && strings.HasSuffix(r.URL.Path, refused) && status(401, "application/json", `{"message":"TF400813: not authorized"}`)(rw, r)
+			return refused != "" && strings.HasSuffix(r.URL.Path, refused) && reply(401, "application/json", `{"message":"TF400813: not authorized"}`)(rw, r)
 		}
 		rights, err := open(t, Azure(), w).(forge.Righter).Rights(t.Context(), Repository)
 		if err != nil || len(rights) != 5 {

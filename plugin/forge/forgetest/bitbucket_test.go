@@ -89,7 +89,7 @@ func TestBitbucketHeads(t *testing.T) {
 		f := open(t, Bitbucket(), w)
 		w.Change(func() {
 			w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
-				return strings.Contains(r.URL.Path, "/commit/") && status(200, "application/json", said)(rw, r)
+				return strings.Contains(r.URL.Path, "/commit/") && reply(200, "application/json", said)(rw, r)
 			}
 		})
 		if p, err := f.Get(t.Context(), Repository, 1); err == nil {
@@ -162,9 +162,9 @@ func TestBitbucketRights(t *testing.T) {
 		w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
 			switch {
 			case test.refused != "" && strings.HasSuffix(r.URL.Path, test.refused):
-				return status(403, "application/json", `{"type":"error","error":{"message":"Your credentials lack one or more required privilege scopes."}}`)(rw, r)
+				return reply(403, "application/json", `{"type":"error","error":{"message":"Your credentials lack one or more required privilege scopes."}}`)(rw, r)
 			case strings.HasSuffix(r.URL.Path, "/statuses/build"):
-				return status(404, "application/json", `{"type":"error","error":{"message":"Commit not found"}}`)(rw, r)
+				return reply(404, "application/json", `{"type":"error","error":{"message":"Commit not found"}}`)(rw, r)
 			}
 			return false
 		}

@@ -132,7 +132,7 @@ func TestBitbucketDCConsent(t *testing.T) {
 	}
 	w.Change(func() {
 		w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
-			return strings.HasSuffix(r.URL.Path, "/users") && status(200, "application/json", `{"isLastPage":true,"values":[{"name":"anna","active":false}]}`)(rw, r)
+			return strings.HasSuffix(r.URL.Path, "/users") && reply(200, "application/json", `{"isLastPage":true,"values":[{"name":"anna","active":false}]}`)(rw, r)
 		}
 	})
 	if may, err := f.CanWrite(t.Context(), Repository, "anna"); err != nil || may {
@@ -143,7 +143,7 @@ func TestBitbucketDCConsent(t *testing.T) {
 	w.Change(func() {
 		w.Pulls[1].Events = []Event{{Label: Label, By: "anna", Added: true, At: Start}}
 		w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
-			return strings.HasSuffix(r.URL.Path, "/activities") && status(200, "application/json", `{"isLastPage":true,"values":[]}`)(rw, r)
+			return strings.HasSuffix(r.URL.Path, "/activities") && reply(200, "application/json", `{"isLastPage":true,"values":[]}`)(rw, r)
 		}
 	})
 	if l, err := f.Labelled(t.Context(), Repository, 1, forge.Approved); !errors.Is(err, forge.ErrNotLabelled) {
@@ -175,7 +175,7 @@ func TestBitbucketDCRights(t *testing.T) {
 	for refused, want := range map[string]string{"": "", "/pull-requests": "Repository read", "/users": "who may write"} {
 		w := newWorld(1)
 		w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
-			return refused != "" && strings.HasSuffix(r.URL.Path, refused) && status(401, "application/json", `{"errors":[{"message":"You are not permitted to access this resource"}]}`)(rw, r)
+			return refused != "" && strings.HasSuffix(r.URL.Path, refused) && reply(401, "application/json", `{"errors":[{"message":"You are not permitted to access this resource"}]}`)(rw, r)
 		}
 		rights, err := open(t, BitbucketDC(), w).(forge.Righter).Rights(t.Context(), Repository)
 		if err != nil || len(rights) != 3 {

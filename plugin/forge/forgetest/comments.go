@@ -140,14 +140,14 @@ func comments(t *testing.T, k Kind) {
 func commentsFail(t *testing.T, f forge.Commenter, w *World) {
 	t.Helper()
 	for name, fault := range map[string]func(http.ResponseWriter, *http.Request) bool{
-		"an error":      status(http.StatusInternalServerError, "application/json", `{"message":"secret-token"}`),
-		"forbidden":     status(http.StatusForbidden, "application/json", `{"message":"secret-token"}`),
-		"its own 404":   status(http.StatusNotFound, "application/json", `{"message":"Not Found"}`),
-		"a login page":  status(http.StatusOK, "text/html", "<html>log in</html>"),
-		"an object":     status(http.StatusOK, "application/json", `{}`),
-		"nothing":       status(http.StatusOK, "application/json", ""),
-		"half a list":   status(http.StatusOK, "application/json", `[{"id":1,`),
-		"a proxy's 404": status(http.StatusNotFound, "text/plain", "404"),
+		"an error":      reply(http.StatusInternalServerError, "application/json", `{"message":"secret-token"}`),
+		"forbidden":     reply(http.StatusForbidden, "application/json", `{"message":"secret-token"}`),
+		"its own 404":   reply(http.StatusNotFound, "application/json", `{"message":"Not Found"}`),
+		"a login page":  reply(http.StatusOK, "text/html", "<html>log in</html>"),
+		"an object":     reply(http.StatusOK, "application/json", `{}`),
+		"nothing":       reply(http.StatusOK, "application/json", ""),
+		"half a list":   reply(http.StatusOK, "application/json", `[{"id":1,`),
+		"a proxy's 404": reply(http.StatusNotFound, "text/plain", "404"),
 	} {
 		w.Change(func() {
 			w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {

@@ -56,16 +56,16 @@ func files(t *testing.T, k Kind) {
 // filesNeverShort: whatever goes wrong is an error, and neither no file nor fewer.
 func filesNeverShort(t *testing.T, k Kind) {
 	for name, fault := range map[string]func(http.ResponseWriter, *http.Request) bool{
-		"an error":      status(http.StatusInternalServerError, "application/json", `{"message":"x"}`),
-		"a login page":  status(http.StatusOK, "text/html", "<html>log in</html>"),
-		"an object":     status(http.StatusOK, "application/json", `{}`),
-		"nothing":       status(http.StatusOK, "application/json", ""),
-		"null":          status(http.StatusOK, "application/json", "null"),
-		"half a list":   status(http.StatusOK, "application/json", `[{"filename":"a",`),
-		"an empty list": status(http.StatusOK, "application/json", "[]"),
-		"no names":      status(http.StatusOK, "application/json", "[{},{}]"),
-		"a proxy's 404": status(http.StatusNotFound, "text/plain", "default backend - 404"),
-		"its own 404":   status(http.StatusNotFound, "application/json", `{"message":"Not Found"}`),
+		"an error":      reply(http.StatusInternalServerError, "application/json", `{"message":"x"}`),
+		"a login page":  reply(http.StatusOK, "text/html", "<html>log in</html>"),
+		"an object":     reply(http.StatusOK, "application/json", `{}`),
+		"nothing":       reply(http.StatusOK, "application/json", ""),
+		"null":          reply(http.StatusOK, "application/json", "null"),
+		"half a list":   reply(http.StatusOK, "application/json", `[{"filename":"a",`),
+		"an empty list": reply(http.StatusOK, "application/json", "[]"),
+		"no names":      reply(http.StatusOK, "application/json", "[{},{}]"),
+		"a proxy's 404": reply(http.StatusNotFound, "text/plain", "default backend - 404"),
+		"its own 404":   reply(http.StatusNotFound, "application/json", `{"message":"Not Found"}`),
 	} {
 		for from := 1; from <= 2*cmp.Or(k.FileCalls, 4); from++ {
 			call, only := (from+1)/2, from%2 == 0
@@ -154,9 +154,9 @@ func touched(t *testing.T, k Kind) {
 		t.Errorf("of a branch that is not there: %+v", got)
 	}
 	for name, fault := range map[string]func(http.ResponseWriter, *http.Request) bool{
-		"an error": status(http.StatusBadGateway, "text/html", "<html>"), "a proxy's 404": status(http.StatusNotFound, "text/plain", "404"),
-		"its own 404": status(http.StatusNotFound, "application/json", `{"message":"Not Found"}`), "forbidden": status(http.StatusForbidden, "application/json", `{"message":"no"}`),
-		"null": status(http.StatusOK, "application/json", "null"), "no names": status(http.StatusOK, "application/json", "[{},{}]"),
+		"an error": reply(http.StatusBadGateway, "text/html", "<html>"), "a proxy's 404": reply(http.StatusNotFound, "text/plain", "404"),
+		"its own 404": reply(http.StatusNotFound, "application/json", `{"message":"Not Found"}`), "forbidden": reply(http.StatusForbidden, "application/json", `{"message":"no"}`),
+		"null": reply(http.StatusOK, "application/json", "null"), "no names": reply(http.StatusOK, "application/json", "[{},{}]"),
 	} {
 		w.Change(func() { w.Fault = fault })
 		if got, err := f.Touched(t.Context(), Repository, "main", "web"); err == nil {

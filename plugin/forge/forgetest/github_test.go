@@ -103,11 +103,11 @@ func TestGitHubPolls(t *testing.T) {
 func TestGitHubPollsThatDoNotTell(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]func(http.ResponseWriter, *http.Request) bool{
-		"nothing": status(200, "application/json", `[]`),
-		"another order": status(200, "application/json", `[{"number":1,"state":"open","labels":[{"name":"preview"}],"updated_at":"2026-11-21T10:00:00Z"},
+		"nothing": reply(200, "application/json", `[]`),
+		"another order": reply(200, "application/json", `[{"number":1,"state":"open","labels":[{"name":"preview"}],"updated_at":"2026-11-21T10:00:00Z"},
 			{"number":2,"state":"open","labels":[{"name":"preview"}],"updated_at":"2026-11-21T23:00:00Z"},
 			{"number":3,"state":"open","labels":[{"name":"preview"}],"updated_at":"2026-11-21T10:01:00Z"}]`),
-		"null": status(200, "application/json", `[null]`),
+		"null": reply(200, "application/json", `[null]`),
 	} {
 		w := newWorld(60)
 		f := open(t, GitHub(), w)
@@ -156,9 +156,9 @@ func TestGitHubOneForm(t *testing.T) {
 		w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
 			switch {
 			case strings.HasSuffix(r.URL.Path, "/pulls/1"):
-				return status(200, "application/json", `{"number":1,"state":"open","updated_at":"2026-11-21T10:00:00Z","user":`+test.rest+`}`)(rw, r)
+				return reply(200, "application/json", `{"number":1,"state":"open","updated_at":"2026-11-21T10:00:00Z","user":`+test.rest+`}`)(rw, r)
 			case strings.HasSuffix(r.URL.Path, "/graphql"):
-				return status(200, "application/json", `{"data":{"repository":{"pullRequests":{"totalCount":1,"pageInfo":{"hasNextPage":false},"nodes":[
+				return reply(200, "application/json", `{"data":{"repository":{"pullRequests":{"totalCount":1,"pageInfo":{"hasNextPage":false},"nodes":[
 					{"number":1,"state":"OPEN","updatedAt":"2026-11-21T10:00:00Z","headRefOid":"`+SHA+`","labels":{"nodes":[]},"author":`+test.graphql+`}]}}}}`)(rw, r)
 			}
 			return false
@@ -190,7 +190,7 @@ func TestGitHubGraphQLErrors(t *testing.T) {
 	} {
 		w := newWorld(1)
 		w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
-			return strings.HasSuffix(r.URL.Path, "/graphql") && status(200, "application/json", test.said)(rw, r)
+			return strings.HasSuffix(r.URL.Path, "/graphql") && reply(200, "application/json", test.said)(rw, r)
 		}
 		list, err := read(t.Context(), open(t, GitHub(), w).List(Repository, forge.Query{}))
 		if err == nil || test.want != nil && !errors.Is(err, test.want) {
@@ -200,7 +200,7 @@ func TestGitHubGraphQLErrors(t *testing.T) {
 	// What cannot be told of one pull request is asked for by number.
 	w := newWorld(1)
 	w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
-		return strings.HasSuffix(r.URL.Path, "/graphql") && status(200, "application/json",
+		return strings.HasSuffix(r.URL.Path, "/graphql") && reply(200, "application/json",
 			`{`+page+`,"errors":[{"type":"FORBIDDEN","path":["repository","pullRequests","nodes",0,"headRepository"]}]}`)(rw, r)
 	}
 	list, err := read(t.Context(), open(t, GitHub(), w).List(Repository, forge.Query{}))
@@ -212,13 +212,13 @@ func TestGitHubGraphQLErrors(t *testing.T) {
 func TestGitHubLimits(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]func(http.ResponseWriter, *http.Request) bool{
-		"a secondary one without headers": status(403, "application/json", `{"message":"You have exceeded a secondary rate limit. Please wait a few minutes before you try again."}`),
-		"by its explanation":              status(403, "application/json", `{"message":"no","documentation_url":"https://docs.github.com/rest/overview/rate-limits-for-the-rest-api#about-secondary-rate-limits"}`),
+		"a secondary one without headers": reply(403, "application/json", `{"message":"You have exceeded a secondary rate limit. Please wait a few minutes before you try again."}`),
+		"by its explanation":              reply(403, "application/json", `{"message":"no","documentation_url":"https://docs.github.com/rest/overview/rate-limits-for-the-rest-api#about-secondary-rate-limits"}`),
 		"GraphQL's": func(w http.ResponseWriter, r *http.Request) bool {
-			return strings.HasSuffix(r.URL.Path, "/graphql") && status(200, "application/json", `{"errors":[{"type":"RATE_LIMITED","message":"API rate limit exceeded"}]}`)(w, r)
+			return strings.HasSuffix(r.URL.Path, "/graphql") && reply(200, "application/json", `{"errors":[{"type":"RATE_LIMITED","message":"API rate limit exceeded"}]}`)(w, r)
 		},
 		"GraphQL's secondary one": func(w http.ResponseWriter, r *http.Request) bool {
-			return strings.HasSuffix(r.URL.Path, "/graphql") && status(200, "application/json", `{"message":"You have exceeded a secondary rate limit."}`)(w, r)
+			return strings.HasSuffix(r.URL.Path, "/graphql") && reply(200, "application/json", `{"message":"You have exceeded a secondary rate limit."}`)(w, r)
 		},
 	} {
 		w := newWorld(1)
@@ -235,7 +235,7 @@ func TestGitHubLimits(t *testing.T) {
 	}
 	w := newWorld(1)
 	f := open(t, GitHub(), w)
-	w.Fault = status(403, "application/json", `{"message":"Resource not accessible by personal access token"}`)
+	w.Fault = reply(403, "application/json", `{"message":"Resource not accessible by personal access token"}`)
 	if _, err := f.Get(t.Context(), Repository, 1); !errors.Is(err, forge.ErrCredential) {
 		t.Errorf("only forbidden: error %v", err)
 	}
@@ -298,7 +298,7 @@ func TestGitHubConsent(t *testing.T) {
 		`{"permission":"write","user":null}`,
 		`{"permission":"write"}`, `{}`, `null`,
 	} {
-		w.Change(func() { w.Fault = status(200, "application/json", said) })
+		w.Change(func() { w.Fault = reply(200, "application/json", said) })
 		if may, err := f.CanWrite(t.Context(), Repository, "maintainer"); may || err == nil {
 			t.Errorf("%s: %v, error %v", said, may, err)
 		}
@@ -311,7 +311,7 @@ func TestGitHubConsent(t *testing.T) {
 		`{"permission":"none","role_name":"","user":{"login":"maintainer"}}`:               false,
 		`{"permission":"","role_name":"admin","user":{"login":"maintainer"}}`:              false,
 	} {
-		w.Change(func() { w.Fault = status(200, "application/json", said) })
+		w.Change(func() { w.Fault = reply(200, "application/json", said) })
 		if may, err := f.CanWrite(t.Context(), Repository, "maintainer"); may != want || err != nil {
 			t.Errorf("%s: %v, error %v", said, may, err)
 		}
@@ -348,7 +348,7 @@ func TestGitHubNoCheckRuns(t *testing.T) {
 	w := newWorld(1)
 	w.Statuses = []Status{{"ci/images", "success"}, {"ci/other", "failure"}}
 	w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
-		return strings.HasSuffix(r.URL.Path, "/check-runs") && status(403, "application/json", `{"message":"Resource not accessible by personal access token"}`)(rw, r)
+		return strings.HasSuffix(r.URL.Path, "/check-runs") && reply(403, "application/json", `{"message":"Resource not accessible by personal access token"}`)(rw, r)
 	}
 	f := open(t, GitHub(), w)
 	for name, want := range map[string]bool{"ci/images": true, "ci/other": false} {
@@ -420,7 +420,7 @@ func TestGitHubAppToken(t *testing.T) {
 		}, 2},
 		"refused": {time.Hour, func(w *World, f forge.Forge) {
 			made := w.Fault
-			w.Change(func() { w.Fault = status(401, "application/json", `{"message":"Bad credentials"}`) })
+			w.Change(func() { w.Fault = reply(401, "application/json", `{"message":"Bad credentials"}`) })
 			if _, err := f.Get(t.Context(), Repository, 1); !errors.Is(err, forge.ErrCredential) || strings.Contains(err.Error(), token) {
 				t.Errorf("error %v", err)
 			}
@@ -456,7 +456,7 @@ func TestGitHubAppToken(t *testing.T) {
 	w := newWorld(1)
 	f := open(t, k, w)
 	w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
-		return strings.HasSuffix(r.URL.Path, "/installation") && status(404, "application/json", `{"message":"Not Found"}`)(rw, r)
+		return strings.HasSuffix(r.URL.Path, "/installation") && reply(404, "application/json", `{"message":"Not Found"}`)(rw, r)
 	}
 	if _, err := f.Get(t.Context(), Repository, 1); !errors.Is(err, forge.ErrCredential) || errors.Is(err, forge.ErrGone) || !strings.Contains(err.Error(), "install it") {
 		t.Errorf("where it is not installed: %v", err)
@@ -469,10 +469,10 @@ func TestGitHubRights(t *testing.T) {
 	refuse := func(method, part string) func(http.ResponseWriter, *http.Request) bool {
 		return func(rw http.ResponseWriter, r *http.Request) bool {
 			if strings.Contains(r.URL.Path, "/statuses/"+strings.Repeat("0", 40)) && part != "/statuses/" {
-				return status(422, "application/json", `{"message":"No commit found for SHA"}`)(rw, r)
+				return reply(422, "application/json", `{"message":"No commit found for SHA"}`)(rw, r)
 			}
 			return part != "" && r.Method == method && strings.Contains(r.URL.Path, part) &&
-				status(403, "application/json", `{"message":"Resource not accessible by personal access token"}`)(rw, r)
+				reply(403, "application/json", `{"message":"Resource not accessible by personal access token"}`)(rw, r)
 		}
 	}
 	for name, test := range map[string]struct {
@@ -486,7 +486,7 @@ func TestGitHubRights(t *testing.T) {
 		"statuses":           {refuse("POST", "/statuses/"), all[2:3]},
 		"check runs":         {refuse("GET", "/check-runs"), nil},
 		"contents": {func(rw http.ResponseWriter, r *http.Request) bool {
-			return refuse("", "")(rw, r) || strings.HasSuffix(r.URL.Path, "/commits") && status(403, "application/json", `{"message":"no"}`)(rw, r)
+			return refuse("", "")(rw, r) || strings.HasSuffix(r.URL.Path, "/commits") && reply(403, "application/json", `{"message":"no"}`)(rw, r)
 		}, nil},
 	} {
 		w := newWorld(1)
@@ -522,7 +522,7 @@ func TestGitHubRights(t *testing.T) {
 	}
 	w = newWorld(1)
 	w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
-		return strings.HasSuffix(r.URL.Path, "/access_tokens") && status(201, "application/json",
+		return strings.HasSuffix(r.URL.Path, "/access_tokens") && reply(201, "application/json",
 			`{"token":"`+token+`","expires_at":"`+time.Now().Add(time.Hour).UTC().Format(time.RFC3339)+`","permissions":{"metadata":"read","pull_requests":"read","checks":"write"}}`)(rw, r)
 	}
 	rights, err = open(t, k, w).(forge.Righter).Rights(t.Context(), Repository)
@@ -530,7 +530,7 @@ func TestGitHubRights(t *testing.T) {
 		t.Errorf("an App's without: %v, error %v", rights, err)
 	}
 	w = newWorld(1)
-	w.Fault = status(404, "application/json", `{"message":"Not Found"}`)
+	w.Fault = reply(404, "application/json", `{"message":"Not Found"}`)
 	if _, err := open(t, GitHub(), w).(forge.Righter).Rights(t.Context(), Repository); !errors.Is(err, forge.ErrCredential) {
 		t.Errorf("no access: error %v", err)
 	}

@@ -35,7 +35,7 @@ func TestGitLabPolls(t *testing.T) {
 	// A list that is not counted is not complete.
 	w.Change(func() {
 		w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
-			return strings.HasSuffix(r.URL.Path, "/merge_requests") && status(200, "application/json", `[]`)(rw, r)
+			return strings.HasSuffix(r.URL.Path, "/merge_requests") && reply(200, "application/json", `[]`)(rw, r)
 		}
 	})
 	if list, err := read(t.Context(), f.List(Repository, forge.Query{})); err == nil {
@@ -130,7 +130,7 @@ func TestGitLabConsent(t *testing.T) {
 	} {
 		w.Change(func() {
 			w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
-				return strings.Contains(r.URL.Path, "/members/all/") && status(200, "application/json", said)(rw, r)
+				return strings.Contains(r.URL.Path, "/members/all/") && reply(200, "application/json", said)(rw, r)
 			}
 		})
 		may, err := f.CanWrite(t.Context(), Repository, "maintainer")
@@ -148,7 +148,7 @@ func TestGitLabConsent(t *testing.T) {
 	} {
 		w.Change(func() {
 			w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
-				return strings.HasSuffix(r.URL.Path, "/users") && status(200, "application/json", said)(rw, r)
+				return strings.HasSuffix(r.URL.Path, "/users") && reply(200, "application/json", said)(rw, r)
 			}
 		})
 		if may, err := f.CanWrite(t.Context(), Repository, "maintainer"); may || err != nil {
@@ -222,7 +222,7 @@ func TestGitLabStatusTwice(t *testing.T) {
 	if len(w.Set) != 2 || w.Set[1]["state"] != "failed" {
 		t.Errorf("%v", w.Set)
 	}
-	w.Change(func() { w.Fault = status(400, "application/json", `{"message":"name is invalid"}`) })
+	w.Change(func() { w.Fault = reply(400, "application/json", `{"message":"name is invalid"}`) })
 	if err := f.SetStatus(t.Context(), Repository, SHA, forge.Status{Context: "x", State: forge.Pending}); err == nil {
 		t.Error("another 400 is no error")
 	}
@@ -244,9 +244,9 @@ func TestGitLabRights(t *testing.T) {
 		w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
 			switch {
 			case strings.HasSuffix(r.URL.Path, "/personal_access_tokens/self"):
-				return status(200, "application/json", test.token)(rw, r)
+				return reply(200, "application/json", test.token)(rw, r)
 			case strings.HasSuffix(r.URL.Path, "/shop"):
-				return status(200, "application/json", test.project)(rw, r)
+				return reply(200, "application/json", test.project)(rw, r)
 			}
 			return false
 		}

@@ -88,7 +88,7 @@ func numbers(list []forge.PullRequest) []int64 {
 }
 
 // status makes a fault of a status code, with a body.
-func status(code int, kind, body string) func(http.ResponseWriter, *http.Request) bool {
+func reply(code int, kind, body string) func(http.ResponseWriter, *http.Request) bool {
 	return func(w http.ResponseWriter, _ *http.Request) bool {
 		w.Header().Set("Content-Type", kind)
 		w.WriteHeader(code)
@@ -162,7 +162,7 @@ func resumed(t *testing.T, k Kind) {
 		call := r.URL.RequestURI() + string(body)
 		asked[call]++
 		// Every page fails at first.
-		return asked[call] == 1 && status(http.StatusBadGateway, "text/html", "<html>")(rw, r)
+		return asked[call] == 1 && reply(http.StatusBadGateway, "text/html", "<html>")(rw, r)
 	}
 	l := open(t, k, w).List(Repository, forge.Query{})
 	fails := 0
@@ -190,14 +190,14 @@ func resumed(t *testing.T, k Kind) {
 
 func neverShort(t *testing.T, k Kind) {
 	for name, fault := range map[string]func(http.ResponseWriter, *http.Request) bool{
-		"an error":      status(http.StatusInternalServerError, "application/json", `{"message":"x"}`),
-		"a login page":  status(http.StatusOK, "text/html", "<html>log in</html>"),
-		"an object":     status(http.StatusOK, "application/json", `{}`),
-		"nothing":       status(http.StatusOK, "application/json", ""),
-		"half a list":   status(http.StatusOK, "application/json", `[{"number":1,`),
-		"a proxy's 404": status(http.StatusNotFound, "text/plain", "default backend - 404"),
-		"its own 404":   status(http.StatusNotFound, "application/json", `{"message":"Not Found"}`),
-		"no numbers":    status(http.StatusOK, "application/json", `[{},{}]`),
+		"an error":      reply(http.StatusInternalServerError, "application/json", `{"message":"x"}`),
+		"a login page":  reply(http.StatusOK, "text/html", "<html>log in</html>"),
+		"an object":     reply(http.StatusOK, "application/json", `{}`),
+		"nothing":       reply(http.StatusOK, "application/json", ""),
+		"half a list":   reply(http.StatusOK, "application/json", `[{"number":1,`),
+		"a proxy's 404": reply(http.StatusNotFound, "text/plain", "default backend - 404"),
+		"its own 404":   reply(http.StatusNotFound, "application/json", `{"message":"Not Found"}`),
+		"no numbers":    reply(http.StatusOK, "application/json", `[{},{}]`),
 		"cut": func(w http.ResponseWriter, _ *http.Request) bool {
 			w.Header().Set("Content-Length", "1000")
 			fmt.Fprint(w, `[`)
@@ -300,17 +300,17 @@ func gone(t *testing.T, k Kind) {
 			return strings.HasSuffix(r.URL.Path, "/1") && fault(w, r)
 		}
 	}
-	own := status(http.StatusNotFound, "application/json", `{"message":"Not Found"}`)
+	own := reply(http.StatusNotFound, "application/json", `{"message":"Not Found"}`)
 	for name, fault := range map[string]func(http.ResponseWriter, *http.Request) bool{
-		"a proxy's 404":                only(status(http.StatusNotFound, "text/plain", "default backend - 404")),
-		"a proxy's 404 that says JSON": only(status(http.StatusNotFound, "application/json", "not found")),
-		"an empty 404":                 only(status(http.StatusNotFound, "application/json", "")),
+		"a proxy's 404":                only(reply(http.StatusNotFound, "text/plain", "default backend - 404")),
+		"a proxy's 404 that says JSON": only(reply(http.StatusNotFound, "application/json", "not found")),
+		"an empty 404":                 only(reply(http.StatusNotFound, "application/json", "")),
 		"no repository":                own,
 		"pull requests that are not shown": func(w http.ResponseWriter, r *http.Request) bool {
 			return !strings.HasSuffix(r.URL.Path, "/shop") && own(w, r)
 		},
-		"an error": status(http.StatusBadGateway, "text/html", "<html>"),
-		"410":      only(status(http.StatusGone, "text/plain", "gone")),
+		"an error": reply(http.StatusBadGateway, "text/html", "<html>"),
+		"410":      only(reply(http.StatusGone, "text/plain", "gone")),
 	} {
 		w.Change(func() { w.Fault = fault })
 		if _, err := f.Get(t.Context(), Repository, 1); err == nil || errors.Is(err, forge.ErrGone) {
@@ -415,7 +415,7 @@ func credential(t *testing.T, k Kind) {
 		t.Errorf("%q, error %v", login, err)
 	}
 	for _, code := range []int{http.StatusUnauthorized, http.StatusForbidden} {
-		w.Change(func() { w.Fault = status(code, "application/json", `{"message":"Bad credentials"}`) })
+		w.Change(func() { w.Fault = reply(code, "application/json", `{"message":"Bad credentials"}`) })
 		if _, err := read(t.Context(), f.List(Repository, forge.Query{})); !errors.Is(err, forge.ErrCredential) {
 			t.Errorf("%d: error %v", code, err)
 		}
@@ -470,7 +470,7 @@ func consent(t *testing.T, k Kind) {
 	calls := 0
 	w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
 		calls++
-		return calls > 1 && status(http.StatusBadGateway, "text/html", "<html>")(rw, r)
+		return calls > 1 && reply(http.StatusBadGateway, "text/html", "<html>")(rw, r)
 	}
 	if got, err := f.Labelled(t.Context(), Repository, 1, k.label()); err == nil || errors.Is(err, forge.ErrNotLabelled) {
 		t.Errorf("%+v, error %v", got, err)
@@ -553,12 +553,12 @@ func mayWrite(t *testing.T, k Kind) {
 		}
 	}
 	for _, code := range []int{http.StatusForbidden, http.StatusBadGateway} {
-		w.Change(func() { w.Fault = status(code, "application/json", `{"message":"no"}`) })
+		w.Change(func() { w.Fault = reply(code, "application/json", `{"message":"no"}`) })
 		if got, err := f.CanWrite(t.Context(), Repository, k.person("writer")); err == nil || got {
 			t.Errorf("%d: %v, error %v", code, got, err)
 		}
 	}
-	w.Change(func() { w.Fault = status(http.StatusNotFound, "text/plain", "404") })
+	w.Change(func() { w.Fault = reply(http.StatusNotFound, "text/plain", "404") })
 	if got, err := f.CanWrite(t.Context(), Repository, k.person("writer")); err == nil || got {
 		t.Errorf("a proxy's 404: %v, error %v", got, err)
 	}
@@ -578,7 +578,7 @@ func passed(t *testing.T, k Kind) {
 			t.Errorf("%s: %v, error %v", name, got, err)
 		}
 	}
-	w.Change(func() { w.Fault = status(http.StatusNotFound, "text/plain", "404") })
+	w.Change(func() { w.Fault = reply(http.StatusNotFound, "text/plain", "404") })
 	if got, err := f.Passed(t.Context(), Repository, SHA, "ci/images"); err == nil || got {
 		t.Errorf("%v, error %v", got, err)
 	}
@@ -675,13 +675,13 @@ func said(t *testing.T, k Kind) {
 	w := newWorld(1)
 	f := open(t, k, w)
 	for name, fault := range map[string]func(http.ResponseWriter, *http.Request) bool{
-		"fails":   status(http.StatusBadGateway, "application/json", `{"message":"some-person secret-token"}`),
-		"forbids": status(http.StatusForbidden, "application/json", `{"message":"some-person secret-token"}`),
+		"fails":   reply(http.StatusBadGateway, "application/json", `{"message":"some-person secret-token"}`),
+		"forbids": reply(http.StatusForbidden, "application/json", `{"message":"some-person secret-token"}`),
 		"redirects": func(w http.ResponseWriter, r *http.Request) bool {
 			http.Redirect(w, r, "/login?for=some-person", http.StatusFound)
 			return true
 		},
-		"garbles": status(http.StatusOK, "application/json", `"some-person secret-token"`),
+		"garbles": reply(http.StatusOK, "application/json", `"some-person secret-token"`),
 	} {
 		w.Change(func() { w.Fault = fault })
 		_, err := f.CanWrite(t.Context(), Repository, "some-person")
@@ -701,7 +701,7 @@ func empty(t *testing.T, k Kind) {
 		if _, err := f.Get(t.Context(), Repository, 1); err != nil { // what is kept in memory is there
 			t.Fatal(err)
 		}
-		w.Change(func() { w.Fault = status(http.StatusOK, "application/json", body) })
+		w.Change(func() { w.Fault = reply(http.StatusOK, "application/json", body) })
 		if login, err := f.Login(t.Context()); err == nil {
 			t.Errorf("%s: we are %q", name, login)
 		}
