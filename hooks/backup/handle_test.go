@@ -30,18 +30,19 @@ import (
 // taken are the objects that name a snapshot while Velero works on a Backup.
 func taken(backupName string) (*snapshotv1.VolumeSnapshot, *snapshotv1.VolumeSnapshotContent) {
 	pvc, content, class, handle, size := "data-postgres-0", "snapcontent-1", "btrfs-snapshots", "snap-1", int64(2<<30)
-	return &snapshotv1.VolumeSnapshot{
-			ObjectMeta: metav1.ObjectMeta{Namespace: "seed", Name: "velero-data-postgres-0-x", UID: "uid-vs", Labels: map[string]string{"velero.io/backup-name": backupName}},
-			Spec:       snapshotv1.VolumeSnapshotSpec{Source: snapshotv1.VolumeSnapshotSource{PersistentVolumeClaimName: &pvc}},
-			Status:     &snapshotv1.VolumeSnapshotStatus{BoundVolumeSnapshotContentName: &content},
-		}, &snapshotv1.VolumeSnapshotContent{
-			ObjectMeta: metav1.ObjectMeta{Name: content},
-			Spec: snapshotv1.VolumeSnapshotContentSpec{
-				Driver: "csi.example.com", VolumeSnapshotClassName: &class,
-				VolumeSnapshotRef: corev1.ObjectReference{Namespace: "seed", Name: "velero-data-postgres-0-x", UID: "uid-vs"},
-			},
-			Status: &snapshotv1.VolumeSnapshotContentStatus{SnapshotHandle: &handle, RestoreSize: &size},
-		}
+	vs := &snapshotv1.VolumeSnapshot{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "seed", Name: "velero-data-postgres-0-x", UID: "uid-vs", Labels: map[string]string{"velero.io/backup-name": backupName}},
+		Spec:       snapshotv1.VolumeSnapshotSpec{Source: snapshotv1.VolumeSnapshotSource{PersistentVolumeClaimName: &pvc}},
+		Status:     &snapshotv1.VolumeSnapshotStatus{BoundVolumeSnapshotContentName: &content},
+	}
+	return vs, &snapshotv1.VolumeSnapshotContent{
+		ObjectMeta: metav1.ObjectMeta{Name: content},
+		Spec: snapshotv1.VolumeSnapshotContentSpec{
+			Driver: "csi.example.com", VolumeSnapshotClassName: &class,
+			VolumeSnapshotRef: corev1.ObjectReference{Namespace: "seed", Name: "velero-data-postgres-0-x", UID: "uid-vs"},
+		},
+		Status: &snapshotv1.VolumeSnapshotContentStatus{SnapshotHandle: &handle, RestoreSize: &size},
+	}
 }
 
 // Velero removes what names a snapshot before a Backup is Completed: the handle
