@@ -46,7 +46,7 @@ images: ## Build every image of the product, each tagged with a hash of what it 
 .PHONY: test
 test: ## Run every check: linters, unit tests, and a real cluster
 	@.ci/ensure-host test
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-e2e test-beside
+	@$(MAKE) --no-print-directory --jobs=2 test-e2e test-beside
 
 # What runs beside the cluster's tests, which wait more than they compute: one after the other.
 .PHONY: test-beside
