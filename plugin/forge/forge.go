@@ -139,7 +139,9 @@ type Query struct {
 type List struct {
 	// Began is when, by our clock, the pass that was complete began: before its
 	// first call.
-	Began        time.Time
+	Began time.Time
+	// Done is when it was complete; whoever takes it in sets it.
+	Done         time.Time
 	PullRequests []PullRequest
 	// Unreadable are the numbers of entries that could not be read, and those
 	// they may have had where that is not known either: they are asked for by

@@ -244,6 +244,7 @@ func (r *Reconciler) listed(repo *repository, list forge.List) {
 	for i := range list.PullRequests {
 		list.PullRequests[i] = bounded(list.PullRequests[i], watched)
 	}
+	list.Done = now
 	repo.book.Listed(list, l.label)
 	for i, n := range list.Unreadable {
 		if i >= maxHints {

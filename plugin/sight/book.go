@@ -120,10 +120,12 @@ func (b *Book) Remember(pr forge.PullRequest) {
 
 // See takes in a pull request's own record, asked for by a call that began at
 // that time.
-func (b *Book) See(pr forge.PullRequest, began time.Time) { b.see(pr, began, false) }
+func (b *Book) See(pr forge.PullRequest, began time.Time) { b.see(pr, began, began, false) }
 
-func (b *Book) see(pr forge.PullRequest, began time.Time, listed bool) {
-	b.tick(began)
+// see takes in a sighting by calls that began at that time, and may have been
+// made until told: a doubt counts from then.
+func (b *Book) see(pr forge.PullRequest, began, told time.Time, listed bool) {
+	b.tick(told)
 	e := b.entries[pr.Number]
 	if e == nil {
 		e = &entry{}
@@ -145,7 +147,7 @@ func (b *Book) see(pr forge.PullRequest, began time.Time, listed bool) {
 		e.changed = began
 	}
 	if pr.Open && before.Open && b.needed[pr.Number] {
-		pr.Labels = e.believe(before.Labels, pr.Labels, b.watched, began, listed)
+		pr.Labels = e.believe(before.Labels, pr.Labels, b.watched, began, told, listed)
 	} else {
 		e.labels = nil
 	}
@@ -181,7 +183,7 @@ func (e *entry) wentBack(pr forge.PullRequest, began time.Time, listed bool) boo
 
 // believe is the labels of a sighting, and those before it whose loss is still
 // in doubt.
-func (e *entry) believe(before, now, watched []string, began time.Time, listed bool) []string {
+func (e *entry) believe(before, now, watched []string, began, told time.Time, listed bool) []string {
 	labels := slices.Clone(now)
 	for _, label := range watched {
 		switch {
@@ -191,7 +193,7 @@ func (e *entry) believe(before, now, watched []string, began time.Time, listed b
 			if e.labels == nil {
 				e.labels = map[string]*doubt{}
 			}
-			e.labels[label] = &doubt{first: began}
+			e.labels[label] = &doubt{first: told}
 			labels = append(labels, label)
 		case listed && !e.labels[label].set && began.Sub(e.labels[label].first) >= Apart:
 			delete(e.labels, label)
@@ -294,11 +296,12 @@ func latest(a, b time.Time) time.Time {
 // Listed takes in a complete list. Where it is filtered, label is the label
 // that all in it carry.
 func (b *Book) Listed(list forge.List, label string) {
-	b.tick(list.Began)
+	told := latest(list.Began, list.Done)
+	b.tick(told)
 	in := map[int64]bool{}
 	for _, pr := range list.PullRequests {
 		in[pr.Number] = true
-		b.see(pr, list.Began, true)
+		b.see(pr, list.Began, told, true)
 	}
 	for number, e := range b.entries {
 		switch {
@@ -321,7 +324,7 @@ func (b *Book) Listed(list forge.List, label string) {
 				e.pr.Labels = slices.DeleteFunc(slices.Clone(e.pr.Labels), func(l string) bool { return l == label })
 			}
 		case e.gone == nil:
-			e.gone = &absence{first: list.Began}
+			e.gone = &absence{first: told}
 		case list.Began.Sub(e.gone.first) >= Apart:
 			e.gone.listed = true
 		}

@@ -180,3 +180,32 @@ func TestFilteredOut(t *testing.T) {
 		t.Errorf("%+v: it was asked for just now", q)
 	}
 }
+
+// TestLongListIsOneSighting: what the end of a list that took minutes told is
+// not confirmed by the list that follows at once.
+func TestLongListIsOneSighting(t *testing.T) {
+	t.Parallel()
+	for _, bare := range []bool{true, false} {
+		b := NewBook()
+		b.Need(map[int64]bool{1: true}, []string{"preview"})
+		is := forge.PullRequest{Number: 1, Open: true, Labels: []string{"preview"}}
+		b.See(is, at(0))
+		long, next := forge.List{Began: at(5), Done: at(130)}, forge.List{Began: at(131), Done: at(132)}
+		if bare {
+			is.Labels = nil
+			long.PullRequests, next.PullRequests = []forge.PullRequest{is}, []forge.PullRequest{is}
+		} else {
+			b.Missing(1, at(125)) // while it is listed
+		}
+		b.Listed(long, "preview")
+		b.Listed(next, "preview")
+		if l := b.Look(1); l.State != Open || !l.PullRequest.HasLabel("preview") {
+			t.Errorf("without its label %v: believed at once: %+v", bare, l)
+		}
+		next.Began, next.Done = at(140), at(141)
+		b.Listed(next, "preview")
+		if l := b.Look(1); bare && l.PullRequest.HasLabel("preview") || !bare && l.State != Gone {
+			t.Errorf("without its label %v: not believed later: %+v", bare, l)
+		}
+	}
+}
