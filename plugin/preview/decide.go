@@ -24,8 +24,8 @@ type item struct {
 	undecided bool
 	// unasked: no ApplicationSet asks for it.
 	unasked bool
-	// stale, unseen: it lacks nothing but an answer about consent, or a sighting,
-	// that is from now.
+	// stale, unseen: its next step lacks nothing but an answer about consent, or a
+	// sighting, that is from now.
 	stale, unseen bool
 }
 
@@ -213,6 +213,11 @@ func (r *Reconciler) decide(repo *repository, it *item, now time.Time) {
 	r.know(repo, it, now)
 	r.line.admit(r, it, now)
 	it.is = Next(it.cur, it.key, it.facts, now)
+	if it.cur != nil && it.cur.Phase == Live && it.is != nil && it.is.Phase == Ending && expiring[it.is.Reason] && !fresh(it.look.SeenAt, now) {
+		// Since it was seen somebody may have pushed, or set the label that keeps it.
+		it.unseen, it.facts.Life.Deaf = true, true
+		it.is = Next(it.cur, it.key, it.facts, now)
+	}
 	if it.is == nil || it.is.Phase != Live || it.cur != nil && it.cur.Phase == Live {
 		return
 	}

@@ -140,6 +140,9 @@ func (r *Reconciler) find(repo *repository, it *item, is *Preview, e *errands) {
 		return
 	case is.Phase == Live:
 		k.spaceAt, k.preparing = time.Time{}, false
+		if it.unseen { // its time is over
+			e.want(r.openTask(repo, it.key.Number, queue.Normal))
+		}
 		r.findHead(repo, it, e)
 		if repo.asksForFork(it, e.now) {
 			e.want(r.consentTask(repo, it, queue.Urgent))

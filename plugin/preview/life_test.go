@@ -155,6 +155,49 @@ func TestLife(t *testing.T) {
 	}
 }
 
+// TestExpiryLooksFirst: before a preview ends by time its pull request is looked
+// at once more: what somebody did since the last list, of which no event came,
+// counts.
+func TestExpiryLooksFirst(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		is   forge.PullRequest
+		down bool
+		want Phase
+	}{
+		{"as it was", pull(1), false, Ending},
+		{"kept", pull(1, label("preview-keep")), false, Live},
+		{"pushed", pull(1, push(sha2)), false, Live},
+		{"nobody knows", pull(1), true, Live},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, newHost(pull(1)))
+			w.asks(asksWith(map[string]string{"ttl": `"2h"`, "ttlWarning": `"30m"`}))
+			w.mustRound()
+			p, _ := w.preview(1)
+			(&model{world: w}).restored(p)
+			w.mustRound()
+			p, _ = w.preview(1)
+			w.pass(p.EmittedAt.Add(2*time.Hour).Sub(w.now)-time.Minute, time.Minute, nil)
+			if w.phase(1) != Live {
+				t.Fatalf("it is %s before its time is over", w.phase(1))
+			}
+			w.host.set(test.is)
+			w.host.with(func(h *host) {
+				h.listErr = errDown
+				h.lies = func(int64, bool) (forge.PullRequest, error, bool) { return forge.PullRequest{}, errDown, test.down }
+			})
+			w.now = w.now.Add(2 * time.Minute)
+			_ = w.quickRound() // the list fails
+			if got := w.phase(1); got != test.want {
+				t.Errorf("it is %s, not %s", got, test.want)
+			}
+		})
+	}
+}
+
 // TestExpiredComesBack: an expired preview stays away until somebody does
 // something for it, and begins anew then.
 func TestExpiredComesBack(t *testing.T) {
