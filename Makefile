@@ -68,8 +68,8 @@ endif
 test-e2e: ## Run the tests on a real cluster, which they start; evidence of failures is left in e2e/evidence
 	@.ci/ensure-host test
 	@go run ./e2e/cmd/cluster prepare
-	go test -vet=off -timeout 40m -count=1 -parallel 6 $$(go list ./e2e/... | grep -v /e2e/hostile)
-	go test -vet=off -timeout 30m -count=1 -parallel 6 ./e2e/hostile
+	go test -vet=off -timeout 40m -count=1 $$(go list ./e2e/... | grep -v /e2e/hostile)
+	go test -vet=off -timeout 30m -count=1 ./e2e/hostile
 
 .PHONY: test-hostile
 test-hostile: ## Try every attack of e2e/hostile on a real cluster; RUN=TestAttacks/services for one

@@ -6,10 +6,12 @@ package platformtest
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -41,6 +43,10 @@ func (w *World) Main(m *testing.M, before func(context.Context) error) int {
 	if testing.Short() {
 		return m.Run()
 	}
+	if err := atOnce(6); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
@@ -67,6 +73,17 @@ func (w *World) Main(m *testing.M, before func(context.Context) error) int {
 		return fail(err)
 	}
 	return m.Run()
+}
+
+// atOnce lets so many tests go on at once, unless -parallel says how many: on the
+// cluster they wait more than they compute.
+func atOnce(n int) error {
+	said := false
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
+	if said {
+		return nil
+	}
+	return flag.Set("test.parallel", strconv.Itoa(n))
 }
 
 // prepare installs Seedling and fills the seed.
