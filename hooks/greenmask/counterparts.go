@@ -308,8 +308,12 @@ func noise(t *transformer, _ column) mask.Suggestion {
 	return mask.Suggestion{Rules: []string{fmt.Sprintf("{mask: number_noise, percent: %d}", min(100, max(1, int(math.Ceil(f*100)))))}}
 }
 
-// interval finds the parts of an interval as PostgreSQL writes one.
-var interval = regexp.MustCompile(`([0-9]+) *(y|year|years|mon|mons|month|months|w|week|weeks|d|day|days)\b`)
+// interval finds the days of an interval as PostgreSQL writes one, hours those
+// that may come after them.
+var (
+	interval = regexp.MustCompile(`([0-9]+) *(y|year|years|mon|mons|month|months|w|week|weeks|d|day|days)\b`)
+	hours    = regexp.MustCompile(`^(?:([0-9]+)(?::[0-9:.]+| *(?:h|hour|hours))|[0-9]+ *(?:m|min|mins|minute|minutes|s|sec|secs|second|seconds))$`)
+)
 
 func noiseDate(t *transformer, _ column) mask.Suggestion {
 	ratio := t.value("max_ratio")
@@ -328,6 +332,14 @@ func noiseDate(t *transformer, _ column) mask.Suggestion {
 			n *= 7
 		}
 		days += n
+	}
+	if rest := strings.TrimSpace(interval.ReplaceAllString(ratio, "")); rest != "" {
+		m := hours.FindStringSubmatch(rest)
+		if m == nil {
+			return strictest(t.Name)
+		}
+		h, _ := strconv.Atoi(m[1]) // none of minutes
+		days += (h + 23) / 24
 	}
 	if len(t.DynamicParams) > 0 || ratio == "" {
 		return strictest(t.Name)

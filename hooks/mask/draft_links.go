@@ -131,10 +131,11 @@ func (d *drafter) chooseLinked(l *draftLink) bool {
 	l.columns[0].group = l.columns[0]
 	l.columns[0].info = joined
 	var candidates []proposal
+	asked := map[string]string{} // why a person is asked about a rule that somebody suggests
 	for _, c := range l.columns {
 		first := d.propose(c)
 		if s, ok := d.suggestion(c); ok && len(s.Rules) > 0 {
-			first.rule = s.Rules[0]
+			first.rule, asked[s.Rules[0]] = s.Rules[0], s.Why
 		}
 		for _, p := range d.alternatives(c, first) {
 			if m := proposedMasker(p.rule); identityMaskers[m] || valueMaskers[m] {
@@ -147,7 +148,8 @@ func (d *drafter) chooseLinked(l *draftLink) bool {
 	for _, indexes := range []string{"", indexTry} {
 		for _, p := range candidates {
 			if d.takes(l.columns[0], p.rule, indexes) {
-				p.sure, p.why = true, ""
+				p.why = asked[p.rule]
+				p.sure = p.why == ""
 				l.chosen = &p
 				return true
 			}

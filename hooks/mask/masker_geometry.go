@@ -255,7 +255,7 @@ func (g *geometry) grid(srid uint32, e *extent) (grid, error) {
 		degrees = true
 	case g.unit == "metres":
 		degrees = false
-	case !known && (world || srid == 0):
+	case !known: // degrees or metres, or feet
 		return grid{}, unitUnknown
 	}
 	if !degrees {

@@ -128,6 +128,7 @@ func TestGeometryUnits(t *testing.T) {
 	for rule, value := range map[string]string{
 		"geometry":                     bare,
 		"{mask: geometry, metres: 50}": hexPoint(2263, 13.4, 52.5),
+		"{mask: geometry, metres: 49}": hexPoint(2263, 987000, 192000), // feet
 		"{mask: geometry, metres: 51}": hexPoint(4326, 500, 52.5),
 		"{mask: geometry, metres: 52}": hexWKB(1, uint32(8|wkbSRID), uint32(4326), uint32(3), 1.0, 2.0, 3.0, 4.0, 5.0, 6.0), // a curve
 		"{mask: geometry, metres: 53}": bare[:len(bare)-2],
@@ -145,7 +146,7 @@ func TestGeometryUnits(t *testing.T) {
 		{"geometry", "geography", bare},
 		{"geometry", "geometry", hexPoint(3857, 1492000, 6894000)},
 		{"geometry", "geometry", hexPoint(3857, 0, 0)},
-		{"geometry", "geometry", hexPoint(2263, 987000, 192000)},
+		{"{mask: geometry, unit: metres}", "geometry", hexPoint(2263, 987000, 192000)},
 		{"{mask: geometry, unit: metres}", "geometry", bare},
 		{"geometry", "geometry", "00" + "00000001" + "402ACCCCCCCCCCCD" + "404A400000000000"}, // big-endian, without SRID
 	} {

@@ -176,6 +176,20 @@ type joins struct {
 
 type keptJoin struct{ masked, kept joinSide }
 
+// maxHolders is of how many columns a value tells anything: one that hundreds hold,
+// as small numbers are, joins none of them.
+const maxHolders = 500
+
+// ofSomebody says whether what a masker takes for somebody's gives them away where it
+// is kept elsewhere: names too, though many bear the same.
+func ofSomebody(masker string) bool {
+	switch masker {
+	case "first_name", "last_name", "full_name", "company", "street":
+		return true
+	}
+	return identityMaskers[masker]
+}
+
 // findJoins looks for columns that hold the same values. Masked ones, and what is kept
 // although another column's masker takes it for somebody's, are to be linked.
 func findJoins(sides []joinSide) joins {
@@ -203,9 +217,12 @@ func findJoins(sides []joinSide) joins {
 	bestKept := map[int]int{}
 	compared := map[[2]int]bool{}
 	for _, at := range holders {
+		if len(at) > maxHolders {
+			continue
+		}
 		for n, i := range at {
 			for _, j := range at[n+1:] {
-				if compared[[2]int{i, j}] || list[i].masker == "keep" && list[j].masker == "keep" {
+				if list[i].masker == "keep" && list[j].masker == "keep" || compared[[2]int{i, j}] {
 					continue
 				}
 				compared[[2]int{i, j}] = true
@@ -217,7 +234,7 @@ func findJoins(sides []joinSide) joins {
 				if list[i].masker == "keep" {
 					masked, kept = j, i
 				}
-				if list[kept].masker != "keep" || list[kept].kind == kindText && identityMaskers[list[masked].masker] {
+				if list[kept].masker != "keep" || list[kept].kind == kindText && ofSomebody(list[masked].masker) {
 					a, b := find(i), find(j)
 					parent[max(a, b)] = min(a, b)
 					continue

@@ -248,10 +248,13 @@ func (v *VerifySummary) sentence() string {
 		return "no: it was switched off"
 	}
 	var rows, compared int64
-	parts := 0
+	parts, counted := 0, 0
 	for _, t := range v.Tables {
 		rows += t.Rows
 		compared += t.Compared
+		if t.Rows > 0 && t.Compared == 0 && !t.Partly {
+			counted++
+		}
 		if t.Partly {
 			parts++
 		}
@@ -259,6 +262,9 @@ func (v *VerifySummary) sentence() string {
 	s := fmt.Sprintf("%s: %d rows of %d tables were masked again and found in the seed", v.Depth, compared, len(v.Tables))
 	if parts > 0 {
 		s += fmt.Sprintf(" (of %d of them the first rows)", parts)
+	}
+	if counted > 0 {
+		s += fmt.Sprintf(" (%d of them lost rows with those that they reference: they were counted, and not compared)", counted)
 	}
 	s += fmt.Sprintf("; %d originals were looked for in what is kept", v.Originals)
 	if v.Partial != "" {

@@ -153,7 +153,7 @@ func (v *verification) judge() error {
 		}
 		if g.dropped && t.SeedRows <= t.Rows {
 			// Which rows went with those that they referenced is not known here.
-			t.Equal, t.Differ, t.Unsure = true, nil, g.columns
+			t.Equal, t.Differ, t.Unsure, t.Compared = true, nil, g.columns, 0
 		}
 		v.out.Verified = append(v.out.Verified, t)
 		v.out.Rows += t.Rows

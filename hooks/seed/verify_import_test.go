@@ -147,3 +147,36 @@ tables:
 	}
 	mustImport(t, short, seed.Imported) // what an older one imported
 }
+
+// TestLeakBeyondALargeRow: a sample ends at a large row, for columns too that the
+// server has to write. What the seed was found to hold behind it is looked at again
+// in the dump, and refused.
+func TestLeakBeyondALargeRow(t *testing.T) {
+	t.Parallel()
+	src := pgtest.Source(t)
+	db := src.Database(t, `
+		CREATE TABLE people (id int PRIMARY KEY, email text);
+		INSERT INTO people SELECT g, 'canary' || g || '@corp.test' FROM generate_series(1, 100) g;
+		CREATE TABLE audit (id int, at inet, payload jsonb);
+		INSERT INTO audit SELECT g, ('10.0.0.' || g)::inet, jsonb_build_object('note', 'nothing to see', 'body', CASE WHEN g = 10 THEN repeat('x', 2000000) ELSE 'y' END)
+			FROM generate_series(1, 100) g`)
+	clean := src.Dump(t, db, "-Fc")
+	src.Exec(t, db, `UPDATE audit SET payload = '{"note": "mailed to canary7@corp.test"}' WHERE id = 60`)
+	leaky := src.Dump(t, db, "-Fc")
+	s := pgtest.Start(t)
+	o := options(t, s, clean, `
+version: 1
+tables:
+  public.people: {columns: {id: keep, email: email}}
+  public.audit: {columns: {id: keep, at: ip, payload: {mask: json, paths: {"$.note": keep}}}}
+`)
+	o.Verify, o.VerifyTime = seed.VerifySampled, time.Hour
+	mustImport(t, o, seed.Imported)
+	o.Dump = leaky
+	if _, err := seed.Import(t.Context(), o); err == nil {
+		t.Error("the leak became the seed")
+	} else if _, leak := errors.AsType[*seed.LeakError](err); !leak {
+		t.Errorf("error %v", err)
+	}
+	nothingLeft(t, s)
+}

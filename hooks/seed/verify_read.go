@@ -167,7 +167,7 @@ func (v *verification) maskEntry(ctx context.Context, l *tableLoad, data io.Read
 	go func() {
 		defer close(blocks)
 		err := stream(ctx, &metered{r: data, done: v.Progress.Read}, l.name, l.layout.Factor()+verifyCopies, p, blocks)
-		if err != nil {
+		if err != nil && !errors.Is(err, errLargeRow) { // the rows before a large one are still looked at
 			cancel(err)
 		}
 		read <- err
@@ -238,6 +238,11 @@ func (v *verification) confirm(ctx context.Context) error {
 	if len(again) == 0 {
 		return nil
 	}
+	// To the end, however short the time: what was found is found or not, and where
+	// the first reading stopped the seed's may have gone on.
+	sampled, small := v.sampled, v.pool.small
+	v.sampled, v.pool.small = nil, false
+	defer func() { v.sampled, v.pool.small = sampled, small }()
 	return v.readDump(ctx, "look at documents again", again, func(ctx context.Context, g *group, l *tableLoad, data io.Reader) error {
 		at, err := positions(g.columns, l.columns)
 		if err != nil {

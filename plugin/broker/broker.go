@@ -176,7 +176,7 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				b.Log.WarnContext(ctx, "a foreign volume could not be recorded", "preview", p.Namespace, "error", err)
 			}
 		}
-		b.say(p.Namespace, err.Error(), true)
+		b.say(p.Namespace, sayable(err), true)
 		b.Log.WarnContext(ctx, "restore request refused", "preview", p.Namespace, "status", status, "error", err)
 		reply(w, status, after, snapshot.RestoreReply{Message: err.Error(), Snapshot: progress.Snapshot})
 		return
@@ -192,6 +192,18 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if b.Answered != nil {
 		b.Answered(p.Namespace)
 	}
+}
+
+// sayable is what a pull request, which may be public, repeats of an error: our own
+// sentences, and not what an API server or a storage driver says.
+func sayable(err error) string {
+	var foreign *ForeignError
+	var refused refusal
+	switch {
+	case errors.As(err, &foreign), errors.As(err, &refused), errors.Is(err, ErrGone), errors.Is(err, ErrStorage), errors.Is(err, snapshot.ErrNone):
+		return err.Error()
+	}
+	return "its volume cannot be made now, which is tried again; the log of its hook and that of the plugin say why"
 }
 
 // askAgain is when a hook should ask again: who is far behind in the queue need

@@ -241,6 +241,9 @@ func (a *Azure) pull(ctx context.Context, path string, number int64) (*azurePull
 	if pull.ID != number {
 		return nil, fmt.Errorf("the answer is about %d", pull.ID)
 	}
+	if pull.Status == "" {
+		return nil, errors.New("the answer does not say whether it is active")
+	}
 	return &pull, nil
 }
 

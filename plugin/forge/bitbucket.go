@@ -235,6 +235,9 @@ func (b *Bitbucket) pull(ctx context.Context, path string, number int64) (*bitbu
 	if pull.ID != number {
 		return nil, fmt.Errorf("the answer is about %d", pull.ID)
 	}
+	if pull.State == "" {
+		return nil, errors.New("the answer does not say whether it is open")
+	}
 	return &pull, nil
 }
 
@@ -654,7 +657,9 @@ func (b *Bitbucket) Event(header http.Header, body []byte) (Event, error) {
 func (b *Bitbucket) normal(repository string, p *bitbucketPull) PullRequest {
 	n := PullRequest{
 		Number: p.ID, Title: p.Title, Branch: p.Source.Branch.Name, TargetBranch: p.Destination.Branch.Name,
-		URL: p.Links.HTML.Href, Draft: p.Draft, Open: p.State == "OPEN", UpdatedAt: p.UpdatedOn,
+		URL: p.Links.HTML.Href, Draft: p.Draft || p.State == "DRAFT", UpdatedAt: p.UpdatedOn,
+		// What is not known to be an end is none: one in a merge queue is QUEUED.
+		Open: p.State != "MERGED" && p.State != "DECLINED" && p.State != "SUPERSEDED",
 		Fork: true, // until we know that it is not
 	}
 	if p.Author != nil {

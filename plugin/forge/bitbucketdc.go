@@ -208,6 +208,9 @@ func (b *BitbucketDC) pull(ctx context.Context, path string, number int64) (*bit
 	if pull.ID != number {
 		return nil, fmt.Errorf("the answer is about %d", pull.ID)
 	}
+	if pull.State == "" {
+		return nil, errors.New("the answer does not say whether it is open")
+	}
 	return &pull, nil
 }
 

@@ -116,5 +116,6 @@ func (g *GitHub) Private(ctx context.Context, repository string) (bool, error) {
 	if r == nil || r.Private == nil {
 		return fail(errors.New("the answer does not say"))
 	}
-	return *r.Private, nil
+	// An internal one is called private too, and everybody of the enterprise reads it.
+	return *r.Private && (r.Visibility == nil || *r.Visibility == "private"), nil
 }

@@ -101,6 +101,7 @@ func (p *Preview) age(l Life, now time.Time) {
 	if data := p.dataTime(); l.MaxDataAge > 0 && p.PVCUID != "" && data.Add(l.MaxDataAge).Before(at) {
 		at, why, notice = data.Add(l.MaxDataAge), reasonDataAge, min(l.Warning, dataNotice)
 	}
+	promised := p.ExpiresAt
 	p.ExpiresAt, p.ExpiresFor = at, why
 	if now.Before(at.Add(-l.Warning)) {
 		p.WarnedAt = time.Time{}
@@ -111,6 +112,11 @@ func (p *Preview) age(l Life, now time.Time) {
 	}
 	if said := p.WarnedAt.Add(notice - min(noticeSlack, notice/10)); said.After(at) {
 		p.ExpiresAt = said
+	}
+	// What was promised for later is taken back with a day's notice: a slip in a TTL
+	// shortens its own warning, and would cost everybody their data within minutes.
+	if why == reasonExpired && promised.After(p.ExpiresAt) {
+		p.ExpiresAt = earliest(promised, latest(p.ExpiresAt, p.WarnedAt.Add(DefaultTTLWarning)))
 	}
 }
 

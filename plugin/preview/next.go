@@ -165,7 +165,7 @@ func Next(cur *Preview, key Key, f Facts, now time.Time) *Preview {
 		p.Host = f.Host
 	}
 	if f.PullRequest != nil {
-		if p.PullRequest.HeadSHA != f.PullRequest.HeadSHA {
+		if p.PullRequest.HeadSHA != f.PullRequest.HeadSHA && !f.PullRequest.Fork {
 			p.HeadSeenAt = now
 		}
 		p.PullRequest = *f.PullRequest
@@ -217,6 +217,9 @@ func Next(cur *Preview, key Key, f Facts, now time.Time) *Preview {
 			p.EmittedAsOf = f.PullRequest.UpdatedAt
 		}
 		if commit.MatchString(f.HeadSHA) {
+			if f.PullRequest.Fork && p.HeadSHA != f.HeadSHA {
+				p.HeadSeenAt = now // a fork's commit counts once it is approved
+			}
 			p.HeadSHA, p.Paths = f.HeadSHA, f.Paths
 		}
 		return &p
