@@ -214,15 +214,12 @@ func (a *Azure) Get(ctx context.Context, repository string, number int64) (PullR
 	}
 	pull, err := a.pull(ctx, path, number)
 	if errors.Is(err, errNotFound) {
-		// What we may not see is answered with 404 too. Only a repository whose pull
-		// requests we do see lets us say that this one is gone.
-		if err := a.get(ctx, path, azureVersion, nil, &struct{}{}); err != nil {
-			return fail(fmt.Errorf("%w, and so is the repository: %w", errNotFound, err))
-		}
-		if err := a.get(ctx, path+"/pullrequests", azureVersion, url.Values{"$top": {"1"}}, &struct{}{}); err != nil {
-			return fail(fmt.Errorf("%w, and so are the repository's pull requests: %w", errNotFound, err))
-		}
-		return fail(ErrGone)
+		return fail(gone(
+			func() error { return a.get(ctx, path, azureVersion, nil, &struct{}{}) },
+			func() error {
+				return a.get(ctx, path+"/pullrequests", azureVersion, url.Values{"$top": {"1"}}, &struct{}{})
+			},
+		))
 	}
 	if err != nil {
 		return fail(err)

@@ -184,15 +184,10 @@ func (b *BitbucketDC) Get(ctx context.Context, repository string, number int64) 
 	}
 	pull, err := b.pull(ctx, path, number)
 	if errors.Is(err, errNotFound) {
-		// What we may not see is answered with 404 too. Only a repository whose pull
-		// requests we do see lets us say that this one is gone.
-		if err := b.get(ctx, path, &struct{}{}); err != nil {
-			return fail(fmt.Errorf("%w, and so is the repository: %w", errNotFound, err))
-		}
-		if err := b.get(ctx, path+"/pull-requests?limit=1", &struct{}{}); err != nil {
-			return fail(fmt.Errorf("%w, and so are the repository's pull requests: %w", errNotFound, err))
-		}
-		return fail(ErrGone)
+		return fail(gone(
+			func() error { return b.get(ctx, path, &struct{}{}) },
+			func() error { return b.get(ctx, path+"/pull-requests?limit=1", &struct{}{}) },
+		))
 	}
 	if err != nil {
 		return fail(err)

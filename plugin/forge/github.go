@@ -527,17 +527,13 @@ func (g *GitHub) Get(ctx context.Context, repository string, number int64) (Pull
 	p, res, err := c.PullRequests.Get(ctx, owner, repo, int(number))
 	err = githubOutcome(res, err)
 	if errors.Is(err, errNotFound) {
-		// GitHub answers 404 for what we may not see too. Only a repository whose
-		// pull requests we do see lets us say that this one is gone.
-		_, res, repoErr := c.Repositories.Get(ctx, owner, repo)
-		if repoErr := githubOutcome(res, repoErr); repoErr != nil {
-			return fail(fmt.Errorf("%w, and so is the repository: %w", err, repoErr))
-		}
-		_, res, listErr := c.PullRequests.List(ctx, owner, repo, &github.PullRequestListOptions{ListOptions: github.ListOptions{PerPage: 1}})
-		if listErr := githubOutcome(res, listErr); listErr != nil {
-			return fail(fmt.Errorf("%w, and so are the repository's pull requests: %w", err, listErr))
-		}
-		return fail(ErrGone)
+		return fail(gone(func() error {
+			_, res, err := c.Repositories.Get(ctx, owner, repo)
+			return githubOutcome(res, err)
+		}, func() error {
+			_, res, err := c.PullRequests.List(ctx, owner, repo, &github.PullRequestListOptions{ListOptions: github.ListOptions{PerPage: 1}})
+			return githubOutcome(res, err)
+		}))
 	}
 	if err != nil {
 		return fail(err)
