@@ -157,6 +157,23 @@ func (c *Config) validate() error {
 	if c.TokenFile == "" {
 		bad("tokenFile: name the file with the token that Argo CD presents")
 	}
+	c.validateForges(bad)
+	c.validateSeeds(bad)
+	c.validateGuards(bad)
+	for field, address := range map[string]string{
+		"generator": c.Listen.Generator, "broker": c.Listen.Broker, "webhook": c.Listen.Webhook, "health": c.Listen.Health,
+	} {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			bad("listen.%s: %q is no address such as :8080", field, address)
+		}
+	}
+	// Maps were walked: the order should not depend on that.
+	slices.SortFunc(wrong, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(wrong...)
+}
+
+// validateForges wants at least one, each valid, and no two of one name or URL.
+func (c *Config) validateForges(bad func(format string, args ...any)) {
 	if len(c.Forges) == 0 {
 		bad("forges: name at least one forge")
 	}
@@ -175,6 +192,10 @@ func (c *Config) validate() error {
 		}
 		urls[key] = f.Name
 	}
+}
+
+// validateSeeds wants each valid, and no two of one name.
+func (c *Config) validateSeeds(bad func(format string, args ...any)) {
 	seeds := map[string]bool{}
 	for i, s := range c.Seeds {
 		if err := snapshot.CheckSeedName(s.Name); err != nil {
@@ -188,6 +209,10 @@ func (c *Config) validate() error {
 			bad("seeds[%d]: maxDataAge %s is not between an hour and ten years", i, s.MaxDataAge)
 		}
 	}
+}
+
+// validateGuards wants guards that an API server takes and that leave nothing open.
+func (c *Config) validateGuards(bad func(format string, args ...any)) {
 	for field, level := range map[string]string{"podSecurity": c.Guards.PodSecurity, "podSecurityWarn": c.Guards.PodSecurityWarn} {
 		switch level {
 		case "privileged", "baseline", "restricted":
@@ -204,18 +229,8 @@ func (c *Config) validate() error {
 		}
 	}
 	if err := c.Guards.ValidateEgress(c.Namespace, c.ArgoCDNamespace, c.VeleroNamespace); err != nil {
-		wrong = append(wrong, err)
+		bad("%w", err)
 	}
-	for field, address := range map[string]string{
-		"generator": c.Listen.Generator, "broker": c.Listen.Broker, "webhook": c.Listen.Webhook, "health": c.Listen.Health,
-	} {
-		if _, _, err := net.SplitHostPort(address); err != nil {
-			bad("listen.%s: %q is no address such as :8080", field, address)
-		}
-	}
-	// Maps were walked: the order should not depend on that.
-	slices.SortFunc(wrong, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return errors.Join(wrong...)
 }
 
 // maxDataAge is how old the data of a seed may become.

@@ -39,8 +39,8 @@ func newApplier(config *rest.Config) (*applier, error) {
 	return &applier{Client: c}, nil
 }
 
-// objects reads the documents of a YAML stream.
-func objects(manifests []byte) ([]*unstructured.Unstructured, error) {
+// Objects reads the documents of a YAML stream.
+func Objects(manifests []byte) ([]*unstructured.Unstructured, error) {
 	var all []*unstructured.Unstructured
 	documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(manifests), 4096)
 	for {

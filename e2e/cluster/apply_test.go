@@ -8,7 +8,7 @@ import (
 
 func TestObjects(t *testing.T) {
 	t.Parallel()
-	all, err := objects([]byte(`
+	all, err := Objects([]byte(`
 # a comment before the first document
 apiVersion: v1
 kind: Namespace

@@ -48,7 +48,7 @@ func (s *start) applyArgoCD(ctx context.Context, a *applier) error {
 	if err != nil {
 		return fmt.Errorf("install Argo CD: %w", err)
 	}
-	all, err := objects(manifests)
+	all, err := Objects(manifests)
 	if err != nil {
 		return fmt.Errorf("install Argo CD: %w", err)
 	}

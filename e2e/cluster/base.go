@@ -30,7 +30,7 @@ func ensureDebian(ctx context.Context, image string, log *slog.Logger) error {
 	if suite == "" {
 		return fmt.Errorf("there is no base image %s: pull or build it first", image)
 	}
-	dir, err := cacheDir("base")
+	dir, err := CacheDir("base")
 	if err != nil {
 		return err
 	}

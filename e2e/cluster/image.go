@@ -118,7 +118,7 @@ func imageFrom(ctx context.Context, name string, from []string, log *slog.Logger
 // buildOn builds an image from its parts, unless the first of its references is
 // there.
 func buildOn(ctx context.Context, name, base string, parts []ingredient, log *slog.Logger, refs ...string) error {
-	dir, err := cacheDir("images")
+	dir, err := CacheDir("images")
 	if err != nil {
 		return err
 	}
@@ -230,7 +230,7 @@ func ownCommand(ctx context.Context, repo, name string) (string, error) {
 // what there is to do; the output stays in one place, so that an unchanged
 // program is not linked again.
 func buildOwn(ctx context.Context, repo, module, pkg, name string) (string, error) {
-	dir, err := cacheDir("own", module)
+	dir, err := CacheDir("own", module)
 	if err != nil {
 		return "", err
 	}

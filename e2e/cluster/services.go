@@ -23,7 +23,7 @@ func (s *start) applyServices(ctx context.Context, a *applier, nodeIP string) er
 	if err := t.Execute(&manifest, map[string]string{"NodeIP": nodeIP}); err != nil {
 		return err
 	}
-	all, err := objects(manifest.Bytes())
+	all, err := Objects(manifest.Bytes())
 	if err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ func (s *start) applyStorage(ctx context.Context, a *applier) error {
 	if err != nil {
 		return err
 	}
-	all, err := objects(manifests)
+	all, err := Objects(manifests)
 	if err != nil {
 		return fmt.Errorf("%s: %w", dir, err)
 	}

@@ -273,7 +273,7 @@ func (s *start) parts(ctx context.Context) (nodeParts, error) {
 	}
 	// A folder by content: a build for the next cluster must not change the
 	// programs under a running one.
-	bin, err := cacheDir("bin")
+	bin, err := CacheDir("bin")
 	if err != nil {
 		return p, err
 	}

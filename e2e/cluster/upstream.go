@@ -242,7 +242,7 @@ func (u upstream) dir(ctx context.Context, repo string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	bin, err := cacheDir("bin")
+	bin, err := CacheDir("bin")
 	return filepath.Join(bin, u.name+"-"+key), err
 }
 

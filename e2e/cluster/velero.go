@@ -57,7 +57,7 @@ func (s *start) applyVelero(ctx context.Context, a *applier, c *Cluster) error {
 	if err != nil {
 		return fmt.Errorf("install Velero: %w", err)
 	}
-	all, err := objects([]byte(manifests))
+	all, err := Objects([]byte(manifests))
 	if err != nil {
 		return fmt.Errorf("install Velero: %w", err)
 	}

@@ -30,8 +30,9 @@ func Root() (string, error) {
 	}
 }
 
-// cacheDir returns a folder below the cache root, and makes it.
-func cacheDir(elem ...string) (string, error) {
+// CacheDir returns a folder below the cache root, which is SEEDLING_CACHE or
+// ~/.cache/seedling, and makes it.
+func CacheDir(elem ...string) (string, error) {
 	base := os.Getenv("SEEDLING_CACHE")
 	if base == "" {
 		home, err := os.UserHomeDir()
@@ -50,7 +51,7 @@ func cacheDir(elem ...string) (string, error) {
 
 // stateDir returns the folder of files that belong to one running cluster.
 func stateDir(name string) (string, error) {
-	clusters, err := cacheDir("clusters")
+	clusters, err := CacheDir("clusters")
 	return filepath.Join(clusters, name), err
 }
 

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
+	"github.com/seedling-dev/seedling/e2e/cluster"
 	"github.com/seedling-dev/seedling/e2e/shop"
 )
 
@@ -59,7 +60,7 @@ func (p *Platform) ForwardPlugin(ctx context.Context, port int) (local uint16, s
 }
 
 // Root is the folder of this repository.
-func Root() (string, error) { return findRoot() }
+func Root() (string, error) { return cluster.Root() }
 
 // BuildFolder runs kustomize on a folder on disk.
 func BuildFolder(folder string) ([]*unstructured.Unstructured, error) {
@@ -71,7 +72,7 @@ func BuildFolder(folder string) ([]*unstructured.Unstructured, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kustomize build %s: %w", folder, err)
 	}
-	return objects(manifests)
+	return cluster.Objects(manifests)
 }
 
 // ReadManifests reads the objects of one YAML file.
@@ -80,7 +81,7 @@ func ReadManifests(path string) ([]*unstructured.Unstructured, error) {
 	if err != nil {
 		return nil, err
 	}
-	return objects(raw)
+	return cluster.Objects(raw)
 }
 
 // ShopFile is a file of the shop's repository, as its main branch has it.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -84,4 +85,21 @@ func (p *Platform) PluginSaid(ctx context.Context, texts ...string) error {
 		}
 	}
 	return fmt.Errorf("the plugin has not said %q", texts)
+}
+
+// PodLog is what the one pod with the given label (app=web) has logged.
+func (p *Platform) PodLog(ctx context.Context, namespace, label string) (string, error) {
+	clients, err := kubernetes.NewForConfig(p.Cluster.REST())
+	if err != nil {
+		return "", err
+	}
+	pods, err := clients.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: label})
+	if err != nil {
+		return "", fmt.Errorf("list the pods %s of %s: %w", label, namespace, err)
+	}
+	if len(pods.Items) != 1 {
+		return "", fmt.Errorf("%d pods of %s are %s, not one", len(pods.Items), namespace, label)
+	}
+	log, err := clients.CoreV1().Pods(namespace).GetLogs(pods.Items[0].Name, &corev1.PodLogOptions{}).DoRaw(ctx)
+	return string(log), err
 }

@@ -3,9 +3,7 @@ package platform
 import (
 	"bytes"
 	"embed"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -15,9 +13,10 @@ import (
 	"text/template"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
+
+	"github.com/seedling-dev/seedling/e2e/cluster"
 )
 
 // gitops are the overlays of an organisation that adopts Seedling: what it
@@ -117,24 +116,5 @@ func (t tree) build(dir string) ([]*unstructured.Unstructured, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kustomize build %s: %w", dir, err)
 	}
-	return objects(manifests)
-}
-
-// objects reads the documents of a YAML stream.
-func objects(manifests []byte) ([]*unstructured.Unstructured, error) {
-	var all []*unstructured.Unstructured
-	documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(manifests), 4096)
-	for {
-		u := &unstructured.Unstructured{}
-		err := documents.Decode(u)
-		if errors.Is(err, io.EOF) {
-			return all, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read manifests: %w", err)
-		}
-		if len(u.Object) > 0 {
-			all = append(all, u)
-		}
-	}
+	return cluster.Objects(manifests)
 }

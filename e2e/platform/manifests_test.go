@@ -25,7 +25,7 @@ func TestTreeBuilds(t *testing.T) {
 		p.images[name] = "ghcr.io/seedling-dev/" + name + ":0123"
 	}
 	var err error
-	if p.root, err = findRoot(); err != nil {
+	if p.root, err = cluster.Root(); err != nil {
 		t.Fatal(err)
 	}
 	all, err := p.tree()
@@ -79,7 +79,7 @@ func TestTreeBuilds(t *testing.T) {
 // makes still means the namespaces argocd and velero.
 func TestNames(t *testing.T) {
 	t.Parallel()
-	dir, err := findRoot()
+	dir, err := cluster.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ patches:
 // where kustomize clones a remote base, and all elsewhere.
 func TestRemoteBases(t *testing.T) {
 	t.Parallel()
-	dir, err := findRoot()
+	dir, err := cluster.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

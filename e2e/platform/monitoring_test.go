@@ -5,13 +5,15 @@ import (
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/seedling-dev/seedling/e2e/cluster"
 )
 
 // The components of manifests/monitoring are built as its README says, wherever
 // the kustomization of Argo CD puts its own ConfigMap.
 func TestMonitoring(t *testing.T) {
 	t.Parallel()
-	dir, err := findRoot()
+	dir, err := cluster.Root()
 	must(t, err)
 	for _, namespace := range []string{"", ", namespace: argocd"} {
 		all := tree{}

@@ -13,6 +13,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seedling-dev/seedling/e2e/cluster"
 )
 
 //go:embed ondemand.yaml
@@ -48,7 +50,7 @@ func (p *Platform) OnDemand(ctx context.Context, namespace, url string) (time.Du
 	if err != nil {
 		return 0, err
 	}
-	all, err := objects(filled)
+	all, err := cluster.Objects(filled)
 	if err != nil {
 		return 0, err
 	}

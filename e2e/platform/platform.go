@@ -79,7 +79,7 @@ func Install(ctx context.Context, c *cluster.Cluster, o Options) (*Platform, err
 	if p.forge, err = newForge(ctx, c.Gitea()); err != nil {
 		return nil, err
 	}
-	if p.root, err = findRoot(); err != nil {
+	if p.root, err = cluster.Root(); err != nil {
 		return nil, err
 	}
 	for _, step := range []struct {
@@ -106,25 +106,6 @@ func Install(ctx context.Context, c *cluster.Cluster, o Options) (*Platform, err
 }
 
 func since(t time.Time) time.Duration { return time.Since(t).Round(100 * time.Millisecond) }
-
-// findRoot finds the repository above the working directory, or in SEEDLING_ROOT.
-func findRoot() (string, error) {
-	if dir := os.Getenv("SEEDLING_ROOT"); dir != "" {
-		return filepath.Abs(dir)
-	}
-	wd, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for dir := wd; ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "manifests", "preview")); err == nil {
-			return dir, nil
-		}
-		if dir == filepath.Dir(dir) {
-			return "", fmt.Errorf("no Seedling repository above %s; set SEEDLING_ROOT to its folder", wd)
-		}
-	}
-}
 
 func (p *Platform) buildImages(ctx context.Context) error {
 	var mu sync.Mutex
@@ -417,7 +398,7 @@ func (p *Platform) harden(ctx context.Context) error {
 		}
 	}
 	for _, name := range []string{"argocd-cm", "argocd-cmd-params-cm", "repo-server"} {
-		patches, err := objects(t["hardening/argo-cd/"+name+".yaml"])
+		patches, err := cluster.Objects(t["hardening/argo-cd/"+name+".yaml"])
 		if err != nil {
 			return err
 		}

@@ -187,9 +187,15 @@ func (pr *PullRequest) Status(ctx context.Context, context string) (*gitea.Statu
 // CloseAll closes every open pull request whose branch has the prefix, and
 // returns the namespaces of their previews.
 func (p *Platform) CloseAll(ctx context.Context, prefix string) (namespaces []string, err error) {
-	open, _, err := p.forge.admin.ListRepoPullRequests(Organisation, ShopRepository, gitea.ListPullRequestsOptions{State: gitea.StateOpen})
-	if err != nil {
-		return nil, fmt.Errorf("list pull requests: %w", err)
+	var open []*gitea.PullRequest
+	for page := 1; page > 0; {
+		more, response, err := p.forge.admin.ListRepoPullRequests(Organisation, ShopRepository, gitea.ListPullRequestsOptions{
+			State: gitea.StateOpen, ListOptions: gitea.ListOptions{Page: page, PageSize: 50},
+		})
+		if err != nil {
+			return nil, fmt.Errorf("list pull requests: %w", err)
+		}
+		open, page = append(open, more...), response.NextPage
 	}
 	for _, o := range open {
 		if o.Head == nil || !strings.HasPrefix(o.Head.Ref, prefix) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seedling-dev/seedling/e2e/cluster"
@@ -29,7 +30,7 @@ func Reload(ctx context.Context, c *cluster.Cluster, part string, log *slog.Logg
 	if p.Kube, err = newClient(c.REST()); err != nil {
 		return err
 	}
-	if p.root, err = findRoot(); err != nil {
+	if p.root, err = cluster.Root(); err != nil {
 		return err
 	}
 	type step struct {
@@ -128,4 +129,24 @@ func (p *Platform) RestartPlugin(ctx context.Context) error {
 		return fmt.Errorf("restart the plugin: %w", err)
 	}
 	return p.waitPlugin(ctx)
+}
+
+// Configure gives the plugin another configuration and restarts it. It returns
+// the one of before.
+func (p *Platform) Configure(ctx context.Context, change func(string) string) (was string, err error) {
+	name, err := p.PluginConfig(ctx)
+	if err != nil {
+		return "", err
+	}
+	var config corev1.ConfigMap
+	if err := p.Kube.Get(ctx, client.ObjectKey{Namespace: PluginNamespace, Name: name}, &config); err != nil {
+		return "", fmt.Errorf("get the plugin's configuration: %w", err)
+	}
+	before := config.DeepCopy()
+	was = config.Data["config.yaml"]
+	config.Data["config.yaml"] = change(was)
+	if err := p.Kube.Patch(ctx, &config, client.MergeFrom(before)); err != nil {
+		return "", fmt.Errorf("configure the plugin: %w", err)
+	}
+	return was, p.RestartPlugin(ctx)
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
+
+	"github.com/seedling-dev/seedling/e2e/cluster"
 )
 
 const ours = "https://github.com/seedling-dev/seedling"
@@ -19,7 +21,7 @@ const ours = "https://github.com/seedling-dev/seedling"
 // blocks are the YAML examples of manifests/README.md, by their first line.
 func blocks(t *testing.T) map[string]string {
 	t.Helper()
-	dir, err := findRoot()
+	dir, err := cluster.Root()
 	must(t, err)
 	readme, err := os.ReadFile(filepath.Join(dir, "manifests/README.md"))
 	must(t, err)
@@ -34,7 +36,7 @@ func blocks(t *testing.T) map[string]string {
 // what an overlay of a copy makes.
 func TestBasesAtATag(t *testing.T) {
 	t.Parallel()
-	dir, err := findRoot()
+	dir, err := cluster.Root()
 	must(t, err)
 	published := t.TempDir()
 	must(t, os.CopyFS(filepath.Join(published, "manifests"), os.DirFS(filepath.Join(dir, "manifests"))))
@@ -87,7 +89,7 @@ func TestBasesAtATag(t *testing.T) {
 // bases, and is what Argo CD knows.
 func TestValuesInApplications(t *testing.T) {
 	t.Parallel()
-	dir, err := findRoot()
+	dir, err := cluster.Root()
 	must(t, err)
 	var seed struct {
 		Source argov1alpha1.ApplicationSource `json:"source"`

@@ -9,13 +9,15 @@ import (
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/seedling-dev/seedling/e2e/cluster"
 )
 
 // Each folder of manifests/storage-classes has one class of each kind, of one
 // driver, as docs/storage.md asks for.
 func TestStorageClasses(t *testing.T) {
 	t.Parallel()
-	dir, err := findRoot()
+	dir, err := cluster.Root()
 	must(t, err)
 	folders, err := filepath.Glob(filepath.Join(dir, "manifests/storage-classes/*"))
 	must(t, err)
@@ -50,7 +52,7 @@ func TestStorageClasses(t *testing.T) {
 // nothing on every resource.
 func TestPoliciesForAWS(t *testing.T) {
 	t.Parallel()
-	dir, err := findRoot()
+	dir, err := cluster.Root()
 	must(t, err)
 	guide, err := os.ReadFile(filepath.Join(dir, "docs/aws.md"))
 	must(t, err)

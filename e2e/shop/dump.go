@@ -48,7 +48,7 @@ type Dump struct {
 // Dump makes the data in a throw-away Postgres and dumps it, or takes the dump
 // from the cache.
 func (d Data) Dump(ctx context.Context, log *slog.Logger) (Dump, error) {
-	dir, err := cacheDir()
+	dir, err := cluster.CacheDir("dumps")
 	if err != nil {
 		return Dump{}, err
 	}
@@ -87,19 +87,6 @@ func (d Data) key() (string, error) {
 	}
 	fmt.Fprintf(h, "%d %d", d.Users, d.Seed)
 	return hex.EncodeToString(h.Sum(nil))[:16], nil
-}
-
-func cacheDir() (string, error) {
-	base := os.Getenv("SEEDLING_CACHE")
-	if base == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return "", fmt.Errorf("find the cache folder: %w; set SEEDLING_CACHE", err)
-		}
-		base = filepath.Join(home, ".cache", "seedling")
-	}
-	dir := filepath.Join(base, "dumps")
-	return dir, os.MkdirAll(dir, 0o755)
 }
 
 // readCached reads what is known of the archive at path. The note beside it is

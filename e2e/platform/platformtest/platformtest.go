@@ -18,8 +18,6 @@ import (
 	"time"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
-	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seedling-dev/seedling/e2e/cluster"
 	"github.com/seedling-dev/seedling/e2e/cluster/clustertest"
@@ -198,24 +196,14 @@ func (w *World) Rows(ctx context.Context, t testing.TB, namespace, sql string) [
 // config.yaml, and returns the new one.
 func (w *World) Configure(ctx context.Context, t testing.TB, change func(string) string) {
 	t.Helper()
-	name, err := w.PluginConfig(ctx)
+	was, err := w.Platform.Configure(ctx, change)
 	Must(t, err)
-	var config corev1.ConfigMap
-	Must(t, w.Kube.Get(ctx, client.ObjectKey{Namespace: platform.PluginNamespace, Name: name}, &config))
-	was := config.Data["config.yaml"]
-	set := func(ctx context.Context, content string) {
-		t.Helper()
-		before := config.DeepCopy()
-		config.Data["config.yaml"] = content
-		Must(t, w.Kube.Patch(ctx, &config, client.MergeFrom(before)))
-		Must(t, w.RestartPlugin(ctx))
-	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		defer cancel()
-		set(ctx, was)
+		_, err := w.Platform.Configure(ctx, func(string) string { return was })
+		Must(t, err)
 	})
-	set(ctx, change(was))
 }
 
 // Must ends the test at an error.
