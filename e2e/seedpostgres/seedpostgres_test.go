@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -362,6 +363,13 @@ func TestRefusals(t *testing.T) {
 		{"open with the marker of another volume", imported, "", "UPDATE seedling.marker SET volume_id = gen_random_uuid()", []string{"POSTGRES_PASSWORD=p"}, []string{"open"}, "is of another volume"},
 	}
 	for _, test := range tests {
+		if slices.Equal(test.args, []string{"open"}) {
+			again := test
+			again.name, again.args = strings.Replace(test.name, "open", "preview", 1), []string{"preview"}
+			tests = append(tests, again)
+		}
+	}
+	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			v := test.volume(t).certified()
@@ -414,6 +422,96 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// A preview's Postgres is started once. Until its roles have this preview's
+// passwords, nobody gets in.
+func TestPreview(t *testing.T) {
+	t.Parallel()
+	v := imported(t).certified()
+	s := server{v}
+	ready := func() bool {
+		_, code := v.run(nil, "ready")
+		return code == 0
+	}
+	wait := func(what string, done func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(50 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: not after a minute: %s", what, s.logs())
+			}
+		}
+	}
+	exists := func(path string) func() bool {
+		return func() bool { _, code := docker("exec", v.container, "test", "-e", path); return code == 0 }
+	}
+	// The script's psql waits for a word of the test.
+	const script = `psql() { : >/tmp/asked; until [ -e /tmp/go ]; do sleep 0.05; done; command psql "$@"; }; set -- preview -c work_mem=5MB; . /usr/local/bin/seed-postgres`
+	begin := func(password string) {
+		must(t, "exec", "--detach", "--env", "POSTGRES_PASSWORD="+password, v.container,
+			"sh", "-c", `sh -c "$1" >/tmp/log 2>&1; echo $? >/tmp/ended`, "start", script)
+		wait("the server runs, and no password is given", exists("/tmp/asked"))
+	}
+	for _, password := range []string{"it's \"new\" $HOME \\x", "again"} { // at every start of the container
+		begin(password)
+		for _, user := range []string{"reporting", "app"} {
+			for _, with := range []string{"of-the-seed", password} {
+				if out, ok := s.login(user, with, "app", "SELECT 1"); ok || !strings.Contains(out, "no pg_hba.conf entry") {
+					t.Errorf("%s with %q before the volume is opened: %v, %s", user, with, ok, out)
+				}
+			}
+		}
+		if ready() {
+			t.Error("it is called ready before anybody gets in")
+		}
+		v.shell(": >/tmp/go")
+		wait("it is ready", ready)
+		if got, ok := s.login("app", password, "app", "INSERT INTO t VALUES (0); SELECT count(*) >= 1000 FROM t"); !ok || got != "t" {
+			t.Errorf("app logs in: %v, %s", ok, got)
+		}
+		if got, _ := s.login("app", password, "app", "SHOW work_mem"); got != "5MB" {
+			t.Errorf("work_mem is %s: the arguments are not Postgres'", got)
+		}
+		if got, ok := s.login("reporting", "of-the-seed", "app", "SELECT 1"); ok {
+			t.Errorf("a password of the seed's works in a preview: %s", got)
+		}
+		if got := s.sql("postgres", "SELECT count(*) FROM pg_authid WHERE rolpassword IS NOT NULL"); got != "1" {
+			t.Errorf("%s roles have a password, want 1", got)
+		}
+		logs := s.logs()
+		if strings.Contains(logs, "ALTER") || strings.Contains(logs, "HOME") {
+			t.Errorf("the password or its statement was said: %s", logs)
+		}
+		if strings.Contains(logs, "contains errors") {
+			t.Errorf("a reload found fault with the configuration: %s", logs)
+		}
+		if n := strings.Count(logs, "starting PostgreSQL"); n != 1 {
+			t.Errorf("Postgres was started %d times: %s", n, logs)
+		}
+		if found, _ := docker("exec", v.container, "sh", "-c", `tr '\0' '\n' </proc/$(head -n 1 pgdata/postmaster.pid)/environ`); strings.Contains(found, "PASSWORD") {
+			t.Errorf("the server's environment holds the password: %s", found)
+		}
+		// What Kubernetes sends; a client that stays is not waited for.
+		must(t, "exec", "--detach", "--env", "PGPASSWORD="+password, v.container, "psql", "-h", "127.0.0.1", "-U", "app", "-d", "app", "-c", "SELECT pg_sleep(600)")
+		v.shell(`for p in /proc/[0-9]*; do if tr '\0' ' ' <"$p/cmdline" 2>/dev/null | grep -q '^sh -c psql()'; then kill -INT "${p#/proc/}"; fi; done`)
+		wait("it ends", exists("/tmp/ended"))
+		if code := strings.TrimSpace(must(t, "exec", v.container, "cat", "/tmp/ended")); code != "0" {
+			t.Errorf("it ended with exit code %s: %s", code, s.logs())
+		}
+		v.shell("rm /tmp/ended /tmp/go /tmp/asked")
+	}
+
+	// One that was killed says nothing of the next.
+	v.shell(": >/tmp/go")
+	begin("third")
+	wait("it is ready", ready)
+	s.kill()
+	wait("it ends", exists("/tmp/ended"))
+	v.shell("rm /tmp/go /tmp/asked")
+	begin("fourth")
+	if ready() {
+		t.Error("it is called ready for a start before this one")
+	}
+}
+
 // What came with a dump runs in no session of the script: they are a
 // superuser's.
 func TestLoginTriggerDoesNotRun(t *testing.T) {
@@ -430,7 +528,7 @@ func TestLoginTriggerDoesNotRun(t *testing.T) {
 			" CREATE EVENT TRIGGER trap ON "+event+" EXECUTE FUNCTION public.trap()")
 	}
 	s.kill()
-	for _, verb := range [][]string{{asSeed[0], "init"}, {"POSTGRES_PASSWORD=p", "open"}} {
+	for _, verb := range [][]string{{asSeed[0], "init"}, {"POSTGRES_PASSWORD=p", "open"}} { // preview opens as open does
 		if out, code := v.run(verb[:1], verb[1]); code != 0 {
 			t.Errorf("%s: exit code %d: %s", verb[1], code, out)
 		}
