@@ -139,6 +139,11 @@ bench-import: ## Measure seed-import against pg_restore and masking in place; AR
 bench-plugin: ## Measure the plugin with 4,000 pull requests; ARGS='-repositories 4' for less
 	go run ./plugin/bench $(ARGS)
 
+.PHONY: bench-restore
+bench-restore: ## Measure label to first query against a restore on demand; ARGS='-sizes-mb 100 -rounds 5 -bursts 20' for less
+	@.ci/ensure-host test
+	go run ./e2e/cmd/bench-restore $(ARGS)
+
 .PHONY: lint
 lint: ## Run the linters, and build each module without the workspace
 	@.ci/ensure-host test
