@@ -64,8 +64,15 @@ type Config struct {
 	// MaxDataAge is how old data may become: an older snapshot is used for no
 	// preview, and a preview whose data is older ends. A seed may have its own.
 	MaxDataAge preview.Span `json:"maxDataAge"`
+	Retention  Retention    `json:"retention"`
 
 	Listen Listen `json:"listen"`
+}
+
+// Retention is which snapshots stay.
+type Retention struct {
+	// Keep is how many of each seed's newest ones do; 0 for all, of any age.
+	Keep int `json:"keep"`
 }
 
 // How the broker restores.
@@ -95,6 +102,7 @@ func defaults() Config {
 		Linger:             metav1.Duration{Duration: 15 * time.Minute},
 		Comments:           true,
 		MaxDataAge:         preview.Span(preview.DefaultMaxDataAge),
+		Retention:          Retention{Keep: 14},
 		Listen:             Listen{Generator: ":8080", Broker: ":8081", Webhook: ":8082", Health: ":8083"},
 	}
 }
@@ -150,6 +158,9 @@ func (c *Config) validate() error {
 	}
 	if c.Cap < 0 {
 		bad("cap: %d is no number of previews; 0 is for any number", c.Cap)
+	}
+	if c.Retention.Keep < 0 {
+		bad("retention.keep: %d is no number of snapshots; 0 keeps all", c.Retention.Keep)
 	}
 	if !c.MaxDataAge.Age() {
 		bad("maxDataAge: %s is not between an hour and ten years", c.MaxDataAge)

@@ -193,6 +193,7 @@ type serving struct {
 	sets       *server.ApplicationSets
 	reconciler *preview.Reconciler
 	janitor    *janitor.Janitor
+	retention  *janitor.Retention
 	syncs      *resync.Ender
 	ages       *broker.Ages
 	restorer   *broker.Velero
@@ -258,9 +259,17 @@ func (p *program) assemble(in surroundings, calls clients) *serving {
 	s.ages = &broker.Ages{
 		Seeds: func() []string { return s.reconciler.Status().Seeds }, Newest: s.reconciler.Snapshots.Newest, Log: s.part("snapshots"),
 	}
+	choices := broker.NewChoices()
+	s.retention = &janitor.Retention{
+		Client: calls.janitor, VeleroNamespace: cfg.VeleroNamespace, Keep: cfg.Retention.Keep, MaxDataAge: cfg.maxDataAge,
+		Seeds: func() []string { return s.reconciler.Status().Seeds }, Previews: s.store.All,
+		Choices: broker.Snapshots{Client: calls.janitor, VeleroNamespace: cfg.VeleroNamespace, MaxDataAge: cfg.maxDataAge, Now: p.now}.Choices,
+		Exclude: choices.Exclude, Ready: s.leads, Log: s.part("retention"), Now: p.now,
+	}
 	s.restorer = broker.NewVelero(broker.VeleroOptions{
 		Client: calls.broker, Previews: s.store, VeleroNamespace: cfg.VeleroNamespace, Owner: cfg.Namespace, Log: s.part("broker"),
 		Direct: cfg.Mode == modeDirect, Restored: s.reconciler.Restored, MaxDataAge: cfg.maxDataAge,
+		Choices: choices,
 	})
 	// The hook's Job is followed within the broker's budget.
 	s.hooks = resync.NewHooks(calls.broker, cfg.ArgoCDNamespace, s.part("resync"))
@@ -334,7 +343,7 @@ func (s *serving) lead(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { s.leading.Store(false) })()
 	group, ctx := errgroup.WithContext(ctx)
 	for _, run := range []func(context.Context) error{
-		s.reconciler.Run, s.sets.Run, s.janitor.Run, s.syncs.Run, s.hooks.Run, s.restorer.Run, s.ages.Run,
+		s.reconciler.Run, s.sets.Run, s.janitor.Run, s.retention.Run, s.syncs.Run, s.hooks.Run, s.restorer.Run, s.ages.Run,
 	} {
 		group.Go(func() error { return run(ctx) })
 	}

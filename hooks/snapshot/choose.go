@@ -127,6 +127,18 @@ func Of(b *velerov1.Backup, seed string) bool {
 		len(b.Spec.IncludedNamespaces) == 1 && b.Spec.IncludedNamespaces[0] == seed
 }
 
+// DataTime is when the import behind a Backup finished, or when the Backup began
+// where it does not say so; zero for one that never ran.
+func DataTime(b *velerov1.Backup) time.Time {
+	if at, err := time.Parse(time.RFC3339, b.Annotations[AnnotationDataTime]); err == nil {
+		return at
+	}
+	if b.Status.StartTimestamp != nil {
+		return b.Status.StartTimestamp.Time
+	}
+	return time.Time{}
+}
+
 // later orders by start time and then by name, later first. A Backup without a
 // start time has not run: it is newer than those that have, so that it is the
 // first to be named in an error.

@@ -60,7 +60,7 @@ func (a *Ages) look(ctx context.Context) {
 		newest, err := a.Newest(ctx, seed)
 		switch {
 		case err == nil:
-			now[seed] = imported(newest)
+			now[seed] = snapshot.DataTime(newest)
 		case errors.Is(err, snapshot.ErrNone) || errors.Is(err, ErrStorage):
 			now[seed] = time.Time{}
 		default:
@@ -75,13 +75,4 @@ func (a *Ages) look(ctx context.Context) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.times = now
-}
-
-// imported is when the data of a snapshot was imported; where the Backup does
-// not say so, when it was taken.
-func imported(b *velerov1.Backup) time.Time {
-	if t, err := time.Parse(time.RFC3339, b.Annotations[snapshot.AnnotationDataTime]); err == nil {
-		return t
-	}
-	return b.Status.StartTimestamp.Time // a usable one has it
 }

@@ -272,7 +272,7 @@ func (v *Velero) claimFrom(p preview.Preview, name string, from snapshot.Volume,
 	return &corev1.PersistentVolumeClaim{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: p.Namespace, Name: snapshot.SeedPVC,
-			Labels: map[string]string{snapshot.VeleroRestoreLabel: name, snapshot.LabelOwner: v.owner},
+			Labels: map[string]string{snapshot.VeleroRestoreLabel: name, snapshot.LabelOwner: v.owner, snapshot.VeleroExcludeLabel: "true"},
 		},
 		Spec: corev1.PersistentVolumeClaimSpec{
 			AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},

@@ -104,7 +104,7 @@ func TestDirect(t *testing.T) {
 		t.Errorf("the claim differs (-want +got):\n%s", diff)
 	}
 	// What Velero mode leaves on a claim, and no more.
-	if diff := cmp.Diff(map[string]string{snapshot.VeleroRestoreLabel: restoreName, snapshot.LabelOwner: "seedling"}, pvc.Labels); diff != "" {
+	if diff := cmp.Diff(map[string]string{snapshot.VeleroRestoreLabel: restoreName, snapshot.LabelOwner: "seedling", snapshot.VeleroExcludeLabel: "true"}, pvc.Labels); diff != "" {
 		t.Errorf("the claim's labels differ (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(map[string]string{snapshot.AnnotationSnapshot: newest}, pvc.Annotations); diff != "" {

@@ -39,6 +39,27 @@ func (s Snapshots) Newest(ctx context.Context, seed string) (*velerov1.Backup, e
 	return newest, err
 }
 
+// Choices are the snapshots that one might be chosen from for a preview now, or
+// once storage can be read again or older data is permitted: the newest usable
+// one, by each of these. There are none where no snapshot is usable.
+func (s Snapshots) Choices(ctx context.Context, seed string) ([]*velerov1.Backup, error) {
+	ofAnyAge := s
+	ofAnyAge.MaxDataAge = nil
+	var choices []*velerov1.Backup
+	for _, s := range []Snapshots{s, ofAnyAge} {
+		newest, passed, err := s.choose(ctx, seed)
+		if err != nil && (errors.Is(err, ErrStorage) || !errors.Is(err, snapshot.ErrNone)) {
+			return nil, err
+		}
+		for _, b := range []*velerov1.Backup{newest, passed} {
+			if err == nil && b != nil {
+				choices = append(choices, b)
+			}
+		}
+	}
+	return choices, nil
+}
+
 // choose is Newest, and also returns the newest snapshot that would be usable
 // if Velero could read its storage, where that is a newer one; nil otherwise.
 func (s Snapshots) choose(ctx context.Context, seed string) (newest, passed *velerov1.Backup, err error) {
@@ -143,23 +164,11 @@ func (s Snapshots) tooOld(b *velerov1.Backup, seed string) error {
 	if s.MaxDataAge == nil {
 		return nil
 	}
-	most, at := s.MaxDataAge(seed), dataTime(b)
+	most, at := s.MaxDataAge(seed), snapshot.DataTime(b)
 	if age := s.Now().Sub(at); most > 0 && !at.IsZero() && age >= most {
 		return fmt.Errorf("the data of snapshot %s is %d days old, and maxDataAge is %s", b.Name, int(age.Hours()/24), preview.Span(most))
 	}
 	return nil
-}
-
-// dataTime is when the import behind a Backup finished, or when that began where
-// it does not say; zero for one that never ran.
-func dataTime(b *velerov1.Backup) time.Time {
-	if at, err := time.Parse(time.RFC3339, b.Annotations[snapshot.AnnotationDataTime]); err == nil {
-		return at
-	}
-	if b.Status.StartTimestamp != nil {
-		return b.Status.StartTimestamp.Time
-	}
-	return time.Time{}
 }
 
 // request reads what the seed asks for today.

@@ -67,6 +67,7 @@ type Velero struct {
 	now       func() time.Time
 
 	volumes   volumes
+	choices   *Choices
 	snapshots Snapshots
 	restores  *restores
 	creations *rate.Limiter
@@ -87,14 +88,19 @@ type VeleroOptions struct {
 	Restored func(p preview.Preview, chosen, dataTime string, volume types.UID)
 	// MaxDataAge is that of Snapshots.
 	MaxDataAge func(seed string) time.Duration
-	Log        *slog.Logger
-	Now        func() time.Time
+	// Choices keeps those away who remove snapshots; nil where nobody does.
+	Choices *Choices
+	Log     *slog.Logger
+	Now     func() time.Time
 }
 
 // NewVelero makes either mode.
 func NewVelero(o VeleroOptions) *Velero {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Choices == nil {
+		o.Choices = NewChoices()
 	}
 	if o.Restored == nil {
 		o.Restored = func(preview.Preview, string, string, types.UID) {}
@@ -108,6 +114,7 @@ func NewVelero(o VeleroOptions) *Velero {
 		now:       o.Now,
 		owner:     o.Owner,
 		direct:    o.Direct,
+		choices:   o.Choices,
 		volumes:   volumes{client: o.Client, owner: o.Owner},
 		snapshots: Snapshots{Client: o.Client, VeleroNamespace: o.VeleroNamespace, MaxDataAge: o.MaxDataAge, Now: o.Now},
 		restores:  &restores{client: o.Client, namespace: o.VeleroNamespace, signals: &signals{to: map[string]map[chan struct{}]bool{}}},
@@ -328,9 +335,27 @@ func (t *tried) again() time.Time {
 // choose writes the newest usable snapshot on the namespace and in the state.
 // Nothing is restored before that is written.
 func (v *Velero) choose(ctx context.Context, p preview.Preview, ns *corev1.Namespace, before string) (Progress, error) {
-	newest, passed, err := v.snapshots.choose(ctx, p.Seed)
+	newest, err := v.record(ctx, p, ns)
 	if err != nil {
 		return Progress{}, err
+	}
+	v.log.InfoContext(ctx, "snapshot chosen", "preview", p.Namespace, "snapshot", newest.Name, "before", before)
+	if progress, able, err := v.directly(ctx, p, ns, newest.Name, true); able {
+		return progress, err
+	}
+	return v.request(ctx, p, newest.Name, 0)
+}
+
+// record chooses and writes the choice down, while nobody removes a snapshot.
+func (v *Velero) record(ctx context.Context, p preview.Preview, ns *corev1.Namespace) (*velerov1.Backup, error) {
+	release, err := v.choices.Choose(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	newest, passed, err := v.snapshots.choose(ctx, p.Seed)
+	if err != nil {
+		return nil, err
 	}
 	dataTime := newest.Annotations[snapshot.AnnotationDataTime]
 	if dataTime == "" && newest.Status.StartTimestamp != nil {
@@ -343,16 +368,12 @@ func (v *Velero) choose(ctx context.Context, p preview.Preview, ns *corev1.Names
 			"preview", p.Namespace, "snapshot", newest.Name, "newest", passed.Name, "location", passed.Spec.StorageLocation)
 	}
 	if err := v.volumes.annotate(ctx, ns, annotations); err != nil {
-		return Progress{}, err
+		return nil, err
 	}
 	if err := v.previews.Record(ctx, p.Namespace, newest.Name, ""); err != nil {
-		return Progress{}, fmt.Errorf("record the snapshot of %s: %w", p.Namespace, err)
+		return nil, fmt.Errorf("record the snapshot of %s: %w", p.Namespace, err)
 	}
-	v.log.InfoContext(ctx, "snapshot chosen", "preview", p.Namespace, "snapshot", newest.Name, "before", before)
-	if progress, able, err := v.directly(ctx, p, ns, newest.Name, true); able {
-		return progress, err
-	}
-	return v.request(ctx, p, newest.Name, 0)
+	return newest, nil
 }
 
 // create makes the Restore of the next attempt, after the last one has rested

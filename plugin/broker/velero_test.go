@@ -456,7 +456,7 @@ func TestVeleroFinish(t *testing.T) {
 	if diff := cmp.Diff(wantAnnotations, pvc.Annotations); diff != "" {
 		t.Errorf("the claim's annotations differ (-want +got):\n%s", diff)
 	}
-	wantLabels := map[string]string{"app": "postgres", snapshot.VeleroRestoreLabel: r.Name, snapshot.LabelOwner: "seedling"}
+	wantLabels := map[string]string{"app": "postgres", snapshot.VeleroRestoreLabel: r.Name, snapshot.LabelOwner: "seedling", snapshot.VeleroExcludeLabel: "true"}
 	if diff := cmp.Diff(wantLabels, pvc.Labels); diff != "" {
 		t.Errorf("the claim's labels differ (-want +got):\n%s", diff)
 	}

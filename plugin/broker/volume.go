@@ -138,8 +138,10 @@ func (v volumes) finish(ctx context.Context, pvc *corev1.PersistentVolumeClaim, 
 		}
 	}
 	labels := map[string]any{}
-	if pvc.Labels[snapshot.LabelOwner] != v.owner {
-		labels[snapshot.LabelOwner] = v.owner
+	for name, value := range map[string]string{snapshot.LabelOwner: v.owner, snapshot.VeleroExcludeLabel: "true"} {
+		if pvc.Labels[name] != value {
+			labels[name] = value
+		}
 	}
 	for _, name := range inherited.labels {
 		if _, ok := pvc.Labels[name]; ok {

@@ -96,7 +96,7 @@ func TestNamespaceIsGuarded(t *testing.T) {
 	}
 	for k, v := range map[string]string{
 		snapshot.LabelPreview: "1", snapshot.LabelKey: p.Hash(), snapshot.LabelSeed: "seed", "pod-security.kubernetes.io/enforce": "baseline",
-		"pod-security.kubernetes.io/warn": "restricted",
+		"pod-security.kubernetes.io/warn": "restricted", snapshot.VeleroExcludeLabel: "true",
 	} {
 		if ns.Labels[k] != v {
 			t.Errorf("label %s is %q, want %q", k, ns.Labels[k], v)

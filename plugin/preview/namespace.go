@@ -185,6 +185,7 @@ func (n *Namespaces) namespaceLabels(p Preview) map[string]string {
 		snapshot.LabelPreview:                strconv.FormatInt(p.Number, 10),
 		snapshot.LabelKey:                    p.Hash(),
 		snapshot.LabelSeed:                   p.Seed,
+		snapshot.VeleroExcludeLabel:          "true",
 		"pod-security.kubernetes.io/enforce": n.Guards.PodSecurity,
 		"pod-security.kubernetes.io/warn":    n.Guards.PodSecurityWarn,
 	})
