@@ -231,7 +231,7 @@ func isDegrees(srid uint32) (degrees, known bool) {
 	switch {
 	case srid >= 4000 && srid <= 4999:
 		return true, true
-	case srid == 3857, srid == 900913, srid == 3035, srid == 3395, srid == 2056, srid == 2100, srid == 2154, srid == 27700, srid == 28992, srid == 31370,
+	case isMercator(srid), srid == 3035, srid == 2056, srid == 2100, srid == 2154, srid == 27700, srid == 28992, srid == 31370,
 		srid > 32600 && srid <= 32660, srid > 32700 && srid <= 32760, srid >= 25828 && srid <= 25838:
 		return false, true
 	}
@@ -242,6 +242,32 @@ func isDegrees(srid uint32) (degrees, known bool) {
 type grid struct {
 	width, height float64
 	degrees       bool
+	// mercator says that y counts units that shrink towards the poles: rows of squares
+	// are equal in degrees of latitude, and their squares as wide as those are high.
+	mercator bool
+}
+
+// isMercator says whether a reference system is the maps' own, whose metres are true at
+// the equator alone.
+func isMercator(srid uint32) bool {
+	switch srid {
+	case 3857, 900913, 3395, 102100, 102113, 3785, 54004:
+		return true
+	}
+	return false
+}
+
+const (
+	earthRadius = 6378137 // metres
+	// farMercator is beyond every map: at 89.9 degrees.
+	farMercator = 44e6
+)
+
+// latitude is that of a y of Mercator's projection, in degrees; mercatorY goes back.
+func latitude(y float64) float64 { return math.Atan(math.Sinh(y/earthRadius)) * 180 / math.Pi }
+
+func mercatorY(latitude float64) float64 {
+	return earthRadius * math.Asinh(math.Tan(min(max(latitude, -89.9), 89.9)*math.Pi/180))
 }
 
 const metresPerDegree = 111320
@@ -258,23 +284,30 @@ func (g *geometry) grid(srid uint32, e *extent) (grid, error) {
 	case !known: // degrees or metres, or feet
 		return grid{}, unitUnknown
 	}
-	if !degrees {
-		return grid{g.metres, g.metres, false}, nil
-	}
-	if !world {
+	height := g.metres / metresPerDegree
+	switch {
+	case !degrees && isMercator(srid) && max(math.Abs(e.south), math.Abs(e.north)) < farMercator:
+		stretch := 1 / cosine(latitude(e.south), latitude(e.north), height)
+		return grid{width: g.metres * stretch, height: height, mercator: true}, nil
+	case !degrees:
+		return grid{width: g.metres, height: g.metres}, nil
+	case !world:
 		return grid{}, outOfTheWorld
 	}
-	height := g.metres / metresPerDegree
-	// The width is that at the middle of the row of squares that is nearest to the
-	// equator, and the same for all of the row.
+	return grid{width: height / cosine(e.south, e.north, height), height: height, degrees: true}, nil
+}
+
+// cosine is how wide a degree is, of its width at the equator: at the middle of the row
+// of squares that is nearest to the equator, and the same for all of the row.
+func cosine(south, north, height float64) float64 {
 	nearest := 0.0
-	if e.south > 0 {
-		nearest = e.south
-	} else if e.north < 0 {
-		nearest = -e.north
+	if south > 0 {
+		nearest = south
+	} else if north < 0 {
+		nearest = -north
 	}
 	row := (math.Floor(nearest/height) + .5) * height
-	return grid{height / max(.01, math.Cos(min(row, 90)*math.Pi/180)), height, true}, nil
+	return max(.01, math.Cos(min(row, 90)*math.Pi/180))
 }
 
 // square is the lower and upper bound of the squares that two coordinates lie in.
@@ -290,6 +323,11 @@ func square(least, most, size float64) (lower, upper float64) {
 func (g grid) around(e *extent) extent {
 	var out extent
 	out.west, out.east = square(e.west, e.east, g.width)
+	if g.mercator {
+		south, north := square(latitude(e.south), latitude(e.north), g.height)
+		out.south, out.north = mercatorY(south), mercatorY(north)
+		return out
+	}
 	out.south, out.north = square(e.south, e.north, g.height)
 	return g.inWorld(out)
 }

@@ -174,8 +174,55 @@ func TestGeometryAverages(t *testing.T) {
 		_, _, e := readExtent(t, maskRow(t, plan, "t", hexPoint(3857, 1492010+float64(i)/n, 6894010+float64(i)/n))[0])
 		x, y = x+e.west/n, y+e.south/n
 	}
-	if math.Abs(x-1492500) > 50 || math.Abs(y-6894500) > 50 {
-		t.Errorf("the middle is at %f %f", x, y)
+	// Of the square of 1000 metres, which are some 1640 units there.
+	var f failer
+	_, _, e := readExtent(&f, hexPoint(3857, 1492010, 6894010))
+	g, err := (&geometry{metres: 1000, unit: "auto"}).grid(3857, &e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := g.around(&e)
+	if math.Abs(x-(s.west+s.east)/2) > 80 || math.Abs(y-(s.south+s.north)/2) > 80 {
+		t.Errorf("the middle is at %f %f, that of the square %+v", x, y, s)
+	}
+}
+
+// The maps' own metres shrink towards the poles: squares are as large on the ground
+// everywhere, and what is masked lies in one.
+func TestGeometryMercator(t *testing.T) {
+	t.Parallel()
+	const metres = 1000.0
+	for _, at := range []float64{0, 12.3, -45.6, 52.5, 60.1, -69.9, 80, 85.05, 89} {
+		for _, srid := range []uint32{3857, 900913, 3395} {
+			y := mercatorY(at)
+			e := extent{1492010, y, 1492010, y, 1}
+			g, err := (&geometry{metres: metres, unit: "auto"}).grid(srid, &e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := g.around(&e)
+			if s.west > e.west || s.east < e.east || s.south > e.south || s.north < e.north {
+				t.Errorf("%v degrees: %+v is not around %+v", at, s, e)
+			}
+			ground := math.Cos(at * math.Pi / 180) // of a unit
+			wide, high := (s.east-s.west)*ground, (latitude(s.north)-latitude(s.south))*metresPerDegree
+			if math.Abs(wide-metres) > metres/50 && at < 88 || math.Abs(high-metres) > metres/100 {
+				t.Errorf("%v degrees: a square of %v metres is %.0f wide and %.0f high", at, metres, wide, high)
+			}
+			// Another place of the square is masked into the same one.
+			other := extent{s.west + (s.east-s.west)*.01, s.south + (s.north-s.south)*.99, s.west + (s.east-s.west)*.01, s.south + (s.north-s.south)*.99, 1}
+			g, err = (&geometry{metres: metres, unit: "auto"}).grid(srid, &other)
+			if o := g.around(&other); err != nil || math.Abs(o.west-s.west) > .01 || math.Abs(o.north-s.north) > .01 {
+				t.Errorf("%v degrees: %+v and %+v are two squares, %v", at, s, o, err)
+			}
+		}
+	}
+	// Beyond every map, and where another unit is said.
+	for _, y := range []float64{50e6, -1e9} {
+		e := extent{5, y, 5, y, 1}
+		if g, err := (&geometry{metres: metres, unit: "auto"}).grid(3857, &e); err != nil || g.mercator || math.IsInf(g.around(&e).north, 0) {
+			t.Errorf("%v: %+v, %v", y, g, err)
+		}
 	}
 }
 

@@ -50,7 +50,7 @@ func (r *opened) checkSchema(d *dump.Dump) (*schema, error) {
 	if len(s.data) > 0 && !slices.ContainsFunc(d.Entries, func(e *dump.Entry) bool { return afterData[e.Kind] }) {
 		r.warn("the dump holds not one index, key, constraint, trigger or row security policy: if production has any, it was made without them (pg_dump --section), and the seed shows what row security hides there")
 	}
-	warnings, err := checkLiterals(d, r.Policy)
+	warnings, err := checkLiterals(d, r.Policy, &r.Key)
 	for _, w := range warnings {
 		r.warn(w)
 	}

@@ -1,8 +1,6 @@
 package seed
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"regexp"
 	"strings"
@@ -19,7 +17,9 @@ import (
 type Finding struct {
 	Object string `json:"object"`
 	Reason string `json:"reason"`
-	SHA256 string `json:"sha256"` // of the object's definition
+	// SHA256 is of the object's definition, under the masking key, so that nobody can
+	// test guesses of the text with it; "" where there is no key.
+	SHA256 string `json:"sha256,omitempty"`
 }
 
 // LiteralsError lists the findings that the policy does not accept.
@@ -34,19 +34,31 @@ func (e *LiteralsError) Error() string {
 		". Change it in production, or look at each and accept it by its digest"
 }
 
-// Fragment returns YAML to paste into the policy.
+// Fragment returns YAML to paste into the policy, or, without the key, a comment that
+// says where to get it.
 func (e *LiteralsError) Fragment() string {
 	var b strings.Builder
-	b.WriteString("accept:\n")
-	for _, f := range e.Findings {
+	for i, f := range e.Findings {
+		switch {
+		case i > 0:
+		case f.SHA256 == "":
+			b.WriteString("# accept: `seed-import plan` prints the lines for these, with digests under the masking key\n")
+		default:
+			b.WriteString("accept:\n")
+		}
+		if f.SHA256 == "" {
+			fmt.Fprintf(&b, "#   %s   # %s\n", yamlText(f.Object), f.Reason)
+			continue
+		}
 		fmt.Fprintf(&b, "  - {object: %s, sha256: %s}   # %s\n", yamlText(f.Object), f.SHA256, f.Reason)
 	}
 	return b.String()
 }
 
 // checkLiterals looks at every literal of the schema before any of it reaches
-// the server. It returns warnings on acceptances that are not needed.
-func checkLiterals(d *dump.Dump, p *mask.Policy) ([]string, error) {
+// the server. It returns warnings on acceptances that are not needed. Without a key,
+// what the policy accepts of an object is taken for what is there.
+func checkLiterals(d *dump.Dump, p *mask.Policy, key *mask.Key) ([]string, error) {
 	accepted := map[string]map[string]bool{}
 	for _, a := range p.Accept {
 		if accepted[a.Object] == nil {
@@ -60,12 +72,12 @@ func checkLiterals(d *dump.Dump, p *mask.Policy) ([]string, error) {
 		if k := kinds[e.Kind]; k.pass == passSession || k.pass == passRows || k.pass == passNever && (e.Kind != "COMMENT" || !p.Comments) {
 			continue
 		}
-		found, err := findings(e)
+		found, err := findings(e, key)
 		if err != nil {
 			return nil, err
 		}
 		for _, f := range found {
-			if accepted[f.Object][f.SHA256] {
+			if accepted[f.Object][f.SHA256] || key == nil && accepted[f.Object] != nil {
 				used[f.Object] = true
 				continue
 			}
@@ -85,7 +97,7 @@ func checkLiterals(d *dump.Dump, p *mask.Policy) ([]string, error) {
 }
 
 // findings lists what looks personal or secret in one entry.
-func findings(e *dump.Entry) ([]Finding, error) {
+func findings(e *dump.Entry, key *mask.Key) ([]Finding, error) {
 	var out []Finding
 	add := func(object, text string, tokens []sqltext.Token) {
 		seen := map[string]bool{}
@@ -96,8 +108,11 @@ func findings(e *dump.Entry) ([]Finding, error) {
 			}
 			if reason := recognize.Suspicious(v); reason != "" && !seen[reason] {
 				seen[reason] = true
-				sum := sha256.Sum256([]byte(strings.TrimSpace(text)))
-				out = append(out, Finding{object, reason, hex.EncodeToString(sum[:])})
+				f := Finding{Object: object, Reason: reason}
+				if key != nil {
+					f.SHA256 = key.Fingerprint("literal "+object, strings.TrimSpace(text))
+				}
+				out = append(out, f)
 			}
 		}
 	}

@@ -1,6 +1,8 @@
 package seed
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"slices"
 	"strings"
@@ -223,7 +225,11 @@ func TestLiterals(t *testing.T) {
 	scopes := dump.Entry{ID: 4, Kind: "TYPE", Schema: "public", Tag: "scope", Create: "CREATE TYPE scope AS ENUM ('api_key:create', 'token:*')"}
 	label := dump.Entry{ID: 5, Kind: "TYPE", Schema: "public", Tag: "label", Create: "CREATE TYPE label AS ENUM ('password=hunter22')"}
 	d := &dump.Dump{Entries: []*dump.Entry{&table, &view, &function, &scopes, &label}}
-	_, err := checkLiterals(d, &mask.Policy{})
+	key, err := mask.NewKey([]byte("a key of the tests, long enough for a key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = checkLiterals(d, &mask.Policy{}, &key)
 	var found *LiteralsError
 	if !errors.As(err, &found) {
 		t.Fatal(err)
@@ -246,12 +252,32 @@ func TestLiterals(t *testing.T) {
 			t.Errorf("the error quotes %s", secret)
 		}
 	}
-	if warnings, err := checkLiterals(d, accept); err != nil || len(warnings) > 0 {
+	// Whoever has no key cannot test guesses, and does not compare.
+	other, err := mask.NewKey([]byte("another key of the tests, long enough"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range found.Findings {
+		if sum := sha256.Sum256([]byte(view.Create)); f.SHA256 == hex.EncodeToString(sum[:]) || len(f.SHA256) != 64 {
+			t.Errorf("%s: the digest %s needs no key", f.Object, f.SHA256)
+		}
+	}
+	if _, err := checkLiterals(d, accept, &other); err == nil {
+		t.Error("accepted under one key, and under another")
+	}
+	bare := &LiteralsError{}
+	if _, err := checkLiterals(d, &mask.Policy{}, nil); !errors.As(err, &bare) || bare.Findings[0].SHA256 != "" || !strings.HasPrefix(bare.Fragment(), "# accept: ") {
+		t.Errorf("without a key: %v", err)
+	}
+	if _, err := checkLiterals(d, accept, nil); err != nil {
+		t.Errorf("accepted, and refused without a key: %v", err)
+	}
+	if warnings, err := checkLiterals(d, accept, &key); err != nil || len(warnings) > 0 {
 		t.Errorf("accepted: error %v, warnings %v", err, warnings)
 	}
 	// What was accepted is accepted as it was.
 	view.Create += ", 2"
-	if _, err := checkLiterals(d, accept); err == nil {
+	if _, err := checkLiterals(d, accept, &key); err == nil {
 		t.Error("a changed definition stays accepted")
 	}
 }

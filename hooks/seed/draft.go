@@ -204,12 +204,12 @@ func (r *opened) draftSchema(ctx context.Context, archive *dump.Dump, literals b
 		return nil, "", err
 	}
 	s.alone = len(s.data) == 0
-	_, err = checkLiterals(archive, r.Policy)
+	_, err = checkLiterals(archive, r.Policy, nil)
 	found, personal := errors.AsType[*LiteralsError](err)
 	switch {
 	case personal && literals:
-		// Commented out: only a person accepts.
-		said += "# decide: look at each in production, then take the signs off\n# " + strings.ReplaceAll(strings.TrimSuffix(found.Fragment(), "\n"), "\n", "\n# ") + "\n"
+		// Only a person accepts.
+		said += "# decide: the schema itself holds what looks personal or secret; look at each in production, and change it there\n" + found.Fragment()
 	case personal:
 		return nil, "", command.Misconfiguredf("%w. To draft a policy all the same, against a Postgres that is thrown away afterwards, add --accept-literals", found)
 	case err != nil:

@@ -152,7 +152,7 @@ func (r *loaded) countLoads(loads []*tableLoad) {
 		r.report.LargeObjects, r.report.LargeObjectBytes = n, r.objectBytes.Load()
 	}
 	for _, l := range loads {
-		t := TableReport{Table: l.name, Rows: l.rows.Load(), Dropped: l.dropped.Load(), BytesIn: l.in.Load(), BytesOut: l.out.Load(), Stored: l.entry.Bytes, Empty: !l.plan.Rows}
+		t := TableReport{Table: l.name, Rows: l.rows.Load(), Dropped: l.dropped.Load(), BytesIn: l.in.Load(), BytesOut: l.out.Load(), Stored: l.entry.Bytes, Empty: !l.plan.Rows, into: l.plan.LoadInto}
 		for _, c := range l.plan.Columns {
 			if c.Masker != "" && c.Masker != "keep" {
 				t.Masked++

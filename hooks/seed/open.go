@@ -226,9 +226,9 @@ func (t *server) passwords(ctx context.Context) error {
 
 // role checks that the application's role is there.
 func (t *server) role(ctx context.Context, name string) error {
-	var there bool
-	if err := t.conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", name).Scan(&there); err != nil {
-		return fmt.Errorf("look for role %s: %w", name, postgres.Redact(err))
+	there, err := t.hasRole(ctx, name)
+	if err != nil {
+		return err
 	}
 	if !there {
 		return command.Misconfiguredf("the seed has no role %s, which is to own the data: create it, or name another with --owner", name)

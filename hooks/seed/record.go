@@ -82,9 +82,7 @@ func (r *loaded) record() (string, error) {
 		Roles: r.Policy.MadeRoles, Rows: p.Rows, Kept: []RecordColumn{}, Masked: []RecordColumn{}, SmallGroups: r.smallGroups, LeftOut: p.LeftOut, Changed: p.Changed, Accepted: r.Policy.Accept,
 		Verify: *p.Verify,
 	}
-	for _, t := range p.Tables {
-		out.Tables = append(out.Tables, RecordTable{t.Table, t.Rows - t.Dropped, t.Dropped, t.Empty})
-	}
+	out.Tables = recordTables(p.Tables)
 	for _, k := range p.Kept {
 		if strings.Contains(k, " ") {
 			out.Within = append(out.Within, k)
@@ -111,6 +109,26 @@ func (r *loaded) record() (string, error) {
 		return "", fmt.Errorf("write the record: %w", err)
 	}
 	return string(b), nil
+}
+
+// recordTables counts by the tables that hold the rows in the seed: what was loaded
+// through the root of partitions, because the masked row may belong elsewhere, counts
+// for the root.
+func recordTables(tables []TableReport) []RecordTable {
+	var out []RecordTable
+	at := map[mask.Name]int{}
+	for _, t := range tables {
+		i, there := at[t.into]
+		if !there {
+			i = len(out)
+			at[t.into] = i
+			out = append(out, RecordTable{Table: t.into.String(), Empty: true})
+		}
+		out[i].Rows += t.Rows - t.Dropped
+		out[i].LeftOut += t.Dropped
+		out[i].Empty = out[i].Empty && t.Empty
+	}
+	return out
 }
 
 // ReadRecord reads the record of the import that a seed holds. The error has exit code

@@ -5,6 +5,8 @@ import (
 	"io"
 	"text/tabwriter"
 	"time"
+
+	"github.com/seedling-dev/seedling/hooks/mask"
 )
 
 // Outcomes of an import that did not fail.
@@ -57,6 +59,8 @@ type TableReport struct {
 	Stored   int64  `json:"stored"` // in the dump, compressed
 	Masked   int    `json:"maskedColumns"`
 	Empty    bool   `json:"empty,omitempty"` // loaded without rows by policy
+
+	into mask.Name // that its rows were loaded into
 }
 
 // Phase is how long a part of the import took.

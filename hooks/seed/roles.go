@@ -9,7 +9,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/seedling-dev/seedling/hooks/command"
-	"github.com/seedling-dev/seedling/hooks/mask"
 	"github.com/seedling-dev/seedling/hooks/postgres"
 	"github.com/seedling-dev/seedling/hooks/sqltext"
 )
@@ -20,7 +19,8 @@ const madeComment = "seedling: made as a masking policy asks"
 // makeRoles makes the roles that the policy asks for. None can log in, none has a
 // password or an attribute: what members may with them is what the dump's grants and
 // policies say, on masked rows. What was not there before goes again with close,
-// unless the import is done.
+// unless the import is done. Roles that are there are the old seed's too: they have
+// other members from the swap on.
 func (r *opened) makeRoles(ctx context.Context) error {
 	if len(r.Policy.MadeRoles) == 0 || r.rolesMade {
 		return nil
@@ -35,16 +35,16 @@ func (r *opened) makeRoles(ctx context.Context) error {
 		if slices.Contains(ours, name) {
 			continue
 		}
-		var there bool
-		if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", name).Scan(&there); err != nil {
-			return fmt.Errorf("look for role %s: %w", name, postgres.Redact(err))
+		there, err := r.server.hasRole(ctx, name)
+		if err != nil {
+			return err
 		}
 		if there {
 			return command.Misconfiguredf("the policy asks to make role %s, which the seed has and no import made: name it as it is (`%s`), or make another", name, name)
 		}
 		role := sqltext.Identifier(name)
 		// First the comment's transaction: a role without it would be nobody's.
-		err := execAll(ctx, conn, []string{"BEGIN", "CREATE ROLE " + role + " NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS", "COMMENT ON ROLE " + role + " IS " + sqltext.Literal(madeComment), "COMMIT"})
+		err = execAll(ctx, conn, []string{"BEGIN", "CREATE ROLE " + role + " NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS", "COMMENT ON ROLE " + role + " IS " + sqltext.Literal(madeComment), "COMMIT"})
 		if err != nil {
 			_ = execSQL(context.WithoutCancel(ctx), conn, "ROLLBACK")
 			return fmt.Errorf("make role %s: %w", name, err)
@@ -52,49 +52,81 @@ func (r *opened) makeRoles(ctx context.Context) error {
 		r.newRoles = append(r.newRoles, name)
 	}
 	for _, name := range names {
-		if err := r.grantMembers(ctx, name, r.Policy.MadeRoles[name]); err != nil {
+		if err := r.checkMembers(ctx, name); err != nil {
 			return err
+		}
+		if !slices.Contains(r.newRoles, name) {
+			continue
+		}
+		if err := execAll(ctx, conn, r.grants(name)); err != nil {
+			return schemaError(fmt.Errorf("grant role %s to its members: %w", name, err))
 		}
 	}
 	r.rolesMade = true
 	return nil
 }
 
-// grantMembers makes the members of a role those of the policy.
-func (r *opened) grantMembers(ctx context.Context, name string, made mask.MadeRole) error {
-	conn := r.server.conn
-	rows, err := conn.Query(ctx, "SELECT pg_get_userbyid(member) FROM pg_auth_members WHERE roleid = $1::regrole", sqltext.Identifier(name))
-	if err != nil {
-		return fmt.Errorf("list the members of role %s: %w", name, postgres.Redact(err))
-	}
-	have, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return fmt.Errorf("list the members of role %s: %w", name, postgres.Redact(err))
-	}
-	for _, member := range have {
-		if !slices.Contains(made.Members, member) {
-			if err := execSQL(ctx, conn, "REVOKE "+sqltext.Identifier(name)+" FROM "+sqltext.Identifier(member)); err != nil {
-				return fmt.Errorf("take role %s from %s: %w", name, member, err)
-			}
-		}
-	}
+// checkMembers refuses members that are not there, and tells of those that will be
+// more than the policy asks for.
+func (r *opened) checkMembers(ctx context.Context, name string) error {
+	made := r.Policy.MadeRoles[name]
 	for _, member := range made.Members {
-		grant := "GRANT " + sqltext.Identifier(name) + " TO " + sqltext.Identifier(member)
+		there, err := r.server.hasRole(ctx, member)
 		switch {
-		case r.server.version >= 160000:
-			grant += fmt.Sprintf(" WITH INHERIT %t, SET TRUE, ADMIN FALSE", made.Inherit)
-		case !made.Inherit:
-			r.warn(fmt.Sprintf("the seed's Postgres %d knows no membership without its rights: %s has those of role %s all the time, and its row security policies apply to it; from 16 on they do after SET ROLE", r.server.version/10000, member, name))
-		}
-		err := execSQL(ctx, conn, grant)
-		switch {
-		case postgres.Is(err, postgres.UndefinedObject):
-			return command.Misconfiguredf("role %s, which the policy makes a member of %s, is not in the seed: make it too, or name one that is there", member, name)
 		case err != nil:
-			return schemaError(fmt.Errorf("make %s a member of role %s: %w", member, name, err))
+			return err
+		case !there:
+			return command.Misconfiguredf("role %s, which the policy makes a member of %s, is not in the seed: make it too, or name one that is there", member, name)
+		case r.server.version < 160000 && !made.Inherit:
+			r.warn(fmt.Sprintf("the seed's Postgres %d knows no membership without its rights: %s has those of role %s all the time, and its row security policies apply to it; from 16 on they do after SET ROLE", r.server.version/10000, member, name))
 		}
 	}
 	return nil
+}
+
+// grants are the statements that make the policy's members those of a role.
+func (r *opened) grants(name string) []string {
+	made := r.Policy.MadeRoles[name]
+	var out []string
+	for _, member := range made.Members {
+		grant := "GRANT " + sqltext.Identifier(name) + " TO " + sqltext.Identifier(member)
+		if r.server.version >= 160000 {
+			grant += fmt.Sprintf(" WITH INHERIT %t, SET TRUE, ADMIN FALSE", made.Inherit)
+		}
+		out = append(out, grant)
+	}
+	return out
+}
+
+// memberships are the statements that give all made roles the policy's members, and
+// no others: a part of the swap.
+func (r *opened) memberships(ctx context.Context) ([]string, error) {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(r.Policy.MadeRoles)) {
+		rows, err := r.server.conn.Query(ctx, "SELECT pg_get_userbyid(member)::text FROM pg_auth_members WHERE roleid = $1::regrole", sqltext.Identifier(name))
+		var have []string
+		if err == nil {
+			have, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list the members of role %s: %w", name, postgres.Redact(err))
+		}
+		for _, member := range have {
+			if !slices.Contains(r.Policy.MadeRoles[name].Members, member) {
+				out = append(out, "REVOKE "+sqltext.Identifier(name)+" FROM "+sqltext.Identifier(member))
+			}
+		}
+		out = append(out, r.grants(name)...)
+	}
+	return out, nil
+}
+
+// hasRole reports whether the server has a role.
+func (t *server) hasRole(ctx context.Context, name string) (there bool, err error) {
+	if err := t.conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", name).Scan(&there); err != nil {
+		return false, fmt.Errorf("look for role %s: %w", name, postgres.Redact(err))
+	}
+	return there, nil
 }
 
 // ownRoles lists the roles that imports made.

@@ -103,6 +103,31 @@ func TestMadeRoles(t *testing.T) {
 		}
 	}
 
+	// What a plan, and an import that fails, would change stays as the old seed has it.
+	memberships := func() []string {
+		return s.Strings(t, "postgres", "SELECT roleid::regrole || ' to ' || member::regrole FROM pg_auth_members WHERE roleid >= 16384 ORDER BY 1")
+	}
+	before := memberships()
+	other := options(t, s, file, strings.ReplaceAll(made, "members: [app]", "members: [seed_owner]"))
+	s.Exec(t, "postgres", "CREATE ROLE seed_owner")
+	if _, err := seed.Plan(t.Context(), other, true); err != nil {
+		t.Fatal(err)
+	}
+	failing := other
+	failing.DumpSHA256 = strings.Repeat("0", 64)
+	if _, err := seed.Import(t.Context(), failing); err == nil {
+		t.Fatal("an import of another dump than was declared passes")
+	}
+	if diff := cmp.Diff(before, memberships()); diff != "" {
+		t.Errorf("the seed's memberships changed before the swap: %s", diff)
+	}
+	mustImport(t, other, seed.Imported)
+	if now := memberships(); len(now) == 0 || strings.Contains(strings.Join(now, " "), "to app") {
+		t.Errorf("after the swap app is still a member: %q", now)
+	}
+	mustImport(t, o, seed.Imported)
+	s.Exec(t, "postgres", "DROP ROLE seed_owner")
+
 	// A policy that no longer asks: the roles and memberships go with the next import.
 	mustImport(t, options(t, s, file, strings.Replace(made, "Notes-Audit: {make: audit, members: [app], inherit: true}", "Notes-Audit: {make: notes_reader, members: [app]}", 1)), seed.Imported)
 	if diff := cmp.Diff([]string{"notes_reader"}, roles()); diff != "" {

@@ -55,8 +55,12 @@ func (r *loaded) rename(ctx context.Context) (old string, err error) {
 	if err := t.carryOver(ctx, r.Database, r.scratch, r.Owner, exists); err != nil {
 		return "", err
 	}
+	members, err := r.memberships(ctx)
+	if err != nil {
+		return "", err
+	}
 	if !exists {
-		if err := execAll(ctx, t.conn, beginSwap, r.endSwap()); err != nil {
+		if err := execAll(ctx, t.conn, beginSwap, members, r.endSwap()); err != nil {
 			_ = execSQL(context.WithoutCancel(ctx), t.conn, "ROLLBACK")
 			return "", err
 		}
@@ -71,7 +75,7 @@ func (r *loaded) rename(ctx context.Context) (old string, err error) {
 	}
 	defer func() { _ = helper.Close(context.WithoutCancel(ctx)) }()
 	for attempt := 1; ; attempt++ {
-		err := r.replace(ctx, helper, old)
+		err := r.replace(ctx, helper, old, members)
 		if err == nil {
 			return old, nil
 		}
@@ -91,8 +95,8 @@ func (r *loaded) rename(ctx context.Context) (old string, err error) {
 }
 
 // replace tries once to put the scratch database in the place of the old one, whose
-// sessions the helper ends.
-func (r *loaded) replace(ctx context.Context, helper *pgx.Conn, old string) error {
+// sessions the helper ends. The members of made roles change with it.
+func (r *loaded) replace(ctx context.Context, helper *pgx.Conn, old string, members []string) error {
 	t := r.server
 	// The comment waits for most of what others do with the database, and nobody waits
 	// for the comment. While the rename waits, new sessions wait too.
@@ -116,7 +120,7 @@ func (r *loaded) replace(ctx context.Context, helper *pgx.Conn, old string) erro
 	if err != nil {
 		return err
 	}
-	return execAll(ctx, t.conn, r.endSwap())
+	return execAll(ctx, t.conn, members, r.endSwap())
 }
 
 // beginSwap begins the transaction of a swap, endSwap ends it.
