@@ -67,7 +67,7 @@ func TestMisuse(t *testing.T) {
 		{"configuration empty", config(""), []string{"forges: name at least one forge"}},
 		{"configuration no YAML", config("a: b: c"), []string{"read the configuration"}},
 		{"unknown field", config("forge: []"), []string{`unknown field "forge"`}},
-		{"later field", config("retention: {days: 5}"), []string{`unknown field "retention.days"`}},
+		{"later field", config("retention: {days: 5}"), []string{`unknown field "days"`}},
 		{"fewer snapshots than none", config("retention: {keep: -1}"), []string{"retention.keep: -1 is no number of snapshots"}},
 		{"lives", config("cap: -1\nmaxDataAge: 10m\nseeds: [{name: seed, maxDataAge: 1m}]"), []string{"cap: -1 is no number of previews", "maxDataAge: 10m is not between an hour and ten years", "seeds[0]: maxDataAge 1m is not"}},
 		{"an address", config("argocdURL: 'https://user:hidden@argocd'"), []string{"argocdURL: it must be http(s)://host[/path]"}},
