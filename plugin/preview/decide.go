@@ -116,7 +116,10 @@ func (repo *repository) forget(items []*item, now time.Time) {
 	maps.DeleteFunc(repo.hints, func(_ int64, h hint) bool {
 		return h.settled && (now.Sub(h.at) > oldNews || h.at.After(now))
 	})
-	maps.DeleteFunc(repo.grants, func(_ int64, g granted) bool { return now.Sub(g.seen) > grantFor || g.seen.After(now) })
+	maps.DeleteFunc(repo.grants, func(_ int64, gs grantsOf) bool {
+		last := gs[len(gs)-1].seen
+		return now.Sub(last) > grantFor || last.After(now)
+	})
 	maps.DeleteFunc(repo.pace, func(_ string, t try) bool { return now.Sub(t.next) > time.Hour })
 	maps.DeleteFunc(repo.tries, func(_ string, t try) bool { return now.Sub(t.next) > time.Hour })
 }

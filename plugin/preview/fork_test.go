@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -163,6 +164,48 @@ func TestForkCommitByCommit(t *testing.T) {
 	w.mustRound()
 	if p, _ := w.preview(1); p.HeadSHA != sha2 {
 		t.Errorf("%s, head %s", p.Phase, p.HeadSHA)
+	}
+}
+
+// What somebody without rights does after an approval, or a bot, neither takes it
+// away nor gives one: not with another label, not many times, and not from many
+// accounts.
+func TestForkGrantStays(t *testing.T) {
+	t.Parallel()
+	grant := func(head, by string, at time.Time) forge.Grant {
+		return forge.Grant{Number: 1, HeadSHA: head, By: by, At: at}
+	}
+	for name, later := range map[string]func(w *world, set time.Time){
+		"a stranger's label":        func(w *world, set time.Time) { w.Grant("gitea", "acme/shop", grant(sha1, "stranger", set.Add(time.Minute))) },
+		"a stranger, of one moment": func(w *world, set time.Time) { w.Grant("gitea", "acme/shop", grant(sha1, "stranger", set)) },
+		"an older commit":           func(w *world, set time.Time) { w.Grant("gitea", "acme/shop", grant(sha2, "stranger", set.Add(time.Minute))) },
+		"other labels of the same":  func(w *world, set time.Time) { w.Grant("gitea", "acme/shop", grant(sha1, "maintainer", set.Add(time.Hour))) },
+		"a flood by one": func(w *world, set time.Time) {
+			for n := range 10_000 {
+				w.Grant("gitea", "acme/shop", grant(sha1, "stranger", set.Add(time.Duration(n)*time.Minute)))
+			}
+		},
+		"a flood by many": func(w *world, set time.Time) {
+			for n := range 10_000 {
+				w.Grant("gitea", "acme/shop", grant(sha1, fmt.Sprint("bot-", n%200), set.Add(time.Duration(n)*time.Minute)))
+			}
+		},
+	} {
+		w, _, set := forked(t, nil)
+		w.Grant("gitea", "acme/shop", grant(sha1, "maintainer", set))
+		later(w, set)
+		if got := w.emits(); got != sha1 {
+			t.Errorf("%s: emitted %q, and the commit was approved", name, got)
+		}
+		if n := len(w.repo().grants[1]); n > grantsOfAll {
+			t.Errorf("%s: %d events are remembered", name, n)
+		}
+		// The same without the approval.
+		w, _, set = forked(t, nil)
+		later(w, set)
+		if got := w.emits(); got != "" && name != "other labels of the same" {
+			t.Errorf("%s: emitted %q, and nobody approved it", name, got)
+		}
 	}
 }
 

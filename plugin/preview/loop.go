@@ -153,7 +153,7 @@ type repository struct {
 	changes map[int64]*listed
 	images  map[string]*latestCommit
 	// grants are what signed events told, by pull request.
-	grants map[int64]granted
+	grants map[int64]grantsOf
 	// flights are the tasks that wait or run, tries those that failed, pace those
 	// that found nothing yet.
 	flights map[string]bool
@@ -329,7 +329,7 @@ func (r *Reconciler) SetApplicationSets(all map[string]Asked) {
 func newRepository(key Key) *repository {
 	return &repository{
 		key: key, id: key.RepositoryHash(), kick: make(chan struct{}, 1), ended: make(chan struct{}),
-		book: sight.NewBook(), hints: map[int64]hint{}, grants: map[int64]granted{}, found: map[string]*found{},
+		book: sight.NewBook(), hints: map[int64]hint{}, grants: map[int64]grantsOf{}, found: map[string]*found{},
 		changes: map[int64]*listed{}, images: map[string]*latestCommit{}, lacking: map[string]string{},
 		flights: map[string]bool{}, tries: map[string]try{}, pace: map[string]try{},
 		answers: map[string][]byte{}, unpoked: map[string]bool{},
