@@ -59,6 +59,9 @@ type Config struct {
 	Cap int `json:"cap"`
 	// Comments false keeps the plugin from commenting on pull requests.
 	Comments bool `json:"comments"`
+	// Deployments false keeps the plugin from showing previews as deployments or
+	// environments of the forge.
+	Deployments bool `json:"deployments"`
 	// ArgoCDURL is Argo CD's address for people, for a link in the comment.
 	ArgoCDURL string `json:"argocdURL"`
 	// MaxDataAge is how old data may become: an older snapshot is used for no
@@ -101,6 +104,7 @@ func defaults() Config {
 		Guards:             preview.DefaultGuards(),
 		Linger:             metav1.Duration{Duration: 15 * time.Minute},
 		Comments:           true,
+		Deployments:        true,
 		MaxDataAge:         preview.Span(preview.DefaultMaxDataAge),
 		Retention:          Retention{Keep: 14},
 		Listen:             Listen{Generator: ":8080", Broker: ":8081", Webhook: ":8082", Health: ":8083"},

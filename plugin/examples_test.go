@@ -63,7 +63,6 @@ func examples(t *testing.T) []example {
 // request for each of its inputs.
 func (e example) answers(t *testing.T) []map[string]string {
 	t.Helper()
-	t.Helper()
 	kind := forgetest.Gitea()
 	w := &forgetest.World{PageSize: 50, Users: map[string]string{"maintainer": "write"}}
 	w.Pulls = map[int64]*forgetest.Pull{}

@@ -249,7 +249,7 @@ func (p *program) assemble(in surroundings, calls clients) *serving {
 		Refresh:    s.sets.Refresh,
 		Linger:     cfg.Linger.Duration,
 		Cap:        cfg.Cap,
-		Comments:   cfg.Comments,
+		Comments:   cfg.Comments, Deployments: cfg.Deployments,
 		Owner:      cfg.Namespace,
 		ArgoCDURL:  cfg.ArgoCDURL,
 		MaxDataAge: cfg.maxDataAge,

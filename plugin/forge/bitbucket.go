@@ -641,7 +641,8 @@ func (b *Bitbucket) Event(header http.Header, body []byte) (Event, error) {
 	if payload.Actor != nil {
 		e.Sender = payload.Actor.UUID
 	}
-	if key == "pullrequest:fulfilled" || key == "pullrequest:rejected" {
+	// The header is not signed, and the body is.
+	if (key == "pullrequest:fulfilled" || key == "pullrequest:rejected") && !e.PullRequest.Open {
 		e.ClosedAt = payload.Pull.UpdatedOn
 	}
 	return e, nil

@@ -479,12 +479,17 @@ func (b *BitbucketDC) Event(header http.Header, body []byte) (Event, error) {
 		return Event{}, ErrIgnored
 	}
 	var payload struct {
+		Key   string           `json:"eventKey"`
 		Date  string           `json:"date"`
 		Actor *bitbucketDCUser `json:"actor"`
 		Pull  *bitbucketDCPull `json:"pullRequest"`
 	}
 	if err := json.Unmarshal(body, &payload); err != nil {
 		return Event{}, errors.New("the payload is not Bitbucket's JSON of a pull request")
+	}
+	// The header is not signed, and the body is.
+	if payload.Key != "" && payload.Key != key {
+		return Event{}, fmt.Errorf("%w: its body is of another event than its header", ErrSignature)
 	}
 	if payload.Pull == nil || payload.Pull.ID <= 0 || payload.Pull.ToRef.repository() == "" {
 		return Event{}, ErrIgnored

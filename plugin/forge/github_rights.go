@@ -20,10 +20,14 @@ const (
 	githubStatuses = "Commit statuses: read and write"
 	githubChecks   = "Checks: read"
 	githubContents = "Contents: read"
+	githubDeploys  = "Deployments: read and write"
 )
 
 // forPaths is said where Contents is not given: nothing else needs it.
 const forPaths = "it is not given, and only an ApplicationSet with paths needs it"
+
+// forDeployments is said where Deployments is not given.
+const forDeployments = "it is not given, and so no deployments are shown; nothing else needs it"
 
 // Rights implements Righter. Those of an App are told. Those of a token are not:
 // it makes calls that fail for another reason where it has them.
@@ -80,7 +84,13 @@ func (g *GitHub) rights(ctx context.Context, repository string) ([]Right, error)
 	if contents.Missing != nil {
 		contents = Right{Name: githubContents, Unknown: forPaths}
 	}
-	return append(rights, checks, contents), nil
+	// There is no such deployment in it.
+	_, res, err = c.Repositories.CreateDeploymentStatus(ctx, owner, repo, 1, github.DeploymentStatusRequest{State: deploymentInactive})
+	deploys := Right{Name: githubDeploys}
+	if err := githubOutcome(res, err); !errors.Is(err, errNotFound) {
+		deploys.Unknown = forDeployments
+	}
+	return append(rights, checks, contents, deploys), nil
 }
 
 // pullsRight takes a label off a pull request that does not carry it.
@@ -133,5 +143,9 @@ func appRights(has *github.InstallationPermissions) []Right {
 	if has.GetContents() == "" {
 		contents.Unknown = forPaths
 	}
-	return append(rights, contents)
+	deploys := Right{Name: githubDeploys}
+	if has.GetDeployments() != "write" {
+		deploys.Unknown = forDeployments
+	}
+	return append(rights, contents, deploys)
 }

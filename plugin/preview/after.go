@@ -24,10 +24,17 @@ const (
 	mendEach  = 500 * time.Millisecond
 )
 
+// ownStatuses is what the names of all our commit statuses begin with: no head
+// waits for one, which waits for it.
+const (
+	ownStatuses      = "seedling/"
+	problemOwnStatus = "must not be a commit status of the plugin itself, which waits for it"
+)
+
 // statusContext names our commit status: one for each ApplicationSet and pull
 // request, because two pull requests may have one commit as their head.
 func statusContext(k Key) string {
-	return "seedling/" + k.ApplicationSet + "/" + strconv.FormatInt(k.Number, 10)
+	return ownStatuses + k.ApplicationSet + "/" + strconv.FormatInt(k.Number, 10)
 }
 
 // sentence is what others say of a live preview: the broker, Argo CD.
@@ -90,8 +97,8 @@ func (r *Reconciler) change(p Preview, change func(*sentence)) {
 
 // commitStatus is what is said of a preview on its pull request. Held back for good,
 // until somebody does something, is a failure; what is tried again is pending.
-// wanted: the pull request asks for a preview now.
-func commitStatus(p *Preview, in Input, asked Consent, said sentence, wanted bool) forge.Status {
+func commitStatus(p *Preview, it *item, said sentence) forge.Status {
+	asked, wanted := it.facts.Consent, it.facts.PullRequest != nil && it.facts.Refused == ""
 	s := forge.Status{Context: statusContext(p.Key), State: forge.Pending}
 	switch p.Phase {
 	case Held:
@@ -104,7 +111,7 @@ func commitStatus(p *Preview, in Input, asked Consent, said sentence, wanted boo
 			s.State = forge.Failure
 		}
 	case Live:
-		statusLive(p, in, said, &s)
+		statusLive(p, it, said, &s)
 	case Ending:
 		if said.hangs != "" {
 			s.Description = "The removal of its preview waits for " + said.hangs
@@ -123,7 +130,17 @@ func commitStatus(p *Preview, in Input, asked Consent, said sentence, wanted boo
 	return s
 }
 
-func statusLive(p *Preview, in Input, said sentence, s *forge.Status) {
+// behind says why a live preview is not at the pull request's head yet; empty where
+// it is.
+func behind(p *Preview, it *item) string {
+	if p.Phase != Live || it.facts.PullRequest == nil || p.HeadSHA == it.facts.PullRequest.HeadSHA {
+		return ""
+	}
+	return it.facts.HeadWaits
+}
+
+func statusLive(p *Preview, it *item, said sentence, s *forge.Status) {
+	in, waits := it.in, behind(p, it)
 	if p.Foreign {
 		s.State = forge.Failure
 		s.Description = "Its volume is not the restored one: set label " + cmp.Or(in.ResetLabel, DefaultResetLabel) +
@@ -136,6 +153,11 @@ func statusLive(p *Preview, in Input, said sentence, s *forge.Status) {
 	case p.PVCUID == "" && said.failed:
 		s.State = forge.Failure
 		s.Description = "No data yet: " + said.broker
+	case waits != "":
+		s.Description = "The preview stays at " + short(p.HeadSHA) + ": " + waits
+		if waits == reasonForkHead {
+			s.State = forge.Failure
+		}
 	case said.sync != "" && said.commit == p.HeadSHA:
 		s.State = forge.Failure
 		s.Description = "Argo CD could not sync it: " + said.sync
@@ -208,7 +230,10 @@ func givenUp(it *item) *Preview {
 // only gets on is said now and then.
 func (r *Reconciler) tell(repo *repository, it *item, p *Preview, e *errands) {
 	said := repo.sentence[p.Namespace]
-	s := commitStatus(p, it.in, it.facts.Consent, said, it.facts.PullRequest != nil && it.facts.Refused == "")
+	if unanswered[behind(p, it)] {
+		return // what was said of the head before it stands there, and of this one nothing is known
+	}
+	s := commitStatus(p, it, said)
 	text := digest(p.PullRequest.HeadSHA, string(s.State), s.Description, s.URL)[:16]
 	if repo.said[p.Namespace] == text {
 		return

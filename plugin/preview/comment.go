@@ -67,7 +67,8 @@ func (r *Reconciler) comment(repo *repository, items []*item, e *errands) {
 		switch {
 		case !it.in.Comments && !it.unasked:
 			continue
-		case p == nil || it.unsure || it.unasked && p.Phase != Ending, p.Phase == Held && p.Expired == nil && it.facts.Consent.Unanswered:
+		case p == nil || it.unsure || it.unasked && p.Phase != Ending, p.Phase == Held && p.Expired == nil && it.facts.Consent.Unanswered,
+			unanswered[behind(p, it)]:
 			return // what was said stands: it is not known anew yet
 		}
 		create = create || it.facts.PullRequest != nil && (p.ConsentBy != "" || it.facts.Consent.By != "")
@@ -143,11 +144,15 @@ func (r *Reconciler) write(ctx context.Context, f forge.Commenter, of Key, id, b
 // escaped.
 func (r *Reconciler) section(p *Preview, it *item, said sentence, words lastWords) string {
 	in := it.in
-	s := commitStatus(p, in, it.facts.Consent, said, it.facts.PullRequest != nil && it.facts.Refused == "")
+	waits := behind(p, it)
+	s := commitStatus(p, it, said)
 	title := "Waiting"
 	ready := p.Phase == Live && p.PVCUID != ""
+	fails := p.Phase == Live && said.sync != "" && said.commit == p.HeadSHA
 	switch {
-	case s.State == forge.Failure:
+	case ready && waits != "" && !fails && !p.Foreign:
+		title = "Ready, at an earlier commit"
+	case s.State == forge.Failure || fails:
 		title = "Failed"
 	case ready:
 		title = "Ready"
@@ -161,8 +166,11 @@ func (r *Reconciler) section(p *Preview, it *item, said sentence, words lastWord
 	var b strings.Builder
 	fmt.Fprintf(&b, "**Preview %s: %s**\n", escape(p.ApplicationSet), title)
 	line := func(format string, args ...any) { fmt.Fprintf(&b, "\n- "+format, args...) }
-	if s.State == forge.Failure || !ready {
+	if s.State == forge.Failure || !ready || waits != "" {
 		line("%s", escape(s.Description))
+	}
+	if waits != "" && fails {
+		line("%s", escape("Argo CD could not sync that commit: "+said.sync))
 	}
 	if p.Phase != Live {
 		return b.String()
@@ -183,7 +191,7 @@ func (r *Reconciler) section(p *Preview, it *item, said sentence, words lastWord
 		}
 		line("%sends %s, when %s: %s", warned, day(p.ExpiresAt), p.ExpiresFor, escape(remedy(p, in)))
 	}
-	if s.State == forge.Failure && words.text != "" && words.of == of(said) {
+	if (s.State == forge.Failure || fails) && words.text != "" && words.of == of(said) {
 		fmt.Fprintf(&b, "\n\nThe end of what its hook said:\n\n%s\n", quote(words.text))
 	}
 	return b.String()

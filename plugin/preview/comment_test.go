@@ -105,6 +105,38 @@ func TestComment(t *testing.T) {
 	}
 }
 
+// TestSaysThatAHeadWaits: a live preview stays at the commit whose images are
+// there, and the new one says so.
+func TestSaysThatAHeadWaits(t *testing.T) {
+	t.Parallel()
+	w := talking(t, pull(1))
+	w.host.green[sha1] = true
+	w.asks(asksWith(map[string]string{"waitForStatus": `"images"`}))
+	w.mustRound()
+	p, _ := w.preview(1)
+	(&model{world: w}).restored(p)
+	w.mustRound()
+	w.says(1, "**Preview previews: Ready**")
+	w.host.set(pull(1, push(sha2)))
+	w.mustRound()
+	waits := "The preview stays at " + sha1[:8] + ": it waits for commit status images to succeed"
+	w.says(1, "**Preview previews: Ready, at an earlier commit**", "- "+waits, "psql")
+	if s := w.host.statuses[sha2]; s.State != forge.Pending || s.Description != waits {
+		t.Errorf("of the new commit it says %+v", s)
+	}
+	w.SyncFailed(p.Namespace, sha1, "hook Job migrate failed")
+	w.mustRound()
+	w.says(1, "**Preview previews: Failed**", "- "+waits, "- Argo CD could not sync that commit: hook Job migrate failed")
+	w.SyncFailed(p.Namespace, sha1, "")
+	w.host.with(func(h *host) { h.green[sha2] = true })
+	w.mustRound()
+	w.mustRound()
+	w.says(1, "**Preview previews: Ready**")
+	if s := w.host.statuses[sha2]; s.State != forge.Success {
+		t.Errorf("of the new commit it says %+v", s)
+	}
+}
+
 // TestCommentRests: our comment changes the pull request, and that is no news to
 // tell of.
 func TestCommentRests(t *testing.T) {

@@ -1,6 +1,7 @@
 package preview
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -83,6 +84,7 @@ func (r *Reconciler) step(ctx context.Context, repo *repository) (plan, error) {
 	}
 	r.after(repo, items, events, e)
 	r.commentsOf(repo, items, e)
+	r.deploymentsOf(repo, items, e)
 	repo.forget(items, now)
 	return e.plan, nil
 }
@@ -97,7 +99,7 @@ func (r *Reconciler) need(repo *repository, rec *record) {
 			repo.book.Remember(p.PullRequest)
 		}
 	}
-	repo.book.Need(needed, repo.asking())
+	repo.book.Need(needed, repo.watched())
 }
 
 // forget drops what is remembered of previews that are no more. The caller holds
@@ -184,6 +186,7 @@ func (r *Reconciler) item(repo *repository, key Key, cur *Preview, inputs []Inpu
 	if cur == nil && it.facts.Refused != "" {
 		return nil
 	}
+	it.facts.Refused = cmp.Or(it.facts.Refused, repo.withdrawn(it))
 	if open {
 		it.facts.PullRequest = &pr
 		it.facts.Reset = pr.HasLabel(it.in.ResetLabel)

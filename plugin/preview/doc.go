@@ -13,13 +13,15 @@
 //   - facts.go: consent, commit statuses, snapshots, namespaces and losses are
 //     small tasks in the bounded queues of package queue; each result is kept
 //     when it comes.
+//   - fork.go, approval.go: whose commit, and whose approval, counts.
 //   - paths.go: which files a pull request changes, asked once for each head, as
 //     a filter and as outputs.
 //   - decide.go: state, sightings and facts become the next state. Next
 //     (next.go) is the pure state machine of one preview; guard.go keeps back
 //     what comes in masses.
 //   - publish.go: answers for Argo CD, and pokes.
-//   - after.go: commit statuses, labels and mending, never in the way.
+//   - after.go, comment.go, deployment.go: what only tells, and mending, never in
+//     the way.
 //   - inventory.go: one watch of what exists in the cluster.
 //
 // loop.go brings them together, a goroutine for each repository. A Store keeps

@@ -19,9 +19,13 @@ const (
 	// to Live, and how long ago the pull request was seen to be open.
 	freshFor = 30 * time.Second
 	// refusedAgain is how often one who may not is asked about again while
-	// nothing changes, and after a while refusedSeldom.
+	// nothing changes, and after refusedTries refusedSeldom. Records may be behind
+	// what a webhook tells: where there is none, it is asked for a few times within
+	// the first minute, lagTries.
 	refusedAgain  = time.Minute
 	refusedSeldom = 15 * time.Minute
+	refusedTries  = 10
+	lagTries      = 5
 	// snapshotFor is how long it counts that a seed has a snapshot, or none.
 	snapshotFor = 10 * time.Second
 	// lossAgain is how often what seems to be lost is asked for by name; lossFor
@@ -45,6 +49,8 @@ type found struct {
 	consent   Consent
 	consentOf string
 	consentAt time.Time
+	// refusedAt is since when nobody who may has consented, as far as was asked.
+	refusedAt time.Time
 	// head passed, or waits; headOf is the headKey of what was asked.
 	head, headOf, headWaits string
 	// space is the namespace that was prepared; spaceAt is zero for none.
@@ -144,6 +150,7 @@ func (r *Reconciler) find(repo *repository, it *item, is *Preview, e *errands) {
 			e.want(r.openTask(repo, it.key.Number, queue.Normal))
 		}
 		r.findHead(repo, it, e)
+		r.findApproval(repo, it, e)
 		if repo.asksForFork(it, e.now) {
 			e.want(r.consentTask(repo, it, queue.Urgent))
 		}
@@ -235,9 +242,14 @@ func (r *Reconciler) consentTask(repo *repository, it *item, class queue.Class) 
 			return false, err
 		}
 		k.consent, k.consentOf, k.consentAt = c, of, began
-		if c.By == "" {
-			repo.seldom("consent/"+namespace, r.Now(), refusedAgain, refusedSeldom)
+		switch {
+		case c.By != "":
+			k.refusedAt = time.Time{}
+			return false, nil
+		case k.refusedAt.IsZero() || k.refusedAt.After(began):
+			k.refusedAt = began
 		}
+		repo.seldom("consent/"+namespace, r.Now(), c.Unrecorded)
 		return false, nil
 	}}
 }
@@ -248,7 +260,7 @@ func askConsent(ctx context.Context, f forge.Forge, key Key, label string, canWr
 	l, err := f.Labelled(ctx, key.Repository, key.Number, label)
 	switch {
 	case errors.As(err, &removed), errors.Is(err, forge.ErrNotLabelled):
-		return Consent{Missing: fmt.Sprintf("the forge has no record of who set label %s: take it off and set it again", label)}, removed, nil
+		return Consent{Missing: fmt.Sprintf("the forge has no record of who set label %s: take it off and set it again", label), Unrecorded: true}, removed, nil
 	case err != nil:
 		return Consent{}, nil, err
 	}

@@ -143,8 +143,10 @@ type host struct {
 	spoken     int
 	commentErr error
 	public     bool
-	// label removals that the record of events tells of
+	// removals of label preview that the record of events tells of, others of other
+	// labels
 	removals map[int64]time.Time
+	others   map[int64]map[string]time.Time
 }
 
 func newHost(pulls ...forge.PullRequest) *host {
@@ -168,10 +170,26 @@ func (h *host) set(p forge.PullRequest) {
 	} else if p.HasLabel("preview") {
 		delete(h.removals, p.Number)
 	}
+	for _, label := range h.pulls[p.Number].Labels {
+		if label != "preview" && !p.HasLabel(label) {
+			h.took(p.Number, label, p.UpdatedAt)
+		}
+	}
 	h.pulls[p.Number] = p
 	if _, ok := h.labelled[p.Number]; !ok {
 		h.labelled[p.Number] = "maintainer"
 	}
+}
+
+// took records that a label that asks for nothing was taken off.
+func (h *host) took(n int64, label string, at time.Time) {
+	if h.others == nil {
+		h.others = map[int64]map[string]time.Time{}
+	}
+	if h.others[n] == nil {
+		h.others[n] = map[string]time.Time{}
+	}
+	h.others[n][label] = at
 }
 
 func (h *host) missing(n int64) bool {
@@ -249,13 +267,25 @@ func (h *host) Get(_ context.Context, _ string, n int64) (forge.PullRequest, err
 	return p, nil
 }
 
-func (h *host) Labelled(_ context.Context, _ string, n int64, _ string) (forge.Labelled, error) {
+// Labelled tells of label preview, or an approval, and of others that they are
+// there or were taken off.
+func (h *host) Labelled(_ context.Context, _ string, n int64, label string) (forge.Labelled, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.askErr != nil {
 		return forge.Labelled{}, h.askErr
 	}
 	h.asked++
+	if label != "preview" && label != forge.Approved {
+		at, removed := h.others[n][label]
+		switch {
+		case h.pulls[n].HasLabel(label):
+			return forge.Labelled{By: "maintainer", At: h.labelledAt[n]}, nil
+		case removed:
+			return forge.Labelled{}, &forge.UnlabelledError{At: at}
+		}
+		return forge.Labelled{}, forge.ErrNotLabelled
+	}
 	if at, ok := h.removals[n]; ok {
 		return forge.Labelled{}, &forge.UnlabelledError{At: at}
 	}
@@ -312,6 +342,7 @@ func (h *host) RemoveLabel(_ context.Context, _ string, n int64, label string) e
 	p := h.pulls[n]
 	p.Labels = slices.DeleteFunc(slices.Clone(p.Labels), func(l string) bool { return l == label })
 	h.pulls[n] = p
+	h.took(n, label, p.UpdatedAt)
 	h.removed = append(h.removed, n)
 	return nil
 }

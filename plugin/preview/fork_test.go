@@ -176,10 +176,16 @@ func TestForkGrantStays(t *testing.T) {
 		return forge.Grant{Number: 1, HeadSHA: head, By: by, At: at}
 	}
 	for name, later := range map[string]func(w *world, set time.Time){
-		"a stranger's label":        func(w *world, set time.Time) { w.Grant("gitea", "acme/shop", grant(sha1, "stranger", set.Add(time.Minute))) },
+		"a stranger's label": func(w *world, set time.Time) {
+			w.Grant("gitea", "acme/shop", grant(sha1, "stranger", set.Add(time.Minute)))
+		},
 		"a stranger, of one moment": func(w *world, set time.Time) { w.Grant("gitea", "acme/shop", grant(sha1, "stranger", set)) },
-		"an older commit":           func(w *world, set time.Time) { w.Grant("gitea", "acme/shop", grant(sha2, "stranger", set.Add(time.Minute))) },
-		"other labels of the same":  func(w *world, set time.Time) { w.Grant("gitea", "acme/shop", grant(sha1, "maintainer", set.Add(time.Hour))) },
+		"an older commit": func(w *world, set time.Time) {
+			w.Grant("gitea", "acme/shop", grant(sha2, "stranger", set.Add(time.Minute)))
+		},
+		"other labels of the same": func(w *world, set time.Time) {
+			w.Grant("gitea", "acme/shop", grant(sha1, "maintainer", set.Add(time.Hour)))
+		},
 		"a flood by one": func(w *world, set time.Time) {
 			for n := range 10_000 {
 				w.Grant("gitea", "acme/shop", grant(sha1, "stranger", set.Add(time.Duration(n)*time.Minute)))

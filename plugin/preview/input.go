@@ -2,13 +2,16 @@ package preview
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/seedling-dev/seedling/hooks/snapshot"
 	"github.com/seedling-dev/seedling/plugin/forge"
@@ -40,6 +43,8 @@ type Input struct {
 	Cap        int           `json:"cap"`
 	// Comments false leaves its previews out of the comment.
 	Comments bool `json:"comments"`
+	// Deployments false shows none of its previews as a deployment at the forge.
+	Deployments bool `json:"deployments"`
 
 	Filters Filters `json:"filters"`
 	// Paths are parts of the repository, by name, of which it is told whether a
@@ -138,16 +143,16 @@ func ParseInput(parameters map[string]json.RawMessage) (Input, error) {
 	if !dnsLabel.MatchString(in.Forge) {
 		bad("forge", "must name a configured forge")
 	}
-	if !repoPath.MatchString(in.Repo) || len(in.Repo) > 255 {
+	if !repoPath.MatchString(in.Repo) || len(in.Repo) > 255 || slices.ContainsFunc(strings.Split(in.Repo, "/"), onlyDots) {
 		bad("repo", "must be a repository's path, such as acme/shop")
 	}
-	if in.Label == "" || len(in.Label) > 100 {
+	if !labelName(in.Label) {
 		bad("label", "must be a label's name")
 	}
-	if in.ResetLabel == "" || len(in.ResetLabel) > 100 || in.ResetLabel == in.Label {
+	if !labelName(in.ResetLabel) || in.ResetLabel == in.Label {
 		bad("resetLabel", "must be a label's name, and another one than label")
 	}
-	if in.KeepLabel == "" || len(in.KeepLabel) > 100 || in.KeepLabel == in.Label || in.KeepLabel == in.ResetLabel {
+	if !labelName(in.KeepLabel) || in.KeepLabel == in.Label || in.KeepLabel == in.ResetLabel {
 		bad("keepLabel", "must be a label's name, and another one than label and resetLabel")
 	}
 	if err := snapshot.CheckSeedName(in.Seed); err != nil {
@@ -156,11 +161,26 @@ func ParseInput(parameters map[string]json.RawMessage) (Input, error) {
 	if in.Domain != "" && (!dnsDomain.MatchString(in.Domain) || len(in.Domain) > 253-snapshot.MaxPreview-1) {
 		bad("domain", "must be a DNS name")
 	}
-	if len(in.WaitForStatus) > 255 {
-		bad("waitForStatus", "is too long")
+	if !visible(in.WaitForStatus, 255) {
+		bad("waitForStatus", "must be a commit status's name of at most 255 characters, without spaces around it")
+	}
+	if strings.HasPrefix(in.WaitForStatus, ownStatuses) {
+		bad("waitForStatus", problemOwnStatus)
 	}
 	sort.SliceStable(wrong, func(i, j int) bool { return wrong[i].Error() < wrong[j].Error() })
 	return in, errors.Join(wrong...)
+}
+
+// onlyDots says whether a part of a path leads elsewhere.
+func onlyDots(part string) bool { return strings.Trim(part, ".") == "" }
+
+// labelName says whether a label may have that name. No forge has one with spaces
+// around it, or that is not to be seen.
+func labelName(name string) bool { return name != "" && visible(name, 100) }
+
+// visible says whether a text has nothing around it or in it that nobody sees.
+func visible(text string, most int) bool {
+	return len(text) <= most && strings.TrimSpace(text) == text && !strings.ContainsFunc(text, unicode.IsControl)
 }
 
 func (f *Filters) parse(fields map[string]json.RawMessage, bad func(field, problem string)) {
@@ -285,5 +305,5 @@ func clean(name string) string {
 	if len(name) > 40 {
 		name = name[:40]
 	}
-	return name
+	return cmp.Or(name, "?")
 }

@@ -193,11 +193,11 @@ func (s Span) Age() bool {
 
 // lives are the fields of an input that are about how long a preview lives, how
 // many there are, and whether they are told of.
-var lives = map[string]bool{"ttl": true, "ttlWarning": true, "keepLabel": true, "keepFor": true, "cap": true, "comments": true}
+var lives = map[string]bool{"ttl": true, "ttlWarning": true, "keepLabel": true, "keepFor": true, "cap": true, "comments": true, "deployments": true}
 
 // parseLife reads them into an input.
 func parseLife(in *Input, fields map[string]json.RawMessage, bad func(field, problem string)) {
-	in.Comments = true
+	in.Comments, in.Deployments = true, true
 	in.KeepLabel, in.TTL, in.KeepFor, in.TTLWarning = DefaultKeepLabel, DefaultTTL, DefaultKeepFor, DefaultTTLWarning
 	span := func(name string, least time.Duration, into *time.Duration) bool {
 		raw, ok := fields[name]
@@ -229,11 +229,13 @@ func parseLife(in *Input, fields map[string]json.RawMessage, bad func(field, pro
 	} else if in.TTLWarning >= in.TTL {
 		bad("ttlWarning", "must be shorter than ttl")
 	}
-	if raw, ok := fields["keepLabel"]; ok && json.Unmarshal(raw, &in.KeepLabel) != nil {
+	if raw, ok := fields["keepLabel"]; ok && (string(raw) == "null" || json.Unmarshal(raw, &in.KeepLabel) != nil) {
 		bad("keepLabel", "must be a string")
 	}
-	if raw, ok := fields["comments"]; ok && (string(raw) == "null" || json.Unmarshal(raw, &in.Comments) != nil) {
-		bad("comments", "must be true or false")
+	for name, into := range map[string]*bool{"comments": &in.Comments, "deployments": &in.Deployments} {
+		if raw, ok := fields[name]; ok && (string(raw) == "null" || json.Unmarshal(raw, into) != nil) {
+			bad(name, "must be true or false")
+		}
 	}
 	if raw, ok := fields["cap"]; ok {
 		var n int64

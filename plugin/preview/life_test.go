@@ -1,6 +1,7 @@
 package preview
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -507,6 +508,61 @@ func TestLifeInput(t *testing.T) {
 	for _, text := range []string{"", "d", "-1d", "1.5d", "7 d", strconv.Itoa(1<<40) + "d"} {
 		if got, ok := duration(text); ok {
 			t.Errorf("%q is %s", text, got)
+		}
+	}
+}
+
+// unwilling lets no label be taken off.
+type unwilling struct{ *host }
+
+func (unwilling) RemoveLabel(context.Context, string, int64, string) error { return nil }
+
+// TestOneAnswerWithoutALabel: one answer that lacks the label that keeps a preview,
+// or the reset label that was acted upon, is not believed: the one would end it,
+// the other would take its data.
+func TestOneAnswerWithoutALabel(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"preview-keep", "preview-reset"} {
+		h := newHost(pull(1))
+		w := newWorld(t, h)
+		w.Forges["gitea"] = unwilling{h}
+		w.asks(asksForShop)
+		w.mustRound()
+		h.set(pull(1, label(name)))
+		for range 3 {
+			w.mustRound()
+			if p, ok := w.preview(1); ok && p.Phase == Ending {
+				(&model{world: w}).wipe(p)
+				w.remove(1)
+			}
+		}
+		first, _ := w.preview(1)
+		if first.Phase != Live || !first.PullRequest.HasLabel(name) {
+			t.Fatalf("%s: %s: %s", name, first.Phase, first.Reason)
+		}
+		for range 3 {
+			h.with(func(h *host) {
+				h.lies = func(int64, bool) (forge.PullRequest, error, bool) { return pull(1), nil, true }
+			})
+			w.Trigger("gitea", "acme/shop", 1, time.Time{})
+			if err := w.quickRound(); err != nil {
+				t.Fatal(err)
+			}
+			if p, _ := w.preview(1); !p.PullRequest.HasLabel(name) {
+				t.Errorf("%s: one answer without it is believed", name)
+			}
+			h.with(func(h *host) { h.lies = nil })
+			w.mustRound()
+			if p, _ := w.preview(1); p.Phase != Live || !p.EmittedAt.Equal(first.EmittedAt) {
+				t.Fatalf("%s: %s: %s", name, p.Phase, p.Reason)
+			}
+		}
+		// Two that tell so later do, and so does the record of events at once.
+		h.with(func(h *host) { h.pulls[1] = pull(1) })
+		w.mustRound()
+		w.mustRound()
+		if p, _ := w.preview(1); p.PullRequest.HasLabel(name) {
+			t.Errorf("%s: it is believed to be there for ever", name)
 		}
 	}
 }

@@ -74,6 +74,9 @@ type Options struct {
 	// this plugin in it, ArgoCDURL is Argo CD's address for people; empty for none.
 	Comments         bool
 	Owner, ArgoCDURL string
+	// Deployments: the forge is told of previews that are ready, where it has a place
+	// for that.
+	Deployments bool
 	// Audit takes one record per event of a preview.
 	Audit *slog.Logger
 	Now   func() time.Time
@@ -90,6 +93,7 @@ type Reconciler struct {
 	mass      massGuard
 	line      line
 	comments  map[string]*rate.Limiter // by forge
+	deploys   map[string]*rate.Limiter // by forge
 
 	mu sync.Mutex
 	// begin starts a repository's goroutine; nil until Run.
@@ -170,8 +174,9 @@ type repository struct {
 	// After.
 	said     map[string]string
 	comments map[int64]commented // by number
-	// lastWords are by namespace.
+	// lastWords and deployed are by namespace.
 	lastWords map[string]lastWords
+	deployed  map[string]deployment
 	sentence  map[string]sentence
 	mended    map[string]time.Time
 }
@@ -205,7 +210,7 @@ func NewReconciler(o Options) *Reconciler {
 	}
 	r := &Reconciler{
 		Options: o, repos: map[string]*repository{}, sets: map[string]set{}, over: make(chan struct{}),
-		queues: map[string]*queue.Queue{}, cluster: queue.New(clusterCalls), comments: limits(o.Forges),
+		queues: map[string]*queue.Queue{}, cluster: queue.New(clusterCalls), comments: limits(o.Forges), deploys: deployLimits(o.Forges),
 	}
 	for name := range o.Forges {
 		r.queues[name] = queue.New(forgeCalls)
@@ -333,7 +338,7 @@ func newRepository(key Key) *repository {
 		changes: map[int64]*listed{}, images: map[string]*latestCommit{}, lacking: map[string]string{},
 		flights: map[string]bool{}, tries: map[string]try{}, pace: map[string]try{},
 		answers: map[string][]byte{}, unpoked: map[string]bool{},
-		said: map[string]string{}, comments: map[int64]commented{}, lastWords: map[string]lastWords{}, sentence: map[string]sentence{}, mended: map[string]time.Time{},
+		said: map[string]string{}, comments: map[int64]commented{}, lastWords: map[string]lastWords{}, deployed: map[string]deployment{}, sentence: map[string]sentence{}, mended: map[string]time.Time{},
 	}
 }
 
@@ -377,6 +382,9 @@ func (r *Reconciler) input(parameters map[string]json.RawMessage) (Input, error)
 		}
 		if wrong := forge.CheckForks(f); in.Filters.Forks && wrong != "" {
 			err = errors.Join(err, &InputError{"filters.forks", wrong})
+		}
+		if wrong := forge.CheckDeployments(f); in.Deployments && wrong != "" && parameters["deployments"] != nil {
+			err = errors.Join(err, &InputError{"deployments", wrong})
 		}
 	}
 	return in, err

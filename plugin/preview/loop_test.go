@@ -1291,3 +1291,44 @@ func TestHangIsSaid(t *testing.T) {
 		t.Errorf("open again: %+v", s)
 	}
 }
+
+// TestRecordsThatLag: a forge's record of who set the label may come after its
+// webhook, and nobody waits a minute for that.
+func TestRecordsThatLag(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newHost(pull(1, unlabelled)))
+	w.mustRound()
+	w.host.with(func(h *host) { h.labelled[1] = "" })
+	w.host.set(pull(1))
+	w.Trigger("gitea", "acme/shop", 1, time.Time{})
+	if err := w.quickRound(); err != nil {
+		t.Fatal(err)
+	}
+	w.host.with(func(h *host) { h.labelled[1] = "maintainer" })
+	took := w.pass(time.Minute, time.Second, func() bool { return w.phase(1) == Live })
+	if took > 5*time.Second {
+		t.Errorf("it is live %s later", took)
+	}
+	// One that stays without a record is not asked about much.
+	w.host.set(pull(2))
+	w.host.with(func(h *host) { h.labelled[2] = "" })
+	before := w.host.asked
+	w.pass(10*time.Minute, time.Second, nil)
+	if asked := w.host.asked - before; asked > 16 {
+		t.Errorf("the forge was asked %d times", asked)
+	}
+	// And the same of a label that was taken off.
+	w.host.with(func(h *host) { h.pulls[1] = pull(1, unlabelled) })
+	w.Trigger("gitea", "acme/shop", 1, time.Time{})
+	if err := w.quickRound(); err != nil {
+		t.Fatal(err)
+	}
+	if w.phase(1) != Live {
+		t.Error("one answer without the label ended it")
+	}
+	w.host.with(func(h *host) { h.removals[1] = h.pulls[1].UpdatedAt })
+	took = w.pass(time.Minute, time.Second, func() bool { return w.phase(1) != Live })
+	if took > 5*time.Second {
+		t.Errorf("it ended %s later", took)
+	}
+}

@@ -61,8 +61,9 @@ type Consent struct {
 	By      string
 	At      time.Time
 	Missing string
-	// Unanswered means that the forge did not say, and is asked again soon.
-	Unanswered bool
+	// Unanswered means that the forge did not say, and is asked again soon;
+	// Unrecorded that it has no record of it, which may be late.
+	Unanswered, Unrecorded bool
 }
 
 // Loss is something gone that cannot come back: the namespace or the volume
@@ -213,6 +214,9 @@ func Next(cur *Preview, key Key, f Facts, now time.Time) *Preview {
 			return end(p.ExpiresFor)
 		}
 		p.ResetSpent = f.Reset
+		if f.Consent.By != "" {
+			p.ConsentBy, p.ConsentAt = f.Consent.By, f.Consent.At // who asked first may have left
+		}
 		if p.EmittedAsOf.IsZero() {
 			p.EmittedAsOf = f.PullRequest.UpdatedAt
 		}

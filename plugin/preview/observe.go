@@ -3,7 +3,6 @@ package preview
 import (
 	"context"
 	"errors"
-	"slices"
 	"strconv"
 	"time"
 
@@ -173,17 +172,6 @@ func (repo *repository) watched() []string {
 	return labels
 }
 
-// asking are the labels that ask for a preview. The caller holds mu.
-func (repo *repository) asking() []string {
-	var labels []string
-	for _, s := range repo.subs {
-		if !slices.Contains(labels, s.in.Label) {
-			labels = append(labels, s.in.Label)
-		}
-	}
-	return labels
-}
-
 // listTask makes one call of the list, and goes on in its next turn until it is
 // complete.
 func (r *Reconciler) listTask(repo *repository, label string) task {
@@ -347,11 +335,13 @@ func (r *Reconciler) eventTask(repo *repository, q sight.Question) task {
 		switch {
 		case errors.As(err, &removed):
 			repo.book.Removed(q.Number, q.Label, removed.At)
+			delete(repo.pace, key)
 		case err != nil && !errors.Is(err, forge.ErrNotLabelled):
 			return false, err
 		default:
 			repo.book.Asked(q.Number, q.Label, err == nil)
-			repo.seldom(key, r.Now(), pollEvery, pollEvery)
+			// The record may be behind what was seen.
+			repo.later(key, r.Now(), retryFirst, pollEvery)
 		}
 		return false, nil
 	}}

@@ -109,8 +109,10 @@ func parsePaths(raw json.RawMessage, bad func(field, problem string)) map[string
 					p.Paths = parsePatterns(field+".paths", fields[key], bad)
 				case "waitForStatus":
 					var text *string
-					if json.Unmarshal(fields[key], &text) != nil || text == nil || *text == "" || len(*text) > 255 {
+					if json.Unmarshal(fields[key], &text) != nil || text == nil || *text == "" || !visible(*text, 255) {
 						bad(field+".waitForStatus", "must be a commit status's name")
+					} else if strings.HasPrefix(*text, ownStatuses) {
+						bad(field+".waitForStatus", problemOwnStatus)
 					} else {
 						p.WaitForStatus = *text
 					}

@@ -72,6 +72,18 @@ func TestInputSaysAll(t *testing.T) {
 			t.Errorf("%s is not named in: %v", field, err)
 		}
 	}
+	for fields, field := range map[string]string{
+		`"repo": "acme/.."`: "repo", `"repo": "../.."`: "repo", `"repo": "shop"`: "repo", `"repo": "acme//shop"`: "repo", `"repo": "https://git.example.com/acme/shop"`: "repo",
+		`"label": "preview "`: "label", `"label": "a\nb"`: "label", `"label": ""`: "label", `"resetLabel": "\u200bx\u0000"`: "resetLabel", `"keepLabel": null`: "keepLabel",
+		`"waitForStatus": " images"`: "waitForStatus", `"ttl": "7d12h"`: "ttl", `"ttl": null`: "ttl", `"cap": 1.5`: "cap", `"cap": "3"`: "cap", `"domain": "Example.com"`: "domain",
+		`"domain": "example.com."`: "domain", `"seed": "Seed"`: "seed", `"filters": []`: "filters", `"filters": {"日本": 1}`: "filters.?", `"日本": 1`: "?",
+		`"comments": "false"`: "comments", `"deployments": 0`: "deployments", `"paths": null`: "paths", `"filters": {"title": "a(?=b)"}`: "filters.title",
+	} {
+		_, err := ParseInput(asks(t, fields))
+		if err == nil || !strings.Contains(err.Error(), "input field "+field+" ") || strings.Count(err.Error(), "input field") != 1 {
+			t.Errorf("%s: %v", fields, err)
+		}
+	}
 	for _, good := range []string{
 		`"paths": {}`, `"paths": {"api": "services/api/**", "web_2": {"paths": ["services/web", "libs/**"], "waitForStatus": "images/web"}, "all": "**"}`,
 		`"filters": {"paths": ["**/*.go", "services/{api,web}/**"], "authors": ["dev"], "title": "^feat"}`, `"filters": {"paths": "services"}`,

@@ -131,17 +131,20 @@ func (r *Reconciler) do(ctx context.Context, repo *repository, t task) (again bo
 
 // later makes a task that found nothing be asked again: twice as late each time,
 // up to most. The caller holds repo.mu.
-func (repo *repository) later(key string, now time.Time, first, most time.Duration) { //nolint:unparam // the bound stands where it is chosen
+func (repo *repository) later(key string, now time.Time, first, most time.Duration) {
 	n := repo.pace[key].n
 	repo.pace[key] = try{n: n + 1, at: now, next: now.Add(min(first<<min(n, 8), most))}
 }
 
-// seldom makes it be asked again at one pace for a while, and then seldom. The
-// caller holds repo.mu.
-func (repo *repository) seldom(key string, now time.Time, first, then time.Duration) {
-	n := repo.pace[key].n
-	if n < 10 {
-		then = first
+// seldom makes it be asked again at one pace for a while, and then seldom. lags:
+// the answer may be one from before what was asked about. The caller holds repo.mu.
+func (repo *repository) seldom(key string, now time.Time, lags bool) {
+	n, wait := repo.pace[key].n, refusedSeldom
+	switch {
+	case lags && n < lagTries:
+		wait = retryFirst << n
+	case n < refusedTries:
+		wait = refusedAgain
 	}
-	repo.pace[key] = try{n: n + 1, at: now, next: now.Add(then)}
+	repo.pace[key] = try{n: n + 1, at: now, next: now.Add(wait)}
 }

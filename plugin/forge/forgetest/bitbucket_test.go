@@ -113,6 +113,13 @@ func TestBitbucketWebhooks(t *testing.T) {
 			t.Errorf("%q: error %v", signature, err)
 		}
 	}
+	for _, key := range []string{"pullrequest:rejected", "pullrequest:fulfilled"} {
+		h := good.Clone()
+		h.Set("X-Event-Key", key) // which nobody signed
+		if e, err := f.Event(h, body); err != nil || !e.ClosedAt.IsZero() {
+			t.Errorf("the header says %s: closed at %s, error %v", key, e.ClosedAt, err)
+		}
+	}
 	for _, key := range []string{"pullrequest:comment_created", "issue:created", "", "pr:opened"} {
 		h := good.Clone()
 		h.Set("X-Event-Key", key)

@@ -163,6 +163,13 @@ func TestBitbucketDCWebhooks(t *testing.T) {
 			t.Errorf("%s: error %v", key, err)
 		}
 	}
+	for _, key := range []string{"pr:modified", "pr:declined", "pr:merged"} {
+		h := good.Clone()
+		h.Set("X-Event-Key", key) // which nobody signed
+		if e, err := f.Event(h, body); !errors.Is(err, forge.ErrSignature) {
+			t.Errorf("the header says %s: %+v, error %v", key, e, err)
+		}
+	}
 	w.Pulls[1].HeadRepository = "~stranger/shop"
 	h, body := bitbucketDCWebhook(w.Pulls[1], "labeled", secret)
 	if e, err := f.Event(h, body); err != nil || !e.PullRequest.Fork || e.PullRequest.HeadSHA != SHA || !e.PullRequest.UpdatedAt.Equal(w.Pulls[1].Updated.Truncate(time.Millisecond)) {

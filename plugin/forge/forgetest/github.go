@@ -33,6 +33,7 @@ func GitHub() Kind {
 		Webhook:    githubWebhook,
 		ListPaths:  []string{"/pulls", "/graphql"},
 		Grants:     true,
+		Deployed:   githubDeployed,
 	}
 }
 
@@ -148,6 +149,7 @@ func githubHandler(w *World) http.Handler {
 	mux.HandleFunc("GET /api/v3/user", func(rw http.ResponseWriter, _ *http.Request) { answer(rw, 200, person("seedling")) })
 	githubApps(mux, repo)
 	githubComments(mux, w, repo)
+	githubDeployments(mux, w, repo)
 	mux.HandleFunc("GET "+repo, func(rw http.ResponseWriter, _ *http.Request) {
 		answer(rw, 200, map[string]any{"id": 7, "full_name": Repository, "default_branch": "main", "private": w.Private})
 	})
@@ -440,8 +442,11 @@ func githubNext(rw http.ResponseWriter, r *http.Request, next bool) {
 // https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
 func githubWebhook(p *Pull, action, secret string) (http.Header, []byte) {
 	event := "pull_request"
-	if action == "push" {
+	switch action {
+	case "push":
 		event = "push"
+	case "deployment":
+		event = "deployment_status"
 	}
 	body, _ := json.Marshal(map[string]any{ //nolint:errchkjson // maps of strings and numbers marshal
 		"action": action, "number": p.Number, "pull_request": githubPull(p),

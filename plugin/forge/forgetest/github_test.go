@@ -465,7 +465,7 @@ func TestGitHubAppToken(t *testing.T) {
 
 func TestGitHubRights(t *testing.T) {
 	t.Parallel()
-	all := []string{"Metadata: read", "Pull requests: read and write", "Commit statuses: read and write", "Checks: read", "Contents: read"}
+	all := []string{"Metadata: read", "Pull requests: read and write", "Commit statuses: read and write", "Checks: read", "Contents: read", "Deployments: read and write"}
 	refuse := func(method, part string) func(http.ResponseWriter, *http.Request) bool {
 		return func(rw http.ResponseWriter, r *http.Request) bool {
 			if strings.Contains(r.URL.Path, "/statuses/"+strings.Repeat("0", 40)) && part != "/statuses/" {
@@ -488,6 +488,7 @@ func TestGitHubRights(t *testing.T) {
 		"contents": {func(rw http.ResponseWriter, r *http.Request) bool {
 			return refuse("", "")(rw, r) || strings.HasSuffix(r.URL.Path, "/commits") && reply(403, "application/json", `{"message":"no"}`)(rw, r)
 		}, nil},
+		"deployments": {refuse("POST", "/deployments/"), nil},
 	} {
 		w := newWorld(1)
 		w.Users = map[string]string{"seedling": "write"}
@@ -502,22 +503,22 @@ func TestGitHubRights(t *testing.T) {
 			if r.Missing != nil {
 				missing = append(missing, r.Name)
 			}
-			if told := r.Unknown == ""; told == (name == "check runs" && r.Name == all[3] || name == "contents" && r.Name == all[4]) {
+			if told := r.Unknown == ""; told == (name == "check runs" && r.Name == all[3] || name == "contents" && r.Name == all[4] || name == "deployments" && r.Name == all[5]) {
 				t.Errorf("%s: %s: %q", name, r.Name, r.Unknown)
 			}
 		}
 		if !slices.Equal(names, all) || !slices.Equal(missing, test.missing) {
 			t.Errorf("%s: of %v are missing %v", name, names, missing)
 		}
-		if len(w.Set) > 0 || len(w.Removed) > 0 {
-			t.Errorf("%s: it changed %v %v", name, w.Set, w.Removed)
+		if len(w.Set) > 0 || len(w.Removed) > 0 || len(w.Deployments) > 0 {
+			t.Errorf("%s: it changed %v %v %v", name, w.Set, w.Removed, w.Deployments)
 		}
 	}
 	k := GitHubApp()
 	w := newWorld(1)
 	f := open(t, k, w)
 	rights, err := f.(forge.Righter).Rights(t.Context(), Repository)
-	if err != nil || len(rights) != 5 || rights[4].Unknown == "" || slices.ContainsFunc(rights, func(r forge.Right) bool { return r.Missing != nil }) {
+	if err != nil || len(rights) != 6 || rights[4].Unknown == "" || rights[5].Unknown == "" || slices.ContainsFunc(rights, func(r forge.Right) bool { return r.Missing != nil }) {
 		t.Errorf("an App's: %v, error %v", rights, err)
 	}
 	w = newWorld(1)
@@ -526,7 +527,7 @@ func TestGitHubRights(t *testing.T) {
 			`{"token":"`+token+`","expires_at":"`+time.Now().Add(time.Hour).UTC().Format(time.RFC3339)+`","permissions":{"metadata":"read","pull_requests":"read","checks":"write"}}`)(rw, r)
 	}
 	rights, err = open(t, k, w).(forge.Righter).Rights(t.Context(), Repository)
-	if err != nil || len(rights) != 5 || rights[0].Missing != nil || rights[1].Missing == nil || rights[2].Missing == nil || rights[3].Missing != nil {
+	if err != nil || len(rights) != 6 || rights[0].Missing != nil || rights[1].Missing == nil || rights[2].Missing == nil || rights[3].Missing != nil {
 		t.Errorf("an App's without: %v, error %v", rights, err)
 	}
 	w = newWorld(1)

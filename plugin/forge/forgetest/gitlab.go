@@ -28,6 +28,7 @@ func GitLab() Kind {
 		Webhook:    gitlabSigned,
 		ListPaths:  []string{"/merge_requests"},
 		Grants:     true,
+		Deployed:   gitlabDeployed,
 		Configure: func(dir string, c *forge.Config) error {
 			c.WebhookSecretFile = filepath.Join(dir, "signing")
 			return os.WriteFile(c.WebhookSecretFile, []byte(signingToken(secret)), 0o600)
@@ -88,6 +89,7 @@ func gitlabHandler(w *World) http.Handler {
 	gitlabCommits(mux, w, project)
 	gitlabMembers(mux, w, project)
 	gitlabNotes(mux, w, project)
+	gitlabDeployments(mux, w, project)
 	return mux
 }
 
@@ -282,6 +284,8 @@ func gitlabWebhook(p *Pull, action, secret string) (http.Header, []byte) {
 	switch action {
 	case "push":
 		event, kind = "Push Hook", "push"
+	case "deployment":
+		event, kind = "Deployment Hook", "deployment"
 	case "labeled":
 		action = "update"
 	case "closed":

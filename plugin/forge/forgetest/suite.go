@@ -31,7 +31,7 @@ func Run(t *testing.T, k Kind) {
 		"get": get, "gone": gone, "moved": moved, "limits": limits, "credential": credential,
 		"consent": consent, "not granted": notGranted, "may write": mayWrite, "passed": passed, "writes": writes,
 		"files": files, "files never short": filesNeverShort, "files of another head": otherHead, "touched": touched,
-		"webhooks": webhooks, "comments": comments, "what is said": said, "empty answers": empty,
+		"webhooks": webhooks, "comments": comments, "deployments": deployments, "what is said": said, "empty answers": empty,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

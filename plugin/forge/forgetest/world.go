@@ -46,7 +46,7 @@ type Kind struct {
 	// Credential is the token that a call carries.
 	Credential func(*http.Request) string
 	// Webhook is a genuine call about a pull request. Action is "labeled",
-	// "closed", or "push" for an event that concerns none.
+	// "closed", or "push" or "deployment" for an event that concerns none.
 	Webhook func(p *Pull, action, secret string) (http.Header, []byte)
 	// ListPaths are what the path of a call for a page of a list ends in.
 	ListPaths []string
@@ -64,6 +64,9 @@ type Kind struct {
 	// FileCalls is how many calls ask for the 110 files of a pull request; at
 	// least 4 where it is 0.
 	FileCalls int
+	// Deployed are the deployments that are there, as group/name, the first letter of
+	// the commit and the address; nil where the forge has none.
+	Deployed func(*World) []string
 	// Person is what the forge calls somebody; the name where it is nil.
 	Person func(name string) string
 	// Login is as whom we call; seedling where it is empty.
@@ -125,6 +128,9 @@ type World struct {
 	Private   bool
 	// AsApp says that who calls is an App.
 	AsApp bool
+	// Deployments that were made, the oldest first, and Environments.
+	Deployments  []*Deployed
+	Environments []*Environment
 }
 
 // Pull is a pull request.
