@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http/httptest"
@@ -17,6 +18,7 @@ import (
 	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/seedling-dev/seedling/plugin/argocd"
 	"github.com/seedling-dev/seedling/plugin/forge"
 	"github.com/seedling-dev/seedling/plugin/forge/forgetest"
 	"github.com/seedling-dev/seedling/plugin/preview"
@@ -26,7 +28,7 @@ import (
 // example is an ApplicationSet of the folder of examples.
 type example struct {
 	name    string
-	set     argov1alpha1.ApplicationSet
+	set     argocd.ApplicationSet
 	content map[string]any
 	inputs  []map[string]json.RawMessage
 }
@@ -45,7 +47,7 @@ func examples(t *testing.T) []example {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := yaml.UnmarshalStrict(text, &e.set); err != nil {
+		if err := errors.Join(yaml.UnmarshalStrict(text, &argov1alpha1.ApplicationSet{}), yaml.Unmarshal(text, &e.set)); err != nil {
 			t.Fatalf("%s: %v", e.name, err)
 		}
 		if err := yaml.Unmarshal(text, &e.content); err != nil {

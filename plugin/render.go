@@ -9,11 +9,11 @@ import (
 	"io"
 	"os"
 
-	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
 	"github.com/seedling-dev/seedling/hooks/command"
+	"github.com/seedling-dev/seedling/plugin/argocd"
 	"github.com/seedling-dev/seedling/plugin/preview"
 	"github.com/seedling-dev/seedling/plugin/server"
 )
@@ -64,7 +64,7 @@ func (p *program) render(ctx context.Context) error {
 }
 
 // applicationSet reads a file that holds one ApplicationSet and nothing else.
-func applicationSet(file []byte) (*argov1alpha1.ApplicationSet, error) {
+func applicationSet(file []byte) (*argocd.ApplicationSet, error) {
 	var documents [][]byte
 	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(file)))
 	for {
@@ -86,7 +86,7 @@ func applicationSet(file []byte) (*argov1alpha1.ApplicationSet, error) {
 	if len(documents) != 1 {
 		return nil, fmt.Errorf("it has %d documents: give a file with one ApplicationSet", len(documents))
 	}
-	var set argov1alpha1.ApplicationSet
+	var set argocd.ApplicationSet
 	if err := yaml.Unmarshal(documents[0], &set); err != nil {
 		return nil, err
 	}

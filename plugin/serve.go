@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	"github.com/gin-gonic/gin"
 	"github.com/go-logr/logr"
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v8/apis/volumesnapshot/v1"
@@ -32,6 +31,7 @@ import (
 
 	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/snapshot"
+	"github.com/seedling-dev/seedling/plugin/argocd"
 	"github.com/seedling-dev/seedling/plugin/broker"
 	"github.com/seedling-dev/seedling/plugin/flood"
 	"github.com/seedling-dev/seedling/plugin/forge"
@@ -50,7 +50,7 @@ var errStarting = errors.New("the plugin does not lead, or has not loaded its st
 func scheme() *runtime.Scheme {
 	s := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
-		clientgoscheme.AddToScheme, velerov1.AddToScheme, snapshotv1.AddToScheme, argov1alpha1.AddToScheme,
+		clientgoscheme.AddToScheme, velerov1.AddToScheme, snapshotv1.AddToScheme, argocd.AddToScheme,
 	} {
 		utilruntime.Must(add(s))
 	}

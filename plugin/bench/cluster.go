@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v8/apis/volumesnapshot/v1"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -19,6 +18,7 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 
 	"github.com/seedling-dev/seedling/hooks/snapshot"
+	"github.com/seedling-dev/seedling/plugin/argocd"
 	"github.com/seedling-dev/seedling/plugin/internal/kubefake"
 )
 
@@ -32,7 +32,7 @@ type clusterServer struct {
 func newClusterServer(o options) (*clusterServer, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
-		clientgoscheme.AddToScheme, velerov1.AddToScheme, snapshotv1.AddToScheme, argov1alpha1.AddToScheme,
+		clientgoscheme.AddToScheme, velerov1.AddToScheme, snapshotv1.AddToScheme, argocd.AddToScheme,
 	} {
 		if err := add(scheme); err != nil {
 			return nil, err

@@ -3,6 +3,7 @@ package check
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -13,13 +14,11 @@ import (
 	"testing"
 	"time"
 
-	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -32,6 +31,7 @@ import (
 
 	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/snapshot"
+	"github.com/seedling-dev/seedling/plugin/argocd"
 	"github.com/seedling-dev/seedling/plugin/forge"
 	"github.com/seedling-dev/seedling/plugin/preview"
 )
@@ -43,8 +43,8 @@ const (
 
 // world is a cluster in which all is well. A test changes one thing of it.
 type world struct {
-	set                *argov1alpha1.ApplicationSet
-	project            *argov1alpha1.AppProject
+	set                *argocd.ApplicationSet
+	project            *argocd.AppProject
 	settings, params   *corev1.ConfigMap
 	values, request    *corev1.ConfigMap
 	repoServer, velero *appsv1.Deployment
@@ -72,12 +72,12 @@ func secret(name, kind, url, password string) *corev1.Secret {
 	return s
 }
 
-func parameter(v string) apiextensionsv1.JSON { return apiextensionsv1.JSON{Raw: []byte(v)} }
+func parameter(v string) json.RawMessage { return json.RawMessage(v) }
 
 func newWorld() *world {
 	w := &world{
-		set:     &argov1alpha1.ApplicationSet{ObjectMeta: object("argocd", "previews")},
-		project: &argov1alpha1.AppProject{ObjectMeta: object("argocd", "previews")},
+		set:     &argocd.ApplicationSet{ObjectMeta: object("argocd", "previews")},
+		project: &argocd.AppProject{ObjectMeta: object("argocd", "previews")},
 		settings: &corev1.ConfigMap{ObjectMeta: object("argocd", "argocd-cm"), Data: map[string]string{
 			"application.resourceTrackingMethod": "annotation", "jsonnet.enable": "false", "helm.enable": "false",
 		}},
@@ -93,18 +93,18 @@ func newWorld() *world {
 		platform:   secret("platform", repositoryType, platform, "p4ss-two"),
 		forge:      fakeForge{pulls: []forge.PullRequest{{Number: 1, Author: "dana", Labels: []string{"preview"}}}},
 	}
-	w.set.Spec.Generators = []argov1alpha1.ApplicationSetGenerator{{Plugin: &argov1alpha1.PluginGenerator{
-		ConfigMapRef: argov1alpha1.PluginConfigMapRef{Name: "seedling-plugin"},
-		Input: argov1alpha1.PluginInput{Parameters: argov1alpha1.PluginParameters{
+	w.set.Spec.Generators = []argocd.ApplicationSetGenerator{{Plugin: &argocd.PluginGenerator{
+		ConfigMapRef: argocd.PluginConfigMapRef{Name: "seedling-plugin"},
+		Input: argocd.PluginInput{Parameters: map[string]json.RawMessage{
 			"forge": parameter(`"gitea"`), "repo": parameter(`"acme/shop"`),
 		}},
 	}}}
 	spec := &w.set.Spec.Template.Spec
 	spec.Project = "previews"
-	spec.Sources = argov1alpha1.ApplicationSources{{RepoURL: shop}, {RepoURL: platform}}
-	spec.SyncPolicy = &argov1alpha1.SyncPolicy{SyncOptions: argov1alpha1.SyncOptions{"FailOnSharedResource=true"}}
+	spec.Sources = []argocd.ApplicationSource{{RepoURL: shop}, {RepoURL: platform}}
+	spec.SyncPolicy = &argocd.SyncPolicy{SyncOptions: []string{"FailOnSharedResource=true"}}
 	w.project.Spec.SourceRepos = []string{shop, platform}
-	w.project.Spec.Destinations = []argov1alpha1.ApplicationDestination{{Server: "https://kubernetes.default.svc", Namespace: "preview-*"}}
+	w.project.Spec.Destinations = []argocd.ApplicationDestination{{Server: "https://kubernetes.default.svc", Namespace: "preview-*"}}
 	w.repoServer.Spec.Template.Labels = map[string]string{"app.kubernetes.io/name": "argocd-repo-server"}
 	w.repoServer.Spec.Template.Spec.Containers = []corev1.Container{{
 		Name: "argocd-repo-server", Image: "quay.io/argoproj/argocd:v3.6.1",
@@ -153,7 +153,7 @@ func newWorld() *world {
 func (w *world) look(t *testing.T) (string, error) {
 	t.Helper()
 	s := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, velerov1.AddToScheme, argov1alpha1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, velerov1.AddToScheme, argocd.AddToScheme} {
 		if err := add(s); err != nil {
 			t.Fatal(err)
 		}
@@ -220,9 +220,9 @@ func (w *world) look(t *testing.T) (string, error) {
 
 func isNil(o client.Object) bool {
 	switch o := o.(type) {
-	case *argov1alpha1.ApplicationSet:
+	case *argocd.ApplicationSet:
 		return o == nil
-	case *argov1alpha1.AppProject:
+	case *argocd.AppProject:
 		return o == nil
 	case *corev1.ConfigMap:
 		return o == nil
@@ -293,10 +293,10 @@ func TestFindings(t *testing.T) {
 		{"another ConfigMap", func(w *world) { w.set.Spec.Generators[0].Plugin.ConfigMapRef.Name = "x" }, []string{"none of the 1"}},
 		{"shared objects", func(w *world) { w.set.Spec.Template.Spec.SyncPolicy = nil }, []string{"ApplicationSet previews", "takes it over", "add FailOnSharedResource=true"}},
 		{"shared objects said off", func(w *world) {
-			w.set.Spec.Template.Spec.SyncPolicy.SyncOptions = argov1alpha1.SyncOptions{"FailOnSharedResource=false"}
+			w.set.Spec.Template.Spec.SyncPolicy.SyncOptions = []string{"FailOnSharedResource=false"}
 		}, []string{"add FailOnSharedResource=true"}},
 		{"shared objects in a generator's template", func(w *world) {
-			w.set.Spec.Generators[0].Plugin.Template.Spec.SyncPolicy = &argov1alpha1.SyncPolicy{SyncOptions: argov1alpha1.SyncOptions{"CreateNamespace=true"}}
+			w.set.Spec.Generators[0].Plugin.Template.Spec.SyncPolicy = &argocd.SyncPolicy{SyncOptions: []string{"CreateNamespace=true"}}
 		}, []string{"add FailOnSharedResource=true"}},
 		{"tracking by label", func(w *world) { w.settings.Data["application.resourceTrackingMethod"] = "label" }, []string{"tracking: label", "patch configmap argocd-cm", `"annotation"`}},
 		{"tracking unset on 2.14", func(w *world) {

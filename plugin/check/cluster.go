@@ -7,12 +7,12 @@ import (
 	"slices"
 	"time"
 
-	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seedling-dev/seedling/hooks/command"
+	"github.com/seedling-dev/seedling/plugin/argocd"
 	"github.com/seedling-dev/seedling/plugin/forge"
 )
 
@@ -117,10 +117,10 @@ func (c *Cluster) storage(ctx context.Context) {
 
 // applicationSets lists those that ask the plugin, and says how they sync.
 // known is false where they could not be listed.
-func (c *Cluster) applicationSets(ctx context.Context) (ours []argov1alpha1.ApplicationSet, known bool) {
+func (c *Cluster) applicationSets(ctx context.Context) (ours []argocd.ApplicationSet, known bool) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	var all argov1alpha1.ApplicationSetList
+	var all argocd.ApplicationSetList
 	if err := c.Kube.List(ctx, &all, client.InNamespace(c.ArgoCD)); err != nil {
 		c.Report.Say("ApplicationSets", "", Refused(fmt.Errorf("list the ApplicationSets in namespace %s: %w", c.ArgoCD, err)))
 		return nil, false
@@ -143,8 +143,8 @@ func (c *Cluster) applicationSets(ctx context.Context) (ours []argov1alpha1.Appl
 }
 
 // generators are those of an ApplicationSet that ask the plugin.
-func generators(set *argov1alpha1.ApplicationSet, configMap string) []*argov1alpha1.PluginGenerator {
-	var ours []*argov1alpha1.PluginGenerator
+func generators(set *argocd.ApplicationSet, configMap string) []*argocd.PluginGenerator {
+	var ours []*argocd.PluginGenerator
 	for _, g := range set.Spec.Generators {
 		if g.Plugin != nil && g.Plugin.ConfigMapRef.Name == configMap {
 			ours = append(ours, g.Plugin)
@@ -154,11 +154,11 @@ func generators(set *argov1alpha1.ApplicationSet, configMap string) []*argov1alp
 }
 
 // shared looks for what keeps a preview from another one's objects.
-func (c *Cluster) shared(set *argov1alpha1.ApplicationSet) {
+func (c *Cluster) shared(set *argocd.ApplicationSet) {
 	const option = "FailOnSharedResource=true"
 	what := "shared objects of ApplicationSet " + set.Name
-	has := func(t *argov1alpha1.ApplicationSetTemplate) bool {
-		return t.Spec.SyncPolicy != nil && t.Spec.SyncPolicy.SyncOptions.HasOption(option)
+	has := func(t *argocd.ApplicationSetTemplate) bool {
+		return t.Spec.SyncPolicy != nil && slices.Contains(t.Spec.SyncPolicy.SyncOptions, option)
 	}
 	missing := !has(&set.Spec.Template)
 	for _, g := range generators(set, c.ConfigMap) {

@@ -8,9 +8,10 @@ import (
 	"slices"
 	"strings"
 
-	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seedling-dev/seedling/plugin/argocd"
 )
 
 const (
@@ -31,7 +32,7 @@ type credential struct {
 // credentials looks at what Argo CD presents for the repositories of previews.
 // A pull request can have it sent to a host of its choice, so it should open
 // that repository and no other.
-func (c *Cluster) credentials(ctx context.Context, sets []argov1alpha1.ApplicationSet) {
+func (c *Cluster) credentials(ctx context.Context, sets []argocd.ApplicationSet) {
 	const what = "credentials"
 	ours := repositoriesOf(sets)
 	if len(sets) == 0 {
@@ -102,10 +103,10 @@ func (c *Cluster) credential(repository string, repositories, templates []creden
 }
 
 // repositoriesOf are those that the templates of ApplicationSets name.
-func repositoriesOf(sets []argov1alpha1.ApplicationSet) []string {
+func repositoriesOf(sets []argocd.ApplicationSet) []string {
 	var all []string
 	for i := range sets {
-		for _, source := range sets[i].Spec.Template.Spec.GetSources() {
+		for _, source := range sets[i].Spec.Template.Spec.AllSources() {
 			if !slices.Contains(all, source.RepoURL) && source.RepoURL != "" {
 				all = append(all, source.RepoURL)
 			}

@@ -2,18 +2,17 @@ package check
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seedling-dev/seedling/hooks/command"
+	"github.com/seedling-dev/seedling/plugin/argocd"
 	"github.com/seedling-dev/seedling/plugin/broker"
 	"github.com/seedling-dev/seedling/plugin/forge"
 	"github.com/seedling-dev/seedling/plugin/preview"
@@ -23,10 +22,10 @@ import (
 const listTimeout = 2 * time.Minute
 
 // project looks at whether Argo CD would let an ApplicationSet's previews sync.
-func (c *Cluster) project(ctx context.Context, set *argov1alpha1.ApplicationSet) {
+func (c *Cluster) project(ctx context.Context, set *argocd.ApplicationSet) {
 	spec := &set.Spec.Template.Spec
 	what := "project of ApplicationSet " + set.Name
-	var project argov1alpha1.AppProject
+	var project argocd.AppProject
 	err := c.Kube.Get(ctx, client.ObjectKey{Namespace: c.ArgoCD, Name: spec.Project}, &project)
 	if apierrors.IsNotFound(err) {
 		c.Report.Wrong(what, "AppProject %s is not there, so none of its previews syncs: kubectl apply --server-side -k manifests/argocd", spec.Project)
@@ -36,8 +35,8 @@ func (c *Cluster) project(ctx context.Context, set *argov1alpha1.ApplicationSet)
 		return
 	}
 	var foreign, negated []string
-	for _, source := range spec.GetSources() {
-		if !strings.Contains(source.RepoURL, "{{") && !project.IsSourcePermitted(source) {
+	for _, source := range spec.AllSources() {
+		if !strings.Contains(source.RepoURL, "{{") && !project.IsSourcePermitted(source.RepoURL) {
 			foreign = append(foreign, safe(source.RepoURL))
 		}
 	}
@@ -62,15 +61,11 @@ func (c *Cluster) project(ctx context.Context, set *argov1alpha1.ApplicationSet)
 }
 
 // inputs are what an ApplicationSet's generators ask for, where that is valid.
-func (c *Cluster) inputs(set *argov1alpha1.ApplicationSet) []preview.Input {
+func (c *Cluster) inputs(set *argocd.ApplicationSet) []preview.Input {
 	var valid []preview.Input
 	what := "input of ApplicationSet " + set.Name
 	for _, g := range generators(set, c.ConfigMap) {
-		parameters := map[string]json.RawMessage{}
-		for name, value := range g.Input.Parameters {
-			parameters[name] = value.Raw
-		}
-		in, err := preview.ParseInput(parameters)
+		in, err := preview.ParseInput(g.Input.Parameters)
 		if err != nil {
 			c.Report.Say(what, "", command.Misconfigured(err))
 			continue

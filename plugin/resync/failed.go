@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode"
 
-	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	"github.com/seedling-dev/seedling/plugin/argocd"
 )
 
 const (
@@ -21,7 +21,7 @@ const (
 
 // failure says why Argo CD could not sync the commit that a preview asks for. An
 // empty reason says that it could; known is false while that is open.
-func failure(app *argov1alpha1.Application) (head, why string, known bool) {
+func failure(app *argocd.Application) (head, why string, known bool) {
 	if len(app.Spec.Sources) == 0 || !commit.MatchString(app.Spec.Sources[0].TargetRevision) {
 		return "", "", false
 	}
@@ -33,9 +33,9 @@ func failure(app *argov1alpha1.Application) (head, why string, known bool) {
 	}
 	what := failures(s)
 	switch {
-	case s.Phase.Successful():
+	case s.Phase.Succeeded():
 		return head, "", true
-	case s.Phase.Failed(), s.Phase == "Error":
+	case s.Phase.Failed():
 		what = cmp.Or(what, reason("", s.Message), "the sync failed, and Argo CD says why in the Application")
 		return head, shorten(what, longest), true
 	case s.RetryCount > 0 && what != "":
@@ -46,7 +46,7 @@ func failure(app *argov1alpha1.Application) (head, why string, known bool) {
 }
 
 // revision is the pull request's commit that an operation is about.
-func revision(s *argov1alpha1.OperationState) string {
+func revision(s *argocd.OperationState) string {
 	if s.SyncResult != nil && len(s.SyncResult.Revisions) > 0 {
 		return s.SyncResult.Revisions[0]
 	}
@@ -58,12 +58,12 @@ func revision(s *argov1alpha1.OperationState) string {
 
 // refused is why Argo CD begins no sync. What it says itself is not repeated: a
 // generator's error quotes what an author wrote, and may quote what it read.
-func refused(app *argov1alpha1.Application) string {
+func refused(app *argocd.Application) string {
 	for _, c := range app.Status.Conditions {
 		switch c.Type {
-		case argov1alpha1.ApplicationConditionComparisonError:
+		case argocd.ConditionComparisonError:
 			return "its manifests cannot be built or compared; Argo CD says why in Application " + app.Name
-		case argov1alpha1.ApplicationConditionInvalidSpecError:
+		case argocd.ConditionInvalidSpecError:
 			return "the Application is not permitted or not valid; Argo CD says why in Application " + app.Name
 		}
 	}
@@ -80,7 +80,7 @@ var (
 // or a tool says may quote values of the manifests, or of Secrets. So nothing of
 // it is repeated but what a pattern below takes: names, quantities, exit codes,
 // and the sentences of our own admission policies.
-func failures(s *argov1alpha1.OperationState) string {
+func failures(s *argocd.OperationState) string {
 	var failed []string
 	more := 0
 	if s.SyncResult != nil {
@@ -93,7 +93,7 @@ func failures(s *argov1alpha1.OperationState) string {
 				what = "a resource"
 			}
 			switch {
-			case r.HookType != "" && (r.HookPhase.Failed() || r.HookPhase == "Error"):
+			case r.HookType != "" && r.HookPhase.Failed():
 				what = "hook " + what + " failed"
 			case r.Status == "SyncFailed":
 				what += " was not applied"

@@ -5,19 +5,20 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/seedling-dev/seedling/plugin/argocd"
 )
 
-type resource = argov1alpha1.ResourceResult
+type resource = argocd.ResourceResult
 
 // ended is a preview whose sync of the head that it asks for came to that.
-func ended(phase, message string, resources ...*resource) *argov1alpha1.Application {
-	return syncing(func(a *argov1alpha1.Application) {
+func ended(phase, message string, resources ...*resource) *argocd.Application {
+	return syncing(func(a *argocd.Application) {
 		a.Operation = nil
-		a.Status.OperationState = &argov1alpha1.OperationState{
+		a.Status.OperationState = &argocd.OperationState{
 			Message:    message,
-			SyncResult: &argov1alpha1.SyncOperationResult{Revisions: []string{newHead, "c"}, Resources: resources},
+			SyncResult: &argocd.SyncOperationResult{Revisions: []string{newHead, "c"}, Resources: resources},
 		}
 		set(&a.Status.OperationState.Phase, phase)
 	})
@@ -39,7 +40,7 @@ const denied = `deployments.apps "web" is forbidden: ValidatingAdmissionPolicy '
 func TestFailure(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		app   *argov1alpha1.Application
+		app   *argocd.Application
 		why   string
 		known bool
 	}{
@@ -52,12 +53,12 @@ func TestFailure(t *testing.T) {
 			ended("Failed", "", refusedResource("Service", "web", `services "web" is forbidden: exceeded quota: seedling, requested: services=1, used: services=20, limited: services=20`)),
 			"Service web was not applied: the preview's quota is exceeded, requested: services=1", true,
 		},
-		"tried again": {func() *argov1alpha1.Application {
+		"tried again": {func() *argocd.Application {
 			a := ended("Running", "", refusedResource("Service", "web", `no matches for kind "X"`))
 			a.Status.OperationState.RetryCount = 1
 			return a
 		}(), "Service web was not applied: the cluster does not know its kind; it is tried again", true},
-		"its next try goes on": {func() *argov1alpha1.Application {
+		"its next try goes on": {func() *argocd.Application {
 			a := ended("Running", "waiting for completion of hook", &resource{Kind: "Job", Name: "x", HookType: "PreSync", HookPhase: "Running"})
 			a.Status.OperationState.RetryCount = 1
 			return a
@@ -67,15 +68,15 @@ func TestFailure(t *testing.T) {
 			"Service a was not applied; Service b was not applied; and 1 more", true,
 		},
 		"an operation's own error": {ended("Error", "ComparisonError: kustomize said: password=hunter2"), "the sync failed, and Argo CD says why in the Application", true},
-		"of an older head": {syncing(func(a *argov1alpha1.Application) {
+		"of an older head": {syncing(func(a *argocd.Application) {
 			*a = *ended("Failed", "")
 			a.Status.OperationState.SyncResult.Revisions[0] = oldHead
 		}), "", true},
-		"cannot be built": {syncing(func(a *argov1alpha1.Application) {
-			a.Status.Conditions = []argov1alpha1.ApplicationCondition{{Type: argov1alpha1.ApplicationConditionComparisonError, Message: "hunter2"}}
+		"cannot be built": {syncing(func(a *argocd.Application) {
+			a.Status.Conditions = []argocd.ApplicationCondition{{Type: argocd.ConditionComparisonError}}
 		}), "its manifests cannot be built or compared; Argo CD says why in Application preview-shop-1-0123456789", true},
-		"no commit is asked for": {syncing(func(a *argov1alpha1.Application) { a.Spec.Sources[0].TargetRevision = "main" }), "", false},
-		"nothing at all":         {&argov1alpha1.Application{}, "", false},
+		"no commit is asked for": {syncing(func(a *argocd.Application) { a.Spec.Sources[0].TargetRevision = "main" }), "", false},
+		"nothing at all":         {&argocd.Application{}, "", false},
 	} {
 		_, why, known := failure(c.app)
 		if diff := cmp.Diff(c.why, why); diff != "" || known != c.known {
@@ -141,7 +142,7 @@ func TestSee(t *testing.T) {
 	if !e.see(syncing(nil), false) {
 		t.Error("an outdated sync of ours is not ended")
 	}
-	if e.see(syncing(func(a *argov1alpha1.Application) { a.Name = "preview-shop-2-0123456789" }), false) {
+	if e.see(syncing(func(a *argocd.Application) { a.Name = "preview-shop-2-0123456789" }), false) {
 		t.Error("an outdated sync of another plugin's preview is ended")
 	}
 	e.see(ended("Failed", "", hook("Job", "x", "")), false)

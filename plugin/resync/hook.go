@@ -7,12 +7,13 @@ import (
 	"log/slog"
 	"time"
 
-	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	batchv1 "k8s.io/api/batch/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seedling-dev/seedling/plugin/argocd"
 )
 
 const (
@@ -108,7 +109,7 @@ func (h *Hooks) ended(ctx context.Context, preview string) (bool, error) {
 
 // refresh asks Argo CD to look at an Application, if it is being synced.
 func (h *Hooks) refresh(ctx context.Context, name string) (syncing bool, err error) {
-	var app argov1alpha1.Application
+	var app argocd.Application
 	err = h.client.Get(ctx, types.NamespacedName{Namespace: h.argoCD, Name: name}, &app)
 	if apierrors.IsNotFound(err) {
 		return false, nil
@@ -120,7 +121,7 @@ func (h *Hooks) refresh(ctx context.Context, name string) (syncing bool, err err
 		return false, nil
 	}
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"uid": app.UID, "annotations": map[string]string{argov1alpha1.AnnotationKeyRefresh: string(argov1alpha1.RefreshTypeNormal)},
+		"uid": app.UID, "annotations": map[string]string{argocd.AnnotationKeyRefresh: argocd.RefreshNormal},
 	}})
 	if err != nil {
 		return false, err

@@ -9,7 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,6 +16,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/seedling-dev/seedling/plugin/argocd"
 )
 
 // Argo CD is asked to look when the hook has ended and not before, and only at a
@@ -31,8 +32,8 @@ func TestHooks(t *testing.T) {
 				job := func(preview string) *batchv1.Job {
 					return &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: preview, Name: hookJob}}
 				}
-				of := func(name string, change func(*argov1alpha1.Application)) *argov1alpha1.Application {
-					return syncing(func(a *argov1alpha1.Application) {
+				of := func(name string, change func(*argocd.Application)) *argocd.Application {
+					return syncing(func(a *argocd.Application) {
 						a.Name = name
 						if change != nil {
 							change(a)
@@ -40,14 +41,14 @@ func TestHooks(t *testing.T) {
 					})
 				}
 				s := runtime.NewScheme()
-				for _, add := range []func(*runtime.Scheme) error{argov1alpha1.AddToScheme, batchv1.AddToScheme} {
+				for _, add := range []func(*runtime.Scheme) error{argocd.AddToScheme, batchv1.AddToScheme} {
 					if err := add(s); err != nil {
 						t.Fatal(err)
 					}
 				}
 				var calls atomic.Int32
 				kube := fake.NewClientBuilder().WithScheme(s).
-					WithObjects(job(syncs), job(idle), of(syncs, nil), of(idle, func(a *argov1alpha1.Application) { a.Operation = nil })).
+					WithObjects(job(syncs), job(idle), of(syncs, nil), of(idle, func(a *argocd.Application) { a.Operation = nil })).
 					WithStatusSubresource(&batchv1.Job{}).
 					WithIndex(&batchv1.Job{}, "metadata.name", func(o client.Object) []string { return []string{o.GetName()} }).
 					WithInterceptorFuncs(interceptor.Funcs{List: func(ctx context.Context, c client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
@@ -61,11 +62,11 @@ func TestHooks(t *testing.T) {
 				done := make(chan error, 1)
 				go func() { done <- h.Run(ctx) }()
 				asked := func(name string) bool {
-					var a argov1alpha1.Application
+					var a argocd.Application
 					if err := kube.Get(ctx, client.ObjectKey{Namespace: "argocd", Name: name}, &a); err != nil {
 						t.Fatal(err)
 					}
-					return a.Annotations[argov1alpha1.AnnotationKeyRefresh] == "normal"
+					return a.Annotations[argocd.AnnotationKeyRefresh] == "normal"
 				}
 				for _, name := range []string{syncs, idle, "preview-gone-1-0123456789"} {
 					h.Answered(name)

@@ -19,13 +19,13 @@ import (
 	"regexp"
 	"time"
 
-	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seedling-dev/seedling/hooks/snapshot"
+	"github.com/seedling-dev/seedling/plugin/argocd"
 	"github.com/seedling-dev/seedling/plugin/preview"
 )
 
@@ -65,9 +65,9 @@ func (e *Ender) Run(ctx context.Context) error {
 	}
 	queue := workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[string](again, most))
 	defer context.AfterFunc(ctx, queue.ShutDown)()
-	go preview.Watch(ctx, e.Log.With("watch", "applications"), e.Client, &argov1alpha1.ApplicationList{},
+	go preview.Watch(ctx, e.Log.With("watch", "applications"), e.Client, &argocd.ApplicationList{},
 		func(object client.Object, deleted bool) {
-			if app, ok := object.(*argov1alpha1.Application); ok && snapshot.IsPreview(app.Name) && e.see(app, deleted) {
+			if app, ok := object.(*argocd.Application); ok && snapshot.IsPreview(app.Name) && e.see(app, deleted) {
 				queue.AddAfter(app.Name, e.Patience)
 			}
 		}, client.InNamespace(e.Namespace))
@@ -87,7 +87,7 @@ func (e *Ender) Run(ctx context.Context) error {
 }
 
 // see says what an Application tells, and whether its sync is outdated.
-func (e *Ender) see(app *argov1alpha1.Application, deleted bool) bool {
+func (e *Ender) see(app *argocd.Application, deleted bool) bool {
 	if deleted {
 		if e.Gone != nil {
 			e.Gone(app.Name)
@@ -102,7 +102,7 @@ func (e *Ender) see(app *argov1alpha1.Application, deleted bool) bool {
 
 // end removes the operation of an Application if it is outdated still.
 func (e *Ender) end(ctx context.Context, name string) error {
-	var app argov1alpha1.Application
+	var app argocd.Application
 	err := e.Client.Get(ctx, types.NamespacedName{Namespace: e.Namespace, Name: name}, &app)
 	if apierrors.IsNotFound(err) {
 		return nil
@@ -118,7 +118,7 @@ func (e *Ender) end(ctx context.Context, name string) error {
 	patch, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{
 			"uid": app.UID, "resourceVersion": app.ResourceVersion,
-			"annotations": map[string]string{argov1alpha1.AnnotationKeyRefresh: string(argov1alpha1.RefreshTypeNormal)},
+			"annotations": map[string]string{argocd.AnnotationKeyRefresh: argocd.RefreshNormal},
 		},
 		"operation": nil,
 	})
@@ -139,7 +139,7 @@ func (e *Ender) end(ctx context.Context, name string) error {
 
 // outdated says whether a preview is being synced to another commit of the pull
 // request than it asks for.
-func outdated(app *argov1alpha1.Application) bool {
+func outdated(app *argocd.Application) bool {
 	if !snapshot.IsPreview(app.Name) || app.Spec.Project != project || app.DeletionTimestamp != nil {
 		return false
 	}

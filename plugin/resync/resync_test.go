@@ -10,12 +10,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/seedling-dev/seedling/plugin/argocd"
 )
 
 var (
@@ -24,14 +25,14 @@ var (
 )
 
 // syncing is a preview that asks for the new head and is synced to the old one.
-func syncing(change func(*argov1alpha1.Application)) *argov1alpha1.Application {
-	app := &argov1alpha1.Application{
+func syncing(change func(*argocd.Application)) *argocd.Application {
+	app := &argocd.Application{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "argocd", Name: "preview-shop-1-0123456789"},
-		Spec: argov1alpha1.ApplicationSpec{
+		Spec: argocd.ApplicationSpec{
 			Project: project,
-			Sources: argov1alpha1.ApplicationSources{{TargetRevision: newHead}, {TargetRevision: "main"}},
+			Sources: []argocd.ApplicationSource{{TargetRevision: newHead}, {TargetRevision: "main"}},
 		},
-		Operation: &argov1alpha1.Operation{Sync: &argov1alpha1.SyncOperation{Revisions: []string{oldHead, "c"}}},
+		Operation: &argocd.Operation{Sync: &argocd.SyncOperation{Revisions: []string{oldHead, "c"}}},
 	}
 	if change != nil {
 		change(app)
@@ -42,19 +43,19 @@ func syncing(change func(*argov1alpha1.Application)) *argov1alpha1.Application {
 func TestOutdated(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		change func(*argov1alpha1.Application)
+		change func(*argocd.Application)
 		want   bool
 	}{
 		"an older head":          {nil, true},
-		"the head itself":        {func(a *argov1alpha1.Application) { a.Operation.Sync.Revisions[0] = newHead }, false},
-		"an older platform":      {func(a *argov1alpha1.Application) { a.Operation.Sync.Revisions = []string{newHead, "d"} }, false},
-		"no operation":           {func(a *argov1alpha1.Application) { a.Operation = nil }, false},
-		"a sync without commits": {func(a *argov1alpha1.Application) { a.Operation.Sync.Revisions = nil }, false},
-		"a branch is asked for":  {func(a *argov1alpha1.Application) { a.Spec.Sources[0].TargetRevision = "main" }, false},
-		"no sources":             {func(a *argov1alpha1.Application) { a.Spec.Sources = nil }, false},
-		"another project":        {func(a *argov1alpha1.Application) { a.Spec.Project = "default" }, false},
-		"no preview":             {func(a *argov1alpha1.Application) { a.Name = "shop" }, false},
-		"one that is going":      {func(a *argov1alpha1.Application) { a.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} }, false},
+		"the head itself":        {func(a *argocd.Application) { a.Operation.Sync.Revisions[0] = newHead }, false},
+		"an older platform":      {func(a *argocd.Application) { a.Operation.Sync.Revisions = []string{newHead, "d"} }, false},
+		"no operation":           {func(a *argocd.Application) { a.Operation = nil }, false},
+		"a sync without commits": {func(a *argocd.Application) { a.Operation.Sync.Revisions = nil }, false},
+		"a branch is asked for":  {func(a *argocd.Application) { a.Spec.Sources[0].TargetRevision = "main" }, false},
+		"no sources":             {func(a *argocd.Application) { a.Spec.Sources = nil }, false},
+		"another project":        {func(a *argocd.Application) { a.Spec.Project = "default" }, false},
+		"no preview":             {func(a *argocd.Application) { a.Name = "shop" }, false},
+		"one that is going":      {func(a *argocd.Application) { a.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} }, false},
 	} {
 		if got := outdated(syncing(c.change)); got != c.want {
 			t.Errorf("%s: %v", name, got)
@@ -68,10 +69,10 @@ func TestRun(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := runtime.NewScheme()
-		if err := argov1alpha1.AddToScheme(s); err != nil {
+		if err := argocd.AddToScheme(s); err != nil {
 			t.Fatal(err)
 		}
-		current := syncing(func(a *argov1alpha1.Application) {
+		current := syncing(func(a *argocd.Application) {
 			a.Name, a.Operation.Sync.Revisions[0] = "preview-shop-2-0123456789", newHead
 		})
 		var refusals atomic.Int32
@@ -94,8 +95,8 @@ func TestRun(t *testing.T) {
 		if err := kube.Create(ctx, app); err != nil {
 			t.Fatal(err)
 		}
-		read := func(name string) *argov1alpha1.Application {
-			var a argov1alpha1.Application
+		read := func(name string) *argocd.Application {
+			var a argocd.Application
 			if err := kube.Get(ctx, client.ObjectKey{Namespace: "argocd", Name: name}, &a); err != nil {
 				t.Fatal(err)
 			}
@@ -109,7 +110,7 @@ func TestRun(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		ended := read(app.Name)
-		if ended.Operation != nil || ended.Annotations[argov1alpha1.AnnotationKeyRefresh] != "normal" {
+		if ended.Operation != nil || ended.Annotations[argocd.AnnotationKeyRefresh] != "normal" {
 			t.Errorf("the outdated sync goes on: %v, annotations %v", ended.Operation, ended.Annotations)
 		}
 		if read(current.Name).Operation == nil {

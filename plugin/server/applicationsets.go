@@ -8,13 +8,13 @@ import (
 	"sync"
 	"time"
 
-	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seedling-dev/seedling/hooks/snapshot"
+	"github.com/seedling-dev/seedling/plugin/argocd"
 	"github.com/seedling-dev/seedling/plugin/internal/turn"
 	"github.com/seedling-dev/seedling/plugin/preview"
 )
@@ -64,7 +64,7 @@ func (a *ApplicationSets) Refresh(ctx context.Context) error {
 	defer a.refreshing.Give()
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
-	var list argov1alpha1.ApplicationSetList
+	var list argocd.ApplicationSetList
 	if err := a.Client.List(ctx, &list, client.InNamespace(a.Namespace)); err != nil {
 		return fmt.Errorf("list the ApplicationSets in namespace %s: %w", a.Namespace, err)
 	}
@@ -90,11 +90,11 @@ func (a *ApplicationSets) Refresh(ctx context.Context) error {
 // Inputs are the parameters of an ApplicationSet's generators that name our
 // ConfigMap. Only top-level generators count: within matrix or merge the input
 // may be a template, and Argo CD would not follow our pokes.
-func Inputs(set *argov1alpha1.ApplicationSet, configMap string) []map[string]json.RawMessage {
+func Inputs(set *argocd.ApplicationSet, configMap string) []map[string]json.RawMessage {
 	var inputs []map[string]json.RawMessage
 	for _, g := range set.Spec.Generators {
 		if g.Plugin != nil && g.Plugin.ConfigMapRef.Name == configMap {
-			inputs = append(inputs, raw(g.Plugin.Input.Parameters))
+			inputs = append(inputs, g.Plugin.Input.Parameters)
 		}
 	}
 	return inputs
@@ -103,7 +103,7 @@ func Inputs(set *argov1alpha1.ApplicationSet, configMap string) []map[string]jso
 // Run follows them until ctx ends.
 func (a *ApplicationSets) Run(ctx context.Context) error {
 	changed := make(chan struct{}, 1)
-	go preview.Watch(ctx, a.Log.With("watch", "applicationsets"), a.Client, &argov1alpha1.ApplicationSetList{},
+	go preview.Watch(ctx, a.Log.With("watch", "applicationsets"), a.Client, &argocd.ApplicationSetList{},
 		func(object client.Object, deleted bool) {
 			a.mu.Lock()
 			seen, ok := a.seen[object.GetUID()]
@@ -143,7 +143,7 @@ func (a *ApplicationSets) Run(ctx context.Context) error {
 // deleted.
 func (a *ApplicationSets) Applied(ctx context.Context, application string) (bool, error) {
 	app := &metav1.PartialObjectMetadata{}
-	app.SetGroupVersionKind(argov1alpha1.SchemeGroupVersion.WithKind("Application"))
+	app.SetGroupVersionKind(argocd.SchemeGroupVersion.WithKind("Application"))
 	err := a.Client.Get(ctx, types.NamespacedName{Namespace: a.Namespace, Name: application}, app)
 	if apierrors.IsNotFound(err) {
 		return false, nil
@@ -162,7 +162,7 @@ func (a *ApplicationSets) Poke(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	set := &argov1alpha1.ApplicationSet{}
+	set := &argocd.ApplicationSet{}
 	set.Namespace, set.Name = a.Namespace, name
 	if err := a.Client.Patch(ctx, set, client.RawPatch(types.MergePatchType, patch)); err != nil {
 		return fmt.Errorf("poke ApplicationSet %s/%s: %w", a.Namespace, name, err)

@@ -15,10 +15,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	"github.com/google/go-cmp/cmp"
 	coordinationv1 "k8s.io/api/coordination/v1"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -28,20 +26,21 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/seedling-dev/seedling/hooks/snapshot"
+	"github.com/seedling-dev/seedling/plugin/argocd"
 	"github.com/seedling-dev/seedling/plugin/preview"
 )
 
-func set(name, configMap, repo string) *argov1alpha1.ApplicationSet {
-	s := &argov1alpha1.ApplicationSet{ObjectMeta: metav1.ObjectMeta{
+func set(name, configMap, repo string) *argocd.ApplicationSet {
+	s := &argocd.ApplicationSet{ObjectMeta: metav1.ObjectMeta{
 		Namespace: "argocd", Name: name, UID: types.UID(name), Generation: 1, Annotations: map[string]string{"mine": "stays"},
 	}}
 	if configMap == "" {
-		s.Spec.Generators = []argov1alpha1.ApplicationSetGenerator{{List: &argov1alpha1.ListGenerator{}}}
+		s.Spec.Generators = []argocd.ApplicationSetGenerator{{}} // a list
 		return s
 	}
-	s.Spec.Generators = []argov1alpha1.ApplicationSetGenerator{{Plugin: &argov1alpha1.PluginGenerator{
-		ConfigMapRef: argov1alpha1.PluginConfigMapRef{Name: configMap},
-		Input:        argov1alpha1.PluginInput{Parameters: argov1alpha1.PluginParameters{"repo": apiextensionsv1.JSON{Raw: fmt.Appendf(nil, "%q", repo)}}},
+	s.Spec.Generators = []argocd.ApplicationSetGenerator{{Plugin: &argocd.PluginGenerator{
+		ConfigMapRef: argocd.PluginConfigMapRef{Name: configMap},
+		Input:        argocd.PluginInput{Parameters: map[string]json.RawMessage{"repo": fmt.Appendf(nil, "%q", repo)}},
 	}}}
 	return s
 }
@@ -49,7 +48,7 @@ func set(name, configMap, repo string) *argov1alpha1.ApplicationSet {
 func watchSets(t *testing.T, funcs interceptor.Funcs, objects ...client.Object) (*ApplicationSets, chan map[string]preview.Asked) {
 	t.Helper()
 	s := runtime.NewScheme()
-	if err := argov1alpha1.AddToScheme(s); err != nil {
+	if err := argocd.AddToScheme(s); err != nil {
 		t.Fatal(err)
 	}
 	told := make(chan map[string]preview.Asked, 100)
@@ -77,7 +76,7 @@ func TestApplicationSets(t *testing.T) {
 	if err := a.Poke(t.Context(), "previews"); err != nil {
 		t.Fatal(err)
 	}
-	var got argov1alpha1.ApplicationSet
+	var got argocd.ApplicationSet
 	if err := a.Client.Get(t.Context(), types.NamespacedName{Namespace: "argocd", Name: "previews"}, &got); err != nil {
 		t.Fatal(err)
 	}
@@ -290,8 +289,8 @@ func TestServeSaysPanics(t *testing.T) {
 
 func TestApplied(t *testing.T) {
 	t.Parallel()
-	app := func(name string) *argov1alpha1.Application {
-		return &argov1alpha1.Application{ObjectMeta: metav1.ObjectMeta{Namespace: "argocd", Name: name, Finalizers: []string{"resources-finalizer.argocd.argoproj.io"}}}
+	app := func(name string) *argocd.Application {
+		return &argocd.Application{ObjectMeta: metav1.ObjectMeta{Namespace: "argocd", Name: name, Finalizers: []string{"resources-finalizer.argocd.argoproj.io"}}}
 	}
 	down := errors.New("it does not answer")
 	a, _ := watchSets(t, interceptor.Funcs{

@@ -11,10 +11,9 @@ import (
 	"strconv"
 	"time"
 
-	argoplugin "github.com/argoproj/argo-cd/v2/applicationset/services/plugin"
-	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	"github.com/gin-gonic/gin"
 
+	"github.com/seedling-dev/seedling/plugin/argocd"
 	"github.com/seedling-dev/seedling/plugin/preview"
 )
 
@@ -110,7 +109,7 @@ func (g Generator) answer(c *gin.Context) {
 	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), answerTimeout)
 	defer cancel()
-	body, err := g.Answers.Answer(ctx, request.ApplicationSetName, raw(request.Input.Parameters))
+	body, err := g.Answers.Answer(ctx, request.ApplicationSetName, request.Input.Parameters)
 	var input *preview.InputError
 	switch {
 	case errors.As(err, &input):
@@ -134,7 +133,7 @@ func (g Generator) answer(c *gin.Context) {
 
 // decode reads a request; problem is a constant text. Fields that a newer
 // Argo CD may send beside the input are let through; the input's own are not.
-func decode(body io.ReadCloser, w http.ResponseWriter) (request argoplugin.ServiceRequest, problem string) {
+func decode(body io.ReadCloser, w http.ResponseWriter) (request argocd.PluginRequest, problem string) {
 	b, err := io.ReadAll(http.MaxBytesReader(w, body, maxRequest))
 	if err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
@@ -149,14 +148,6 @@ func decode(body io.ReadCloser, w http.ResponseWriter) (request argoplugin.Servi
 		return request, textNoName
 	}
 	return request, ""
-}
-
-func raw(parameters argov1alpha1.PluginParameters) map[string]json.RawMessage {
-	out := make(map[string]json.RawMessage, len(parameters))
-	for k, v := range parameters {
-		out[k] = v.Raw
-	}
-	return out
 }
 
 // whole says whether Argo CD will read the list that is meant.
