@@ -379,6 +379,13 @@ func (r *backupRun) backup(location string, now time.Time) *velerov1.Backup {
 			TTL: metav1.Duration{Duration: 8760 * time.Hour},
 		},
 	}
+	switch at, err := r.marker.DumpedAt(); {
+	case err != nil:
+		// It is told, and decides nothing.
+		r.log.Warn("the snapshot does not say when its source was dumped", "because", command.OneLine(err.Error()))
+	case !at.IsZero():
+		b.Annotations[snapshot.AnnotationDumpTime] = at.UTC().Format(time.RFC3339)
+	}
 	if d := r.marker.DumpDigest; d != "" {
 		b.Labels[snapshot.LabelDumpDigest] = snapshot.LabelValue(d)
 		b.Annotations[snapshot.AnnotationDumpDigest] = d

@@ -3,7 +3,9 @@ package backup_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -710,6 +712,7 @@ func TestBackupIsWhatTheMarkerSays(t *testing.T) {
 		go v.run(ctx, t)
 		g := &server{contents: contents}
 		g.contents.Marker.DumpDigest = strings.Repeat("0f", 32)
+		g.contents.Marker.Record = `{"record":1,"dumpCreated":"2026-01-01T23:00:00Z"}`
 		var log bytes.Buffer
 		b, err := backup.Run(ctx, command.NewLog(&log), options, c, g)
 		if err != nil {
@@ -736,9 +739,10 @@ func TestBackupIsWhatTheMarkerSays(t *testing.T) {
 					"seedling.dev/masker-version": "1",
 					"seedling.dev/volume-id":      contents.VolumeID,
 					"seedling.dev/verified":       "sampled",
-					"seedling.dev/record-digest":  "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a", // of {}
+					"seedling.dev/record-digest":  fmt.Sprintf("%x", sha256.Sum256([]byte(g.contents.Marker.Record))),
 					"seedling.dev/volumes":        "1",
 					"seedling.dev/data-time":      "2026-01-02T03:04:05Z",
+					"seedling.dev/dump-time":      "2026-01-01T23:00:00Z",
 				},
 			},
 			Spec: velerov1.BackupSpec{

@@ -28,6 +28,22 @@ type Marker struct {
 	Record string
 }
 
+// DumpedAt is when the source was dumped, as the dump says: by the clock of the
+// machine that pg_dump ran on, taken for UTC, since archives name no zone. It is
+// zero where the dump does not say so, or an older seed-import made the seed.
+func (m *Marker) DumpedAt() (time.Time, error) {
+	if m.Record == "" {
+		return time.Time{}, nil
+	}
+	var record struct {
+		DumpCreated time.Time `json:"dumpCreated"`
+	}
+	if err := json.Unmarshal([]byte(m.Record), &record); err != nil {
+		return time.Time{}, fmt.Errorf("read when the dump was made from the record beside the marker: %w", err)
+	}
+	return record.DumpCreated, nil
+}
+
 // ErrNoMarker says that a database is not a finished import.
 var ErrNoMarker = errors.New("there is no marker: the database is not a finished import and may hold raw data")
 

@@ -114,6 +114,10 @@ tables:
 	if err != nil {
 		t.Fatal(err)
 	}
+	// What seed-backup takes from it onto the snapshot.
+	if at, err := (&postgres.Marker{Record: text}).DumpedAt(); err != nil || at.IsZero() || !at.Equal(record.DumpCreated) {
+		t.Errorf("it was dumped %s, as seed-backup reads it %s, error %v", record.DumpCreated, at, err)
+	}
 	var page strings.Builder
 	if err := record.Print(&page); err != nil {
 		t.Fatal(err)

@@ -68,6 +68,10 @@ const (
 	AnnotationVolumes = "seedling.dev/volumes"
 	// AnnotationDataTime is when the import finished, RFC 3339 in UTC.
 	AnnotationDataTime = "seedling.dev/data-time"
+	// AnnotationDumpTime is when the source was dumped, as the dump says, RFC 3339:
+	// by the clock of the machine that pg_dump ran on, taken for UTC. It is absent
+	// where that is not told. The namespace of a preview has it too.
+	AnnotationDumpTime = "seedling.dev/dump-time"
 	// AnnotationVerified is how the import was verified before it became the seed:
 	// sampled, full or off.
 	AnnotationVerified = "seedling.dev/verified"

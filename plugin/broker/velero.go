@@ -62,7 +62,7 @@ type Velero struct {
 	namespace string
 	owner     string
 	direct    bool
-	restored  func(p preview.Preview, chosen, dataTime string, volume types.UID)
+	restored  func(p preview.Preview, from preview.Origin)
 	log       *slog.Logger
 	now       func() time.Time
 
@@ -83,9 +83,9 @@ type VeleroOptions struct {
 	// Direct is direct mode: no Restore is made where seed-backup recorded what
 	// the storage driver calls the snapshot.
 	Direct bool
-	// Restored is told that a preview has its volume, from which snapshot, and when
-	// the import behind that finished. It may be nil, and may be told twice.
-	Restored func(p preview.Preview, chosen, dataTime string, volume types.UID)
+	// Restored is told that a preview has its volume, and where its data is from. It
+	// may be nil, and may be told twice.
+	Restored func(p preview.Preview, from preview.Origin)
 	// MaxDataAge is that of Snapshots.
 	MaxDataAge func(seed string) time.Duration
 	// Choices keeps those away who remove snapshots; nil where nobody does.
@@ -103,7 +103,7 @@ func NewVelero(o VeleroOptions) *Velero {
 		o.Choices = NewChoices()
 	}
 	if o.Restored == nil {
-		o.Restored = func(preview.Preview, string, string, types.UID) {}
+		o.Restored = func(preview.Preview, preview.Origin) {}
 	}
 	return &Velero{
 		restored:  o.Restored,
@@ -147,7 +147,7 @@ func (v *Velero) Step(ctx context.Context, p preview.Preview) (Progress, error) 
 			if err := v.previews.Record(ctx, p.Namespace, chosen, pvc.UID); err != nil {
 				return Progress{Snapshot: chosen}, fmt.Errorf("record the volume of %s: %w", p.Namespace, err)
 			}
-			v.restored(p, chosen, ns.Annotations[snapshot.AnnotationSnapshotTime], pvc.UID)
+			v.restored(p, data(ns, chosen, pvc))
 		}
 		return Progress{Done: true, Snapshot: chosen, Message: "the volume is there, from " + origin(ns, chosen)}, nil
 	case pvc != nil && pvc.DeletionTimestamp != nil:
@@ -214,8 +214,16 @@ func (v *Velero) adopt(ctx context.Context, p preview.Preview, ns *corev1.Namesp
 	if err := v.previews.Record(ctx, p.Namespace, chosen, pvc.UID); err != nil {
 		return Progress{Snapshot: chosen}, fmt.Errorf("record the volume of %s: %w", p.Namespace, err)
 	}
-	v.restored(p, chosen, ns.Annotations[snapshot.AnnotationSnapshotTime], pvc.UID)
+	v.restored(p, data(ns, chosen, pvc))
 	return Progress{Done: true, Snapshot: chosen, Message: "restored from " + origin(ns, chosen)}, nil
+}
+
+// data is where the data of a restored claim is from, as its namespace says.
+func data(ns *corev1.Namespace, chosen string, pvc *corev1.PersistentVolumeClaim) preview.Origin {
+	return preview.Origin{
+		Snapshot: chosen, Volume: pvc.UID,
+		DataTime: ns.Annotations[snapshot.AnnotationSnapshotTime], DumpTime: ns.Annotations[snapshot.AnnotationDumpTime],
+	}
 }
 
 // origin says which snapshot the data is from, and that it is not the newest
@@ -361,7 +369,12 @@ func (v *Velero) record(ctx context.Context, p preview.Preview, ns *corev1.Names
 	if dataTime == "" && newest.Status.StartTimestamp != nil {
 		dataTime = newest.Status.StartTimestamp.UTC().Format(time.RFC3339)
 	}
-	annotations := map[string]any{snapshot.AnnotationSnapshot: newest.Name, snapshot.AnnotationSnapshotTime: dataTime, snapshot.AnnotationNewer: nil}
+	annotations := map[string]any{
+		snapshot.AnnotationSnapshot: newest.Name, snapshot.AnnotationSnapshotTime: dataTime, snapshot.AnnotationNewer: nil, snapshot.AnnotationDumpTime: nil,
+	}
+	if dumpTime := newest.Annotations[snapshot.AnnotationDumpTime]; dumpTime != "" {
+		annotations[snapshot.AnnotationDumpTime] = dumpTime
+	}
 	if passed != nil {
 		annotations[snapshot.AnnotationNewer] = passed.Name
 		v.log.WarnContext(ctx, "an older snapshot is chosen: Velero cannot read the storage location of the newest one",

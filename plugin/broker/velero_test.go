@@ -19,6 +19,7 @@ import (
 
 	"github.com/seedling-dev/seedling/hooks/snapshot"
 	"github.com/seedling-dev/seedling/plugin/broker"
+	"github.com/seedling-dev/seedling/plugin/preview"
 )
 
 // Each case is one step in a world, and what it leaves. Both modes take it: where
@@ -430,6 +431,8 @@ func TestVeleroFinish(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, interceptor.Funcs{})
 	ctx := t.Context()
+	var told []preview.Origin
+	w.restored = func(_ preview.Preview, from preview.Origin) { told = append(told, from) }
 	if _, err := w.step(); err != nil {
 		t.Fatal(err)
 	}
@@ -466,6 +469,10 @@ func TestVeleroFinish(t *testing.T) {
 	if p, _ := w.state.Live(ns); p.PVCUID != pvc.UID || p.Snapshot != newest {
 		t.Errorf("the state records %q from %q", p.PVCUID, p.Snapshot)
 	}
+	from := preview.Origin{Snapshot: newest, DataTime: "2026-03-04T04:29:00Z", DumpTime: "2026-03-04T03:30:00Z", Volume: pvc.UID}
+	if diff := cmp.Diff([]preview.Origin{from}, told); diff != "" {
+		t.Errorf("where the data is from differs (-want +got):\n%s", diff)
+	}
 	// A push, after a newer snapshot came, the Restore went and a developer
 	// wrote: nothing is touched.
 	if err := w.Delete(ctx, &r); err != nil {
@@ -484,6 +491,26 @@ func TestVeleroFinish(t *testing.T) {
 	}
 	if n := len(w.restores()); n != 0 {
 		t.Errorf("a push made %d Restores", n)
+	}
+}
+
+// When the source was dumped is not told of older snapshots, and never what was
+// chosen before.
+func TestVeleroSnapshotWithoutDumpTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, interceptor.Funcs{}, func(objects map[string]client.Object) {
+		annotations := objects["newest"].GetAnnotations()
+		delete(annotations, snapshot.AnnotationDumpTime)
+		objects["namespace"].SetAnnotations(map[string]string{snapshot.AnnotationDumpTime: "2001-01-01T00:00:00Z"})
+	})
+	if _, err := w.step(); err != nil {
+		t.Fatal(err)
+	}
+	if at, ok := w.namespace().Annotations[snapshot.AnnotationDumpTime]; ok {
+		t.Errorf("the namespace says that the source was dumped at %s", at)
+	}
+	if w.namespace().Annotations[snapshot.AnnotationSnapshotTime] == "" {
+		t.Error("the namespace does not say how old its data is")
 	}
 }
 

@@ -60,6 +60,8 @@ type world struct {
 	state  *state
 	velero *broker.Velero
 	now    time.Time
+	// restored is told what Velero tells; nil for nobody.
+	restored func(preview.Preview, preview.Origin)
 }
 
 // newWorld makes one. edits change its objects before it begins: they may
@@ -97,6 +99,11 @@ func newWorld(t *testing.T, funcs interceptor.Funcs, edits ...func(map[string]cl
 	w.velero = broker.NewVelero(broker.VeleroOptions{
 		Client: w.WithWatch, Previews: w.state, VeleroNamespace: "velero", Owner: "seedling",
 		Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return w.now },
+		Restored: func(p preview.Preview, from preview.Origin) {
+			if w.restored != nil {
+				w.restored(p, from)
+			}
+		},
 	})
 	return w
 }
@@ -108,6 +115,7 @@ func backup(name string, started time.Time) *velerov1.Backup {
 			Annotations: map[string]string{
 				snapshot.AnnotationVolumes: "1", snapshot.AnnotationPolicyDigest: policy, snapshot.AnnotationKeyID: "00aa",
 				snapshot.AnnotationDataTime: started.Add(-time.Minute).Format(time.RFC3339),
+				snapshot.AnnotationDumpTime: started.Add(-time.Hour).Format(time.RFC3339),
 			},
 		},
 		Spec: velerov1.BackupSpec{IncludedNamespaces: []string{seed}, StorageLocation: "default"},

@@ -73,7 +73,7 @@ func TestComment(t *testing.T) {
 	w.says(1, "Failed", "No data yet: Restore x failed")
 	w.Say(p.Namespace, "", false)
 	(&model{world: w}).restored(p)
-	if err := w.Store.RecordData(t.Context(), p.Namespace, w.now.Add(-dayLong)); err != nil {
+	if err := w.Store.RecordData(t.Context(), p.Namespace, w.now.Add(-dayLong), time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	w.mustRound()

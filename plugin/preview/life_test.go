@@ -112,7 +112,7 @@ func TestLife(t *testing.T) {
 			w.mustRound()
 			p, _ := w.preview(1)
 			(&model{world: w}).restored(p)
-			if err := w.Store.RecordData(t.Context(), p.Namespace, w.now); err != nil {
+			if err := w.Store.RecordData(t.Context(), p.Namespace, w.now, time.Time{}); err != nil {
 				t.Fatal(err)
 			}
 			w.mustRound()

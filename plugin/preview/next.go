@@ -275,7 +275,7 @@ func holdBack(p *Preview, f Facts, wanted bool, refused string, now time.Time, e
 	}
 	if f.Space.UID != "" {
 		if p.NamespaceUID != f.Space.UID {
-			p.Snapshot, p.PVCUID, p.DataAt = "", "", time.Time{} // of another namespace
+			p.Snapshot, p.PVCUID, p.DataAt, p.DumpedAt = "", "", time.Time{}, time.Time{} // of another namespace
 		}
 		p.NamespaceUID, p.HookUID = f.Space.UID, f.Space.HookUID
 	}

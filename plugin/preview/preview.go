@@ -81,6 +81,9 @@ type Preview struct {
 	Expired     *Expired  `json:"expired,omitempty"`
 	// DataAt is when the import behind its snapshot finished.
 	DataAt time.Time `json:"dataAt,omitzero"`
+	// DumpedAt is when the source of that was dumped, as the dump says; zero where
+	// that is not told.
+	DumpedAt time.Time `json:"dumpedAt,omitzero"`
 
 	// Said is the commit status that was last written, so that it is written
 	// again only when it differs.

@@ -294,13 +294,14 @@ func (s *Store) Record(ctx context.Context, namespace, snapshot string, pvc type
 	return nil
 }
 
-// RecordData notes when the data of a live preview was imported.
-func (s *Store) RecordData(ctx context.Context, namespace string, at time.Time) error {
+// RecordData notes when the data of a live preview was imported, and when its
+// source was dumped; zero for what is not told.
+func (s *Store) RecordData(ctx context.Context, namespace string, imported, dumped time.Time) error {
 	p, ok := s.Live(namespace)
-	if !ok || p.DataAt.Equal(at) {
+	if !ok || p.DataAt.Equal(imported) && p.DumpedAt.Equal(dumped) {
 		return nil
 	}
-	if err := s.record(ctx, p, func(q *Preview) { q.DataAt = at }); err != nil {
+	if err := s.record(ctx, p, func(q *Preview) { q.DataAt, q.DumpedAt = imported, dumped }); err != nil {
 		return fmt.Errorf("record the age of the data of %s: %w", namespace, err)
 	}
 	return nil

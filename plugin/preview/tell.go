@@ -55,10 +55,12 @@ const consentChecked = "the forge's record of who set the label, and that login'
 func (r *Reconciler) auditStep(ctx context.Context, p *Preview, phase string) {
 	switch Phase(phase) {
 	case Live:
-		r.audit(ctx, p, "live", "emitted_at", rfc(p.EmittedAt), "kept_data", p.PVCUID != "", "snapshot", p.Snapshot, "volume_uid", string(p.PVCUID))
+		r.audit(ctx, p, "live", "emitted_at", rfc(p.EmittedAt), "kept_data", p.PVCUID != "", "snapshot", p.Snapshot,
+			"data_time", rfc(p.DataAt), "dump_time", rfc(p.DumpedAt), "volume_uid", string(p.PVCUID))
 	case Ending:
 		r.audit(ctx, p, "ended", "reason", p.Reason, "emitted_at", rfc(p.EmittedAt), "ended_at", rfc(p.EndedAt),
-			"snapshot", p.Snapshot, "volume_uid", string(p.PVCUID), "data_kept_until", rfc(p.LingersUntil))
+			"snapshot", p.Snapshot, "data_time", rfc(p.DataAt), "dump_time", rfc(p.DumpedAt),
+			"volume_uid", string(p.PVCUID), "data_kept_until", rfc(p.LingersUntil))
 	case Held:
 		r.audit(ctx, p, "held", "reason", p.Reason)
 	default:
@@ -66,24 +68,37 @@ func (r *Reconciler) auditStep(ctx context.Context, p *Preview, phase string) {
 	}
 }
 
-// Restored takes in that a preview has its volume, and when the import behind
-// its snapshot finished.
-func (r *Reconciler) Restored(p Preview, chosen, dataTime string, volume types.UID) {
+// Origin is where the data of a preview is from.
+type Origin struct {
+	Snapshot string
+	// DataTime is when the import behind the snapshot finished, DumpTime when the
+	// source of that was dumped, RFC 3339; empty for what is not told.
+	DataTime, DumpTime string
+	Volume             types.UID
+}
+
+// Restored takes in that a preview has its volume, and where its data is from.
+func (r *Reconciler) Restored(p Preview, from Origin) {
 	// Where this fails the age is that of the snapshot, which its name has.
-	if at, err := time.Parse(time.RFC3339, dataTime); err == nil {
+	if at, err := time.Parse(time.RFC3339, from.DataTime); err == nil {
+		dumped, err := time.Parse(time.RFC3339, from.DumpTime)
+		if err != nil {
+			dumped = time.Time{} // a snapshot of an older seed-backup
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), stepTimeout)
 		defer cancel()
-		if err := r.Store.RecordData(ctx, p.Namespace, at.UTC()); err != nil {
+		if err := r.Store.RecordData(ctx, p.Namespace, at.UTC(), dumped.UTC()); err != nil {
 			r.Log.Warn("the age of a preview's data is taken from its snapshot", "preview", p.Namespace, "error", err)
 		}
 	}
-	r.audit(context.Background(), &p, "restored", "snapshot", chosen, "data_time", dataTime, "volume_uid", string(volume), "restored_at", rfc(r.Now()))
+	r.audit(context.Background(), &p, "restored", "snapshot", from.Snapshot, "data_time", from.DataTime, "dump_time", from.DumpTime,
+		"volume_uid", string(from.Volume), "restored_at", rfc(r.Now()))
 }
 
 // Removed takes in that nothing is left of an ended preview.
 func (r *Reconciler) Removed(p Preview) {
 	r.audit(context.Background(), &p, "removed", "reason", p.Reason, "emitted_at", rfc(p.EmittedAt), "ended_at", rfc(p.EndedAt),
-		"snapshot", p.Snapshot, "volume_uid", string(p.PVCUID), "removed_at", rfc(r.Now()),
+		"snapshot", p.Snapshot, "data_time", rfc(p.DataAt), "dump_time", rfc(p.DumpedAt), "volume_uid", string(p.PVCUID), "removed_at", rfc(r.Now()),
 		"confirmed", "the API server answers that the namespace is not there")
 }
 

@@ -32,7 +32,7 @@ func TestAudit(t *testing.T) {
 	if err := w.Store.Record(t.Context(), p.Namespace, "seed-1", "uid-volume"); err != nil {
 		t.Fatal(err)
 	}
-	w.Restored(p, "seed-1", "2026-11-20T03:00:00Z", "uid-volume")
+	w.Restored(p, Origin{Snapshot: "seed-1", DataTime: "2026-11-20T03:00:00Z", DumpTime: "2026-11-19T23:00:00Z", Volume: "uid-volume"})
 	w.host.set(pull(1, closed))
 	w.mustRound()
 	p, _ = w.preview(1)
@@ -82,9 +82,9 @@ func TestAudit(t *testing.T) {
 		t.Fatalf("events differ (-want +got):\n%s", diff)
 	}
 	for event, fields := range map[string][]string{
-		"held": {"reason"}, "live": {"emitted_at", "namespace_uid"}, "restored": {"snapshot", "data_time", "volume_uid", "restored_at"},
-		"ended":   {"reason", "emitted_at", "ended_at", "snapshot", "volume_uid"},
-		"removed": {"emitted_at", "ended_at", "removed_at", "confirmed", "snapshot", "volume_uid"},
+		"held": {"reason"}, "live": {"emitted_at", "namespace_uid"}, "restored": {"snapshot", "data_time", "dump_time", "volume_uid", "restored_at"},
+		"ended":   {"reason", "emitted_at", "ended_at", "snapshot", "data_time", "dump_time", "volume_uid"},
+		"removed": {"emitted_at", "ended_at", "removed_at", "confirmed", "snapshot", "data_time", "dump_time", "volume_uid"},
 	} {
 		for _, field := range fields {
 			if s, _ := lines[event][field].(string); s == "" {
