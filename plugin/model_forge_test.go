@@ -26,9 +26,9 @@ type hub struct {
 	mu  sync.Mutex
 	now func(w http.ResponseWriter, r *http.Request) bool
 	// lies are what was said of a pull request, truth when the record of events
-	// was told as it is.
-	lies  map[int64][]lie
-	truth map[int64]time.Time
+	// was told as it is, and there when it was told by number that it is open.
+	lies         map[int64][]lie
+	truth, there map[int64]time.Time
 }
 
 // lie is one sighting that is not so.
@@ -67,6 +67,13 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.truth[n] = time.Now()
 		h.mu.Unlock()
 	}
+	if n := numberOf(r, ""); n > 0 && r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/pulls/") {
+		if p := h.copies()[n]; p != nil && !p.Closed {
+			h.mu.Lock()
+			h.there[n] = time.Now()
+			h.mu.Unlock()
+		}
+	}
 	h.handler.ServeHTTP(w, r)
 }
 
@@ -92,11 +99,12 @@ func (h *hub) lied(n int64, what string) {
 }
 
 // saidGone says whether two sightings said that a pull request is not there, and
-// a list is among them that began after the other.
+// a list is among them that began after the other. What was said by number counts
+// until the opposite is.
 func (h *hub) saidGone(n int64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	missing := slices.ContainsFunc(h.lies[n], func(l lie) bool { return l.what == lieMissing })
+	missing := slices.ContainsFunc(h.lies[n], func(l lie) bool { return l.what == lieMissing && !l.at.Before(h.there[n]) })
 	return missing && h.confirmed(n, lieAbsent, time.Time{}, lieMissing, lieAbsent)
 }
 
@@ -148,6 +156,10 @@ const (
 // choose chooses what goes wrong, until something else is set.
 func (h *hub) choose() {
 	rng := h.life.rng
+	if rng.IntN(8) == 0 {
+		h.lose(h.life.any())
+		return
+	}
 	all := h.faults(rng)
 	name := slices.Sorted(maps.Keys(all))[rng.IntN(len(all))]
 	f := all[name]
@@ -163,6 +175,18 @@ func (h *hub) choose() {
 	}
 	h.life.note("  the forge: %s", name)
 	h.set(f)
+}
+
+// lose has a pull request be not there when it is asked for by number, for a push
+// that a webhook tells of.
+func (h *hub) lose(n int64) {
+	h.life.note("  the forge: %d is not here, which was pushed to", n)
+	h.set(h.missing(n))
+	if h.copies()[n] == nil {
+		return
+	}
+	told := h.life.change(n, "synchronized", func(p *forgetest.Pull, _ time.Time) { p.SHA = fmt.Sprintf("%040x", h.life.rng.Int64()) })
+	h.life.webhook(told)
 }
 
 func some(rng *rand.Rand, f answers) answers {

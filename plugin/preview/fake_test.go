@@ -116,6 +116,8 @@ type host struct {
 	mu       sync.Mutex
 	pulls    map[int64]forge.PullRequest
 	hidden   map[int64]bool // left out of lists
+	lacked   func(n int64)  // told of each that a list does not have
+	there    func(n int64)  // told of each that was open, by number
 	writers  map[string]bool
 	labelled map[int64]string // by whom
 	// labelledAt is when, by the forge's clock.
@@ -242,8 +244,11 @@ func (h *host) all() ([]forge.PullRequest, error) {
 				p = old
 			}
 		}
-		if p.Open && !h.hidden[n] {
+		switch {
+		case p.Open && !h.hidden[n]:
 			out = append(out, p)
+		case h.lacked != nil:
+			h.lacked(n)
 		}
 	}
 	return out, nil
@@ -263,6 +268,9 @@ func (h *host) Get(_ context.Context, _ string, n int64) (forge.PullRequest, err
 	p, ok := h.pulls[n]
 	if !ok {
 		return p, forge.ErrGone
+	}
+	if h.there != nil && p.Open {
+		h.there(n)
 	}
 	return p, nil
 }

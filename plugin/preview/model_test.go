@@ -23,6 +23,7 @@ import (
 
 	"github.com/seedling-dev/seedling/hooks/snapshot"
 	"github.com/seedling-dev/seedling/plugin/forge"
+	"github.com/seedling-dev/seedling/plugin/sight"
 )
 
 // modelRuns is how many random lives a test run has; PLUGIN_SOAK, a duration,
@@ -75,6 +76,8 @@ type model struct {
 	before map[int64]forge.PullRequest
 	// causes are why a preview may have left the answer, since it came into it.
 	causes map[int64]map[string]bool
+	// lies are what was said of whether it is there.
+	lies map[int64]*lies
 	// losses are the namespaces, by UID, that were deleted or lost their volume.
 	losses  map[types.UID]string
 	answers map[string]bool
@@ -99,6 +102,33 @@ type model struct {
 	tale   []string
 }
 
+// lies are when it was not there when it was asked for by number, and when lists
+// lacked it, by our clock; there is when it was last told by number that it is open.
+type lies struct {
+	missing, absent []time.Time
+	there           time.Time
+}
+
+// gone says whether what was said is two sightings that are apart, of which one is
+// a list that came later. What was said by number counts until the opposite is.
+func (l *lies) gone() bool {
+	for _, missing := range l.missing {
+		if missing.Before(l.there) {
+			continue
+		}
+		first := missing
+		for _, at := range l.absent {
+			first = earliest(first, at)
+		}
+		for _, at := range l.absent {
+			if at.Sub(first) >= sight.Apart {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // How long a preview lives in a model with a life.
 const (
 	modelTTL    = 6 * time.Hour
@@ -110,7 +140,7 @@ const (
 func newModel(t *testing.T, seed uint64) *model {
 	m := &model{
 		world: newWorld(t, newHost()), rng: rand.New(rand.NewPCG(seed, 1)), clock: time.Date(2026, 11, 30, 9, 0, 0, 0, time.UTC),
-		before: map[int64]forge.PullRequest{}, causes: map[int64]map[string]bool{}, losses: map[types.UID]string{}, shut: map[int64]bool{}, answers: map[string]bool{}, asked: true, well: asksForShop, wrong: typo,
+		before: map[int64]forge.PullRequest{}, causes: map[int64]map[string]bool{}, lies: map[int64]*lies{}, losses: map[types.UID]string{}, shut: map[int64]bool{}, answers: map[string]bool{}, asked: true, well: asksForShop, wrong: typo,
 		touched: map[int64]time.Time{}, warned: map[int64]time.Time{}, spaces: map[string]bool{}, beyond: map[int64]bool{},
 	}
 	if seed%3 != 0 {
@@ -129,6 +159,8 @@ func newModel(t *testing.T, seed uint64) *model {
 		m.restart()
 	}
 	m.input = m.well
+	m.host.lacked = func(n int64) { m.of(n).absent = append(m.of(n).absent, m.now) }
+	m.host.there = func(n int64) { m.of(n).there = m.now }
 	if m.rng.IntN(2) == 0 {
 		m.linger = 15 * time.Minute
 		m.restart()
@@ -170,6 +202,11 @@ func (m *model) change(n int64, f func(*forge.PullRequest)) {
 // earlier time than it happened.
 func (m *model) steps(by time.Duration) {
 	m.now = m.now.Add(by)
+	for _, l := range m.lies {
+		for _, at := range slices.Concat(pointers(l.missing), pointers(l.absent), []*time.Time{&l.there}) {
+			*at = earliest(*at, m.now)
+		}
+	}
 	if by < 0 {
 		for _, times := range []map[int64]time.Time{m.touched, m.warned} {
 			for n, at := range times {
@@ -177,6 +214,21 @@ func (m *model) steps(by time.Duration) {
 			}
 		}
 	}
+}
+
+func pointers(times []time.Time) (all []*time.Time) {
+	for i := range times {
+		all = append(all, &times[i])
+	}
+	return all
+}
+
+// of is what was said of a pull request. The caller holds the host.
+func (m *model) of(n int64) *lies {
+	if m.lies[n] == nil {
+		m.lies[n] = &lies{}
+	}
+	return m.lies[n]
 }
 
 func (m *model) any() int64 { return int64(1 + m.rng.IntN(modelPulls)) }
@@ -275,11 +327,16 @@ func (m *model) faults() {
 		// It may be absent from a list by another fault later: then two sightings
 		// that are apart say that it is gone, and that is believed.
 		lost := m.any()
-		m.may(lost, reasonGone)
-		h.lies = func(n int64, _ bool) (forge.PullRequest, error, bool) {
+		h.lies = func(n int64, list bool) (forge.PullRequest, error, bool) {
+			if n == lost && !list {
+				m.of(n).missing = append(m.of(n).missing, m.now)
+			}
 			return forge.PullRequest{}, forge.ErrGone, n == lost
 		}
 		m.tale = append(m.tale, fmt.Sprint("  (404 for ", lost, ")"))
+		if m.rng.IntN(2) == 0 {
+			m.Trigger("gitea", "acme/shop", lost, time.Time{})
+		}
 	case 4:
 		old := map[int64]forge.PullRequest{}
 		for _, n := range slices.Sorted(maps.Keys(m.before)) {
@@ -512,6 +569,11 @@ func (m *model) check() {
 	if err != nil {
 		return // no answer ends nothing
 	}
+	m.host.with(func(*host) {
+		for n, l := range m.lies {
+			m.causeGone(n, l.gone())
+		}
+	})
 	is := map[string]bool{}
 	for _, p := range parse(m.t, body) {
 		is[p["number"]] = true
@@ -556,6 +618,14 @@ func (m *model) check() {
 		}
 	}
 	m.answers = is
+}
+
+// causeGone notes whether it may end because it is gone.
+func (m *model) causeGone(n int64, is bool) {
+	if m.causes[n] != nil || is {
+		m.may(n, reasonGone)
+		m.causes[n][reasonGone] = is
+	}
 }
 
 // untold are how many in the last answer have nothing that would end them.
