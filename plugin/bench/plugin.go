@@ -91,8 +91,8 @@ func (p *plugin) start(ctx context.Context) error {
 	}
 	p.starts++
 	p.process = exec.CommandContext(ctx, p.binary, "serve", "--config", p.config)
-	// GOMEMLIMIT as in the Deployment.
-	p.process.Env = append(os.Environ(), "KUBECONFIG="+p.kubeconfig, "POD_NAMESPACE=seedling", "POD_NAME=plugin", "GOMEMLIMIT=400MiB",
+	// As in the Deployment.
+	p.process.Env = append(os.Environ(), "KUBECONFIG="+p.kubeconfig, "POD_NAMESPACE=seedling", "POD_NAME=plugin", "GOMEMLIMIT=400MiB", "GOGC=50",
 		"PLUGIN_PROFILE="+filepath.Join(p.dir, fmt.Sprint("profile-", p.starts)))
 	p.process.Stdout, p.process.Stderr = p.log, p.log
 	if err := p.process.Start(); err != nil {

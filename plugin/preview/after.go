@@ -147,7 +147,7 @@ func statusLive(p *Preview, it *item, said sentence, s *forge.Status) {
 			" for a fresh preview, or delete claim " + snapshot.SeedPVC + " and sync"
 		return
 	}
-	s.URL = parameters(p, in)["preview_url"]
+	s.URL = in.url(p.Namespace)
 	switch {
 	// Why there is no data is why its hook failed, and says more.
 	case p.PVCUID == "" && said.failed:

@@ -14,10 +14,6 @@ import (
 // Application's spec; the others change while a preview lives.
 func parameters(p *Preview, in Input) map[string]string {
 	pr := p.PullRequest
-	host, url := in.host(p.Namespace), ""
-	if host != "" {
-		url = "https://" + host
-	}
 	labels := append([]string(nil), pr.Labels...)
 	sort.Strings(labels)
 	return map[string]string{
@@ -33,8 +29,8 @@ func parameters(p *Preview, in Input) map[string]string {
 		"app_name":       p.Namespace,
 		"seed":           p.Seed,
 		"pr_url":         pr.URL,
-		"preview_host":   host,
-		"preview_url":    url,
+		"preview_host":   in.host(p.Namespace),
+		"preview_url":    in.url(p.Namespace),
 		"expires_at":     rfc(p.ExpiresAt),
 		"labels":         strings.Join(labels, ","),
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -226,9 +227,15 @@ func shell(word string) string {
 // invisible keeps two characters apart that would mean something together.
 const invisible = "\u200b"
 
+// plain is a text that nothing of escape is for: words with single spaces.
+var plain = regexp.MustCompile(`^[A-Za-z0-9,;:()-]+(?: [A-Za-z0-9,;:()-]+)*$`)
+
 // escape makes a text one that no forge reads as more: no Markdown, no HTML, no
 // mention, no reference, no link, no command, and on one line.
 func escape(text string) string {
+	if len(text) <= maxSentence && plain.MatchString(text) {
+		return text
+	}
 	text = strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsControl(r), unicode.IsSpace(r):

@@ -19,6 +19,8 @@ type item struct {
 	look  sight.Look
 	// is is what it becomes; nil for no preview.
 	is *Preview
+	// name is namespace's.
+	name string
 	// unsure: nothing is known of the pull request, and it stays as it is.
 	unsure bool
 	// undecided: which files it changes is not known, and a filter asks for it.
@@ -28,6 +30,18 @@ type item struct {
 	// stale, unseen: its next step lacks nothing but an answer about consent, or a
 	// sighting, that is from now.
 	stale, unseen bool
+}
+
+// namespace is the preview's, which is a hash: a step asks for it many times.
+func (it *item) namespace() string {
+	switch {
+	case it.name != "":
+	case it.cur != nil:
+		it.name = it.cur.Namespace
+	default:
+		it.name = it.key.Namespace()
+	}
+	return it.name
 }
 
 // step decides about a repository once: what was observed and found out, the
@@ -107,7 +121,7 @@ func (r *Reconciler) need(repo *repository, rec *record) {
 func (repo *repository) forget(items []*item, now time.Time) {
 	there := map[string]bool{}
 	for _, it := range items {
-		there[it.key.Namespace()] = true
+		there[it.namespace()] = true
 	}
 	maps.DeleteFunc(repo.found, func(namespace string, _ *found) bool { return !there[namespace] })
 	repo.forgetPaths(now)
@@ -193,7 +207,7 @@ func (r *Reconciler) item(repo *repository, key Key, cur *Preview, inputs []Inpu
 	}
 	it.facts.Gone = it.look.State == sight.Gone
 	it.facts.Forks = it.in.Filters.Forks
-	it.facts.Seed, it.facts.Host, it.facts.Linger = it.in.Seed, it.in.host(it.key.Namespace()), r.Linger
+	it.facts.Seed, it.facts.Host, it.facts.Linger = it.in.Seed, it.in.host(it.namespace()), r.Linger
 	it.facts.Life = Life{
 		TTL: it.in.TTL, Kept: pr.HasLabel(it.in.KeepLabel), KeepFor: it.in.KeepFor, Warning: it.in.TTLWarning,
 		MaxDataAge: r.MaxDataAge(it.in.Seed), Deaf: repo.deaf(now),
@@ -210,7 +224,7 @@ func (r *Reconciler) decide(repo *repository, it *item, now time.Time) {
 		return
 	case it.unasked:
 		// Nobody asks; whether Argo CD has deleted it is what counts.
-		if k := repo.knowledge(it.key.Namespace()); it.cur.Phase == Live && (k.appliedAt.IsZero() || k.applied) {
+		if k := repo.knowledge(it.namespace()); it.cur.Phase == Live && (k.appliedAt.IsZero() || k.applied) {
 			it.facts.Refused = ""
 		}
 		it.is = Next(it.cur, it.key, it.facts, now)
@@ -229,7 +243,7 @@ func (r *Reconciler) decide(repo *repository, it *item, now time.Time) {
 	}
 	// While the forge could not be asked it may have been closed, and whoever
 	// asked for it may have changed their mind.
-	it.stale = !fresh(repo.knowledge(it.key.Namespace()).consentAt, now)
+	it.stale = !fresh(repo.knowledge(it.namespace()).consentAt, now)
 	it.unseen = !fresh(it.look.SeenAt, now)
 	switch {
 	case it.unseen:
@@ -356,11 +370,13 @@ type transition struct {
 // keep writes what was decided, and says what changed. What others recorded
 // since the step began is not written over.
 func (r *Reconciler) keep(ctx context.Context, repo *repository, items []*item, spent []string) ([]transition, error) {
-	changed := len(spent) > 0
+	var changed []*item
 	for _, it := range items {
-		changed = changed || differs(it.cur, it.is)
+		if differs(it.cur, it.is) {
+			changed = append(changed, it)
+		}
 	}
-	if !changed {
+	if len(changed) == 0 && len(spent) == 0 {
 		return nil, nil
 	}
 	repo.mu.Lock()
@@ -371,10 +387,7 @@ func (r *Reconciler) keep(ctx context.Context, repo *repository, items []*item, 
 	err := r.Store.update(ctx, repo.key, func(next *record) error {
 		events = events[:0]
 		next.Spent = append(next.Spent, spent...)
-		for _, it := range items {
-			if !differs(it.cur, it.is) {
-				continue
-			}
+		for _, it := range changed {
 			was := next.find(it.key.ApplicationSet, it.key.Number)
 			if (was == nil) != (it.cur == nil) {
 				continue // somebody made or forgot it since; the next step is asked for

@@ -96,7 +96,7 @@ func (r *Reconciler) know(repo *repository, it *item, now time.Time) {
 	if it.facts.PullRequest == nil {
 		return
 	}
-	k := repo.knowledge(it.key.Namespace())
+	k := repo.knowledge(it.namespace())
 	pr := it.facts.PullRequest
 	if k.consentOf == consentKey(pr, it.in.Label) {
 		it.facts.Consent = k.consent
@@ -125,7 +125,7 @@ func fresh(at, now time.Time) bool {
 // find asks for what the next step of a preview needs. is is what it became in
 // this step; nil for nothing. The caller holds mu.
 func (r *Reconciler) find(repo *repository, it *item, is *Preview, e *errands) {
-	namespace := it.key.Namespace()
+	namespace := it.namespace()
 	k := repo.knowledge(namespace)
 	if it.undecided && repo.forge != nil {
 		e.want(r.changesTask(repo, it.facts.PullRequest))
@@ -218,7 +218,7 @@ func (r *Reconciler) findHeld(repo *repository, it *item, is *Preview, k *found,
 // consentTask asks the forge who set the label, and whether they may write; and
 // before that whether it is still open, where that was seen a while ago.
 func (r *Reconciler) consentTask(repo *repository, it *item, class queue.Class) task {
-	namespace := it.key.Namespace()
+	namespace := it.namespace()
 	key, of, in, f := it.key, consentKey(it.facts.PullRequest, it.in.Label), it.in, repo.forge
 	return task{key: "consent/" + namespace, class: class, timeout: factTimeout, do: func(ctx context.Context) (bool, error) {
 		if err := r.see(ctx, repo, key.Number); err != nil {
@@ -276,7 +276,7 @@ func askConsent(ctx context.Context, f forge.Forge, key Key, label string, canWr
 
 // headTask asks whether the commit statuses are there that a head waits for.
 func (r *Reconciler) headTask(repo *repository, it *item, statuses []string) task {
-	namespace, repository, sha, f := it.key.Namespace(), it.key.Repository, it.facts.PullRequest.HeadSHA, repo.forge
+	namespace, repository, sha, f := it.namespace(), it.key.Repository, it.facts.PullRequest.HeadSHA, repo.forge
 	return task{key: "head/" + namespace, class: queue.Normal, timeout: factTimeout, do: func(ctx context.Context) (bool, error) {
 		waits, err := missing(ctx, f, repository, sha, statuses)
 		repo.mu.Lock()

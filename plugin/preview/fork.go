@@ -99,7 +99,7 @@ func (repo *repository) forkHead(it *item, now time.Time) {
 		return
 	}
 	if it.facts.Forks && repo.grants[pr.Number].agree(pr.HeadSHA, it.facts.Consent) &&
-		(it.cur == nil || it.cur.Phase != Live || fresh(repo.knowledge(it.key.Namespace()).consentAt, now)) {
+		(it.cur == nil || it.cur.Phase != Live || fresh(repo.knowledge(it.namespace()).consentAt, now)) {
 		return
 	}
 	it.facts.HeadSHA, it.facts.Paths, it.facts.HeadWaits = "", nil, reasonForkHead
@@ -112,6 +112,6 @@ func (repo *repository) asksForFork(it *item, now time.Time) bool {
 	if !pr.Fork || !it.facts.Forks || it.cur == nil || it.cur.HeadSHA == pr.HeadSHA || !repo.grants[pr.Number].of(pr.HeadSHA) {
 		return false
 	}
-	k := repo.knowledge(it.key.Namespace())
+	k := repo.knowledge(it.namespace())
 	return k.consentOf != consentKey(pr, it.in.Label) || !fresh(k.consentAt, now)
 }

@@ -50,6 +50,8 @@ type Input struct {
 	// Paths are parts of the repository, by name, of which it is told whether a
 	// pull request changes them, and which image they have.
 	Paths map[string]PathInput `json:"paths,omitempty"`
+
+	digest string // id's, once it is read
 }
 
 // Filters narrow the pull requests that may have a preview.
@@ -168,6 +170,7 @@ func ParseInput(parameters map[string]json.RawMessage) (Input, error) {
 		bad("waitForStatus", problemOwnStatus)
 	}
 	sort.SliceStable(wrong, func(i, j int) bool { return wrong[i].Error() < wrong[j].Error() })
+	in.digest = in.id()
 	return in, errors.Join(wrong...)
 }
 
@@ -246,8 +249,19 @@ func (in Input) host(namespace string) string {
 	return namespace + "." + in.Domain
 }
 
+// url is where people find it, empty without a domain.
+func (in Input) url(namespace string) string {
+	if in.Domain == "" {
+		return ""
+	}
+	return "https://" + in.host(namespace)
+}
+
 // id tells inputs apart.
 func (in Input) id() string {
+	if in.digest != "" {
+		return in.digest
+	}
 	b, _ := json.Marshal(in) //nolint:errchkjson // strings, bools and lists of strings marshal
 	return digest(string(b))
 }

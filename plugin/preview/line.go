@@ -46,7 +46,7 @@ type waiter struct {
 // the queue it has. One that has a namespace has a place: it has what that is kept
 // for, and may be one that the state does not know any more.
 func (l *line) admit(r *Reconciler, it *item, now time.Time) {
-	namespace := it.key.Namespace()
+	namespace := it.namespace()
 	if it.in.Cap == 0 && r.Cap == 0 {
 		return
 	}

@@ -133,7 +133,7 @@ type subscription struct {
 	in  Input
 }
 
-func (s subscription) id() string { return digest(s.set, s.in.id()) }
+func (s subscription) id() string { return s.in.id() + " " + s.set }
 
 // repository is what is known of one repository in memory.
 type repository struct {
@@ -165,6 +165,8 @@ type repository struct {
 	pace    map[string]try
 	// Published.
 	answers map[string][]byte // by subscription.id
+	// assembled are those of the last step, which alone has them.
+	assembled map[string]assembled
 	// lacking says why an ApplicationSet gets no new answer, by its name.
 	lacking map[string]string
 	unpoked map[string]bool

@@ -481,7 +481,7 @@ func (repo *repository) head(it *item, now time.Time) {
 		it.facts.HeadWaits = why
 		return
 	}
-	k, statuses := repo.knowledge(it.key.Namespace()), it.in.statuses(c)
+	k, statuses := repo.knowledge(it.namespace()), it.in.statuses(c)
 	switch of := headKey(pr.HeadSHA, statuses); {
 	case len(statuses) == 0, k.headOf == of && k.head != "":
 		it.facts.HeadSHA, it.facts.Paths = pr.HeadSHA, paths
@@ -521,12 +521,12 @@ func (r *Reconciler) findHead(repo *repository, it *item, e *errands) {
 		}
 	}
 	statuses := it.in.statuses(c)
-	k, of := repo.knowledge(it.key.Namespace()), headKey(pr.HeadSHA, statuses)
+	k, of := repo.knowledge(it.namespace()), headKey(pr.HeadSHA, statuses)
 	if len(statuses) == 0 || k.headOf == of && k.head != "" {
 		return
 	}
 	if k.headOf != of {
-		delete(repo.pace, "head/"+it.key.Namespace())
+		delete(repo.pace, "head/"+it.namespace())
 	}
 	e.want(r.headTask(repo, it, statuses))
 }

@@ -46,9 +46,14 @@ func (r *Reconciler) publish(ctx context.Context, repo *repository, items []*ite
 	if !r.settled(repo, items) {
 		return nil
 	}
-	answers, lacking, err := assembleAnswers(rec, subs, items)
+	assembled, lacking, err := assembleAnswers(rec, subs, items, repo.assembled)
 	if err != nil {
 		return err
+	}
+	repo.assembled = assembled
+	answers := map[string][]byte{}
+	for id, a := range assembled {
+		answers[id] = a.body
 	}
 
 	repo.mu.Lock()
@@ -112,7 +117,7 @@ func (r *Reconciler) settled(repo *repository, items []*item) bool {
 		return false
 	}
 	for _, it := range items {
-		if it.undecided && it.cur == nil && seen.namespace(it.key.Namespace()) != "" {
+		if it.undecided && it.cur == nil && seen.namespace(it.namespace()) != "" {
 			return false
 		}
 		if it.is == nil || it.is.Phase != Held || it.unasked || seen.namespace(it.is.Namespace) == "" {
@@ -126,15 +131,23 @@ func (r *Reconciler) settled(repo *repository, items []*item) bool {
 	return true
 }
 
+// assembled is an answer and the previews that are in it, none of which ever
+// changes: the state puts another one in its place.
+type assembled struct {
+	previews []*Preview
+	body     []byte
+}
+
 // assembleAnswers makes the answers of all who ask for a repository. A live
 // preview that no input has is an error: left out, it would end. lacking says of
 // an ApplicationSet why it is not answered: what its input asks of paths is not
-// known of a preview.
-func assembleAnswers(rec *record, subs []subscription, items []*item) (answers map[string][]byte, lacking map[string]string, err error) {
+// known of a preview. before are those of the last step: an answer with the same
+// previews is the same.
+func assembleAnswers(rec *record, subs []subscription, items []*item, before map[string]assembled) (answers map[string]assembled, lacking map[string]string, err error) {
 	owner, waits := make(map[string]Input, len(items)), map[string]string{}
 	for _, it := range items {
 		if !it.unasked {
-			owner[it.key.Namespace()], waits[it.key.Namespace()] = it.in, it.facts.HeadWaits
+			owner[it.namespace()], waits[it.namespace()] = it.in, it.facts.HeadWaits
 		}
 	}
 	lacking = map[string]string{}
@@ -163,17 +176,21 @@ func assembleAnswers(rec *record, subs []subscription, items []*item) (answers m
 		id := subscription{set: p.ApplicationSet, in: in}.id()
 		live[id] = append(live[id], p)
 	}
-	answers = map[string][]byte{}
+	answers = map[string]assembled{}
 	for _, s := range subs {
 		if lacking[s.set] != "" {
 			continue
 		}
 		id := s.id()
+		if was, ok := before[id]; ok && slices.Equal(was.previews, live[id]) {
+			answers[id] = was
+			continue
+		}
 		body, err := answer(live[id], s.in)
 		if err != nil {
 			return nil, nil, err
 		}
-		answers[id] = body
+		answers[id] = assembled{live[id], body}
 	}
 	return answers, lacking, nil
 }

@@ -36,11 +36,11 @@ func TestLiveWithoutOwner(t *testing.T) {
 	t.Parallel()
 	subs := []subscription{{set: "previews", in: mustInput(t, asksForShop)}}
 	rec := &record{Previews: []*Preview{{Key: key1, Namespace: key1.Namespace(), Phase: Live, HeadSHA: sha1, PullRequest: pull(1)}}}
-	if answers, _, err := assembleAnswers(rec, subs, nil); err == nil {
+	if answers, _, err := assembleAnswers(rec, subs, nil, nil); err == nil {
 		t.Errorf("answered %v", answers)
 	}
 	items := []*item{{key: key1, in: subs[0].in}}
-	if answers, _, err := assembleAnswers(rec, subs, items); err != nil || len(parse(t, answers[subs[0].id()])) != 1 {
-		t.Errorf("%s, error %v", answers, err)
+	if answers, _, err := assembleAnswers(rec, subs, items, nil); err != nil || len(parse(t, answers[subs[0].id()].body)) != 1 {
+		t.Errorf("%s, error %v", answers[subs[0].id()].body, err)
 	}
 }

@@ -50,10 +50,12 @@ type Webhooks struct {
 	Poker  Poker
 	Log    *slog.Logger
 
-	// turns are the places that a call is read into.
-	turns chan *bytes.Buffer
-	taken *deliveries
-	calls deliveryCounts
+	// turns bounds how many calls are read at once, buffers are what they are read
+	// into.
+	turns   chan struct{}
+	buffers sync.Pool
+	taken   *deliveries
+	calls   deliveryCounts
 
 	mu     sync.Mutex
 	logins map[string]login
@@ -77,10 +79,8 @@ type login struct {
 
 // Register adds the endpoint to an engine.
 func (h *Webhooks) Register(e *gin.Engine) {
-	h.turns = make(chan *bytes.Buffer, maxReaders)
-	for range maxReaders {
-		h.turns <- &bytes.Buffer{}
-	}
+	h.turns = make(chan struct{}, maxReaders)
+	h.buffers.New = func() any { return &bytes.Buffer{} }
 	h.Log = flood.Sampled(h.Log)
 	h.taken = newDeliveries()
 	e.POST("/webhook/:forge", h.take)
@@ -154,22 +154,27 @@ var (
 	errBroken = errors.New("the payload did not come")
 )
 
-// read reads a call when it is its turn. A turn comes with its memory, so that
-// all calls together never take more.
+// read reads a call when it is its turn. What it is read into is used again and
+// again while calls come, and given back when none does.
 func (h *Webhooks) read(c *gin.Context, f forge.Forge) (event forge.Event, content [sha256.Size]byte, err error) {
 	wait := time.NewTimer(turnTimeout)
 	defer wait.Stop()
-	var body *bytes.Buffer
 	select {
-	case body = <-h.turns:
-		defer func() { h.turns <- body }()
+	case h.turns <- struct{}{}:
+		defer func() { <-h.turns }()
 	case <-wait.C:
 		return event, content, errBusy
 	case <-c.Request.Context().Done():
 		return event, content, fmt.Errorf("%w: %w", errBusy, c.Request.Context().Err())
 	}
+	body, _ := h.buffers.Get().(*bytes.Buffer) // there is nothing else in it
+	defer h.buffers.Put(body)
 	body.Reset()
-	body.Grow(maxPayload + bytes.MinRead)
+	size := int64(maxPayload) // of one that does not say it
+	if c.Request.ContentLength >= 0 {
+		size = c.Request.ContentLength
+	}
+	body.Grow(int(size) + bytes.MinRead)
 	// Where no deadline can be set (in a test) the server's own must do.
 	_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(readTimeout))
 	if _, err := body.ReadFrom(http.MaxBytesReader(c.Writer, c.Request.Body, maxPayload)); err != nil {
