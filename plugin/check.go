@@ -166,6 +166,11 @@ func (p *program) checkEnforcement(ctx context.Context, cfg *Config, kube client
 		}
 	}
 	seen, err := probing.Run(ctx)
+	if err == nil { // for the status page, which finds nothing out by itself
+		if err := probe.Record(ctx, kube, cfg.Namespace, seen, p.now()); err != nil {
+			found.Note("the status page is not told: %v", err)
+		}
+	}
 	switch {
 	case err != nil:
 		found.Say(what, "", fmt.Errorf("whether they are enforced could not be told: %w", err))

@@ -19,6 +19,7 @@ import (
 	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/snapshot"
 	"github.com/seedling-dev/seedling/plugin/forge"
+	"github.com/seedling-dev/seedling/plugin/page"
 	"github.com/seedling-dev/seedling/plugin/preview"
 )
 
@@ -69,6 +70,9 @@ type Config struct {
 	MaxDataAge preview.Span `json:"maxDataAge"`
 	Retention  Retention    `json:"retention"`
 
+	// Page is the status page, which is off unless it says who may look.
+	Page page.Config `json:"page"`
+
 	Listen Listen `json:"listen"`
 }
 
@@ -84,12 +88,13 @@ const (
 	modeDirect = "direct"
 )
 
-// Listen are the addresses of the four listeners.
+// Listen are the addresses of the listeners; Page's is opened where there is one.
 type Listen struct {
 	Generator string `json:"generator"`
 	Broker    string `json:"broker"`
 	Webhook   string `json:"webhook"`
 	Health    string `json:"health"`
+	Page      string `json:"page"`
 }
 
 func defaults() Config {
@@ -107,7 +112,7 @@ func defaults() Config {
 		Deployments:        true,
 		MaxDataAge:         preview.Span(preview.DefaultMaxDataAge),
 		Retention:          Retention{Keep: 14},
-		Listen:             Listen{Generator: ":8080", Broker: ":8081", Webhook: ":8082", Health: ":8083"},
+		Listen:             Listen{Generator: ":8080", Broker: ":8081", Webhook: ":8082", Health: ":8083", Page: ":8084"},
 	}
 }
 
@@ -175,8 +180,11 @@ func (c *Config) validate() error {
 	c.validateForges(bad)
 	c.validateSeeds(bad)
 	c.validateGuards(bad)
+	if err := c.Page.Validate(); err != nil {
+		bad("%w", err)
+	}
 	for field, address := range map[string]string{
-		"generator": c.Listen.Generator, "broker": c.Listen.Broker, "webhook": c.Listen.Webhook, "health": c.Listen.Health,
+		"generator": c.Listen.Generator, "broker": c.Listen.Broker, "webhook": c.Listen.Webhook, "health": c.Listen.Health, "page": c.Listen.Page,
 	} {
 		if _, _, err := net.SplitHostPort(address); err != nil {
 			bad("listen.%s: %q is no address such as :8080", field, address)
@@ -259,7 +267,7 @@ func (c *Config) maxDataAge(seed string) time.Duration {
 }
 
 // mounted are the folders where manifests/plugin mounts Secrets.
-var mounted = map[string]string{"/etc/seedling/token": "plugin-token", "/etc/seedling/forges": "plugin-forges"}
+var mounted = map[string]string{"/etc/seedling/token": "plugin-token", "/etc/seedling/forges": "plugin-forges", "/etc/seedling/page": "plugin-page"}
 
 // checkSecret says what is wrong with a file of a secret, and where that is put
 // right. The error is misconfigured: no retry fills a Secret.
@@ -288,6 +296,9 @@ func (c *Config) checkSecrets() error {
 		if f.WebhookSecretFile != "" {
 			wrong = append(wrong, checkSecret(field+"webhookSecretFile", f.WebhookSecretFile))
 		}
+	}
+	if c.Page.TokenFile != "" {
+		wrong = append(wrong, cmp.Or(checkSecret("page.tokenFile", c.Page.TokenFile), command.Misconfigured(c.Page.Check())))
 	}
 	return errors.Join(wrong...)
 }

@@ -33,9 +33,11 @@ import (
 	"github.com/seedling-dev/seedling/hooks/snapshot"
 	"github.com/seedling-dev/seedling/plugin/argocd"
 	"github.com/seedling-dev/seedling/plugin/broker"
+	"github.com/seedling-dev/seedling/plugin/ended"
 	"github.com/seedling-dev/seedling/plugin/flood"
 	"github.com/seedling-dev/seedling/plugin/forge"
 	"github.com/seedling-dev/seedling/plugin/janitor"
+	"github.com/seedling-dev/seedling/plugin/page"
 	"github.com/seedling-dev/seedling/plugin/preview"
 	"github.com/seedling-dev/seedling/plugin/resync"
 	"github.com/seedling-dev/seedling/plugin/server"
@@ -88,6 +90,8 @@ var (
 	// A hook that waits costs two each time it asks.
 	forBroker  = budget{100, 200}
 	forJanitor = budget{50, 100}
+	// What the status page shows beside the state, while somebody looks.
+	forPage = budget{10, 40}
 )
 
 // within is the configuration of clients that share a budget. Without a limiter
@@ -155,8 +159,8 @@ func (p *program) run(ctx context.Context, in surroundings) error {
 
 // clients are those of the API, each with a budget of its own.
 type clients struct {
-	generator, broker, janitor client.WithWatch
-	election                   kubernetes.Interface
+	generator, broker, janitor, page client.WithWatch
+	election                         kubernetes.Interface
 }
 
 func newClients(config *rest.Config) (c clients, err error) {
@@ -165,7 +169,10 @@ func newClients(config *rest.Config) (c clients, err error) {
 		to     *client.WithWatch
 		within budget
 	}{
-		{"generator", &c.generator, forGenerator}, {"broker", &c.broker, forBroker}, {"janitor", &c.janitor, forJanitor},
+		{"generator", &c.generator, forGenerator},
+		{"broker", &c.broker, forBroker},
+		{"janitor", &c.janitor, forJanitor},
+		{"status page", &c.page, forPage},
 	} {
 		if *of.to, err = client.NewWithWatch(of.within.within(config), client.Options{Scheme: scheme()}); err != nil {
 			return c, fmt.Errorf("make a client for the %s: %w", of.name, err)
@@ -200,6 +207,8 @@ type serving struct {
 	hooks      *resync.Hooks
 	broker     *broker.Broker
 	webhooks   *web.Webhooks
+	ended      *ended.Book
+	looker     *page.Looker
 }
 
 // leads says why nothing is served yet, nil once it is.
@@ -257,7 +266,7 @@ func (p *program) assemble(in surroundings, calls clients) *serving {
 		Now:        p.now,
 	})
 	s.ages = &broker.Ages{
-		Seeds: func() []string { return s.reconciler.Status().Seeds }, Newest: s.reconciler.Snapshots.Newest, Log: s.part("snapshots"),
+		Seeds: s.seeds, Newest: s.reconciler.Snapshots.Newest, Log: s.part("snapshots"),
 	}
 	choices := broker.NewChoices()
 	s.retention = &janitor.Retention{
@@ -278,6 +287,12 @@ func (p *program) assemble(in surroundings, calls clients) *serving {
 		Restorer: s.restorer, Answered: s.hooks.Answered, Log: s.part("broker"),
 	})
 	s.webhooks = &web.Webhooks{Forges: in.forges, Poker: s.reconciler, Log: s.part("webhook")}
+	s.ended = &ended.Book{Client: calls.page, Namespace: cfg.Namespace, Log: s.part("ended"), Now: s.reconciler.Now}
+	s.looker = &page.Looker{
+		Client: calls.page, Namespace: cfg.Namespace, ArgoCD: cfg.ArgoCDNamespace, Velero: cfg.VeleroNamespace,
+		Seeds: s.seeds, Previews: s.store.All, Newest: broker.Snapshots{Client: calls.page, VeleroNamespace: cfg.VeleroNamespace, MaxDataAge: cfg.maxDataAge, Now: p.now}.Newest,
+		Log: s.part("page"), Now: s.reconciler.Now,
+	}
 	s.tie()
 	return s
 }
@@ -285,7 +300,13 @@ func (p *program) assemble(in surroundings, calls clients) *serving {
 // tie lets the parts hear of each other that were made before those they tell.
 func (s *serving) tie() {
 	s.sets.Set = s.reconciler.SetApplicationSets
-	s.janitor.Hangs, s.janitor.Removed = s.reconciler.Hangs, s.reconciler.Removed
+	s.janitor.Hangs = s.reconciler.Hangs
+	s.janitor.Removed = func(p preview.Preview) {
+		s.reconciler.Removed(p)
+		s.ended.Removed(p)
+	}
+	s.reconciler.Moved = s.ended.Moved
+	s.syncs.Health = s.reconciler.Health
 	s.syncs.Failed = s.reconciler.SyncFailed
 	s.syncs.Gone = func(name string) {
 		s.reconciler.TriggerNamespace(name)
@@ -303,28 +324,49 @@ func (s *serving) listeners() []server.Listener {
 		Previews: s.store.All, Status: s.reconciler.Status, Figures: s.figures,
 	}.Register(health)
 	generator := server.Generator{Tokens: s.tokens, Answers: s.reconciler, Ready: s.leads, Log: s.part("generator")}
-	return []server.Listener{
+	all := []server.Listener{
 		{Name: "generator", Address: listen.Generator, Handler: generator.Handler()},
 		{Name: "broker", Address: listen.Broker, Handler: only(snapshot.RestorePath, s.broker)},
 		{Name: "webhook", Address: listen.Webhook, Handler: webhooks},
 		{Name: "health", Address: listen.Health, Handler: health},
 	}
+	if s.cfg.Page.On() {
+		all = append(all, server.Listener{Name: "page", Address: listen.Page, Handler: s.page()})
+	}
+	return all
 }
+
+// page is the status page.
+func (s *serving) page() http.Handler {
+	return page.New(s.cfg.Page, page.Sources{
+		Previews: s.reconciler.Reports, Ended: s.ended.Previews, Status: s.reconciler.Status,
+		Forges: s.budgets, Leads: s.leads, Cluster: s.looker,
+	}, s.part("page"), s.reconciler.Now).Handler()
+}
+
+// seeds are those that are asked for now.
+func (s *serving) seeds() []string { return s.reconciler.Status().Seeds }
 
 // figures are what the parts count.
 func (s *serving) figures() web.Figures {
 	f := web.Figures{
 		HooksWaiting: s.broker.Stats().Waiting, RestoresRefused: s.broker.Stats().Refused,
 		OldestRestore: s.restorer.OldestWaiting(), SnapshotData: s.ages.Times(),
-		OrphansKept: s.janitor.Refusals(), Webhooks: s.webhooks.Calls(), Forges: map[string]forge.Budget{},
+		OrphansKept: s.janitor.Refusals(), Webhooks: s.webhooks.Calls(), Forges: s.budgets(),
 	}
 	f.RestoresWaiting, f.RestoresWaitingKnown = s.restorer.Waiting()
+	return f
+}
+
+// budgets are what is used and left of each forge.
+func (s *serving) budgets() map[string]forge.Budget {
+	budgets := map[string]forge.Budget{}
 	for name, of := range s.forges {
 		if b, ok := of.(forge.Budgeted); ok {
-			f.Forges[name] = b.Budget()
+			budgets[name] = b.Budget()
 		}
 	}
-	return f
+	return budgets
 }
 
 // lead does everything that only one plugin may do, while the Lease is held.
@@ -342,9 +384,13 @@ func (s *serving) lead(ctx context.Context) error {
 	// one may lead.
 	defer context.AfterFunc(ctx, func() { s.leading.Store(false) })()
 	group, ctx := errgroup.WithContext(ctx)
-	for _, run := range []func(context.Context) error{
-		s.reconciler.Run, s.sets.Run, s.janitor.Run, s.retention.Run, s.syncs.Run, s.hooks.Run, s.restorer.Run, s.ages.Run,
-	} {
+	runs := []func(context.Context) error{
+		s.reconciler.Run, s.sets.Run, s.janitor.Run, s.retention.Run, s.syncs.Run, s.hooks.Run, s.restorer.Run, s.ages.Run, s.ended.Run,
+	}
+	if s.cfg.Page.On() {
+		runs = append(runs, s.looker.Run)
+	}
+	for _, run := range runs {
 		group.Go(func() error { return run(ctx) })
 	}
 	group.Go(func() error { s.namespaces.Follow(ctx, s.part("guards"), s.kube, s.store.All); return nil })

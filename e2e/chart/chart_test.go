@@ -251,6 +251,8 @@ func TestRefusedValues(t *testing.T) {
 		{"half a digest", strings.Replace(filled, "tag: dev", "digest: sha256:abcd", 1), "digest"},
 		{"no image", strings.Replace(filled, "tag: dev", "tag: \"\"", 1), "image.tag"},
 		{"an Ingress without a host", filled + "ingress: {enabled: true}", "host"},
+		{"an Ingress of the page without a host", filled + "pageIngress: {enabled: true}", "host"},
+		{"an Ingress of a page that is off", filled + "pageIngress: {enabled: true, host: previews.acme.example}", "config.page"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -262,10 +264,22 @@ func TestRefusedValues(t *testing.T) {
 	}
 }
 
-// The webhook's Ingress leads to that listener and to no other.
+// The webhook's Ingress leads to that listener and to no other, and so does the
+// status page's.
 func TestIngress(t *testing.T) {
 	t.Parallel()
-	objects, out, err := template(t, filled+"ingress: {enabled: true, className: internal, host: seedling.acme.example, tlsSecret: tls, annotations: {a: b}}")
+	const ingress = "ngress: {enabled: true, className: internal, host: seedling.acme.example, tlsSecret: tls, annotations: {a: b}}"
+	for name, c := range map[string]struct{ values, path, port string }{
+		"plugin":      {filled + "i" + ingress, "/webhook/", "webhook"},
+		"plugin-page": {filled + "  page: {tokenFile: /etc/seedling/page/token}\npageI" + ingress, "/", "page"},
+	} {
+		leadsTo(t, c.values, name, c.path, c.port)
+	}
+}
+
+func leadsTo(t *testing.T, values, name, path, port string) {
+	t.Helper()
+	objects, out, err := template(t, values)
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -273,11 +287,11 @@ func TestIngress(t *testing.T) {
 		"ingressClassName": "internal",
 		"tls":              []any{map[string]any{"hosts": []any{"seedling.acme.example"}, "secretName": "tls"}},
 		"rules": []any{map[string]any{"host": "seedling.acme.example", "http": map[string]any{"paths": []any{map[string]any{
-			"path": "/webhook/", "pathType": "Prefix",
-			"backend": map[string]any{"service": map[string]any{"name": "plugin", "port": map[string]any{"name": "webhook"}}},
+			"path": path, "pathType": "Prefix",
+			"backend": map[string]any{"service": map[string]any{"name": "plugin", "port": map[string]any{"name": port}}},
 		}}}}},
 	}
-	if diff := cmp.Diff(want, objects["Ingress seedling plugin"]["spec"]); diff != "" {
+	if diff := cmp.Diff(want, objects["Ingress seedling "+name]["spec"]); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -362,6 +362,7 @@ func (r *backupRun) backup(location string, now time.Time) *velerov1.Backup {
 				snapshot.AnnotationVolumeID:      r.marker.VolumeID,
 				snapshot.AnnotationVerified:      r.marker.Verified,
 				snapshot.AnnotationRecordDigest:  recordDigest(r.marker.Record),
+				snapshot.AnnotationKept:          snapshot.KeptValue(r.marker.Kept),
 				snapshot.AnnotationVolumes:       strconv.Itoa(1),
 				snapshot.AnnotationDataTime:      r.marker.FinishedAt.UTC().Format(time.RFC3339),
 			},

@@ -40,6 +40,7 @@ var (
 	contents = backup.Contents{
 		VolumeID: "11111111-1111-1111-1111-111111111111",
 		Marker: postgres.Marker{
+			Kept:     []string{"public.users.city", "public.users.prefs within /theme"},
 			ImportID: "22222222-2222-2222-2222-222222222222", DumpID: "dump", PolicyDigest: policyDigest, KeyID: "00aa",
 			MaskerVersion: "1", VolumeID: "11111111-1111-1111-1111-111111111111",
 			FinishedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Verified: "sampled", Record: "{}",
@@ -740,6 +741,7 @@ func TestBackupIsWhatTheMarkerSays(t *testing.T) {
 					"seedling.dev/volume-id":      contents.VolumeID,
 					"seedling.dev/verified":       "sampled",
 					"seedling.dev/record-digest":  fmt.Sprintf("%x", sha256.Sum256([]byte(g.contents.Marker.Record))),
+					"seedling.dev/kept":           "public.users.city\npublic.users.prefs within /theme",
 					"seedling.dev/volumes":        "1",
 					"seedling.dev/data-time":      "2026-01-02T03:04:05Z",
 					"seedling.dev/dump-time":      "2026-01-01T23:00:00Z",

@@ -78,6 +78,9 @@ const (
 	// AnnotationRecordDigest is the sha256 of the record that is in the volume
 	// (seedling.record in the seed's database), which `seed-import evidence` prints.
 	AnnotationRecordDigest = "seedling.dev/record-digest"
+	// AnnotationKept lists what the policy kept as it was in production: columns, and
+	// contents of them. KeptValue writes it, KeptFrom reads it.
+	AnnotationKept = "seedling.dev/kept"
 	// AnnotationNudge is changed to wake Velero for an orphaned Backup.
 	AnnotationNudge = "seedling.dev/nudge"
 )

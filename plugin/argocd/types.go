@@ -96,6 +96,13 @@ type SyncPolicy struct {
 type ApplicationStatus struct {
 	Conditions     []ApplicationCondition `json:"conditions,omitempty"`
 	OperationState *OperationState        `json:"operationState,omitempty"`
+	Health         HealthStatus           `json:"health"`
+}
+
+// HealthStatus is what Argo CD calls an Application, and since when.
+type HealthStatus struct {
+	Status             string       `json:"status,omitempty"`
+	LastTransitionTime *metav1.Time `json:"lastTransitionTime,omitempty"`
 }
 
 // ApplicationCondition is what keeps an Application from something.
@@ -120,6 +127,8 @@ type OperationState struct {
 	Message    string               `json:"message,omitempty"`
 	SyncResult *SyncOperationResult `json:"syncResult,omitempty"`
 	RetryCount int64                `json:"retryCount,omitempty"`
+	StartedAt  metav1.Time          `json:"startedAt"`
+	FinishedAt *metav1.Time         `json:"finishedAt,omitempty"`
 }
 
 // OperationPhase is how far an operation is, or a hook.

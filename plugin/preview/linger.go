@@ -14,7 +14,7 @@ import (
 // Close lets nothing run in the namespace of a preview that ended and keeps its
 // data: no pod is let in, and nothing speaks to anything. Prepare opens it.
 func (n *Namespaces) Close(ctx context.Context, p Preview) error {
-	meta := metav1.ObjectMeta{Namespace: p.Namespace, Name: guardName, Labels: n.labels()}
+	meta := metav1.ObjectMeta{Namespace: p.Namespace, Name: GuardName, Labels: n.labels()}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(caught(func() error {
 		hard, err := n.quota(ctx, p)

@@ -77,6 +77,9 @@ type Options struct {
 	// Deployments: the forge is told of previews that are ready, where it has a place
 	// for that.
 	Deployments bool
+	// Moved is told what a step made of a preview: nil for one that was not there
+	// before, or is no more. It must not wait, nor change them.
+	Moved func(was, is *Preview)
 	// Audit takes one record per event of a preview.
 	Audit *slog.Logger
 	Now   func() time.Time
@@ -91,6 +94,7 @@ type Reconciler struct {
 	inventory *inventory
 	seeds     seedBook
 	mass      massGuard
+	health    healthBook
 	line      line
 	comments  map[string]*rate.Limiter // by forge
 	deploys   map[string]*rate.Limiter // by forge
@@ -203,6 +207,9 @@ func NewReconciler(o Options) *Reconciler {
 	}
 	if o.MaxDataAge == nil {
 		o.MaxDataAge = func(string) time.Duration { return 0 }
+	}
+	if o.Moved == nil {
+		o.Moved = func(_, _ *Preview) {}
 	}
 	if o.Refresh == nil {
 		o.Refresh = func(context.Context) error { return nil }

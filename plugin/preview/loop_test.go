@@ -106,13 +106,13 @@ func TestNamespaceIsGuarded(t *testing.T) {
 		t.Errorf("namespace %+v", ns.ObjectMeta)
 	}
 	var quota corev1.ResourceQuota
-	get(guardName, &quota)
+	get(GuardName, &quota)
 	if s := quota.Spec.Hard["requests.storage"]; s.String() != "50Gi" {
 		t.Errorf("storage quota %s, want the seed's 40Gi and 10Gi more", s.String())
 	}
-	get(guardName, &corev1.LimitRange{})
+	get(GuardName, &corev1.LimitRange{})
 	var policy networkingv1.NetworkPolicy
-	get(guardName, &policy)
+	get(GuardName, &policy)
 	if len(policy.Spec.PolicyTypes) != 2 || len(policy.Spec.PodSelector.MatchLabels) != 0 || len(policy.Spec.Egress) != 3 || len(policy.Spec.Ingress[0].From) != 1 {
 		t.Errorf("network policy %+v", policy.Spec)
 	}
@@ -151,7 +151,7 @@ func TestNamespaceIsGuarded(t *testing.T) {
 	}
 	w.now = w.now.Add(mendEvery + mendEvery/4)
 	w.mustRound()
-	get(guardName, &policy)
+	get(GuardName, &policy)
 	get("default", &sa)
 	get(SecretName, &secret)
 	if len(policy.Spec.Egress) != 3 || *sa.AutomountServiceAccountToken || secret.StringData["password"] != password {

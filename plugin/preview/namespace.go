@@ -25,8 +25,8 @@ import (
 const (
 	labelPartOf = "app.kubernetes.io/part-of"
 	partOf      = "seedling"
-	// guardName is the name of the quota, the limits and the network policy.
-	guardName = "seedling"
+	// GuardName is the name of the quota, the limits and the network policy.
+	GuardName = "seedling"
 	// SecretName is the Secret with the preview's database login.
 	SecretName = "postgres"
 )
@@ -278,17 +278,17 @@ func (n *Namespaces) guard(ctx context.Context, p Preview) (hook types.UID, err 
 		if err != nil {
 			return err
 		}
-		return keep(ctx, n.Client, &corev1.ResourceQuota{ObjectMeta: meta(guardName), Spec: corev1.ResourceQuotaSpec{Hard: hard}},
+		return keep(ctx, n.Client, &corev1.ResourceQuota{ObjectMeta: meta(GuardName), Spec: corev1.ResourceQuotaSpec{Hard: hard}},
 			func(is, want *corev1.ResourceQuota) bool {
 				return replace(&is.Spec, want.Spec)
 			})
 	}))
 	group.Go(caught(func() error {
-		return keep(ctx, n.Client, &corev1.LimitRange{ObjectMeta: meta(guardName), Spec: n.limits()},
+		return keep(ctx, n.Client, &corev1.LimitRange{ObjectMeta: meta(GuardName), Spec: n.limits()},
 			func(is, want *corev1.LimitRange) bool { return replace(&is.Spec, want.Spec) })
 	}))
 	group.Go(caught(func() error {
-		policy := &networkingv1.NetworkPolicy{ObjectMeta: meta(guardName), Spec: n.network(p)}
+		policy := &networkingv1.NetworkPolicy{ObjectMeta: meta(GuardName), Spec: n.network(p)}
 		policy.Annotations = map[string]string{AnnotationGuards: n.guardsDigest(policy.Spec)}
 		return keep(ctx, n.Client, policy, func(is, want *networkingv1.NetworkPolicy) bool {
 			spec := replace(&is.Spec, want.Spec)

@@ -336,7 +336,7 @@ func TestRefit(t *testing.T) {
 			t.Errorf("%s: %d updates, want %d", what, updates["preview-a"], want)
 		}
 		var policy networkingv1.NetworkPolicy
-		if err := n.Client.Get(t.Context(), types.NamespacedName{Namespace: "preview-a", Name: guardName}, &policy); err != nil {
+		if err := n.Client.Get(t.Context(), types.NamespacedName{Namespace: "preview-a", Name: GuardName}, &policy); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(n.network(live[0]), policy.Spec); diff != "" {

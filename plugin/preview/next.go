@@ -241,7 +241,7 @@ func Next(cur *Preview, key Key, f Facts, now time.Time) *Preview {
 		case !p.Rests:
 			return &p
 		}
-		p.Phase, p.EndedAt, p.LabelSeenAt = Held, time.Time{}, now
+		p.Phase, p.EndedAt, p.LabelSeenAt, p.Start = Held, time.Time{}, now, Start{}
 		return holdBack(&p, f, wanted, refused, now, end, linger)
 	}
 }
@@ -269,13 +269,17 @@ func holdBack(p *Preview, f Facts, wanted bool, refused string, now time.Time, e
 		return p
 	}
 	if f.Consent.By != "" && (!f.PullRequest.Fork || f.Forks) {
+		if p.ConsentBy == "" || p.Start.Consent.IsZero() {
+			p.Start.Consent = now
+		}
 		p.ConsentBy, p.ConsentAt = f.Consent.By, f.Consent.At
 	} else if f.Consent.Missing != "" && !f.Consent.Unanswered {
-		p.ConsentBy, p.ConsentAt = "", time.Time{}
+		p.ConsentBy, p.ConsentAt, p.Start.Consent = "", time.Time{}, time.Time{}
 	}
 	if f.Space.UID != "" {
 		if p.NamespaceUID != f.Space.UID {
 			p.Snapshot, p.PVCUID, p.DataAt, p.DumpedAt = "", "", time.Time{}, time.Time{} // of another namespace
+			p.Start = Start{Consent: p.Start.Consent, Namespace: now}
 		}
 		p.NamespaceUID, p.HookUID = f.Space.UID, f.Space.HookUID
 	}

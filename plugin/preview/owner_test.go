@@ -158,7 +158,7 @@ func TestUnmarkedNamespace(t *testing.T) {
 		t.Helper()
 		var ns corev1.Namespace
 		var policy networkingv1.NetworkPolicy
-		for name, o := range map[types.NamespacedName]client.Object{{Name: namespace}: &ns, {Namespace: namespace, Name: guardName}: &policy} {
+		for name, o := range map[types.NamespacedName]client.Object{{Name: namespace}: &ns, {Namespace: namespace, Name: GuardName}: &policy} {
 			if err := w.cluster.Get(t.Context(), name, o); err != nil {
 				t.Fatal(err)
 			}

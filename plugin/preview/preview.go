@@ -79,6 +79,8 @@ type Preview struct {
 	ExpiresFor  string    `json:"expiresFor,omitempty"`
 	WarnedAt    time.Time `json:"warnedAt,omitzero"`
 	Expired     *Expired  `json:"expired,omitempty"`
+	// Start is how its start went, for people.
+	Start Start `json:"start,omitzero"`
 	// DataAt is when the import behind its snapshot finished.
 	DataAt time.Time `json:"dataAt,omitzero"`
 	// DumpedAt is when the source of that was dumped, as the dump says; zero where

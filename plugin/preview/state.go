@@ -96,6 +96,7 @@ type Store struct {
 	forgotten func(repository string)
 	// changed is told the repository whose preview was recorded upon.
 	changed func(repository string)
+	now     func() time.Time
 }
 
 // NewStore makes a Store that keeps its ConfigMaps in namespace. Load comes
@@ -103,7 +104,7 @@ type Store struct {
 func NewStore(c client.Client, namespace string) *Store {
 	return &Store{
 		client: c, namespace: namespace, repos: map[string]*stored{},
-		forgotten: func(string) {}, changed: func(string) {},
+		forgotten: func(string) {}, changed: func(string) {}, now: time.Now,
 	}
 }
 
@@ -287,7 +288,16 @@ func (s *Store) Record(ctx context.Context, namespace, snapshot string, pvc type
 	if p.Snapshot == snapshot && p.PVCUID == pvc && !p.Foreign {
 		return nil
 	}
-	err := s.record(ctx, p, func(q *Preview) { q.Snapshot, q.PVCUID, q.Foreign = snapshot, pvc, false })
+	now := s.now()
+	err := s.record(ctx, p, func(q *Preview) {
+		if q.Start.Restore.IsZero() {
+			q.Start.Restore = now
+		}
+		if pvc != "" && q.PVCUID != pvc {
+			q.Start.Restored = now
+		}
+		q.Snapshot, q.PVCUID, q.Foreign = snapshot, pvc, false
+	})
 	if err != nil {
 		return fmt.Errorf("record the snapshot of %s: %w", namespace, err)
 	}

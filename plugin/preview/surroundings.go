@@ -263,7 +263,7 @@ func (n *Namespaces) refit(ctx context.Context, log *slog.Logger, all []Preview)
 	has := map[string]string{}
 	for _, p := range policies.Items {
 		// One that nobody is said to own is from before that was said.
-		if p.Name == guardName && p.Labels[snapshot.LabelOwner] == n.Owner {
+		if p.Name == GuardName && p.Labels[snapshot.LabelOwner] == n.Owner {
 			has[p.Namespace] = p.Annotations[AnnotationGuards]
 		}
 	}

@@ -12,6 +12,7 @@ import (
 func (r *Reconciler) tellOf(ctx context.Context, repo *repository, events []transition) {
 	ended := false
 	for _, t := range events {
+		r.Moved(t.was, t.is)
 		p, phase := t.is, "gone"
 		switch {
 		case p != nil:

@@ -53,6 +53,9 @@ type Ender struct {
 	// be nil.
 	Failed func(application, commit, why string)
 	Gone   func(application string)
+	// Health is told what Argo CD calls a preview whose head it has synced, and since
+	// when; an empty status that there is no Application. It may be nil.
+	Health func(application, status string, since time.Time)
 	Log    *slog.Logger
 	// Patience is what an outdated sync is given; 0 means 15 seconds.
 	Patience time.Duration
@@ -89,6 +92,9 @@ func (e *Ender) Run(ctx context.Context) error {
 // see says what an Application tells, and whether its sync is outdated.
 func (e *Ender) see(app *argocd.Application, deleted bool) bool {
 	if deleted {
+		if e.Health != nil {
+			e.Health(app.Name, "", time.Time{})
+		}
 		if e.Gone != nil {
 			e.Gone(app.Name)
 		}
@@ -97,7 +103,25 @@ func (e *Ender) see(app *argocd.Application, deleted bool) bool {
 	if commit, why, known := failure(app); known && e.Failed != nil {
 		e.Failed(app.Name, commit, why)
 	}
+	if status, since := health(app); status != "" && e.Health != nil {
+		e.Health(app.Name, status, since)
+	}
 	return outdated(app) && e.Ours(app.Name)
+}
+
+// health is what Argo CD calls an Application whose last sync was of the commit it
+// asks for, and went well, and since when; empty for any other: what has not begun
+// is Healthy too.
+func health(app *argocd.Application) (status string, since time.Time) {
+	s := app.Status.OperationState
+	if s == nil || !s.Phase.Succeeded() || s.FinishedAt == nil || len(app.Spec.Sources) == 0 || revision(s) != app.Spec.Sources[0].TargetRevision {
+		return "", time.Time{}
+	}
+	since = s.FinishedAt.Time
+	if at := app.Status.Health.LastTransitionTime; at != nil && at.After(since) {
+		since = at.Time
+	}
+	return app.Status.Health.Status, since
 }
 
 // end removes the operation of an Application if it is outdated still.
