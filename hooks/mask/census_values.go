@@ -12,7 +12,8 @@ type innerPlace struct {
 	where     string // as the policy names it
 	path      uint64 // tells apart what the policy has one name for
 	masker    string
-	guessable bool // equal values have equal masks
+	guessable bool   // equal values have equal masks
+	link      string // whose columns have the same masks, "" for none
 }
 
 // container is a transform of values that hold other values.
@@ -196,7 +197,7 @@ func (w *jsonVisit) found(leaf *jsonLeaf, own, guessable bool, path uint64, valu
 	if !guessable {
 		return
 	}
-	at := innerPlace{where: leaf.where, path: path, masker: leaf.masker, guessable: true}
+	at := innerPlace{where: leaf.where, path: path, masker: leaf.masker, guessable: true, link: leaf.link}
 	switch {
 	case leaf.where == "":
 		at.where = "at members that no path names"

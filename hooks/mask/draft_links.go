@@ -26,7 +26,7 @@ func (d *drafter) linkOverlaps() {
 			rule = s.Rules[0]
 		}
 		if s := d.samples[c.qualified]; s != nil && s.set != nil {
-			sides = append(sides, joinSide{c.qualified, c.kind(), proposedMasker(rule), s.set})
+			sides = append(sides, joinSide{name: c.qualified, kind: c.kind(), masker: proposedMasker(rule), set: s.set})
 		}
 	}
 	found := findJoins(sides)

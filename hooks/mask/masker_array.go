@@ -175,6 +175,6 @@ func buildArray(t *target, r *rule) (transform, traits, error) {
 	for _, k := range et.kept {
 		tr.kept = append(tr.kept, "[*] "+k)
 	}
-	tf, err = t.lenient(&array{tf, innerPlace{where: "[*]", masker: of.name, guessable: et.guessable()}}, r)
+	tf, err = t.lenient(&array{tf, innerPlace{where: "[*]", masker: of.name, guessable: et.guessable(), link: of.link}}, r)
 	return tf, tr, err
 }

@@ -114,7 +114,7 @@ func buildComposite(t *target, r *rule) (transform, traits, error) {
 			return nil, tr, fmt.Errorf("attribute %s: %w", QuoteIdent(a.Name), err)
 		}
 		m.attributes = append(m.attributes, tf)
-		m.at = append(m.at, innerPlace{where: "attribute " + QuoteIdent(a.Name), masker: of.name, guessable: at.guessable()})
+		m.at = append(m.at, innerPlace{where: "attribute " + QuoteIdent(a.Name), masker: of.name, guessable: at.guessable(), link: of.link})
 		if at.keep {
 			tr.kept = append(tr.kept, "attribute "+QuoteIdent(a.Name))
 		}

@@ -112,7 +112,7 @@ func buildHstore(t *target, r *rule) (transform, traits, error) {
 			return nil, tr, fmt.Errorf("key %q: %w", name, err)
 		}
 		m.keys[name] = tf
-		m.at[name] = innerPlace{where: name, masker: keys[name].name, guessable: kt.guessable()}
+		m.at[name] = innerPlace{where: name, masker: keys[name].name, guessable: kt.guessable(), link: keys[name].link}
 		switch {
 		case kt.keep:
 			tr.kept = append(tr.kept, name)

@@ -57,7 +57,7 @@ func buildJSON(t *target, r *rule) (transform, traits, error) {
 			errs = append(errs, fmt.Errorf("at %s: %w", where, err))
 			return nil
 		}
-		l.where, l.masker = where, r.name
+		l.where, l.masker, l.link = where, r.name, r.link
 		switch {
 		case l.keep:
 			tr.kept = append(tr.kept, where)

@@ -42,7 +42,7 @@ type jsonLeaf struct {
 	str, num transform
 	clean    bool // str needs no escaping
 
-	where, masker string // of the rule
+	where, masker, link string // of the rule
 	// Equal values have equal masks: strings and what is drawn, numbers.
 	guessable, guessableNumber bool
 }

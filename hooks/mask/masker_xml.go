@@ -306,7 +306,7 @@ func buildXML(t *target, r *rule) (transform, traits, error) {
 				return nil, tr, fmt.Errorf("%s %q: %w", part.option, name, err)
 			}
 			part.into[name] = tf
-			m.at[part.sign+name] = innerPlace{where: part.sign + name, masker: rules[name].name, guessable: kt.guessable()}
+			m.at[part.sign+name] = innerPlace{where: part.sign + name, masker: rules[name].name, guessable: kt.guessable(), link: rules[name].link}
 			if kt.keep {
 				tr.kept = append(tr.kept, part.sign+name)
 			}

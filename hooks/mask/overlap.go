@@ -109,6 +109,9 @@ type joinSide struct {
 	kind   kind
 	masker string
 	set    *valueSet
+	// inside is a place inside of the column's values, as the policy names it, "" for
+	// the column itself
+	inside string
 }
 
 // identityMaskers give away nothing less than one person or thing: few such values in
