@@ -51,6 +51,8 @@ type Catalog struct {
 	FoldsASCII bool
 	// Taken is when the dump was made, zero where it does not say.
 	Taken time.Time
+	// Logins are the password hashes of testers' accounts; nil to judge a policy alone.
+	Logins PasswordHashes
 	// Seed says that it is the catalog of a seed, which lacks the indexes that
 	// the policy drops.
 	Seed bool

@@ -15,7 +15,7 @@ func Compile(p *Policy, k Key, c Catalog) (*Plan, error) {
 	if !k.Valid() {
 		return nil, errors.New("compile the policy: there is no key")
 	}
-	x := &compiler{policy: p, key: k, ascii: c.FoldsASCII, taken: c.Taken, tables: map[Name]*tableState{}, plan: &Plan{
+	x := &compiler{policy: p, key: k, ascii: c.FoldsASCII, taken: c.Taken, tables: map[Name]*tableState{}, extra: map[*columnState]*shareExtra{}, plan: &Plan{
 		byName: map[Name]*TablePlan{}, withLargeObjects: p.largeObjects == "keep", minDistinct: p.MinDistinct,
 	}}
 	x.index(c)
@@ -25,6 +25,7 @@ func Compile(p *Policy, k Key, c Catalog) (*Plan, error) {
 	x.rules()
 	x.embeddings()
 	x.groups()
+	x.logins(c.Logins)
 	x.shares()
 	x.build()
 	x.uniqueness()
@@ -33,6 +34,7 @@ func Compile(p *Policy, k Key, c Catalog) (*Plan, error) {
 	x.foreignKeys()
 	x.orphans()
 	x.passOn()
+	x.loginShares()
 	x.lateKeys()
 	x.uncoveredError(c)
 	x.everything()
@@ -54,6 +56,7 @@ type compiler struct {
 	tables    map[Name]*tableState
 	linkGroup map[string]*columnState // a member of each link
 	uncovered []ColumnName
+	extra     map[*columnState]*shareExtra // by the group of a share
 	errs      []error
 }
 

@@ -13,6 +13,8 @@ type groupInfo struct {
 	members []*columnState
 	text    bool // some members hold text, some a uuid
 	uuid    bool
+	// addresses are testers', which pass wherever the members hold them; nil for none
+	addresses *addresses
 }
 
 // find returns the representative of a column's group.

@@ -56,7 +56,7 @@ func (x *compiler) build() {
 func (x *compiler) target(c *columnState) *target {
 	g := c.find().info
 	t := newTarget(x.key, g.label, g.eq, c.Column)
-	t.length, t.notNull = g.length, g.notNull
+	t.length, t.notNull, t.addresses = g.length, g.notNull, g.addresses
 	t.entity = func(name string) (string, equality, error) {
 		e := c.table.byName[name]
 		switch {
@@ -83,7 +83,7 @@ func (x *compiler) target(c *columnState) *target {
 		}
 		lg := m.find().info
 		sub := *at
-		sub.label, sub.eq, sub.length = lg.label, lg.eq, lg.length
+		sub.label, sub.eq, sub.length, sub.addresses = lg.label, lg.eq, lg.length, lg.addresses
 		return &sub, nil
 	}
 	return t

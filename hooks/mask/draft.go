@@ -34,6 +34,7 @@ func Redraft(c Catalog, samples map[ColumnName]*Sample, refused Refused, suggest
 	d.linkOverlaps()
 	d.write(&b, func(*columnState) bool { return true })
 	d.askSuggested()
+	logins := d.proposeLogins()
 	var head strings.Builder
 	head.WriteString("# A first policy, drafted from names, types and a sample. What could be personal is masked: it is\n# safe to use as it stands. MASKERS.md lists what else there is.\n" + d.fromSuggestions())
 	d.ask(&head)
@@ -42,6 +43,7 @@ func Redraft(c Catalog, samples map[ColumnName]*Sample, refused Refused, suggest
 		head.WriteString(largeObjectsLine)
 	}
 	d.writeLinks(&head)
+	head.WriteString(logins)
 	return []byte(head.String() + b.String())
 }
 
@@ -153,7 +155,7 @@ func (d *drafter) ask(b *strings.Builder) {
 	}
 	b.WriteString("# Questions, the riskiest first; the lines that they are about end in \"decide\":\n")
 	risk := func(why string) int { // what is not listed has to be kept
-		return slices.Index([]string{asksDropped, asksFewKinds, asksPaths, asksNoRows, asksNumber, asksBirth, asksDate, asksLookup, asksSensitive, asksAttributes, asksOutbox, asksJobs, asksSessions, asksLarge}, why)
+		return slices.Index([]string{asksDropped, asksFewKinds, asksPaths, asksNoRows, asksNumber, asksBirth, asksDate, asksLookup, asksSensitive, asksAttributes, asksLogins, asksOutbox, asksJobs, asksSessions, asksLarge}, why)
 	}
 	reasons := slices.SortedFunc(maps.Keys(d.questions), func(a, b string) int {
 		return cmp.Or(risk(a)-risk(b), strings.Compare(a, b))

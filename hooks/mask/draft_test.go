@@ -68,6 +68,8 @@ func TestDraft(t *testing.T) {
 
 const wantDraft = `version: 1
 large_objects: none   # decide: or keep; they cannot be masked
+# logins:   # decide: name the accounts that testers have in production; the hash comes from key password-hash of Secret seed-logins
+#   public.users: {by: email, accounts: [tester@example.com], password: password_digest}
 tables:
   public.users:
     columns:

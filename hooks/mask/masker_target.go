@@ -16,6 +16,8 @@ type target struct {
 	kind    kind
 	length  int // most characters of a value, 0 without a limit
 	notNull bool
+	// addresses are testers', which pass as they are; nil for none
+	addresses *addresses
 	// inside says that the place is inside a value (JSON, array, hstore).
 	inside bool
 	// nested says that the place is not a whole column.
@@ -46,6 +48,7 @@ func (t *target) at(where string, k kind) *target {
 	sub.label = t.label + "\x00" + where
 	sub.kind, sub.inside, sub.nested, sub.notNull = k, true, true, false
 	sub.eq = equality{}
+	sub.addresses = nil
 	if k != kindText || t.kind != kindArray {
 		sub.length = 0
 	}
@@ -93,6 +96,11 @@ func (r *rule) construct(t *target) (transform, traits, error) {
 	if r.text("malformed") == "text" {
 		// What the masker cannot read keeps its signs.
 		tr.clean, tr.shaped = false, tr.clean || tr.shaped
+	}
+	if t.addresses != nil && err == nil && !tr.keep && !tr.null {
+		// An address has the signs that its original has.
+		tr.clean, tr.shaped = false, tr.clean || tr.shaped
+		tf = &known{tf, t.addresses}
 	}
 	return tf, tr, err
 }

@@ -22,6 +22,7 @@ type Plan struct {
 	lateKeyList      []LateKey
 	droppedIndexes   []Index
 	triedIndexes     []Index
+	loginList        []*Login
 }
 
 // Table returns the plan of one table, or nil when the catalog has none of
@@ -67,6 +68,7 @@ type TablePlan struct {
 
 	filters []*filter
 	root    Name // of a partition or inheritance child, else its own
+	login   *Login
 }
 
 // ColumnPlan says what happens to one column.
@@ -91,6 +93,10 @@ type ColumnPlan struct {
 	kind   kind
 	group  string // the columns whose masks agree
 }
+
+// Login is what the policy says of testers' accounts among the table's rows, nil for
+// nothing.
+func (t *TablePlan) Login() *Login { return t.login }
 
 // Bind fixes the order of columns, which is the column list of the dump's
 // COPY statement. Unknown, generated and missing columns are errors: a missing
@@ -140,6 +146,11 @@ func (t *TablePlan) Bind(columns []string) (*Layout, error) {
 		}
 		l.filters = append(l.filters, boundFilter{i, f})
 		l.last = max(l.last, i)
+	}
+	if t.login != nil && t.Rows {
+		if err := l.bindLogin(t.login, at); err != nil {
+			return nil, fmt.Errorf("bind %s: %w", Name{t.Schema, t.Name}, err)
+		}
 	}
 	return l, nil
 }

@@ -21,6 +21,7 @@ type Policy struct {
 	largeObjects string            // "", "keep" or "none"
 	links        map[string][]link // by name
 	tables       []tableRule
+	logins       []loginRule
 	types        map[string]*rule // by type name
 }
 

@@ -117,10 +117,11 @@ func (p *Policy) Digest() string {
 		LargeObjects string                    `json:"large_objects"`
 		Comments     bool                      `json:"comments"`
 		Accept       []Accept                  `json:"accept"`
+		Logins       map[string]digestLogin    `json:"logins,omitempty"`
 	}{
 		Version: 1, Roles: p.Roles, MadeRoles: p.MadeRoles, Links: map[string][]string{}, Tables: map[string]digestTable{},
 		Types: map[string]map[string]any{}, LargeObjects: p.largeObjects, Comments: p.Comments,
-		Accept: slices.Clone(p.Accept),
+		Accept: slices.Clone(p.Accept), Logins: p.digestLogins(),
 	}
 	if len(p.Extensions) > 0 {
 		doc.Extensions = sortedKeys(p.Extensions)

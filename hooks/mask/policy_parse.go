@@ -49,7 +49,7 @@ type parser struct {
 	depth  int
 }
 
-var topFields = []string{"version", "roles", "extensions", "links", "tables", "types", "large_objects", "comments", "min_distinct", "accept"}
+var topFields = []string{"version", "roles", "extensions", "links", "tables", "types", "large_objects", "comments", "min_distinct", "accept", "logins"}
 
 func (p *parser) top(n *yaml.Node) {
 	n = deref(n)
@@ -110,6 +110,8 @@ func (p *parser) top(n *yaml.Node) {
 			p.policy.MinDistinct = p.whole(v, "min_distinct", 0, maxMinDistinct)
 		case "accept":
 			p.accept(v)
+		case "logins":
+			p.loginRules(v)
 		default:
 			p.unknown(k, "field", key, topFields)
 		}

@@ -48,6 +48,7 @@ func Schema() []byte {
 		"links":         object{"type": "object", "additionalProperties": listOf(nameSchema), "description": "columns whose equal values get equal masks: name: [schema.table.column, ...]"},
 		"tables":        object{"type": "object", "additionalProperties": ref("table"), "description": "by schema.table; * stands for any characters, the most specific entry wins"},
 		"types":         object{"type": "object", "additionalProperties": ref("rule"), "description": "rules by type, for columns that tables says nothing about"},
+		"logins":        object{"type": "object", "additionalProperties": loginSchema(), "description": "testers' accounts, by schema.table: they keep their address and get a known password hash"},
 		"large_objects": object{"enum": []any{"keep", "none"}},
 		"comments":      object{"enum": []any{"keep", "drop"}},
 		"min_distinct":  object{"type": "integer", "minimum": 0, "maximum": maxMinDistinct, "default": defaultMinDistinct, "description": "masked columns, and places inside masked values, with fewer distinct values in the sample are warned about; 0 never warns"},

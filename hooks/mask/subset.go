@@ -25,9 +25,12 @@ type sharing struct {
 	label  string // of the sub-key
 	limit  uint64
 	orNull bool // and NULL, which references nothing
+	extra  *shareExtra
 }
 
-func (s *sharing) has(ws *workspace, value []byte) bool { return s.tag(ws, value).hi < s.limit }
+func (s *sharing) has(ws *workspace, value []byte) bool {
+	return s.tag(ws, value).hi < s.limit || s.extra.has(ws, value)
+}
 
 // shareOf is a share of a column's values, and its filter.
 type shareOf struct {
@@ -54,7 +57,12 @@ func (x *compiler) shares() {
 
 func (x *compiler) share(c *columnState, percent float64, orNull bool) *sharing {
 	t := x.target(c)
-	return &sharing{t.keyed("share"), t.label, uint64(percent / 100 * math.MaxUint64), orNull}
+	e := x.extra[c.find()]
+	if e == nil {
+		e = &shareExtra{t.eq, map[string]struct{}{}}
+		x.extra[c.find()] = e
+	}
+	return &sharing{t.keyed("share"), t.label, uint64(percent / 100 * math.MaxUint64), orNull, e}
 }
 
 // passOn drops rows that reference a row outside of a share while they are read.

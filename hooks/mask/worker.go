@@ -18,6 +18,7 @@ type Layout struct {
 	masked  []int // columns to mask, in order
 	last    int   // last column whose place in the row matters, -1: none
 	filters []boundFilter
+	login   *boundLogin // nil for none
 }
 
 type boundColumn struct {
@@ -60,6 +61,7 @@ type Worker struct {
 	workspace *workspace
 	ends      []int // where the fields end, up to the last that matters
 	plain     bool  // the row holds no backslash
+	isAccount bool  // the row is a tester's account
 	counts    Stats
 }
 
@@ -113,6 +115,16 @@ func (w *Worker) AppendWithin(dst, row []byte, most int64) ([]byte, error) {
 	for _, i := range l.masked {
 		begin, end := w.bounds(i)
 		field := row[begin:end]
+		if w.isAccount && (l.login.keeps[i] || i == l.login.password) {
+			if i == l.login.password {
+				if len(l.login.hash) == 0 {
+					return dst[:start], w.rowError(i, errNoHash)
+				}
+				dst = append(append(dst, row[copied:begin]...), l.login.hash...)
+				copied = end
+			}
+			continue
+		}
 		if !w.plain && copytext.IsNull(field) {
 			continue
 		}
@@ -153,8 +165,12 @@ func (w *Worker) admit(row []byte) (bool, error) {
 	if err := w.split(row); err != nil {
 		return false, w.rowError(-1, err)
 	}
+	w.isAccount = l.login != nil && w.account(row)
 	for i := range l.filters {
 		f := &l.filters[i]
+		if w.isAccount && f.subset() {
+			continue
+		}
 		ok, err := f.matches(w.workspace, w.field(row, f.column))
 		if err != nil {
 			return false, w.rowError(f.column, err)
@@ -163,6 +179,9 @@ func (w *Worker) admit(row []byte) (bool, error) {
 			w.counts.Dropped++
 			return false, nil
 		}
+	}
+	if w.isAccount {
+		w.count(row)
 	}
 	return true, nil
 }

@@ -25,6 +25,10 @@ type filter struct {
 	share  *sharing
 }
 
+// subset says that the filter is there to make the seed smaller, whatever the rows are
+// about.
+func (f *filter) subset() bool { return f.newest || f.share != nil }
+
 // operand is a value of a filter, read once: as text, number or moment, as the
 // column's type has it.
 type operand struct {

@@ -25,6 +25,8 @@ type Options struct {
 
 	Policy *mask.Policy
 	Key    mask.Key
+	// Logins are the password hashes of testers' accounts that the policy names.
+	Logins mask.PasswordHashes
 
 	Target   *pgx.ConnConfig // see postgres.ReadTarget
 	Database string          // the seed's
@@ -90,6 +92,7 @@ type started struct {
 // report is not nil, also when the import fails.
 func Import(ctx context.Context, o Options) (*Report, error) {
 	r := start(o)
+	r.needHashes()
 	defer func() { r.report.Finished = time.Now().UTC() }()
 	err := r.importDump(ctx)
 	if err != nil {
@@ -116,6 +119,14 @@ func start(o Options) *started {
 	return &started{
 		Options: o, id: id, short: hex.EncodeToString(b[:]),
 		report: &Report{ImportID: id, Started: time.Now().UTC(), Database: o.Database, PolicyDigest: o.Policy.Digest(), KeyID: o.Key.ID(), MaskerVersion: mask.Version},
+	}
+}
+
+// needHashes says that rows are masked, for which the password hashes of testers'
+// accounts must be there.
+func (r *started) needHashes() {
+	if r.Logins == nil {
+		r.Logins = mask.PasswordHashes{}
 	}
 }
 
@@ -190,7 +201,7 @@ func (r *opened) holds(ctx context.Context, archive *dump.Dump) (*postgres.Marke
 	if err != nil || m == nil {
 		return nil, err
 	}
-	same := m.PolicyDigest == r.report.PolicyDigest && m.KeyID == r.report.KeyID && m.MaskerVersion == mask.Version && m.VolumeID == r.server.volume
+	same := sameLogins(m, r.Logins.Fingerprint(r.Key)) && m.PolicyDigest == r.report.PolicyDigest && m.KeyID == r.report.KeyID && m.MaskerVersion == mask.Version && m.VolumeID == r.server.volume
 	if archive != nil {
 		// A declared digest that is not the marker's must be checked.
 		same = same && m.DumpID == archive.ID && (r.DumpSHA256 == "" || strings.EqualFold(m.DumpDigest, r.DumpSHA256))

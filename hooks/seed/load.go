@@ -21,6 +21,7 @@ type loaded struct {
 	conn    *pgx.Conn          // a session in it
 	swapped bool               // it is the seed's now
 	checks  []droppedCheck     // make the constraints again that were dropped until the rows are there
+	loads   []*tableLoad       // that were done
 	thinned map[mask.Name]bool // lost many rows after they were loaded, or changed them
 
 	objects, objectBytes atomic.Int64 // large objects that were loaded
@@ -117,6 +118,9 @@ func (r *loaded) loadRows(ctx context.Context) error {
 		return err
 	}
 	if err := r.removeOrphans(ctx, r.conn); err != nil {
+		return err
+	}
+	if err := r.countLogins(ctx, r.loads); err != nil {
 		return err
 	}
 	for _, c := range r.checks {

@@ -62,6 +62,7 @@ func (r *loaded) loadTables(ctx context.Context) error {
 		return err
 	}
 	r.countLoads(loads.all)
+	r.loads = loads.all
 	return nil
 }
 

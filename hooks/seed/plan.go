@@ -46,7 +46,10 @@ func (r *checked) prepare(ctx context.Context, sample bool) (p *planned, err err
 		if err := p.checkRebuilds(ctx, s.name); err != nil {
 			return err
 		}
-		if err := p.checkLedger(ctx); err != nil || !sample {
+		if err := p.checkLedger(ctx); err != nil {
+			return err
+		}
+		if err := p.findAccounts(ctx, p.plan, r.printed); err != nil || !sample {
 			return err
 		}
 		start = time.Now()
@@ -63,6 +66,7 @@ func (r *checked) prepare(ctx context.Context, sample bool) (p *planned, err err
 
 // compile compiles the policy, and says what will be kept.
 func (r *checked) compile(s *shadow) (*planned, error) {
+	s.catalog.Logins = r.Logins
 	plan, err := mask.Compile(r.Policy, r.Key, s.catalog)
 	if err != nil {
 		return nil, command.Misconfigured(err)
@@ -96,6 +100,7 @@ func (r *checked) compile(s *shadow) (*planned, error) {
 // database.
 func Plan(ctx context.Context, o Options, sample bool) (*PlanReport, error) {
 	r := start(o)
+	r.needHashes()
 	r.printed = true
 	defer func() { r.report.Finished = time.Now().UTC() }()
 	out := &PlanReport{Report: r.report}

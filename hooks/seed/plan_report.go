@@ -51,7 +51,7 @@ func (r *planned) describe(out *PlanReport, same bool) {
 			if c.Masker != "keep" {
 				tr.Masked++
 			}
-			out.Columns = append(out.Columns, PlanColumn{name, c.Name, c.Masker, c.Why, c.Unique})
+			out.Columns = append(out.Columns, PlanColumn{name, c.Name, c.Masker, loginNote(t, c.Name, c.Why), c.Unique})
 		}
 		r.report.Tables = append(r.report.Tables, tr)
 	}
@@ -78,6 +78,9 @@ func (r *planned) describe(out *PlanReport, same bool) {
 	}
 	if r.DumpSHA256 != "" && !same {
 		out.Unchecked = append(out.Unchecked, "the declared sha256, for which all of the dump is read")
+	}
+	if len(r.plan.Logins()) > 0 && r.archive.Sequential() {
+		out.Unchecked = append(out.Unchecked, "whether testers' accounts are in the dump, which can only be read in order")
 	}
 	out.Unchecked = append(out.Unchecked, r.opaque...)
 	out.Unchecked = append(out.Unchecked, "foreign keys and materialized views, which need all rows")
@@ -150,11 +153,20 @@ func (p *PlanReport) Print(w io.Writer) error {
 	list("loaded without rows:", empty)
 	list("left out:", p.LeftOut)
 	list("restored differently:", p.Changed)
+	list("testers' logins:", loginSentences(p.Logins))
 	list("warnings:", p.Warnings)
 	list("not checked:", p.Unchecked)
 	p.printSizes(w)
 	_, err := fmt.Fprintf(w, "policy digest %s, key id %s\n", p.PolicyDigest, p.KeyID)
 	return err
+}
+
+func loginSentences(logins []LoginReport) []string {
+	var out []string
+	for _, l := range logins {
+		out = append(out, l.sentence())
+	}
+	return out
 }
 
 // leftOut names what the dump has and the seed will not have.

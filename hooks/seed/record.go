@@ -50,6 +50,10 @@ type Record struct {
 	LeftOut     []string      `json:"leftOut,omitempty"`
 	Changed     []string      `json:"restoredDifferently,omitempty"`
 	Accepted    []mask.Accept `json:"accepted,omitempty"`
+	// Logins are testers' accounts, LoginsID a digest of their password hashes under the
+	// masking key.
+	Logins   []LoginReport `json:"logins,omitempty"`
+	LoginsID string        `json:"loginsId,omitempty"`
 
 	Verify VerifySummary `json:"verify"`
 }
@@ -80,7 +84,7 @@ func (r *loaded) record() (string, error) {
 		Version: 1, ImportID: r.id, Started: p.Started, Written: time.Now().UTC(), Dump: p.Dump, DumpID: p.DumpID, DumpSHA256: r.DumpSHA256, DumpServer: p.DumpServer,
 		DumpCreated: p.DumpCreated, PolicyDigest: p.PolicyDigest, KeyID: p.KeyID, MaskerVersion: p.MaskerVersion, Server: p.Server, VolumeID: p.VolumeID,
 		Roles: r.Policy.MadeRoles, Rows: p.Rows, Kept: []RecordColumn{}, Masked: []RecordColumn{}, SmallGroups: r.smallGroups, LeftOut: p.LeftOut, Changed: p.Changed, Accepted: r.Policy.Accept,
-		Verify: *p.Verify,
+		Logins: p.Logins, LoginsID: r.Logins.Fingerprint(r.Key), Verify: *p.Verify,
 	}
 	out.Tables = recordTables(p.Tables)
 	for _, k := range p.Kept {
@@ -151,11 +155,19 @@ func ReadRecord(ctx context.Context, target *pgx.ConnConfig, database string) (*
 	case m.Record == "":
 		return nil, "", command.Misconfiguredf("database %s has no record: an older seed-import filled it; import again", database)
 	}
-	var r Record
-	if err := json.Unmarshal([]byte(m.Record), &r); err != nil {
+	r, err := parseRecord(m.Record)
+	if err != nil {
 		return nil, "", command.Misconfiguredf("the record in database %s cannot be read: %w", database, err)
 	}
-	return &r, m.Record, nil
+	return r, m.Record, nil
+}
+
+func parseRecord(text string) (*Record, error) {
+	var r Record
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		return nil, err
+	}
+	return &r, nil
 }
 
 // mostListed is how many lines of a list stand on the page; the JSON has all.
@@ -204,6 +216,7 @@ func (r *Record) Print(w io.Writer) error {
 		found = append(found, fmt.Sprintf("%s: %s in %d rows", l.column(), l.Kind, l.Rows))
 	}
 	list("Found in what is kept", found)
+	list("Testers' logins", loginSentences(r.Logins))
 	list("Kept as it is", described(r.Kept))
 	list("Kept inside of masked values, or beside them", r.Within)
 	if r.SmallGroups == nil {

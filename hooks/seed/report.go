@@ -45,6 +45,8 @@ type Report struct {
 	LeftOut          []string      `json:"leftOut,omitempty"`
 	Changed          []string      `json:"restoredDifferently,omitempty"`
 	Warnings         []string      `json:"warnings,omitempty"`
+	// Logins are testers' accounts, which keep their address.
+	Logins []LoginReport `json:"logins,omitempty"`
 	// Verify is what an import verified before it became the seed.
 	Verify *VerifySummary `json:"verify,omitempty"`
 }
@@ -94,6 +96,9 @@ func (r *Report) Print(w io.Writer) error {
 	}
 	if r.LargeObjects > 0 {
 		fmt.Fprintf(w, "%d large objects, %.1f MB, kept as they were\n", r.LargeObjects, float64(r.LargeObjectBytes)/1e6)
+	}
+	for _, l := range r.Logins {
+		fmt.Fprintf(w, "testers' logins: %s\n", l.sentence())
 	}
 	for _, p := range r.Phases {
 		fmt.Fprintf(w, "%8.1f s  %s\n", p.Seconds, p.Name)

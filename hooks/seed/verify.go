@@ -19,6 +19,7 @@ import (
 // originals of masked columns in what the policy keeps. It writes nothing.
 func Verify(ctx context.Context, o Options) (*VerifyReport, error) {
 	r := start(o)
+	r.needHashes()
 	defer func() { r.report.Finished = time.Now().UTC() }()
 	out := &VerifyReport{Report: r.report}
 	if err := r.verifyDump(ctx, out); err != nil {
@@ -121,7 +122,13 @@ func (r *checked) newVerification(ctx context.Context, out *VerifyReport, databa
 			v.accepted[a.Object][a.SHA256] = true
 		}
 	}
-	return v, v.compile(ctx, conn)
+	if err := v.compile(ctx, conn); err != nil {
+		return nil, err
+	}
+	for _, login := range v.plan.Logins() {
+		v.originals.known = append(v.originals.known, login.Has)
+	}
+	return v, r.findAccounts(ctx, v.plan, false)
 }
 
 // judge compares the digests.

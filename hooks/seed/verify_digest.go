@@ -98,6 +98,7 @@ func (d *digester) row(line []byte) (err error) {
 	}
 	d.sum.rows++
 	d.whole = d.whole[:0]
+	account := d.account()
 	for i, at := range d.at {
 		if at >= len(d.fields) {
 			return errors.New("a row has too few fields")
@@ -105,7 +106,7 @@ func (d *digester) row(line []byte) (err error) {
 		f := d.fields[at]
 		null := copytext.IsNull(f)
 		if !null {
-			if d.scan && d.g.scan[i] {
+			if d.scan && (d.g.scan[i] || account && d.g.logins.keeps[i]) {
 				d.look(i, f, d.v.originals.has)
 			}
 			d.buf = d.g.forms[i].write(d.buf[:0], f)
@@ -124,6 +125,18 @@ func (d *digester) row(line []byte) (err error) {
 	d.sum.row[0] += h
 	d.sum.row[1] += maphash.Bytes(d.v.seeds[1], d.whole)
 	return nil
+}
+
+// account reports whether a row of the seed is a tester's account, of which what it
+// keeps is looked at. Where the dump was not read to its end, what of that is its own
+// is not known.
+func (d *digester) account() bool {
+	g := d.g
+	if !d.scan || g.logins == nil || g.cut || g.logins.by < 0 || d.at[g.logins.by] >= len(d.fields) {
+		return false
+	}
+	f := d.fields[d.at[g.logins.by]]
+	return !copytext.IsNull(f) && g.logins.login.Has(d.plain(f))
 }
 
 // sampleRow remembers a row of the dump, or finds one in the seed.

@@ -23,6 +23,7 @@ type group struct {
 	forms   []canonicalForm // of each of them
 	scan    []bool          // kept text, which may hold originals
 	partial []int           // columns of which the policy masks parts
+	logins  *loginGroup     // testers' accounts among the rows, nil for none
 	dropped bool            // rows may be gone with those that they referenced
 	mu      sync.Mutex
 	dump    digest
@@ -58,6 +59,7 @@ func (v *verification) compile(ctx context.Context, conn *pgx.Conn) error {
 	catalog.Tables = slices.DeleteFunc(catalog.Tables, func(t mask.Table) bool { return t.Schema == postgres.Schema })
 	catalog.LargeObjects = len(v.schema.largeObjects) > 0
 	catalog.Seed = true
+	catalog.Logins = v.Logins
 	catalog.Taken = v.archive.Created
 	if v.plan, err = mask.Compile(v.Policy, v.Key, catalog); err != nil {
 		return command.Misconfigured(err)
@@ -104,6 +106,7 @@ func (v *verification) compile(ctx context.Context, conn *pgx.Conn) error {
 				g.partial = append(g.partial, len(g.scan)-1)
 			}
 		}
+		g.logins = newLoginGroup(g.plan.Login(), g.columns)
 	}
 	v.markOrphans(catalog)
 	return nil

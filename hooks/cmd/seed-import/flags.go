@@ -25,6 +25,7 @@ type flags struct {
 	dump, dumpFile, dumpSHA256, dumpCredentials string
 	schema                                      string
 	policy, policyDigest, keyFile, keyID        string
+	logins                                      string
 	targetFile, database, owner, report         string
 	jobs                                        int
 	memory                                      string
@@ -48,6 +49,10 @@ func (f *flags) aboutPolicy() {
 	f.set.StringVar(&f.policyDigest, "policy-digest", "", "the `digest` the policy must have; any if empty")
 	f.set.StringVar(&f.keyFile, "key-file", "", "the `file` of the key that masks depend on")
 	f.set.StringVar(&f.keyID, "key-id", "", "the `id` the key must have; any if empty")
+}
+
+func (f *flags) aboutLogins() {
+	f.set.StringVar(&f.logins, "logins", "", "a `directory` with the password hashes that the policy's logins name, a file for each")
 }
 
 func (f *flags) aboutServer() {
@@ -112,6 +117,10 @@ func (f *flags) readPolicy(o *seed.Options, add func(error)) {
 	add(err)
 	if o.Policy != nil && f.policyDigest != "" && !strings.EqualFold(f.policyDigest, o.Policy.Digest()) {
 		add(errors.New("--policy-digest says " + f.policyDigest + ", the policy's digest is " + o.Policy.Digest() + ": write that into the seed-request (seed-import request prints it)"))
+	}
+	if f.has("logins") && o.Policy != nil {
+		o.Logins, err = mask.LoadPasswordHashes(f.logins, o.Policy)
+		add(err)
 	}
 	if !f.has("key-file") {
 		return

@@ -21,6 +21,7 @@ func runImport(ctx context.Context, env command.Env) error {
 	f := newFlags("run")
 	f.aboutDump()
 	f.aboutPolicy()
+	f.aboutLogins()
 	f.aboutTarget()
 	sample := f.set.Bool("sample", true, "try the first rows of every table before the load")
 	depth := f.set.String("verify", seed.VerifySampled, "how `much` is verified before it becomes the seed: sampled, full or off; seed-backup takes only what was, or what says off")
@@ -85,6 +86,7 @@ func runPlan(ctx context.Context, env command.Env) error {
 	f := newFlags("plan")
 	f.aboutDump()
 	f.aboutPolicy()
+	f.aboutLogins()
 	f.aboutTarget()
 	sample := f.set.Bool("sample", true, "send the first rows of every table through the masks into the shadow database")
 	o, err := f.options(env)
@@ -115,6 +117,7 @@ func runVerify(ctx context.Context, env command.Env) error {
 	f := newFlags("verify")
 	f.aboutDump()
 	f.aboutPolicy()
+	f.aboutLogins()
 	f.aboutTarget()
 	o, err := f.options(env)
 	if err != nil {
