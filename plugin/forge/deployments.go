@@ -42,7 +42,8 @@ func CheckDeployments(f Forge) string {
 	case *Bitbucket, *Azure:
 		return "must not be true: this forge lets its own pipelines alone make deployments"
 	case *BitbucketDC:
-		return "must not be true: the plugin makes no deployments on Bitbucket Data Center"
+		// They belong to commits, cannot be listed, and have no end.
+		return "must not be true: deployments of Bitbucket Data Center cannot be ended"
 	}
 	return "must not be true: this forge has no deployments"
 }

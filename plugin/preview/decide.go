@@ -380,7 +380,7 @@ func (r *Reconciler) keep(ctx context.Context, repo *repository, items []*item, 
 		return nil, nil
 	}
 	repo.mu.Lock()
-	said, comments := maps.Clone(repo.said), maps.Clone(repo.comments)
+	said, comments, deployed := maps.Clone(repo.said), maps.Clone(repo.comments), maps.Clone(repo.deployed)
 	repo.mu.Unlock()
 	now := r.Now()
 	var events []transition
@@ -403,6 +403,7 @@ func (r *Reconciler) keep(ctx context.Context, repo *repository, items []*item, 
 				is.Said = said[is.Namespace]
 				_, is.Start.Healthy = r.health.of(is)
 				is.CommentID, is.CommentText = comments[is.Number].id, comments[is.Number].text
+				is.Deployed = deployed[is.Namespace].text
 			}
 			next.put(it.key.ApplicationSet, it.key.Number, is)
 			it.is = is

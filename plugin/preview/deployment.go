@@ -38,7 +38,7 @@ type deployment struct {
 }
 
 // deploymentsOf plans the deployments of a repository: one for each preview that
-// is ready, until its end. They are said by the forge anew as they are, so that
+// is ready, until its end. What is said is compared with what the forge has, so that
 // nothing has to be remembered over a restart. The caller holds mu.
 func (r *Reconciler) deploymentsOf(repo *repository, items []*item, e *errands) {
 	f, ok := repo.forge.(forge.Deployer)

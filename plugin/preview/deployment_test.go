@@ -107,9 +107,17 @@ func TestDeployments(t *testing.T) {
 	at("a push that cannot be synced", sha1)
 	w.SyncFailed(p.Namespace, sha2, "")
 	at("synced", sha2)
+	w.host.set(pull(1, label("preview-keep"), push(sha2))) // what was said is written down with that
+	at("kept", sha2)
+	calls := d.calls
+	w.begin(d, fields)
+	at("kept, after a restart", sha2)
+	if d.calls != calls {
+		t.Errorf("after a restart it was told %d times", d.calls-calls)
+	}
 	w.host.set(pull(1, unlabelled, push(sha2)))
 	at("unlabelled", "")
-	calls := d.calls
+	calls = d.calls
 	w.mustRound()
 	if d.calls != calls {
 		t.Error("its end was told twice")

@@ -323,6 +323,9 @@ func (r *Reconciler) SetApplicationSets(all map[string]Asked) {
 					if p.CommentID != "" {
 						repo.comments[p.Number] = commented{id: p.CommentID, text: p.CommentText}
 					}
+					if p.Phase == Live && p.Deployed != "" {
+						repo.deployed[p.Namespace] = deployment{group: p.ApplicationSet, text: p.Deployed}
+					}
 				}
 				r.mass.remember(rec.Spent)
 			}

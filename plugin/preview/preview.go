@@ -94,6 +94,9 @@ type Preview struct {
 	// of what it says.
 	CommentID   string `json:"commentID,omitempty"`
 	CommentText string `json:"commentText,omitempty"`
+	// Deployed is a digest of the deployment that the forge was told of; empty for
+	// none. It spares questions after a restart, and nothing else hangs on it.
+	Deployed string `json:"deployed,omitempty"`
 
 	// Our own clock, never a commit's: FirstSeen is when the preview was first
 	// asked for, HeadSeenAt when PullRequest.HeadSHA was first seen.
