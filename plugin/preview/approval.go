@@ -31,7 +31,7 @@ func (repo *repository) withdrawn(it *item) string {
 	if !repo.doubted(it) {
 		return ""
 	}
-	k := repo.knowledge(it.key.Namespace())
+	k := repo.knowledge(it.namespace())
 	if k.consentOf != consentKey(&it.look.PullRequest, it.in.Label) || k.consent.By != "" || k.consent.Unanswered ||
 		k.refusedAt.IsZero() || k.consentAt.Sub(k.refusedAt) < sight.Apart {
 		return ""
@@ -42,13 +42,13 @@ func (repo *repository) withdrawn(it *item) string {
 // findApproval asks whether somebody who may approves a live preview of which that
 // is in doubt. The caller holds mu.
 func (r *Reconciler) findApproval(repo *repository, it *item, e *errands) {
-	k := repo.knowledge(it.key.Namespace())
+	k := repo.knowledge(it.namespace())
 	if !repo.doubted(it) {
 		k.refusedAt = time.Time{}
 		return
 	}
 	if key := consentKey(it.facts.PullRequest, it.in.Label); k.consentOf != key {
-		delete(repo.pace, "consent/"+it.key.Namespace())
+		delete(repo.pace, "consent/"+it.namespace())
 	} else if k.consent.By != "" {
 		return // Next takes it over
 	}

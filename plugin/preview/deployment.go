@@ -45,8 +45,10 @@ func (r *Reconciler) deploymentsOf(repo *repository, items []*item, e *errands) 
 	if !ok || !r.Deployments {
 		return
 	}
+	there := make(map[string]bool, len(items))
 	for _, it := range items {
 		p := it.is
+		there[it.namespace()] = p != nil || it.unsure
 		if p == nil || it.unsure {
 			continue
 		}
@@ -63,8 +65,11 @@ func (r *Reconciler) deploymentsOf(repo *repository, items []*item, e *errands) 
 	}
 	// One whose preview is removed before that was said.
 	for namespace, was := range repo.deployed {
-		switch _, there := r.Store.byNamespace(namespace); {
-		case there:
+		if there[namespace] {
+			continue
+		}
+		switch _, kept := r.Store.byNamespace(namespace); {
+		case kept: // of a set that cannot be read
 		case was.ended:
 			delete(repo.deployed, namespace)
 		default:
@@ -82,7 +87,7 @@ func (r *Reconciler) deploy(repo *repository, f forge.Deployer, it *item, p *Pre
 	}
 	d := forge.Deployment{
 		Group: p.ApplicationSet, Name: p.Namespace, SHA: p.HeadSHA, Number: p.Number, Branch: p.PullRequest.Branch, Fork: p.PullRequest.Fork,
-		URL: parameters(p, it.in)["preview_url"],
+		URL: it.in.url(p.Namespace),
 	}
 	if r.ArgoCDURL != "" {
 		d.LogURL = strings.TrimRight(r.ArgoCDURL, "/") + "/applications/" + p.Namespace
