@@ -37,6 +37,8 @@ const (
 	ArgoCDNamespace = "argocd"
 	VeleroNamespace = "velero"
 	PluginNamespace = "seedling"
+	// PageSecret has the token of the status page.
+	PageSecret = "plugin-page"
 
 	seedData     = "seed-data"
 	seedPostgres = "seed-postgres"
@@ -242,6 +244,9 @@ func (p *Platform) makeSecrets(ctx context.Context) error {
 		"gitea-webhook": keep(random),
 	})
 	if err != nil {
+		return err
+	}
+	if _, err := p.secret(ctx, PluginNamespace, PageSecret, nil, map[string]func(string) (string, error){"token": keep(random)}); err != nil {
 		return err
 	}
 	if err := p.forge.webhook(ShopRepository, "http://plugin.seedling.svc.cluster.local:8082/webhook/gitea", forges["gitea-webhook"]); err != nil {

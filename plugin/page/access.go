@@ -18,9 +18,10 @@ import (
 )
 
 const (
-	// cookie holds a login. Its name's prefix makes browsers take it from this very
-	// host alone, and over TLS (which they think localhost is as good as).
-	cookie = "__Host-seedling"
+	// cookie holds a login. It has no prefix __Host-, which not every browser takes
+	// from localhost: whoever sets one of that name from a neighbouring host has no
+	// login, and takes none away.
+	cookie = "seedling-page"
 	// loginFor is how long a login lasts.
 	loginFor = 12 * time.Hour
 	// shortest is how short a token may be: nobody guesses 20 characters.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,7 +34,7 @@ const (
 	seedsEvery     = 30 * time.Second
 	usageEvery     = time.Minute
 	usagePerSecond = 4
-	lookTimeout    = 10 * time.Second
+	lookTimeout    = 10 * time.Second // of one seed, or of what previews use
 	// mostSnapshots is how many of a seed are told of, the newest ones.
 	mostSnapshots = 20
 )
@@ -144,18 +145,18 @@ func (l *Looker) Run(ctx context.Context) error {
 }
 
 func (l *Looker) look(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
-	defer cancel()
 	l.mu.Lock()
 	due := l.Now().Sub(l.at) >= seedsEvery
 	l.mu.Unlock()
 	if due {
-		network, err := probe.ReadRecord(ctx, l.Client, l.Namespace)
+		within, done := context.WithTimeout(ctx, lookTimeout)
+		network, err := probe.ReadRecord(within, l.Client, l.Namespace)
 		if err != nil {
 			network = probe.Recorded{Unread: unknown}
 			l.warn(ctx, "ConfigMap "+probe.ConfigMap, err)
 		}
-		schedules := l.schedules(ctx)
+		schedules := l.schedules(within)
+		done()
 		var seeds []Seed
 		for _, name := range l.Seeds() {
 			seeds = append(seeds, l.seed(ctx, name, schedules))
@@ -175,6 +176,8 @@ func (l *Looker) warn(ctx context.Context, what string, err error) {
 
 // use reads what some live previews use: those that were looked at the longest ago.
 func (l *Looker) use(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
 	now := l.Now()
 	var live []string
 	for _, p := range l.Previews() {
@@ -218,6 +221,8 @@ func (l *Looker) use(ctx context.Context) {
 
 // seed reads what is told of one.
 func (l *Looker) seed(ctx context.Context, name string, schedules map[string][]Schedule) Seed {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
 	s := Seed{Name: name, Schedule: schedules[name+"-data"], Import: Import{Application: name + "-data"}}
 	newest, err := l.Newest(ctx, name)
 	switch {
@@ -314,7 +319,8 @@ func (l *Looker) schedules(ctx context.Context) map[string][]Schedule {
 		named := map[string]bool{}
 		for _, c := range j.Spec.JobTemplate.Spec.Template.Spec.Containers {
 			for _, word := range slices.Concat(c.Command, c.Args) {
-				named[word] = true
+				_, value, _ := strings.Cut(word, "=") // a flag's
+				named[word], named[value] = true, true
 			}
 		}
 		for word := range named {

@@ -114,6 +114,9 @@ func TestLooker(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(40 * time.Second)
+		if calls > 60 { // each preview once a minute, seeds twice
+			t.Errorf("%d calls within 42 seconds", calls)
+		}
 		seeds, network, usage, _ := l.seen()
 		s := seeds[0]
 		if len(s.Snapshots) != 2 || !s.Snapshots[0].Newest || s.Snapshots[0].Unfit != "" || !strings.HasPrefix(s.Snapshots[1].Unfit, "phase is Failed") || len(s.Kept) != 1 {

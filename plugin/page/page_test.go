@@ -186,7 +186,7 @@ func TestAuthorsTextStaysText(t *testing.T) {
 	const evil = `"><script>alert(1)</script><img src=x onerror=alert(2)>'` + "\u202e\u2066{{.At}}\x00\u2028"
 	r := reported(1, evil, preview.StateReady, func(r *preview.Report) {
 		r.PullRequest.Author, r.PullRequest.Branch = evil, evil
-		r.PullRequest.URL, r.Address = "javascript:alert(3)", "data:text/html,x"
+		r.PullRequest.URL, r.Address = "javascript://git.example.com/%0Aalert(3)", "data:text/html,x"
 		r.Sentence = evil
 	})
 	s := sources(r)
@@ -196,7 +196,7 @@ func TestAuthorsTextStaysText(t *testing.T) {
 	h := opened(t, s).Handler()
 	for _, path := range []string{"/", "/fragment", "/?q=" + url.QueryEscape(evil), "/?state=" + url.QueryEscape(evil) + "&n=-1&e=9999999999999999999"} {
 		body := shown(t, h, path)
-		for _, bad := range []string{"<script>alert", "<img", "javascript:", "data:text", "\u202e", "\u2066", "\x00", "user:pw"} {
+		for _, bad := range []string{"<script>alert", "<img", "javascript:", "data:text", "ZgotmplZ", "\u202e", "\u2066", "\x00", "user:pw"} {
 			if strings.Contains(body, bad) {
 				t.Errorf("GET %s has %q", path, bad)
 			}

@@ -401,7 +401,7 @@ func (r *Reconciler) keep(ctx context.Context, repo *repository, items []*item, 
 			}
 			if is != nil {
 				is.Said = said[is.Namespace]
-				_, is.Start.Healthy = r.health.of(is)
+				is.Start.Healthy = r.health.settled(is, now)
 				is.CommentID, is.CommentText = comments[is.Number].id, comments[is.Number].text
 				is.Deployed = deployed[is.Namespace].text
 			}

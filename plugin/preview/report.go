@@ -100,6 +100,9 @@ func (r *Reconciler) report(repo *repository, p *Preview, now time.Time) Report 
 	health, healthy := r.health.of(p)
 	out := Report{Preview: *p, Sentence: s.Description, Address: s.URL, Health: health}
 	out.Start.Healthy = healthy
+	if p.PVCUID != "" {
+		out.DataAt = p.dataTime()
+	}
 	if repo.forge != nil {
 		out.Forge = repo.forge.Name()
 	}
@@ -148,6 +151,10 @@ func (repo *repository) inputOf(p *Preview) (in Input) {
 	return in
 }
 
+// healthSettles is for how long an Application has to stay Healthy: right after a
+// sync it is called so while what was applied has not begun.
+const healthSettles = 15 * time.Second
+
 // healthBook remembers what Argo CD calls the Applications of previews. It only
 // tells, and nothing waits for it.
 type healthBook struct {
@@ -176,10 +183,21 @@ func (r *Reconciler) Health(application, status string, since time.Time) {
 	}
 	h := b.apps[application]
 	h.status = status
-	if status == "Healthy" && h.first.IsZero() {
+	switch {
+	case status == "Healthy" && h.first.IsZero():
 		h.first = since
+	case status != "Healthy" && since.Sub(h.first) < healthSettles:
+		h.first = time.Time{}
 	}
 	b.apps[application] = h
+}
+
+// settled is when a preview was Healthy first, once that will not be taken back.
+func (b *healthBook) settled(p *Preview, now time.Time) time.Time {
+	if _, healthy := b.of(p); now.Sub(healthy) >= healthSettles {
+		return healthy
+	}
+	return p.Start.Healthy
 }
 
 // of is what Argo CD calls a preview, and when it was Healthy first with its data.

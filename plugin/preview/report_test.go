@@ -61,8 +61,15 @@ func TestHealth(t *testing.T) {
 	want("nothing told", "", time.Time{})
 	r.Health("preview-a", "Progressing", at)
 	want("progressing", "Progressing", time.Time{})
+	r.Health("preview-a", "Healthy", at.Add(2*time.Second))
+	want("healthy", "Healthy", at.Add(2*time.Second))
+	if !r.health.settled(&p, at.Add(5*time.Second)).IsZero() || !r.health.settled(&p, at.Add(time.Minute)).Equal(at.Add(2*time.Second)) {
+		t.Error("it is kept before it stays so, or never")
+	}
+	r.Health("preview-a", "Progressing", at.Add(3*time.Second))
+	want("not yet", "Progressing", time.Time{})
 	r.Health("preview-a", "Healthy", at.Add(8*time.Second))
-	want("healthy", "Healthy", at.Add(8*time.Second))
+	want("healthy at last", "Healthy", at.Add(8*time.Second))
 	r.Health("preview-a", "Progressing", at.Add(time.Hour))
 	r.Health("preview-a", "Healthy", at.Add(2*time.Hour))
 	want("healthy again", "Healthy", at.Add(8*time.Second))
