@@ -92,6 +92,9 @@ const (
 	// server.
 	busyTimeout = 2 * time.Minute
 	pollEvery   = 2 * time.Second
+	// mostRevealed leaves room for Velero's own annotations: all of an object's may
+	// have 256 KiB.
+	mostRevealed = 192 << 10
 	// attempts is how many Backups one run makes when Velero fails one: its
 	// restart fails all that are in progress.
 	attempts = 2
@@ -390,6 +393,12 @@ func (r *backupRun) backup(location string, now time.Time) *velerov1.Backup {
 	if d := r.marker.DumpDigest; d != "" {
 		b.Labels[snapshot.LabelDumpDigest] = snapshot.LabelValue(d)
 		b.Annotations[snapshot.AnnotationDumpDigest] = d
+	}
+	switch revealed := r.marker.Revealed; {
+	case len(revealed) > mostRevealed:
+		r.log.Warn("what the import lets through of its originals is too much for an annotation: when the policy changes this snapshot is unusable at once", "bytes", len(revealed))
+	case revealed != "":
+		b.Annotations[snapshot.AnnotationRevealed] = revealed
 	}
 	return b
 }

@@ -696,6 +696,21 @@ func (v *velero) run(ctx context.Context, t *testing.T) {
 
 func TestBackupIsWhatTheMarkerSays(t *testing.T) {
 	t.Parallel()
+	for name, revealed := range map[string]struct{ marker, annotation string }{
+		"what it lets through":          {"H4sIAAAA", "H4sIAAAA"},
+		"an older seed-import":          {"", ""},
+		"too much for an annotation":    {strings.Repeat("x", 192<<10+1), ""},
+		"just not too much for one yet": {strings.Repeat("x", 192<<10), strings.Repeat("x", 192<<10)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			backupIsWhatTheMarkerSays(t, revealed.marker, revealed.annotation)
+		})
+	}
+}
+
+func backupIsWhatTheMarkerSays(t *testing.T, revealed, annotation string) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -714,6 +729,7 @@ func TestBackupIsWhatTheMarkerSays(t *testing.T) {
 		g := &server{contents: contents}
 		g.contents.Marker.DumpDigest = strings.Repeat("0f", 32)
 		g.contents.Marker.Record = `{"record":1,"dumpCreated":"2026-01-01T23:00:00Z"}`
+		g.contents.Marker.Revealed = revealed
 		var log bytes.Buffer
 		b, err := backup.Run(ctx, command.NewLog(&log), options, c, g)
 		if err != nil {
@@ -758,6 +774,9 @@ func TestBackupIsWhatTheMarkerSays(t *testing.T) {
 				ItemOperationTimeout:     metav1.Duration{Duration: 15 * time.Minute},
 				TTL:                      metav1.Duration{Duration: 8760 * time.Hour},
 			},
+		}
+		if annotation != "" {
+			want.Annotations["seedling.dev/revealed"] = annotation
 		}
 		got := velerov1.Backup{ObjectMeta: metav1.ObjectMeta{Labels: b.Labels, Annotations: b.Annotations}, Spec: b.Spec}
 		if diff := cmp.Diff(want, got); diff != "" {

@@ -59,6 +59,7 @@ func TestPostgres(t *testing.T) {
 	refused(t, "there is no marker")
 	want := contents
 	want.VolumeID, want.Marker.VolumeID = volume, volume
+	want.Marker.Revealed = "H4sIAAAA"
 	if err := postgres.WriteMarker(t.Context(), app, want.Marker); err != nil {
 		t.Fatal(err)
 	}

@@ -41,6 +41,7 @@ func Compile(p *Policy, k Key, c Catalog) (*Plan, error) {
 	if len(x.errs) > 0 {
 		return nil, errors.Join(x.errs...)
 	}
+	x.plan.revealed = x.reveal()
 	slices.Sort(x.plan.keptList)
 	x.plan.keptList = slices.Compact(x.plan.keptList)
 	return x.plan, nil

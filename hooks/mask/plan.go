@@ -14,6 +14,7 @@ type Plan struct {
 	tableList        []*TablePlan
 	byName           map[Name]*TablePlan
 	keptList         []string
+	revealed         Revealed
 	sequenceList     []MaskedSequence
 	withLargeObjects bool
 	minDistinct      int

@@ -26,6 +26,9 @@ type Marker struct {
 	Verified string
 	// Record is what the import says of itself to those who must sign for it, in JSON.
 	Record string
+	// Revealed is what the import lets through of its originals, as package mask
+	// packs it; "" where an older seed-import made it.
+	Revealed string
 }
 
 // DumpedAt is when the source was dumped, as the dump says: by the clock of the
@@ -54,7 +57,7 @@ CREATE TABLE seedling.marker (
 	masker_version text NOT NULL, volume_id uuid NOT NULL, kept jsonb NOT NULL, "collation" text NOT NULL, server_version text NOT NULL,
 	tables bigint NOT NULL, rows bigint NOT NULL, bytes bigint NOT NULL, started_at timestamptz NOT NULL, finished_at timestamptz NOT NULL,
 	one boolean NOT NULL DEFAULT true UNIQUE CHECK (one));
-CREATE TABLE seedling.record (verified text NOT NULL, record text NOT NULL, one boolean NOT NULL DEFAULT true UNIQUE CHECK (one))`
+CREATE TABLE seedling.record (verified text NOT NULL, record text NOT NULL, revealed text NOT NULL, one boolean NOT NULL DEFAULT true UNIQUE CHECK (one))`
 
 // CreateMarker makes the marker's table, empty: seed-backup's role, where there
 // is one, may read it.
@@ -81,7 +84,7 @@ func WriteMarker(ctx context.Context, conn *pgx.Conn, m Marker) error {
 	}
 	kept, err := json.Marshal(m.Kept)
 	if err == nil { // before the marker, which says that all is there
-		_, err = conn.Exec(ctx, "INSERT INTO seedling.record VALUES ($1, $2)", m.Verified, m.Record)
+		_, err = conn.Exec(ctx, "INSERT INTO seedling.record VALUES ($1, $2, $3)", m.Verified, m.Record, m.Revealed)
 	}
 	if err == nil {
 		_, err = conn.Exec(ctx, `INSERT INTO seedling.marker
@@ -126,7 +129,10 @@ func ReadMarker(ctx context.Context, conn *pgx.Conn) (m Marker, err error) {
 
 // readRecord adds the record, which older imports did not write.
 func readRecord(ctx context.Context, conn *pgx.Conn, m *Marker) error {
-	err := conn.QueryRow(ctx, "SELECT verified, record FROM seedling.record").Scan(&m.Verified, &m.Record)
+	err := conn.QueryRow(ctx, "SELECT verified, record, revealed FROM seedling.record").Scan(&m.Verified, &m.Record, &m.Revealed)
+	if Is(err, UndefinedColumn) {
+		err = conn.QueryRow(ctx, "SELECT verified, record FROM seedling.record").Scan(&m.Verified, &m.Record)
+	}
 	if errors.Is(err, pgx.ErrNoRows) || Is(err, UndefinedTable) {
 		return nil
 	}

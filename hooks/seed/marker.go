@@ -18,8 +18,12 @@ func (r *loaded) mark(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	revealed, err := r.revealed().Pack()
+	if err != nil {
+		return err
+	}
 	return postgres.WriteMarker(ctx, r.conn, postgres.Marker{
-		Verified: verifyDepth(r.Verify), Record: record,
+		Verified: verifyDepth(r.Verify), Record: record, Revealed: revealed,
 		ImportID: r.id, DumpID: r.archive.ID, DumpDigest: r.DumpSHA256, PolicyDigest: r.report.PolicyDigest, KeyID: r.report.KeyID,
 		MaskerVersion: mask.Version, VolumeID: r.server.volume, Kept: r.report.Kept, ServerVersion: r.server.versionIs,
 		Tables: int64(len(r.report.Tables)), Rows: r.report.Rows, Bytes: r.report.Bytes, StartedAt: r.report.Started,

@@ -95,6 +95,14 @@ func (r *checked) compile(s *shadow) (*planned, error) {
 	return p, nil
 }
 
+// revealed is what the import lets through of its originals.
+func (r *planned) revealed() mask.Revealed {
+	out := r.plan.Revealed()
+	out.LargeObjects = out.LargeObjects && len(r.schema.largeObjects) > 0
+	out.Comments = r.Policy.Comments && r.schema.commented
+	return out
+}
+
 // Plan checks all that an import checks before its first row, and, with
 // sample, sends some rows of every table through the masks into the shadow
 // database.
@@ -131,5 +139,13 @@ func (r *started) planDump(ctx context.Context, out *PlanReport, sample bool) er
 	if planned != nil {
 		planned.describe(out, same)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	m, err := opened.server.marker(ctx)
+	if err != nil {
+		return err
+	}
+	out.Snapshots = former(m, opened.Policy, opened.Key.ID())
+	return nil
 }

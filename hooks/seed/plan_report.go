@@ -21,6 +21,9 @@ type PlanReport struct {
 	// needs beside the seed that is there; both 0 without a sample.
 	Text int64 `json:"estimatedText,omitempty"`
 	Room int64 `json:"estimatedRoom,omitempty"`
+	// Snapshots says what becomes of the snapshots that there are; "" where the
+	// seed holds nothing.
+	Snapshots string `json:"snapshots,omitempty"`
 }
 
 // PlanColumn is what happens to one column.
@@ -157,6 +160,9 @@ func (p *PlanReport) Print(w io.Writer) error {
 	list("warnings:", p.Warnings)
 	list("not checked:", p.Unchecked)
 	p.printSizes(w)
+	if p.Snapshots != "" {
+		fmt.Fprintln(w, p.Snapshots)
+	}
 	_, err := fmt.Fprintf(w, "policy digest %s, key id %s\n", p.PolicyDigest, p.KeyID)
 	return err
 }

@@ -60,7 +60,9 @@ func Accept(b *velerov1.Backup) error {
 }
 
 // Usable says whether a Backup may be restored for a preview: it is accepted,
-// stays for a while, and was made under the policy and key that want names.
+// stays for a while, and was made under the policy and key that want names, or
+// under a policy that let through no more than that one permits, or with the key
+// before that is not withdrawn. Among says when that one's time is over.
 // The dump may be another one: an older snapshot is still masked as asked.
 func Usable(b *velerov1.Backup, want Request, now time.Time) error {
 	if b.DeletionTimestamp != nil {
@@ -78,13 +80,43 @@ func Usable(b *velerov1.Backup, want Request, now time.Time) error {
 	if want.PolicyDigest == "" || want.KeyID == "" {
 		return fmt.Errorf("%s names no policy digest or no key id", RequestConfigMap)
 	}
-	if got := b.Annotations[AnnotationPolicyDigest]; got != want.PolicyDigest {
-		return fmt.Errorf("it was masked under policy %s, the seed asks for %s", brief(got), brief(want.PolicyDigest))
+	if err := want.permits(b); err != nil {
+		return err
 	}
-	if got := b.Annotations[AnnotationKeyID]; got != want.KeyID {
+	if got := b.Annotations[AnnotationKeyID]; got != want.KeyID && (got == "" || got != want.PreviousKeyID) {
 		return fmt.Errorf("it was masked with key %s, the seed asks for %s", brief(got), brief(want.KeyID))
 	}
 	return nil
+}
+
+// permits is nil where a Backup's data is masked as the policy asks, or where the
+// policy permits all that another one let through. Every doubt is an error.
+func (r Request) permits(b *velerov1.Backup) error {
+	got, revealed := b.Annotations[AnnotationPolicyDigest], b.Annotations[AnnotationRevealed]
+	if got == r.PolicyDigest {
+		return nil
+	}
+	masked := fmt.Sprintf("it was masked under policy %s, the seed asks for %s", brief(got), brief(r.PolicyDigest))
+	switch {
+	case got == "" || revealed == "" || r.Permits == nil:
+		return errors.New(masked)
+	default:
+		if err := r.Permits(revealed); err != nil {
+			return fmt.Errorf("%s: %w", masked, err)
+		}
+		return nil
+	}
+}
+
+// Among is the request once a seed's Backups are known: the key before is of no
+// use any more when there is a snapshot with the key itself.
+func (r Request) Among(backups []velerov1.Backup, seed string) Request {
+	for i := range backups {
+		if b := &backups[i]; Of(b, seed) && b.DeletionTimestamp == nil && b.Annotations[AnnotationKeyID] == r.KeyID && Accept(b) == nil {
+			r.PreviousKeyID = ""
+		}
+	}
+	return r
 }
 
 // Newest chooses the newest usable snapshot of a seed: the one that started
@@ -94,6 +126,7 @@ func Usable(b *velerov1.Backup, want Request, now time.Time) error {
 // Without one the error wraps ErrNone and says why each candidate fell, newest
 // first, a handful of them.
 func Newest(backups []velerov1.Backup, seed string, want Request, now time.Time) (*velerov1.Backup, error) {
+	want = want.Among(backups, seed)
 	var candidates []*velerov1.Backup
 	for i := range backups {
 		if b := &backups[i]; Of(b, seed) {

@@ -128,6 +128,50 @@ func TestAccept(t *testing.T) {
 	}
 }
 
+// permitting is a request whose policy permits one thing that a snapshot lets
+// through.
+func permitting(r snapshot.Request, only string) snapshot.Request {
+	r.Permits = func(revealed string) error {
+		if revealed != only {
+			return errors.New("it lets more through")
+		}
+		return nil
+	}
+	return r
+}
+
+func rotated(r snapshot.Request, before string) snapshot.Request {
+	r.PreviousKeyID = before
+	return r
+}
+
+// The key before is good until there is a snapshot with the new one, however old
+// that is and whether or not it may be used.
+func TestKeyBefore(t *testing.T) {
+	t.Parallel()
+	before := annotated(snapshot.AnnotationKeyID, "ff")
+	for name, test := range map[string]struct {
+		others []velerov1.Backup
+		newest string
+	}{
+		"none with the new key":                      {nil, "old"},
+		"one with the new key":                       {[]velerov1.Backup{backup("new", started(-time.Minute))}, "new"},
+		"one with the new key, before a rollback":    {[]velerov1.Backup{backup("new", started(-48*time.Hour))}, "new"},
+		"one with the new key that failed":           {[]velerov1.Backup{backup("new", started(-time.Minute), phase(velerov1.BackupPhaseFailed))}, "old"},
+		"one with the new key that runs":             {[]velerov1.Backup{backup("new", started(-time.Minute), phase(velerov1.BackupPhaseInProgress))}, "old"},
+		"one with the new key of another seed":       {[]velerov1.Backup{backup("new", started(-time.Minute), ofSeed("seed-b"))}, "old"},
+		"one with the new key, under another policy": {[]velerov1.Backup{backup("new", started(-time.Minute), annotated(snapshot.AnnotationPolicyDigest, "cd"))}, ""},
+	} {
+		got, err := snapshot.Newest(append(test.others, backup("old", started(-time.Hour), before)), "seed", rotated(want, "ff"), now)
+		if (err == nil) != (test.newest != "") || err == nil && got.Name != test.newest {
+			t.Errorf("%s: %v, error %v", name, got, err)
+		}
+	}
+	if got, err := snapshot.Newest([]velerov1.Backup{backup("old", before)}, "seed", want, now); err == nil {
+		t.Errorf("the key before was withdrawn, and %s is used", got.Name)
+	}
+}
+
 func TestUsable(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -147,6 +191,15 @@ func TestUsable(t *testing.T) {
 		{"never started", backup("b", func(b *velerov1.Backup) { b.Status.StartTimestamp = nil }), want, "no start time"},
 		{"another policy", backup("b", annotated(snapshot.AnnotationPolicyDigest, "cdcdcdcdcdcdcdcdcd")), want, "masked under policy cdcdcdcdcdcd, the seed asks for abababababab"},
 		{"another policy with the same first 32 characters", backup("b", annotated(snapshot.AnnotationPolicyDigest, want.PolicyDigest[:32]+strings.Repeat("0", 32))), want, "masked under policy"},
+		{"another policy, which the seed's permits", backup("b", annotated(snapshot.AnnotationPolicyDigest, "cd"), annotated(snapshot.AnnotationRevealed, "little")), permitting(want, "little"), ""},
+		{"another policy, which the seed's does not permit", backup("b", annotated(snapshot.AnnotationPolicyDigest, "cd"), annotated(snapshot.AnnotationRevealed, "more")), permitting(want, "little"), "masked under policy cd, the seed asks for abababababab: it lets more through"},
+		{"another policy, and nobody knows what it lets through", backup("b", annotated(snapshot.AnnotationPolicyDigest, "cd")), permitting(want, ""), "masked under policy cd, the seed asks for"},
+		{"another policy, and the seed's is not known", backup("b", annotated(snapshot.AnnotationPolicyDigest, "cd"), annotated(snapshot.AnnotationRevealed, "little")), want, "masked under policy cd, the seed asks for"},
+		{"no policy, and what it lets through", backup("b", annotated(snapshot.AnnotationPolicyDigest, ""), annotated(snapshot.AnnotationRevealed, "little")), permitting(want, "little"), "masked under policy (none)"},
+		{"a policy that is permitted, and another key", backup("b", annotated(snapshot.AnnotationPolicyDigest, "cd"), annotated(snapshot.AnnotationRevealed, "little"), annotated(snapshot.AnnotationKeyID, "ff")), permitting(want, "little"), "masked with key ff"},
+		{"the key before", backup("b", annotated(snapshot.AnnotationKeyID, "ff")), rotated(want, "ff"), ""},
+		{"neither key", backup("b", annotated(snapshot.AnnotationKeyID, "ee")), rotated(want, "ff"), "masked with key ee"},
+		{"no key, and none before", backup("b", annotated(snapshot.AnnotationKeyID, "")), rotated(want, ""), "masked with key (none)"},
 		{"no policy", backup("b", annotated(snapshot.AnnotationPolicyDigest, "")), want, "masked under policy (none)"},
 		{"another key", backup("b", annotated(snapshot.AnnotationKeyID, "ff")), want, "masked with key ff"},
 		{"no key", backup("b", annotated(snapshot.AnnotationKeyID, "")), want, "masked with key (none)"},

@@ -81,6 +81,10 @@ const (
 	// AnnotationKept lists what the policy kept as it was in production: columns, and
 	// contents of them. KeptValue writes it, KeptFrom reads it.
 	AnnotationKept = "seedling.dev/kept"
+	// AnnotationRevealed is what the import let through of its originals, as
+	// package mask packs it; absent where that is too much for an annotation, or
+	// an older seed-import made it.
+	AnnotationRevealed = "seedling.dev/revealed"
 	// AnnotationNudge is changed to wake Velero for an orphaned Backup.
 	AnnotationNudge = "seedling.dev/nudge"
 )
@@ -135,6 +139,9 @@ const (
 	// RequestConfigMap is the tracked ConfigMap that says what a seed should
 	// hold.
 	RequestConfigMap = "seed-request"
+	// PolicyConfigMap holds the masking policy that the seed's import runs with,
+	// under PolicyKey.
+	PolicyConfigMap, PolicyKey = "seed-policy", "policy.yaml"
 )
 
 // MaxSeed is the longest name a seed has, so that every name made from it fits

@@ -18,6 +18,13 @@ type Request struct {
 	// PolicyDigest and KeyID are lower-case hex, as `seed-import request`
 	// prints them.
 	PolicyDigest, KeyID string
+	// PreviousKeyID is a key that is not withdrawn: its snapshots may be used until
+	// there is one with the key itself. "" for none.
+	PreviousKeyID string
+	// Permits is nil where the policy permits all that a snapshot lets through of
+	// its originals, as its annotation has it. It is nil itself where the policy is
+	// not known: then only snapshots of the same digest may be used.
+	Permits func(revealed string) error
 }
 
 // Keys of the seed-request ConfigMap.
@@ -26,6 +33,7 @@ const (
 	requestDumpSHA256   = "dump-sha256"
 	requestPolicyDigest = "policy-digest"
 	requestKeyID        = "key-id"
+	requestPreviousKey  = "key-id-previous"
 )
 
 // RequestFrom reads a seed-request ConfigMap, and says everything that is
@@ -39,6 +47,8 @@ func RequestFrom(cm *corev1.ConfigMap) (Request, error) {
 		DumpSHA256:   strings.TrimSpace(cm.Data[requestDumpSHA256]),
 		PolicyDigest: strings.TrimSpace(cm.Data[requestPolicyDigest]),
 		KeyID:        strings.TrimSpace(cm.Data[requestKeyID]),
+
+		PreviousKeyID: strings.TrimSpace(cm.Data[requestPreviousKey]),
 	}
 	var wrong []error
 	if r.Dump == "" {
@@ -52,6 +62,9 @@ func RequestFrom(cm *corev1.ConfigMap) (Request, error) {
 	}
 	if !isHex(r.KeyID, 0) {
 		wrong = append(wrong, errors.New("key-id is not lower-case hex"))
+	}
+	if r.PreviousKeyID != "" && !isHex(r.PreviousKeyID, 0) {
+		wrong = append(wrong, errors.New("key-id-previous is not lower-case hex"))
 	}
 	if len(wrong) > 0 {
 		return Request{}, fmt.Errorf("read ConfigMap %s/%s (print it with `seed-import request`): %w",

@@ -31,6 +31,16 @@ func TestRequestFrom(t *testing.T) {
 			want: snapshot.Request{Dump: "s3://b/k", PolicyDigest: policy, KeyID: "00aa"},
 		},
 		{
+			name: "a key before",
+			data: map[string]string{"dump": "d", "policy-digest": policy, "key-id": "00aa", "key-id-previous": "00bb\n"},
+			want: snapshot.Request{Dump: "d", PolicyDigest: policy, KeyID: "00aa", PreviousKeyID: "00bb"},
+		},
+		{
+			name:   "a key before that is none",
+			data:   map[string]string{"dump": "d", "policy-digest": policy, "key-id": "00aa", "key-id-previous": "yesterday's"},
+			faults: []string{"key-id-previous is not"},
+		},
+		{
 			name:   "everything wrong at once",
 			data:   map[string]string{"dump-sha256": "x", "policy-digest": strings.ToUpper(policy)},
 			faults: []string{"seed/seed-request", "dump is empty", "dump-sha256 is not", "policy-digest is not", "key-id is not"},

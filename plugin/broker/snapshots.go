@@ -24,7 +24,10 @@ type Snapshots struct {
 	// MaxDataAge is how old the data of a seed's snapshot may be; 0, or nil, for
 	// any age.
 	MaxDataAge func(seed string) time.Duration
-	Now        func() time.Time
+	// Handles is the plugin's own namespace in direct mode: snapshots whose handle
+	// is recorded there need no storage location of Velero's. "" in Velero mode.
+	Handles string
+	Now     func() time.Time
 }
 
 // ErrStorage is wrapped when snapshots may exist but no storage location is
@@ -75,6 +78,7 @@ func (s Snapshots) choose(ctx context.Context, seed string) (newest, passed *vel
 	if err := s.Client.List(ctx, &backups, client.InNamespace(s.VeleroNamespace), client.MatchingLabels{snapshot.LabelSeed: seed}); err != nil {
 		return nil, nil, fmt.Errorf("list the Backups of seed %s: %w", seed, err)
 	}
+	want = want.Among(backups.Items, seed)
 	items, old := s.young(backups.Items, seed, want)
 	defer func() {
 		if err != nil && old != nil && errors.Is(err, snapshot.ErrNone) && !errors.Is(err, ErrStorage) {
@@ -83,10 +87,14 @@ func (s Snapshots) choose(ctx context.Context, seed string) (newest, passed *vel
 	}()
 	var readable []velerov1.Backup
 	unread := ""
+	recorded, err := s.recorded(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
 	for _, b := range items {
 		// A Backup that never ran names no location; it is no candidate, and
 		// package snapshot says so better.
-		if b.Spec.StorageLocation == "" || available[b.Spec.StorageLocation] {
+		if b.Spec.StorageLocation == "" || available[b.Spec.StorageLocation] || recorded[b.Name] {
 			readable = append(readable, b)
 		} else {
 			unread = b.Spec.StorageLocation
@@ -124,6 +132,13 @@ func (s Snapshots) Usable(ctx context.Context, seed, name string) (*velerov1.Bac
 	if !snapshot.Of(&b, seed) {
 		return nil, fmt.Errorf("%w: Backup %s is not of seed %s", snapshot.ErrNone, name, seed)
 	}
+	if want.PreviousKeyID != "" && b.Annotations[snapshot.AnnotationKeyID] == want.PreviousKeyID {
+		var all velerov1.BackupList
+		if err := s.Client.List(ctx, &all, client.InNamespace(s.VeleroNamespace), client.MatchingLabels{snapshot.LabelSeed: seed}); err != nil {
+			return nil, fmt.Errorf("list the Backups of seed %s: %w", seed, err)
+		}
+		want = want.Among(all.Items, seed)
+	}
 	if err := snapshot.Usable(&b, want, s.Now()); err != nil {
 		return nil, fmt.Errorf("%w: Backup %s: %w", snapshot.ErrNone, name, err)
 	}
@@ -134,7 +149,11 @@ func (s Snapshots) Usable(ctx context.Context, seed, name string) (*velerov1.Bac
 	if err != nil {
 		return nil, err
 	}
-	if !available[b.Spec.StorageLocation] {
+	recorded, err := s.recorded(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !available[b.Spec.StorageLocation] && !recorded[name] {
 		return nil, fmt.Errorf("%w: Velero cannot read %s, where snapshot %s is; see `kubectl -n %s get backupstoragelocation`",
 			ErrStorage, b.Spec.StorageLocation, name, s.VeleroNamespace)
 	}
@@ -186,7 +205,28 @@ func (s Snapshots) request(ctx context.Context, seed string) (snapshot.Request, 
 	if err != nil {
 		return snapshot.Request{}, fmt.Errorf("%w of seed %s: %w", snapshot.ErrNone, seed, err)
 	}
+	if want.Permits, err = s.permits(ctx, seed, want.PolicyDigest); err != nil {
+		return snapshot.Request{}, err
+	}
 	return want, nil
+}
+
+// recorded are the snapshots that direct mode restores without Velero.
+func (s Snapshots) recorded(ctx context.Context) (map[string]bool, error) {
+	if s.Handles == "" {
+		return nil, nil
+	}
+	var cm corev1.ConfigMap
+	err := s.Client.Get(ctx, types.NamespacedName{Namespace: s.Handles, Name: snapshot.HandlesConfigMap}, &cm)
+	if client.IgnoreNotFound(err) != nil {
+		return nil, fmt.Errorf("read ConfigMap %s/%s: %w", s.Handles, snapshot.HandlesConfigMap, err)
+	}
+	recorded := map[string]bool{}
+	for name, text := range cm.Data {
+		_, err := snapshot.ParseVolume(text)
+		recorded[name] = err == nil
+	}
+	return recorded, nil
 }
 
 // available lists the storage locations that Velero could read at its last

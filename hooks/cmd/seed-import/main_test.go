@@ -208,6 +208,18 @@ func TestRequest(t *testing.T) {
 	if v, ok := cm.Data["dump-sha256"]; !ok || v != "" {
 		t.Errorf("dump-sha256 is %q", v)
 	}
+	if _, ok := cm.Data["key-id-previous"]; ok {
+		t.Errorf("there is a key before in\n%s", got.stdout)
+	}
+	for id, says := range map[string]string{"00bb": "", "x": "--previous-key-id is no id", "0": "--previous-key-id is no id", cm.Data["key-id"]: "the id of this very key"} {
+		got := invoke(t, "", "request", "--dump", f.dump, "--policy", f.policy, "--key-file", f.key, "--previous-key-id", id)
+		switch {
+		case says == "" && (got.code != 0 || !strings.Contains(got.stdout, "\n  key-id-previous: \"00bb\"\n")):
+			t.Errorf("--previous-key-id %s: code %d, %s%s", id, got.code, got.stdout, got.stderr)
+		case says != "" && (got.code != 2 || got.stdout != "" || !strings.Contains(got.last(), says)):
+			t.Errorf("--previous-key-id %s: code %d, %s%s", id, got.code, got.stdout, got.stderr)
+		}
+	}
 	// What is secret in a URL does not go into Git.
 	f.write(t, "signed", "https://host/a.dump?X-Amz-Signature=hidden\n")
 	signed := invoke(t, "", "request", "--dump-file", f.dir+"/signed", "--policy", f.policy, "--key-file", f.key)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -206,10 +207,13 @@ func runDraft(ctx context.Context, env command.Env) error {
 // Kubernetes along.
 const requestName = "seed-request"
 
+var keyID = regexp.MustCompile(`^([0-9a-f]{2})+$`)
+
 func runRequest(_ context.Context, env command.Env) error {
 	f := newFlags("request")
 	f.aboutDump()
 	f.aboutPolicy()
+	previous := f.set.String("previous-key-id", "", "the `id` of the key before, if that is not withdrawn: its snapshots stay usable until there is one with the new key")
 	namespace := f.set.String("namespace", "", "the seed's `namespace`, if the ConfigMap is to name it")
 	o, err := f.options(env)
 	if err != nil {
@@ -218,12 +222,22 @@ func runRequest(_ context.Context, env command.Env) error {
 	if f.dumpFile != "" && dump.CheckURL(o.Dump) != nil {
 		return command.Misconfiguredf("the URL in --dump-file is signed, or carries a secret, and the seed-request stands in Git: give --dump the URL without it")
 	}
+	rest := ""
+	switch {
+	case *previous == "":
+	case !keyID.MatchString(*previous):
+		return command.Misconfiguredf("--previous-key-id is no id of a key: it stands as key-id in the seed-request before")
+	case *previous == o.Key.ID():
+		return command.Misconfiguredf("--previous-key-id is the id of this very key: leave it out, or give the new key")
+	default:
+		rest = "  key-id-previous: " + quoteYAML(*previous) + "\n"
+	}
 	where := ""
 	if *namespace != "" {
 		where = "  namespace: " + quoteYAML(*namespace) + "\n"
 	}
-	_, err = fmt.Fprintf(env.Stdout, "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: %s\n%sdata:\n  dump: %s\n  dump-sha256: %s\n  policy-digest: %s\n  key-id: %s\n",
-		requestName, where, quoteYAML(o.Dump), quoteYAML(o.DumpSHA256), quoteYAML(o.Policy.Digest()), quoteYAML(o.Key.ID()))
+	_, err = fmt.Fprintf(env.Stdout, "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: %s\n%sdata:\n  dump: %s\n  dump-sha256: %s\n  policy-digest: %s\n  key-id: %s\n%s",
+		requestName, where, quoteYAML(o.Dump), quoteYAML(o.DumpSHA256), quoteYAML(o.Policy.Digest()), quoteYAML(o.Key.ID()), rest)
 	return err
 }
 
