@@ -256,6 +256,15 @@ func (c *Config) validateGuards(bad func(format string, args ...any)) {
 	}
 }
 
+// handles is where the handles of snapshots are recorded, in direct mode; "" in
+// the other, which needs none.
+func (c *Config) handles() string {
+	if c.Mode == modeDirect {
+		return c.Namespace
+	}
+	return ""
+}
+
 // maxDataAge is how old the data of a seed may become.
 func (c *Config) maxDataAge(seed string) time.Duration {
 	for _, s := range c.Seeds {

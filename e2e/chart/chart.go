@@ -51,6 +51,13 @@ var edited = []file{
 			new: "{{- range .Values.seeds }}\n  - kind: ServiceAccount\n    name: seed-backup\n    namespace: {{ . }}\n{{- end }}\n",
 		},
 	}},
+	{"plugin/direct/rbac.yaml", []edit{
+		{
+			old:   "  - kind: ServiceAccount\n    name: seed-backup\n    namespace: seed\n",
+			new:   "{{- range .Values.seeds }}\n  - kind: ServiceAccount\n    name: seed-backup\n    namespace: {{ . }}\n{{- end }}\n",
+			times: 2,
+		},
+	}},
 	{"plugin/deployment.yaml", []edit{
 		{
 			old: "      labels: *labels\n    spec:\n",
@@ -91,6 +98,7 @@ var edited = []file{
 	{"plugin/policies/plugin-writes.yaml", []edit{
 		{old: `"'argocd'"`, new: `"'` + argocd + `'"`},
 		{old: `"'velero'"`, new: `"'` + velero + `'"`},
+		{old: "name: direct\n      expression: \"false\"\n", new: "name: direct\n      expression: \"{{ .Values.direct.enabled }}\"\n"},
 	}},
 	{"plugin/policies/seed-confined.yaml", []edit{{old: "system:serviceaccount:argocd:", new: "system:serviceaccount:" + argocd + ":"}}},
 	{"plugin/policies/seed-jobs.yaml", []edit{{old: `"'ghcr.io/seedling-dev/'"`, new: `"'{{ .Values.registry }}/'"`}}},
@@ -112,8 +120,10 @@ var edited = []file{
 // bases are what the chart holds, and skipped what of them is no template: the
 // configuration is a value.
 var (
-	bases   = []string{"plugin", "plugin/policies", "argocd"}
+	bases   = []string{"plugin", "plugin/direct", "plugin/policies", "argocd"}
 	skipped = map[string]bool{"plugin/config.yaml": true}
+	// components are there when their value says so.
+	components = map[string]string{"plugin/direct": ".Values.direct.enabled"}
 )
 
 const generated = "{{- /* Made of manifests/%s by make chart: change that. */ -}}\n"
@@ -144,6 +154,9 @@ func Templates(manifests string) (map[string]string, error) {
 			text, err := apply(string(raw), edits[name])
 			if err != nil {
 				bad = append(bad, fmt.Errorf("manifests/%s: %w", name, err))
+			}
+			if on, ok := components[base]; ok {
+				text = "{{- if " + on + " }}\n" + text + "{{- end }}\n"
 			}
 			delete(edits, name)
 			made[name] = fmt.Sprintf(generated, name) + text

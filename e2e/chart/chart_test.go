@@ -66,6 +66,29 @@ func TestEqualToTheBases(t *testing.T) {
 	untagged := strings.Replace(filled, "image: {tag: dev}\n", "", 1)
 	for _, c := range []struct{ name, values, overlay, names string }{
 		{name: "as it is", values: filled},
+		{name: "rights of direct mode", values: filled + "direct: {enabled: true}\n", overlay: "components: [../manifests/plugin/direct]\n"},
+		{
+			name:   "direct mode for two seeds",
+			values: strings.Replace(filled, "config:\n", "config:\n  mode: direct\n", 1) + "direct: {enabled: true}\nseeds: [seed, seed-eu]\n",
+			overlay: `components: [../manifests/plugin/direct]
+patches:
+  - target: {kind: ConfigMap, name: plugin}
+    patch: |-
+      - op: replace
+        path: /data/config.yaml
+        value: "argocdNamespace: argocd\nveleroNamespace: velero\nmode: direct\nforges: [{name: gitea, type: gitea, url: 'https://git.example.com',
+          credentialFile: /etc/seedling/forges/gitea-token, webhookSecretFile: /etc/seedling/forges/gitea-webhook}]\n"
+  - target: {kind: ClusterRoleBinding, name: seedling-seed-backup-direct}
+    patch: |-
+      - {op: add, path: /subjects/-, value: {kind: ServiceAccount, name: seed-backup, namespace: seed-eu}}
+  - target: {kind: RoleBinding, name: seedling-seed-backup.*}
+    patch: |-
+      - {op: add, path: /subjects/-, value: {kind: ServiceAccount, name: seed-backup, namespace: seed-eu}}
+  - target: {kind: AppProject, name: seed}
+    patch: |-
+      - {op: add, path: /spec/destinations/-, value: {server: "https://kubernetes.default.svc", namespace: seed-eu}}
+`,
+		},
 		{
 			name: "everything elsewhere",
 			values: untagged + `
@@ -250,6 +273,7 @@ func TestRefusedValues(t *testing.T) {
 		{"a registry with a slash", filled + "registry: registry.acme.example/", "registry"},
 		{"half a digest", strings.Replace(filled, "tag: dev", "digest: sha256:abcd", 1), "digest"},
 		{"no image", strings.Replace(filled, "tag: dev", "tag: \"\"", 1), "image.tag"},
+		{"direct mode without its rights", strings.Replace(filled, "config:\n", "config:\n  mode: direct\n", 1), "direct/enabled"},
 		{"an Ingress without a host", filled + "ingress: {enabled: true}", "host"},
 		{"an Ingress of the page without a host", filled + "pageIngress: {enabled: true}", "host"},
 		{"an Ingress of a page that is off", filled + "pageIngress: {enabled: true, host: previews.acme.example}", "config.page"},

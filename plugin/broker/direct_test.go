@@ -236,6 +236,21 @@ func TestDirectStep(t *testing.T) {
 		restores int
 	}{
 		{name: "no handle was recorded: Velero restores", edits: edits{change("recorded", func(c *corev1.ConfigMap) { delete(c.Data, newest) })}, message: "was requested", chosen: newest, restores: 1},
+		{
+			name: "its storage cannot be read by Velero, which is not asked", edits: edits{without("location")},
+			message: "VolumeSnapshot " + snapshot.RestoreName(ns, namespaceUID, newest, 0) + " of snapshot " + newest + " was made", chosen: newest, pairs: []string{newest},
+		},
+		{
+			name: "its storage cannot be read, and no handle of the newest was recorded: the one before", edits: edits{without("location"), change("recorded", func(c *corev1.ConfigMap) {
+				c.Data[older] = c.Data[newest]
+				delete(c.Data, newest)
+			})},
+			message: "VolumeSnapshot " + snapshot.RestoreName(ns, namespaceUID, older, 0) + " of snapshot " + older + " was made", chosen: older, pairs: []string{older},
+		},
+		{
+			name: "its storage cannot be read, and no handle was recorded", edits: edits{without("location"), change("recorded", func(c *corev1.ConfigMap) { c.Data = nil })},
+			fails: true, message: "no storage location is Available",
+		},
 		{name: "direct mode is not installed: Velero restores", edits: edits{without("recorded")}, message: "was requested", chosen: newest, restores: 1},
 		{
 			name: "a handle that cannot be read is said", edits: edits{change("recorded", func(c *corev1.ConfigMap) { c.Data[newest] = "snap-1" })},

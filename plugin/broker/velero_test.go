@@ -94,20 +94,20 @@ func TestStep(t *testing.T) {
 			edits: edits{change("location", func(l *velerov1.BackupStorageLocation) {
 				l.Status.Phase = velerov1.BackupStorageLocationPhaseUnavailable
 			})},
-			fails: true, message: "no storage location is Available",
+			fails: true, message: "no storage location is Available", made: true, instead: newest,
 		},
 		{
 			name: "storage became unavailable after the choice: the choice stays",
 			edits: edits{chosen(newest), change("location", func(l *velerov1.BackupStorageLocation) {
 				l.Status.Phase = velerov1.BackupStorageLocationPhaseUnavailable
 			})},
-			fails: true, message: "no storage location is Available", chosen: newest,
+			fails: true, message: "no storage location is Available", chosen: newest, made: true,
 		},
 		{
 			name:    "a location that was never validated is none",
 			edits:   edits{change("location", func(l *velerov1.BackupStorageLocation) { l.Status.Phase = "" })},
 			fails:   true,
-			message: "no storage location is Available",
+			message: "no storage location is Available", made: true, instead: newest,
 		},
 
 		// The namespace.
