@@ -26,6 +26,7 @@ func run(ctx context.Context, env command.Env) error {
 		List: []command.Verb{
 			verb("serve", "serve Argo CD, forges and previews", (*program).serve),
 			verb("check", "check the configuration, and what it relies on", (*program).check),
+			verb("leftovers", "print what would be removed now of ended previews and old snapshots, and remove nothing", (*program).leftovers),
 			verb("render", "print what the plugin would answer for an ApplicationSet, from the forge alone", (*program).render),
 			{Name: probe.ServeVerb, Hidden: true, Run: func(ctx context.Context, _ command.Env) error {
 				return probe.Serve(ctx, ":"+probe.Port)

@@ -250,7 +250,7 @@ func (p *program) assemble(in surroundings, calls clients) *serving {
 		Log:        s.part("previews"),
 		Store:      s.store,
 		Namespaces: s.namespaces,
-		Snapshots:  broker.Snapshots{Client: calls.generator, VeleroNamespace: cfg.VeleroNamespace, MaxDataAge: cfg.maxDataAge, Now: p.now},
+		Snapshots:  broker.Snapshots{Client: calls.generator, VeleroNamespace: cfg.VeleroNamespace, MaxDataAge: cfg.maxDataAge, Handles: cfg.handles(), Now: p.now},
 		Forges:     in.forges,
 		Poke:       s.sets.Poke,
 		Applied:    s.sets.Applied,
@@ -272,7 +272,7 @@ func (p *program) assemble(in surroundings, calls clients) *serving {
 	s.retention = &janitor.Retention{
 		Client: calls.janitor, VeleroNamespace: cfg.VeleroNamespace, Keep: cfg.Retention.Keep, MaxDataAge: cfg.maxDataAge,
 		Seeds: func() []string { return s.reconciler.Status().Seeds }, Previews: s.store.All,
-		Choices: broker.Snapshots{Client: calls.janitor, VeleroNamespace: cfg.VeleroNamespace, MaxDataAge: cfg.maxDataAge, Now: p.now}.Choices,
+		Choices: broker.Snapshots{Client: calls.janitor, VeleroNamespace: cfg.VeleroNamespace, MaxDataAge: cfg.maxDataAge, Handles: cfg.handles(), Now: p.now}.Choices,
 		Exclude: choices.Exclude, Ready: s.leads, Log: s.part("retention"), Now: p.now,
 	}
 	s.restorer = broker.NewVelero(broker.VeleroOptions{
@@ -352,7 +352,7 @@ func (s *serving) figures() web.Figures {
 	f := web.Figures{
 		HooksWaiting: s.broker.Stats().Waiting, RestoresRefused: s.broker.Stats().Refused,
 		OldestRestore: s.restorer.OldestWaiting(), SnapshotData: s.ages.Times(),
-		OrphansKept: s.janitor.Refusals(), Webhooks: s.webhooks.Calls(), Forges: s.budgets(),
+		OrphansKept: s.janitor.Refusals(), Leaked: s.janitor.Leaked(), Webhooks: s.webhooks.Calls(), Forges: s.budgets(),
 	}
 	f.RestoresWaiting, f.RestoresWaitingKnown = s.restorer.Waiting()
 	return f

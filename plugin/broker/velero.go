@@ -68,6 +68,7 @@ type Velero struct {
 
 	volumes   volumes
 	choices   *Choices
+	line      *line
 	snapshots Snapshots
 	restores  *restores
 	creations *rate.Limiter
@@ -115,11 +116,20 @@ func NewVelero(o VeleroOptions) *Velero {
 		owner:     o.Owner,
 		direct:    o.Direct,
 		choices:   o.Choices,
+		line:      newLine(),
 		volumes:   volumes{client: o.Client, owner: o.Owner},
-		snapshots: Snapshots{Client: o.Client, VeleroNamespace: o.VeleroNamespace, MaxDataAge: o.MaxDataAge, Now: o.Now},
+		snapshots: Snapshots{Client: o.Client, VeleroNamespace: o.VeleroNamespace, MaxDataAge: o.MaxDataAge, Handles: handlesOf(o), Now: o.Now},
 		restores:  &restores{client: o.Client, namespace: o.VeleroNamespace, signals: &signals{to: map[string]map[chan struct{}]bool{}}},
 		creations: rate.NewLimiter(restoresPerSecond, restoresAtOnce),
 	}
+}
+
+// handlesOf is where handles are recorded, in direct mode.
+func handlesOf(o VeleroOptions) string {
+	if o.Direct {
+		return o.Owner
+	}
+	return ""
 }
 
 // Step implements Restorer.
@@ -128,6 +138,12 @@ func (v *Velero) Step(ctx context.Context, p preview.Preview) (Progress, error) 
 	// hundreds may wait: they cost no call.
 	if restore := v.queued(p); restore != nil {
 		return v.waiting(ctx, restore)
+	}
+	// Nor can it have while Velero has enough to do for others.
+	if v.line.has(p.Namespace) {
+		if progress, ok := v.turn(p, p.Snapshot); !ok {
+			return progress, nil
+		}
 	}
 	ns, err := v.volumes.namespace(ctx, p.Namespace, p.NamespaceUID)
 	if err != nil {
@@ -437,6 +453,9 @@ func (v *Velero) reconsider(ctx context.Context, p preview.Preview, ns *corev1.N
 
 // request makes the Restore of an attempt from a snapshot that may be used.
 func (v *Velero) request(ctx context.Context, p preview.Preview, chosen string, attempt int) (Progress, error) {
+	if progress, ok := v.turn(p, chosen); !ok {
+		return progress, nil
+	}
 	if !v.creations.Allow() {
 		return Progress{Snapshot: chosen, Message: "many previews restore at once, waiting for a turn"}, nil
 	}
@@ -451,6 +470,21 @@ func (v *Velero) request(ctx context.Context, p preview.Preview, chosen string, 
 	}
 	v.log.InfoContext(ctx, "restore requested", "preview", p.Namespace, "restore", restore.Name, "snapshot", chosen, "attempt", attempt+1)
 	return Progress{Snapshot: chosen, Message: fmt.Sprintf("Restore %s from snapshot %s was requested", restore.Name, chosen)}, nil
+}
+
+// turn says whether it is a preview's turn to have a Restore made, and its place
+// in the line otherwise. Without the watch nobody knows what Velero has to do, and
+// everybody's turn it is.
+func (v *Velero) turn(p preview.Preview, chosen string) (Progress, bool) {
+	atWork, known := v.atWork()
+	if !known {
+		return Progress{}, true
+	}
+	place, ok := v.line.turn(p, atWork, v.now())
+	if ok {
+		return Progress{}, true
+	}
+	return Progress{Snapshot: chosen, Place: place, Message: fmt.Sprintf("waiting for a turn, place %d: Velero restores one preview after the other", place)}, false
 }
 
 // manifest is the one shape of Restore that the admission policy lets us make.

@@ -43,7 +43,7 @@ type Cluster struct {
 func (c *Cluster) Look(ctx context.Context) {
 	sets, known := c.applicationSets(ctx)
 	for _, question := range []func(context.Context){
-		c.storage, c.veleroVersion, c.policies, c.values, c.settings, c.repoServer, c.directRights,
+		c.storage, c.veleroVersion, c.policies, c.values, c.settings, c.repoServer, c.directRights, c.heldUp,
 	} {
 		c.bounded(ctx, question)
 	}
@@ -59,6 +59,7 @@ func (c *Cluster) Look(ctx context.Context) {
 			seeds[in.Seed] = true
 		}
 	}
+	c.bounded(ctx, func(ctx context.Context) { c.schedules(ctx, slices.Sorted(maps.Keys(seeds))) })
 	for _, seed := range slices.Sorted(maps.Keys(seeds)) {
 		c.bounded(ctx, func(ctx context.Context) { c.snapshots(ctx, seed) })
 	}

@@ -162,8 +162,11 @@ func credentialError(err error) error {
 
 // snapshots looks for one that a preview would get now.
 func (c *Cluster) snapshots(ctx context.Context, seed string) {
-	what := "snapshot of seed " + seed
-	found, err := broker.Snapshots{Client: c.Kube, VeleroNamespace: c.Velero, MaxDataAge: c.MaxDataAge, Now: c.Now}.Newest(ctx, seed)
+	what, handles := "snapshot of seed "+seed, ""
+	if c.Direct {
+		handles = c.Namespace
+	}
+	found, err := broker.Snapshots{Client: c.Kube, VeleroNamespace: c.Velero, MaxDataAge: c.MaxDataAge, Handles: handles, Now: c.Now}.Newest(ctx, seed)
 	if apierrors.IsForbidden(err) {
 		c.may(what, "read Backups, storage locations and ConfigMap seed-request", err)
 		return

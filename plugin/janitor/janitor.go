@@ -100,6 +100,20 @@ type Janitor struct {
 	// refuses: the guard keeps all that seems to be orphaned now.
 	refuses bool
 	refused atomic.Uint64
+	// found are the orphans of the sweep that goes on, leaked those of the last
+	// whole one.
+	found  map[string]int
+	leaked atomic.Pointer[map[string]int]
+}
+
+// Leaked is how many objects of this plugin's are there, by kind, that no preview
+// knows: what the sweep has found and not removed yet, because it is young, or may
+// not be removed. It is nil while that is not known.
+func (j *Janitor) Leaked() map[string]int {
+	if l := j.leaked.Load(); l != nil {
+		return *l
+	}
+	return nil
 }
 
 // Refusals is how often the guard began to keep all that seemed to be orphaned.

@@ -680,26 +680,27 @@ func TestOrphans(t *testing.T) {
 		after   time.Duration
 		gone    []client.Object
 		fails   string
+		leaked  string // at first sight, "" for none
 	}{
-		{name: "a namespace nobody knows", objects: []client.Object{namespace(), claim(corev1.ClaimPending)}, after: 2 * time.Hour, gone: []client.Object{namespace(), claim("")}},
-		{name: "just seen", objects: []client.Object{namespace()}, after: time.Minute},
+		{name: "a namespace nobody knows", leaked: "1 0 0", objects: []client.Object{namespace(), claim(corev1.ClaimPending)}, after: 2 * time.Hour, gone: []client.Object{namespace(), claim("")}},
+		{name: "just seen", leaked: "1 0 0", objects: []client.Object{namespace()}, after: time.Minute},
 		{name: "known", objects: []client.Object{namespace()}, known: true, after: 48 * time.Hour},
-		{name: "young", objects: []client.Object{young}, after: 2 * time.Hour},
-		{name: "its Application is there", objects: []client.Object{namespace(), application()}, after: 48 * time.Hour},
-		{name: "a Restore without a namespace", objects: []client.Object{restore("r", velerov1.RestorePhaseCompleted)}, after: 2 * time.Hour, gone: []client.Object{restore("r", "")}},
+		{name: "young", leaked: "1 0 0", objects: []client.Object{young}, after: 2 * time.Hour},
+		{name: "its Application is there", leaked: "1 0 0", objects: []client.Object{namespace(), application()}, after: 48 * time.Hour},
+		{name: "a Restore without a namespace", leaked: "0 1 0", objects: []client.Object{restore("r", velerov1.RestorePhaseCompleted)}, after: 2 * time.Hour, gone: []client.Object{restore("r", "")}},
 		{
-			name: "a content without a namespace", objects: []client.Object{content("c"), restore(restoreName(), velerov1.RestorePhaseCompleted)}, after: 2 * time.Hour,
+			name: "a content without a namespace", leaked: "0 1 1", objects: []client.Object{content("c"), restore(restoreName(), velerov1.RestorePhaseCompleted)}, after: 2 * time.Hour,
 			gone: []client.Object{content("c"), restore(restoreName(), "")},
 		},
-		{name: "a content without a namespace and a Restore, which may be another plugin's", objects: []client.Object{content("c")}, after: 48 * time.Hour},
-		{name: "a content of direct mode without a namespace", objects: []client.Object{content("c", marked("seedling"))}, after: 2 * time.Hour, gone: []client.Object{content("c")}},
+		{name: "a content without a namespace and a Restore, which may be another plugin's", leaked: "0 0 1", objects: []client.Object{content("c")}, after: 48 * time.Hour},
+		{name: "a content of direct mode without a namespace", leaked: "0 0 1", objects: []client.Object{content("c", marked("seedling"))}, after: 2 * time.Hour, gone: []client.Object{content("c")}},
 		{name: "a content of another plugin's direct mode", objects: []client.Object{content("c", marked("another"))}, after: 48 * time.Hour},
 		{name: "a content of direct mode that would take the snapshot with it", objects: []client.Object{content("c", marked("seedling"), func(c *snapshotv1.VolumeSnapshotContent) {
 			c.Spec.DeletionPolicy = snapshotv1.VolumeSnapshotContentDelete
 		})}, after: 48 * time.Hour},
 		{name: "a content of direct mode of a known preview", objects: []client.Object{content("c", marked("seedling"))}, known: true, after: 48 * time.Hour},
-		{name: "a namespace that no plugin says is its own", objects: []client.Object{unmarked(namespace()), claim(corev1.ClaimPending)}, after: 48 * time.Hour},
-		{name: "a Restore that no plugin says is its own", objects: []client.Object{unmarked(restore("r", velerov1.RestorePhaseCompleted))}, after: 48 * time.Hour},
+		{name: "a namespace that no plugin says is its own", leaked: "1 0 0", objects: []client.Object{unmarked(namespace()), claim(corev1.ClaimPending)}, after: 48 * time.Hour},
+		{name: "a Restore that no plugin says is its own", leaked: "0 1 0", objects: []client.Object{unmarked(restore("r", velerov1.RestorePhaseCompleted))}, after: 48 * time.Hour},
 		{name: "most of all previews unknown at once: the state is wrong", objects: many, after: 48 * time.Hour, fails: "nothing is removed"},
 	}
 	for _, test := range tests {
@@ -712,6 +713,12 @@ func TestOrphans(t *testing.T) {
 			}
 			if len(w.did) > 0 {
 				t.Fatalf("removed at first sight: %v", w.did)
+			}
+			if test.leaked == "" {
+				test.leaked = "0 0 0"
+			}
+			if l := w.j.Leaked(); test.fails == "" && fmt.Sprint(l["Namespace"], l["Restore"], l["VolumeSnapshotContent"]) != test.leaked {
+				t.Errorf("leaked: %v, want %s", l, test.leaked)
 			}
 			w.now = w.now.Add(test.after)
 			var err error
@@ -773,6 +780,22 @@ func TestList(t *testing.T) {
 	}
 	if len(w.did) > 0 || len(w.state.forgotten) > 0 {
 		t.Errorf("it did %v and forgot %v", w.did, w.state.forgotten)
+	}
+}
+
+// So does a list of orphans, at its first look: but for the young, and what may be
+// another plugin's.
+func TestListOfOrphans(t *testing.T) {
+	t.Parallel()
+	young := namespace()
+	young.Name, young.CreationTimestamp = "preview-x-8-0123456789", metav1.Time{Time: now.Add(-time.Hour)}
+	w := newWorld(t, namespace(), young, content("c", marked("another")))
+	actions, err := w.j.List(t.Context())
+	if err != nil || len(actions) != 1 || actions[0].Kind != "Namespace" || actions[0].Name != ns {
+		t.Errorf("%v, error %v", actions, err)
+	}
+	if len(w.did) > 0 || w.j.Leaked() != nil {
+		t.Errorf("it did %v, and counts %v", w.did, w.j.Leaked())
 	}
 }
 

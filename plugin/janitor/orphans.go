@@ -29,6 +29,21 @@ const (
 // What no plugin has marked as its own stays, for it may be another one's: a
 // person marks or removes it.
 func (j *Janitor) sweep(ctx context.Context, h *hand, ending map[string]bool) (more bool, err error) {
+	j.found = map[string]int{"Namespace": 0, "Restore": 0, "VolumeSnapshotContent": 0}
+	if h.dry {
+		return j.sweepAll(ctx, h, ending)
+	}
+	more, err = j.sweepAll(ctx, h, ending)
+	if err != nil {
+		j.leaked.Store(nil)
+		return more, err
+	}
+	found := j.found
+	j.leaked.Store(&found)
+	return more, nil
+}
+
+func (j *Janitor) sweepAll(ctx context.Context, h *hand, ending map[string]bool) (more bool, err error) {
 	var namespaces corev1.NamespaceList
 	if err := j.Client.List(ctx, &namespaces, client.HasLabels{snapshot.LabelPreview, snapshot.LabelKey}); err != nil {
 		return false, fmt.Errorf("list preview Namespaces: %w", err)
@@ -41,14 +56,17 @@ func (j *Janitor) sweep(ctx context.Context, h *hand, ending map[string]bool) (m
 		ns := &namespaces.Items[i]
 		exists[ns.Name] = true
 		_, marked := ns.Labels[snapshot.LabelOwner]
+		if snapshot.IsPreview(ns.Name) && lost(ns.Name) && !snapshot.Others(ns.Labels, j.Owner) {
+			j.found["Namespace"]++
+		}
 		switch {
 		case !snapshot.IsPreview(ns.Name):
 		case j.marked(ns.Labels, false):
 			mine++
-			if j.old("Namespace", ns, lost(ns.Name)) {
+			if j.old(h, "Namespace", ns, lost(ns.Name)) {
 				orphans = append(orphans, ns)
 			}
-		case !marked && j.old("Namespace", ns, lost(ns.Name)):
+		case !marked && j.old(h, "Namespace", ns, lost(ns.Name)):
 			j.Log.WarnContext(ctx, "no plugin says that a preview's namespace is its own, and this one does not remember it: it is left alone. "+
 				"Remove it, or label it "+snapshot.LabelOwner+"="+j.Owner+" if it is this one's", "namespace", ns.Name)
 		}
@@ -110,7 +128,10 @@ func (j *Janitor) sweepRestores(ctx context.Context, h *hand, lost func(namespac
 	}
 	for i := range restores.Items {
 		r := &restores.Items[i]
-		if !j.marked(r.Labels, false) || !j.old("Restore", r, lost(r.Labels[snapshot.LabelNamespace])) {
+		if lost(r.Labels[snapshot.LabelNamespace]) && !snapshot.Others(r.Labels, j.Owner) {
+			j.found["Restore"]++
+		}
+		if !j.marked(r.Labels, false) || !j.old(h, "Restore", r, lost(r.Labels[snapshot.LabelNamespace])) {
 			continue
 		}
 		waits := false
@@ -141,7 +162,10 @@ func (j *Janitor) sweepContents(ctx context.Context, h *hand, lost func(namespac
 	}
 	for i := range contents {
 		c := &contents[i]
-		if !j.marked(c.Labels, false) || !j.old("VolumeSnapshotContent", c, lost(c.Spec.VolumeSnapshotRef.Namespace)) {
+		if lost(c.Spec.VolumeSnapshotRef.Namespace) && !snapshot.Others(c.Labels, j.Owner) {
+			j.found["VolumeSnapshotContent"]++
+		}
+		if !j.marked(c.Labels, false) || !j.old(h, "VolumeSnapshotContent", c, lost(c.Spec.VolumeSnapshotRef.Namespace)) {
 			continue
 		}
 		if _, err := h.remove(ctx, "VolumeSnapshotContent", c, unknown); err != nil {
@@ -151,8 +175,13 @@ func (j *Janitor) sweepContents(ctx context.Context, h *hand, lost func(namespac
 	return nil
 }
 
-// old says whether something has been an orphan for long enough.
-func (j *Janitor) old(kind string, obj client.Object, lost bool) bool {
+// old says whether something has been an orphan for long enough. A list does not
+// ask for how long it was seen to be one: it is made once.
+func (j *Janitor) old(h *hand, kind string, obj client.Object, lost bool) bool {
+	age := j.Now().Sub(obj.GetCreationTimestamp().Time)
+	if h.dry {
+		return lost && age >= orphanAge
+	}
 	id := kind + "/" + string(obj.GetUID())
 	if !lost {
 		delete(j.orphan, id)
@@ -163,5 +192,5 @@ func (j *Janitor) old(kind string, obj client.Object, lost bool) bool {
 		seen = j.Now()
 		j.orphan[id] = seen
 	}
-	return j.Now().Sub(seen) >= orphanSeen && j.Now().Sub(obj.GetCreationTimestamp().Time) >= orphanAge
+	return j.Now().Sub(seen) >= orphanSeen && age >= orphanAge
 }

@@ -20,6 +20,9 @@ type Figures struct {
 	RestoresWaitingKnown bool
 	// OrphansKept is how often the guard kept all that seemed to be orphaned.
 	OrphansKept uint64
+	// Leaked is how many objects are there that no preview knows, by kind; nil while
+	// that is not known.
+	Leaked map[string]int
 	// OldestRestore is for how long the longest of our Restores waits for Velero.
 	OldestRestore time.Duration
 	// SnapshotData is when the data of each seed's newest usable snapshot was
@@ -72,6 +75,7 @@ var (
 
 	metricWithheld = describe(gauge, "seedling_guard_withheld_previews", "Previews whose end the guard keeps back until a person confirms it; /status says how.", "applicationset")
 	metricRefusals = describe(counter, "seedling_guard_refusals_total", "How often a guard kept back a mass: `endings` of previews, `orphans` that seemed to be left.", "guard")
+	metricLeaked   = describe(gauge, "seedling_leaked_objects", "Objects of the plugin's that no preview knows, at the last look (every ten minutes), removed or not; what is left of a preview goes a day later. Absent while a look fails.", "kind")
 	metricEnding   = describe(gauge, "seedling_oldest_ending_seconds", "For how long the longest ended preview waits to be removed, beyond the time it keeps its data.")
 	metricBroken   = describe(gauge, "seedling_broken_states", "Repositories whose state cannot be read.")
 
@@ -148,6 +152,9 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 func (m metrics) beside(send func(d *metric, v float64, labels ...string)) {
 	f := m.Figures()
 	send(metricRefusals, float64(f.OrphansKept), "orphans")
+	for kind, n := range f.Leaked {
+		send(metricLeaked, float64(n), kind)
+	}
 	send(metricHooks, float64(f.HooksWaiting))
 	send(metricRefused, float64(f.RestoresRefused))
 	if f.RestoresWaitingKnown {
