@@ -290,7 +290,7 @@ func (p *program) assemble(in surroundings, calls clients) *serving {
 	s.ended = &ended.Book{Client: calls.page, Namespace: cfg.Namespace, Log: s.part("ended"), Now: s.reconciler.Now}
 	s.looker = &page.Looker{
 		Client: calls.page, Namespace: cfg.Namespace, ArgoCD: cfg.ArgoCDNamespace, Velero: cfg.VeleroNamespace,
-		Seeds: s.seeds, Previews: s.store.All, Newest: broker.Snapshots{Client: calls.page, VeleroNamespace: cfg.VeleroNamespace, MaxDataAge: cfg.maxDataAge, Now: p.now}.Newest,
+		Seeds: s.seeds, Previews: s.store.All, Newest: broker.Snapshots{Client: calls.page, VeleroNamespace: cfg.VeleroNamespace, MaxDataAge: cfg.maxDataAge, Handles: cfg.handles(), Now: p.now}.Newest,
 		Log: s.part("page"), Now: s.reconciler.Now,
 	}
 	s.tie()
