@@ -24,6 +24,8 @@ type Revealed struct {
 	LargeObjects bool            `json:"largeObjects,omitempty"`
 	Comments     bool            `json:"comments,omitempty"`
 	Accept       []Accept        `json:"accept,omitempty"`
+	// Logins is the digest of testers' accounts, whose addresses pass, "" for none.
+	Logins string `json:"logins,omitempty"`
 }
 
 // RevealedTable is a table that has rows, with the columns that are not masked
@@ -60,7 +62,7 @@ func (p *Plan) Revealed() Revealed { return p.revealed }
 
 // reveal collects it, once every rule is found and built.
 func (x *compiler) reveal() Revealed {
-	out := Revealed{Version: revealedVersion, LargeObjects: x.plan.withLargeObjects, Accept: slices.Clone(x.policy.Accept)}
+	out := Revealed{Version: revealedVersion, LargeObjects: x.plan.withLargeObjects, Accept: slices.Clone(x.policy.Accept), Logins: x.policy.shortLogins()}
 	at := map[Name]int{}
 	for _, t := range x.order {
 		if !t.plan.Rows || len(t.parentStates) > 0 {
@@ -109,6 +111,18 @@ const unknownRows = "?"
 func short(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:8])
+}
+
+// shortLogins is the digest of the testers' accounts, "" for none.
+func (p *Policy) shortLogins() string {
+	if len(p.logins) == 0 {
+		return ""
+	}
+	b, err := json.Marshal(p.digestLogins())
+	if err != nil {
+		panic("mask: " + err.Error()) // strings and lists of them
+	}
+	return short(string(b))
 }
 
 // short is the digest of a row filter, "" where all rows are loaded.
@@ -180,6 +194,9 @@ func (p *Policy) Permits(r Revealed) (wrong []string) {
 	}
 	if r.LargeObjects && p.largeObjects != "keep" {
 		wrong = append(wrong, "it has large objects")
+	}
+	if r.Logins != "" && r.Logins != p.shortLogins() {
+		wrong = append(wrong, "it has testers' addresses by another rule")
 	}
 	if r.Comments && !p.Comments {
 		wrong = append(wrong, "it has the dump's comments")

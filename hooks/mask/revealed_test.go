@@ -109,10 +109,11 @@ accept: [{object: "default public.users.note", sha256: ` + zeros + `}]
 		t.Fatal(err)
 	}
 	for name, edit := range map[string]func(*Revealed){
-		"no record":       func(r *Revealed) { *r = Revealed{} },
-		"a later version": func(r *Revealed) { r.Version = 2 },
-		"large objects":   func(r *Revealed) { r.LargeObjects = true },
-		"comments":        func(r *Revealed) { r.Comments = true },
+		"no record":         func(r *Revealed) { *r = Revealed{} },
+		"a later version":   func(r *Revealed) { r.Version = 2 },
+		"large objects":     func(r *Revealed) { r.LargeObjects = true },
+		"testers' accounts": func(r *Revealed) { r.Logins = "00aa" },
+		"comments":          func(r *Revealed) { r.Comments = true },
 		"rows that nobody can tell": func(r *Revealed) {
 			r.Tables = append(r.Tables, RevealedTable{Schema: "public", Table: "x", Rows: unknownRows})
 		},
