@@ -46,7 +46,7 @@ func Parts(text []byte, each func(k Kind, words ...[]byte)) {
 			each(Email, text[from:to])
 		}
 	}
-	eachNumber(text, func(digits []byte) { each(Number, digits) })
+	eachNumber(text, func(k Kind, part []byte) { each(k, part) })
 	// Words: codes, and runs of two and three.
 	list := Words(text, 1<<20)
 	for i, w := range list {
@@ -59,20 +59,41 @@ func Parts(text []byte, each func(k Kind, words ...[]byte)) {
 	}
 }
 
-// eachNumber finds numbers: seven digits or more, whatever stands between them.
-func eachNumber(text []byte, each func(digits []byte)) {
+// eachNumber finds numbers: seven digits or more, whatever stands between them. The
+// digits in a UUID, a digest or another hexadecimal code are none: among millions of
+// those some are, or end as, some number of somebody. Codes are found as a whole, and
+// so are addresses of networks, which are codes for this.
+func eachNumber(text []byte, each func(k Kind, part []byte)) {
 	var buf []byte
+	told := 0 // up to where it is known that none of those begins
 	for i := 0; i < len(text); {
 		if text[i] < '0' || text[i] > '9' {
+			if i >= told && isHexDigit(text[i]) {
+				end, digest := digestAt(text, i)
+				if told = end; digest {
+					i = end
+					continue
+				}
+			}
 			i++
 			continue
 		}
+		if n := addressAt(text, i); n > 0 {
+			each(Code, text[i:i+n])
+			i += n
+			continue
+		}
 		buf = buf[:0]
-		gap := 0
+		gap, digest := 0, false
 		j := i
 		for ; j < len(text); j++ {
 			c := text[j]
 			if c >= '0' && c <= '9' {
+				if j >= told {
+					if told, digest = digestAt(text, j); digest {
+						break
+					}
+				}
 				buf = append(buf, c)
 				gap = 0
 				continue
@@ -82,10 +103,81 @@ func eachNumber(text []byte, each func(digits []byte)) {
 			}
 		}
 		if len(buf) >= 7 && len(buf) <= 24 {
-			each(buf)
+			each(Number, buf)
+		}
+		if digest {
+			j = told
 		}
 		i = j
 	}
+}
+
+// digestAt reports whether a UUID begins at i, or a word of hexadecimal digits and
+// letters, as digests and many codes are; IBANs are told from those. It returns where
+// that ends, or the word that begins there.
+func digestAt(text []byte, i int) (end int, digest bool) {
+	if isUUID(text[i:]) {
+		return i + 36, true
+	}
+	letters, last, hex := 0, i-1, true // last is the last letter
+	for end = i; end < len(text); end++ {
+		switch c := text[end]; {
+		case c >= '0' && c <= '9':
+			continue
+		case isHexDigit(c):
+			letters++
+		case c >= 'g' && c <= 'z' || c >= 'G' && c <= 'Z' || c == '_':
+			hex = false
+		default:
+			return end, hex && letters > 0 && !(last == i+1 && letters == 2 && end-i >= 15)
+		}
+		last = end
+	}
+	return end, hex && letters > 0 && !(last == i+1 && letters == 2 && end-i >= 15)
+}
+
+// addressAt returns how long the IPv4 address is that stands at i, 0 for none.
+func addressAt(text []byte, i int) int {
+	if i > 0 && text[i-1] == '.' {
+		return 0
+	}
+	end := i
+	for group := range 4 {
+		if group > 0 {
+			if end >= len(text) || text[end] != '.' {
+				return 0
+			}
+			end++
+		}
+		from, n := end, 0
+		for ; end < len(text) && end-from < 4 && text[end] >= '0' && text[end] <= '9'; end++ {
+			n = n*10 + int(text[end]-'0')
+		}
+		if end == from || n > 255 || end-from > 1 && text[from] == '0' {
+			return 0
+		}
+	}
+	if end < len(text) && (text[end] == '.' && end+1 < len(text) && text[end+1] >= '0' && text[end+1] <= '9' || text[end] == '-') {
+		return 0
+	}
+	return end - i
+}
+
+// isUUID reports whether a text begins with a UUID.
+func isUUID(text []byte) bool {
+	if len(text) < 36 {
+		return false
+	}
+	for i, c := range text[:36] {
+		if hyphen := i == 8 || i == 13 || i == 18 || i == 23; hyphen != (c == '-') || !hyphen && !isHexDigit(c) {
+			return false
+		}
+	}
+	return true
+}
+
+func isHexDigit(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
 }
 
 // Words splits a text at everything that is neither letter nor digit, into n
