@@ -11,10 +11,13 @@
 // which seed-import sets itself), an empty database and a checkpoint before
 // each measurement, and are measured in interleaved rounds. VACUUM and ANALYZE
 // are outside on both sides: pg_restore does neither, and seed-import's report
-// says what they took. So is the verification of the import, which is bounded by a
-// twentieth of its time. The CPU seconds that are printed are of client and server
-// together, with seed-import's VACUUM; they tell more than the clock where other
-// work shares the machine.
+// says what they took. So is the verification of the import, but a ratio with it is
+// printed too. The CPU seconds that are printed are of client and server
+// together, with seed-import's VACUUM and verification; they tell more than the clock
+// where other work shares the machine.
+//
+// -before names another seed-import, one built from an earlier commit, which is
+// measured in the same rounds.
 //
 // -cores measures on more cores than there are, emulated by slower ones (see
 // cores); the names of its figures end in _N_emulated_cores.
@@ -22,9 +25,11 @@
 // It ends with lines `FIGURE name value unit` of medians: for the even archive
 // import_masked_vs_pg_restore (ratio to the best -j), import_masked_rate (MB of
 // COPY text a second), import_peak_memory (of seed-import, MB),
-// import_unmasked_vs_pg_restore and import_masked_vs_update_in_place (ratio to
-// pg_restore -j2, UPDATE and VACUUM FULL); for the skewed one the same with
-// _skewed.
+// import_verified_vs_pg_restore (masked, with the verification), import_unmasked_vs_pg_restore,
+// import_masked_vs_update_in_place (ratio to pg_restore -j2, UPDATE and VACUUM
+// FULL), and with -before import_masked_vs_before and import_verified_vs_before (ratios to
+// all that the other one does, its verification included if it has one); for the skewed one
+// the same with _skewed.
 package main
 
 import (
@@ -53,6 +58,7 @@ type bench struct {
 	dir    string // on the host, mounted at /bench
 	server *pgtest.Server
 	jobs   int
+	before bool    // another seed-import is measured too
 	cores  int     // to emulate; 0: those there are
 	cpu    float64 // seconds of the last timed command
 }
@@ -68,6 +74,7 @@ func run(ctx context.Context, env command.Env) error {
 	peers := set.String("peers", "1,2,4", "pg_restore's `-j`, separated by commas")
 	inPlace := set.Bool("in-place", true, "measure pg_restore, UPDATE in place and VACUUM FULL, too")
 	keep := set.Bool("unmasked", true, "measure seed-import with everything kept, too")
+	before := set.String("before", "", "the `file` of another seed-import, to measure beside this one")
 	profile := set.String("profile", "", "a `folder` for CPU profiles of seed-import")
 	if err := command.ParseFlags(set, env); err != nil {
 		return err
@@ -99,6 +106,12 @@ func run(ctx context.Context, env command.Env) error {
 	b := &bench{env: env, dir: dir, jobs: *jobs, cores: *cores}
 	if err := b.build(ctx); err != nil {
 		return err
+	}
+	if *before != "" {
+		if err := copyFile(*before, filepath.Join(dir, "seed-import-before")); err != nil {
+			return fmt.Errorf("--before: %w", err)
+		}
+		b.before = true
 	}
 	b.server, err = pgtest.RunMounted(ctx, dir+":/bench",
 		"-c", "fsync=on", "-c", "shared_buffers=1GB", "-c", "max_wal_size=8GB", "-c", "maintenance_work_mem=512MB", "-c", "checkpoint_timeout=30min", "-c", "autovacuum=off", "-c", "wal_level="+*wal)
@@ -233,22 +246,30 @@ func (b *bench) shape(ctx context.Context, shape, suffix string, size float64, r
 			}
 			add("pg_restore -j"+j, s)
 		}
-		policies := []string{"masked"}
-		if keep {
-			policies = append(policies, "kept")
+		type side struct{ name, binary, policy string }
+		sides := []side{{"masked", "seed-import", "masked"}}
+		if b.before {
+			sides = append(sides, side{"before", "seed-import-before", "masked"})
+			if round%2 == 1 { // who is second finds the archive in memory
+				slices.Reverse(sides)
+			}
 		}
-		for _, policy := range policies {
+		if keep {
+			sides = append(sides, side{"kept", "seed-import", "kept"})
+		}
+		for _, side := range sides {
 			if err := b.reset(ctx); err != nil {
 				return nil, err
 			}
-			all, outside, peak, err := b.seedImport(ctx, archive, policy, profile)
+			m, err := b.seedImport(ctx, archive, side.binary, side.policy, profile)
 			if err != nil {
 				return nil, err
 			}
-			add("seed-import "+policy, all-outside)
-			log("  %-24s %7.1f s   peak %.0f MB", "  with VACUUM, ANALYZE", all, peak)
-			if policy == "masked" {
-				memory = append(memory, peak)
+			add("seed-import "+side.name, m.all-m.vacuum-m.verify)
+			results["verified "+side.name] = append(results["verified "+side.name], m.all-m.vacuum)
+			log("  %-24s %7.1f s   VACUUM, ANALYZE %.1f s, verification %.1f s, peak %.0f MB", "  in all", m.all, m.vacuum, m.verify, m.peak)
+			if side.name == "masked" {
+				memory = append(memory, m.peak)
 			}
 		}
 		if inPlace {
@@ -273,6 +294,12 @@ func (b *bench) shape(ctx context.Context, shape, suffix string, size float64, r
 		fmt.Sprintf("FIGURE import_masked_vs_pg_restore%s %.3f ratio", suffix, masked/best),
 		fmt.Sprintf("FIGURE import_masked_rate%s %.1f MB/s", suffix, bytes/1e6/masked),
 		fmt.Sprintf("FIGURE import_peak_memory%s %.0f MB", suffix, median(memory)),
+		fmt.Sprintf("FIGURE import_verified_vs_pg_restore%s %.3f ratio", suffix, median(results["verified masked"])/best),
+	}
+	if b.before {
+		figures = append(figures,
+			fmt.Sprintf("FIGURE import_masked_vs_before%s %.3f ratio", suffix, masked/median(results["seed-import before"])),
+			fmt.Sprintf("FIGURE import_verified_vs_before%s %.3f ratio", suffix, median(results["verified masked"])/median(results["verified before"])))
 	}
 	if keep {
 		figures = append(figures, fmt.Sprintf("FIGURE import_unmasked_vs_pg_restore%s %.3f ratio", suffix, median(results["seed-import kept"])/best))
@@ -288,7 +315,7 @@ func (b *bench) log(format string, args ...any) { fmt.Fprintf(b.env.Stdout, form
 // archive makes an archive of a shape and size, unless it is there, and returns its
 // file's name and how many bytes of COPY text it holds.
 func (b *bench) archive(ctx context.Context, shape string, size float64) (name string, bytes float64, err error) {
-	name = fmt.Sprintf("%s-%gGB.dump", shape, size)
+	name = fmt.Sprintf("%s-%gGB-named.dump", shape, size)
 	if _, err := os.Stat(filepath.Join(b.dir, name)); err != nil {
 		b.log("make an archive of %g GB, %s", size, shape)
 		if err := b.generate(ctx, shape, size, name); err != nil {
@@ -317,9 +344,12 @@ func (b *bench) reset(ctx context.Context) error {
 	return err
 }
 
-// seedImport measures one import: all of it, what of it was VACUUM and
-// ANALYZE, and the process' peak memory in MB.
-func (b *bench) seedImport(ctx context.Context, archive, policy, profile string) (all, outside, peak float64, err error) {
+// measured is one import: seconds of all of it, what of them was VACUUM and ANALYZE
+// and what the verification, and the process' peak memory in MB.
+type measured struct{ all, vacuum, verify, peak float64 }
+
+// seedImport measures one import.
+func (b *bench) seedImport(ctx context.Context, archive, binary, policy, profile string) (m measured, err error) {
 	variables := "SEED_TARGET='host=127.0.0.1 user=postgres password=test-password sslmode=disable'"
 	if profile != "" {
 		variables += " SEED_IMPORT_PROFILE=/bench/" + policy + ".pprof"
@@ -327,13 +357,13 @@ func (b *bench) seedImport(ctx context.Context, archive, policy, profile string)
 	if b.cores > 0 {
 		variables += fmt.Sprintf(" GOMAXPROCS=%d", b.cores)
 	}
-	_, err = b.timed(ctx, fmt.Sprintf("%s /bench/seed-import --dump /bench/%s --policy /bench/%s.yaml --key-file /bench/key --jobs %d --report /bench/report.json >/bench/log 2>&1 & pid=$!; peak=0; while kill -0 $pid 2>/dev/null; do p=$(grep VmHWM /proc/$pid/status 2>/dev/null | tr -dc 0-9); [ -n \"$p\" ] && peak=$p; sleep 0.3; done; echo $peak >/bench/peak; wait $pid || { tail -5 /bench/log >&2; exit 1; }", variables, archive, policy, b.jobs))
+	_, err = b.timed(ctx, fmt.Sprintf("%s /bench/%s --dump /bench/%s --policy /bench/%s.yaml --key-file /bench/key --jobs %d --report /bench/report.json >/bench/log 2>&1 & pid=$!; peak=0; while kill -0 $pid 2>/dev/null; do p=$(grep VmHWM /proc/$pid/status 2>/dev/null | tr -dc 0-9); [ -n \"$p\" ] && peak=$p; sleep 0.3; done; echo $peak >/bench/peak; wait $pid || { tail -5 /bench/log >&2; exit 1; }", variables, binary, archive, policy, b.jobs))
 	if err != nil {
-		return 0, 0, 0, err
+		return m, err
 	}
 	content, err := os.ReadFile(filepath.Join(b.dir, "report.json"))
 	if err != nil {
-		return 0, 0, 0, err
+		return m, err
 	}
 	var report struct {
 		Started  time.Time `json:"started"`
@@ -344,28 +374,32 @@ func (b *bench) seedImport(ctx context.Context, archive, policy, profile string)
 		} `json:"phases"`
 	}
 	if err := json.Unmarshal(content, &report); err != nil {
-		return 0, 0, 0, err
+		return m, err
 	}
 	// The loop above looks every 0.3 seconds; the report knows better.
-	all = report.Finished.Sub(report.Started).Seconds()
+	m.all = report.Finished.Sub(report.Started).Seconds()
 	for _, p := range report.Phases {
 		fmt.Fprintf(b.env.Stdout, "      %6.1f s %s\n", p.Seconds, p.Name)
-		if strings.Contains(p.Name, "vacuum") || p.Name == "verify" {
-			outside += p.Seconds
+		switch {
+		case strings.Contains(p.Name, "vacuum"):
+			m.vacuum += p.Seconds
+		case p.Name == "verify":
+			m.verify += p.Seconds
 		}
 	}
 	content, err = os.ReadFile(filepath.Join(b.dir, "peak"))
 	if err != nil {
-		return 0, 0, 0, err
+		return m, err
 	}
 	kb, err := strconv.ParseFloat(strings.TrimSpace(string(content)), 64)
+	m.peak = kb / 1024
 	if profile != "" && err == nil {
 		if err := os.MkdirAll(profile, 0o755); err != nil {
-			return 0, 0, 0, err
+			return m, err
 		}
 		err = copyFile(filepath.Join(b.dir, policy+".pprof"), filepath.Join(profile, policy+".pprof"))
 	}
-	return all, outside, kb / 1024, err
+	return m, err
 }
 
 func copyFile(from, to string) error {
@@ -374,7 +408,7 @@ func copyFile(from, to string) error {
 		return err
 	}
 	defer in.Close()
-	out, err := os.Create(to)
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o755) // programs, too
 	if err != nil {
 		return err
 	}
