@@ -127,6 +127,9 @@ type Column struct {
 	Nondeterministic bool
 	// Default is the default's expression, "" when there is none.
 	Default string
+	// Listed says that a CHECK constraint of the column, or its domain's, lists the
+	// values that it may have.
+	Listed bool
 }
 
 // Unique is a primary key, a unique constraint, a unique index or an

@@ -111,7 +111,7 @@ func (d *drafter) write(b *strings.Builder, wanted func(*columnState) bool) {
 		name := yamlKey(quoteName(t.Schema) + "." + quoteName(t.Name))
 		rules, notes := entries[t].String(), notes[t].String()
 		if rules != "" {
-			rules = t.extensionNote() + "    columns:\n" + rules
+			rules = t.extensionNote() + d.frameworkNote(t) + "    columns:\n" + rules
 		}
 		if len(t.indexes) > 0 {
 			notes += "    indexes:\n"
@@ -155,7 +155,7 @@ func (d *drafter) ask(b *strings.Builder) {
 	}
 	b.WriteString("# Questions, the riskiest first; the lines that they are about end in \"decide\":\n")
 	risk := func(why string) int { // what is not listed has to be kept
-		return slices.Index([]string{asksDropped, asksFewKinds, asksPaths, asksNoRows, asksNumber, asksBirth, asksDate, asksLookup, asksSensitive, asksAttributes, asksLogins, asksOutbox, asksJobs, asksSessions, asksLarge}, why)
+		return slices.Index([]string{asksDropped, asksSmall, asksDomain, asksFewKinds, asksPaths, asksNoRows, asksNumber, asksBirth, asksDate, asksLookup, asksSensitive, asksAttributes, asksLogins, asksOutbox, asksJobs, asksSessions, asksLarge}, why)
 	}
 	reasons := slices.SortedFunc(maps.Keys(d.questions), func(a, b string) int {
 		return cmp.Or(risk(a)-risk(b), strings.Compare(a, b))
@@ -207,6 +207,9 @@ func (d *drafter) propose(c *columnState) proposal {
 	if p, ok := proposeExtension(c); ok {
 		return p
 	}
+	if p, ok := proposeFramework(c, d.samples[c.qualified]); ok {
+		return p
+	}
 	return propose(c.table.qualified, c.Column, d.samples[c.qualified])
 }
 
@@ -227,7 +230,7 @@ func (d *drafter) choose(c *columnState) proposal {
 		indexes    string
 		candidates []proposal
 	}{
-		{"", masks}, {indexTry, masks}, {"", []proposal{{"null", true, ""}}}, {indexDrop, masks},
+		{"", masks}, {indexTry, masks}, {"", []proposal{{"null", true, ""}}}, {indexDrop, masks}, {"", d.permuted(c)},
 	} {
 		for _, p := range step.candidates {
 			if !d.takes(c, p.rule, step.indexes) {
@@ -244,6 +247,16 @@ func (d *drafter) choose(c *columnState) proposal {
 		return proposal{"keep", false, asksRefused}
 	}
 	return proposal{"keep", false, asksForced}
+}
+
+// permuted is the last mask before something is kept for an index that other tables
+// need: its values change places with those of their shape, if that hides anything.
+func (d *drafter) permuted(c *columnState) []proposal {
+	s := d.samples[c.qualified]
+	if k := c.kind(); k != kindText && k != kindBytea || s == nil || s.values == 0 || s.knows() || s.leastShape < smallShape {
+		return nil
+	}
+	return []proposal{{"permute", false, asksSmall}}
 }
 
 // alternatives lists the masks for a column, the best first.
@@ -263,6 +276,9 @@ func (d *drafter) alternatives(c *columnState, first proposal) []proposal {
 		}
 	case "email", "username", "url":
 		add("{mask: " + first.rule + ", unique: false}")
+		if first.rule == "email" && len(d.refused[c.qualified]) > 0 {
+			list = append(list, proposal{"{mask: email, domain: keep}", false, asksDomain})
+		}
 	}
 	switch c.kind() {
 	case kindText, kindBytea:

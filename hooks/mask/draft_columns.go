@@ -97,6 +97,9 @@ func propose(table Name, c *Column, s *Sample) proposal {
 	switch {
 	case k == kindComposite:
 		return proposeComposite(table, c, 0)
+	case k == kindText && c.Listed:
+		// An enum by another name; what it says of people is judged by its name.
+		return proposeFor(table, c.Name, kindEnum, c.NotNull, s)
 	case k != kindArray:
 		return proposeFor(table, c.Name, k, c.NotNull, s)
 	}

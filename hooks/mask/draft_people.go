@@ -115,6 +115,28 @@ func nameLike(v string) namedLike {
 	return notNamed
 }
 
+// namesWithin reports whether a text of several words has what looks like somebody's
+// name in it: two words that begin with capitals behind one that does not, or a
+// frequent name of people.
+func namesWithin(v string) bool {
+	words := strings.FieldsFunc(v, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsMark(r) && r != '\'' && r != '’' && r != '-'
+	})
+	if len(words) < 3 || len(v) > 1000 {
+		return false
+	}
+	capital := func(w string) bool {
+		r, size := utf8.DecodeRuneInString(w)
+		return unicode.IsUpper(r) && len(w) > size && !knownWords[plainLetters(strings.ToLower(w))] && strings.ToUpper(w) != w
+	}
+	for i, w := range words[1:] { // the first word of a sentence is no sign
+		if capital(w) && (isPersonsName(w) || i+2 < len(words) && capital(words[i+2])) {
+			return true
+		}
+	}
+	return false
+}
+
 // handleLike reports whether a value looks like a user's name made of a
 // person's: anna.koch, koch_a, a-koch.
 func handleLike(v string) bool {

@@ -19,10 +19,17 @@ type Sample struct {
 	long     int            // values of several words
 	named    int            // values that look like somebody's name
 	surely   int            // values that hold a frequent name of people besides
+	within   int            // longer texts with what looks like somebody's name in them
 	handles  int            // values that look like a user's name
 	known    int            // values that say a state, a kind, a format
 	numbers  int            // numbers of seven digits and more
 	old      int            // dates before 2011
+	dates    int            // texts that are dates or times, those without any (0000-00-00) included
+	lastDate int64          // the last date's day, and how many are
+	earlier  int            // before the one before them, or
+	later    int            // after it
+	firstDay int64          // the least and
+	lastDay  int64          // the greatest of all dates
 	distinct map[uint64]struct{}
 	longest  int
 	// leastShape is the least number of values that one of the shapes has.
@@ -97,9 +104,7 @@ func (s *Sample) look(v []byte) {
 			s.numbers++
 		}
 	case kindDate, kindTimestamp:
-		if len(v) >= 4 && (string(v[:4]) < "2011" || v[0] == '-') {
-			s.old++
-		}
+		s.lookDate(v)
 	case kindText:
 		s.leastShape = min(s.leastShape, shapeCount(bytes.TrimRight(v, " "), false))
 		s.lookText(v)
@@ -108,7 +113,42 @@ func (s *Sample) look(v []byte) {
 	}
 }
 
+// lookDate looks at a date or a time.
+func (s *Sample) lookDate(v []byte) {
+	if len(v) >= 4 && (string(v[:4]) < "2011" || v[0] == '-') {
+		s.old++
+	}
+	d, _, ok := parseDate(v)
+	if !ok {
+		return
+	}
+	day := d.days()
+	if s.firstDay == 0 && s.lastDay == 0 {
+		s.firstDay, s.lastDay = day, day
+	} else if day < s.lastDate {
+		s.earlier++
+	} else if day > s.lastDate {
+		s.later++
+	}
+	s.lastDate, s.firstDay, s.lastDay = day, min(s.firstDay, day), max(s.lastDay, day)
+}
+
+// scattered reports whether dates lie over years and in no order, as births do and
+// what happens to an application's rows hardly does.
+func (s *Sample) scattered() bool {
+	return s.has() && s.lastDay-s.firstDay > 4*365 && s.earlier*3 > s.earlier+s.later && s.later*3 > s.earlier+s.later
+}
+
+// datesAsText reports whether texts are dates or times.
+func (s *Sample) datesAsText() bool { return s.has() && s.share(s.dates) >= .95 }
+
 func (s *Sample) lookText(v []byte) {
+	if _, n, ok := parseDate(v); ok && (n == len(v) || isTime(v[n:])) {
+		s.dates++
+		s.lookDate(v)
+	} else if bytes.HasPrefix(v, []byte("0000-00-00")) {
+		s.dates++
+	}
 	if what := recognizeValue(v); what != "" {
 		s.looks[what]++
 	} else if _, _, date := parseDate(v); !date && mentionsSomebody(v) {
@@ -124,6 +164,8 @@ func (s *Sample) lookText(v []byte) {
 	case notNamed:
 		if handleLike(text) {
 			s.handles++
+		} else if namesWithin(text) {
+			s.within++
 		}
 	}
 	if isKnown(text) {

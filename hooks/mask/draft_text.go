@@ -9,6 +9,8 @@ const (
 	asksRefused    = "kept, because a CHECK constraint takes no mask: a constant or a choice of values may fit"
 	asksForced     = "kept, because its type, indexes or partitions take no mask"
 	asksDropped    = "its unique index is left out of the seed, since no mask that fits keeps all values apart"
+	asksSmall      = "permuted among few values, since other tables need its unique index: who knows most originals can tell the rest"
+	asksDomain     = "masked within its own domain, as a CHECK constraint wants it: mail to that domain may reach somebody"
 	asksFewKinds   = "kept, because name and values sound harmless: few, short and of nobody"
 	asksLookup     = "kept, because the table lists what there is to choose from"
 	asksNoRows     = "kept for the name alone: there are too few rows to look at"
@@ -29,6 +31,13 @@ func proposeText(table Name, name, byName string, s *Sample) proposal {
 	// Words of states and kinds, whatever the name speaks of besides: the kind of
 	// an address, the status of a password.
 	if p, kept := keepText(table, name, word, byName, s); kept {
+		return p
+	}
+	if (byName == "" || byName == "text") && s.datesAsText() {
+		p := proposeTime(table, name, kindDate, s)
+		if p.rule == "year_only" {
+			p.rule = "{mask: year_only, malformed: text}" // a date without any, say
+		}
 		return p
 	}
 	content, share := s.looksLike()
@@ -66,7 +75,7 @@ func keepText(table Name, name string, word grade, byName string, s *Sample) (pr
 	switch {
 	case byName == sensitive, word == personWord, s.mentions():
 		return proposal{}, false
-	case s != nil && s.values > 0 && s.share(s.surely) > .1:
+	case s != nil && s.values > 0 && (s.share(s.surely) > .1 || s.share(s.within) > .1):
 		return proposal{}, false
 	case byName == "username" && name == "slug":
 		return proposal{}, false
@@ -139,10 +148,12 @@ func proposeTime(table Name, name string, k kind, s *Sample) proposal {
 		return proposal{"keep", true, ""}
 	case s.has() && s.share(s.old) >= .7:
 		return proposal{"year_only", true, ""} // most likely when people were born
+	case k == kindDate && s.scattered() && !hired.MatchString(name):
+		return proposal{"year_only", true, ""} // of children, most likely
 	case s.has():
 		return proposal{"keep", true, ""}
-	case k == kindDate && personTable.MatchString(snake(table.Name)) && !hired.MatchString(name):
-		return proposal{"year_only", true, ""}
+	case k == kindDate && !hired.MatchString(name):
+		return proposal{"year_only", true, ""} // nothing says what it is, and it may be a birth
 	}
 	return proposal{"keep", false, asksDate}
 }

@@ -174,6 +174,10 @@ func (m *permute) feistel(ws *workspace, shape tag, numerals, radixes []byte) {
 // them: what NIST SP 800-38G asks of format-preserving encryption.
 const leastShape = 1e6
 
+// smallShape is how many it must have to be permuted where the alternative is to keep
+// the values. Shorter codes are of things: there are hardly so many people.
+const smallShape = 1e4
+
 // shapeCount is how many values have the shape of one, at most 1e18, and 0 for
 // what cannot be permuted.
 func shapeCount(value []byte, bytea bool) float64 {

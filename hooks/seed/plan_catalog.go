@@ -31,6 +31,7 @@ func readCatalog(ctx context.Context, conn *pgx.Conn, withData, foreign map[mask
 		{"types", r.types},
 		{"tables", func(ctx context.Context) error { return r.tables(ctx, withData, foreign) }},
 		{"columns", r.columns},
+		{"CHECK constraints", r.lists},
 		{"sequences", r.sequences},
 		{"indexes", r.indexes},
 		{"foreign keys", r.foreignKeys},
@@ -216,6 +217,48 @@ func (r *catalogReader) columns(ctx context.Context) error {
 		return nil
 	})
 	return err
+}
+
+// lists finds the columns whose values a CHECK constraint lists, as people write an
+// enum. Constraints of a domain count for all columns of it.
+func (r *catalogReader) lists(ctx context.Context) error {
+	rows, err := r.conn.Query(ctx, `SELECT a.attrelid, a.attnum, pg_catalog.quote_ident(a.attname), pg_catalog.pg_get_constraintdef(k.oid)
+		FROM pg_catalog.pg_constraint k
+		JOIN pg_catalog.pg_attribute a ON k.contypid <> 0 AND a.atttypid = k.contypid OR a.attrelid = k.conrelid AND k.conkey = ARRAY[a.attnum]
+		WHERE k.contype = 'c' AND k.convalidated AND a.attnum > 0 AND NOT a.attisdropped ORDER BY 1, 2`)
+	if err != nil {
+		return err
+	}
+	var rel uint32
+	var num int16
+	var name, definition string
+	_, err = pgx.ForEachRow(rows, []any{&rel, &num, &name, &definition}, func() error {
+		at, ok := r.attrs[rel][num]
+		if i, known := r.byOID[rel]; ok && known && listsValues(definition, name) {
+			r.out.Tables[i].Columns[at].Listed = true
+		}
+		return nil
+	})
+	return err
+}
+
+var (
+	textLiteral = regexp.MustCompile(`'(?:[^']|'')*'`)
+	textCast    = regexp.MustCompile(`::(?:text|"char"|bpchar|character(?: varying)?|citext|[a-z_]+\.citext)(?:\([0-9]+\))?(?:\[\])?`)
+	listWords   = regexp.MustCompile(`\b(?:ANY|ARRAY|OR|IS NULL|VALUE)\b|[][()=,\s]`)
+)
+
+// listsValues reports whether the definition of a CHECK constraint lets a column, as
+// SQL writes its name, have one of some texts only: c = ANY (ARRAY['a'::text,
+// 'b'::text]), c = 'a' OR c = 'b'.
+func listsValues(definition, column string) bool {
+	rest, ok := strings.CutPrefix(definition, "CHECK ")
+	if !ok || !strings.Contains(rest, "'") {
+		return false
+	}
+	rest = textCast.ReplaceAllString(textLiteral.ReplaceAllString(rest, " "), " ")
+	rest = regexp.MustCompile(`([( ])`+regexp.QuoteMeta(column)+`([ )])`).ReplaceAllString(rest, "$1$2")
+	return listWords.ReplaceAllString(rest, "") == ""
 }
 
 // describe resolves a type: domains to what they are made of, arrays to their

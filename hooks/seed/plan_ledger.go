@@ -290,6 +290,13 @@ func placeOf(s string) (t mask.Name, c columnPart, ok bool) {
 	return mask.Name{Schema: parts[0], Name: parts[1]}, columnPart{parts[2], s}, true
 }
 
+// passesWithin reports whether what is kept is no column but passes inside of masked
+// values, or beside all columns: large objects and comments.
+func passesWithin(kept string) bool {
+	_, c, ok := placeOf(kept)
+	return !ok || c.inside != ""
+}
+
 // tableOf reads schema.table.
 func tableOf(s string) (t mask.Name, ok bool) {
 	if t.Schema, s, ok = cutIdent(s); ok {

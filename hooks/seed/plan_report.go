@@ -109,7 +109,7 @@ func (p *PlanReport) printKept(w io.Writer) {
 		fmt.Fprintf(w, "  %s: %s\n", t, strings.Join(columns[t], ", "))
 	}
 	for _, k := range p.Kept {
-		if strings.Contains(k, " ") { // what passes inside of masked values
+		if passesWithin(k) {
 			fmt.Fprintf(w, "  %s\n", k)
 		}
 	}

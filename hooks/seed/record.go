@@ -88,7 +88,7 @@ func (r *loaded) record() (string, error) {
 	}
 	out.Tables = recordTables(p.Tables)
 	for _, k := range p.Kept {
-		if strings.Contains(k, " ") {
+		if passesWithin(k) {
 			out.Within = append(out.Within, k)
 		}
 	}
