@@ -116,6 +116,12 @@ vulnerabilities: ## Ask the Go vulnerability database about what the product cal
 	@for module in $(unit); do echo "govulncheck $$module"; \
 		GOWORK=off go run -C .ci/vulnerabilities golang.org/x/vuln/cmd/govulncheck -C "$(CURDIR)/$$module" ./...; done
 
+.PHONY: test-hour
+test-hour: ## Go through a new user's first hour, from dumps of unknown databases to verified seeds; prints its figures
+	@.ci/ensure-host test
+	@go run ./e2e/cmd/cluster image seed-postgres
+	go test -vet=off -count=1 -timeout 30m -run '^TestHour' ./hooks/cmd/seed-import
+
 .PHONY: soak-import
 soak-import: ## Let 200 imports fail at random points; SOAK=400 for more, SOAK==17 for run 17 alone
 	@.ci/ensure-host test
