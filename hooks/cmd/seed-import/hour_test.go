@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -85,7 +84,7 @@ type hourFigures struct {
 // for before: a draft, a plan under it, the import and its verification end with 0,
 // with the draft as it stands; nothing about anybody goes through, and little else
 // is masked.
-func TestHour(t *testing.T) {
+func TestHour(t *testing.T) { //nolint:tparallel // its subtests share a server
 	t.Parallel()
 	src, s := pgtest.Source(t), pgtest.Start(t)
 	figures := hourFigures{seconds: map[string]float64{}}
@@ -252,7 +251,7 @@ func sameObjects(t *testing.T, src, s *pgtest.Server, db, draft string) {
 	list := func(s *pgtest.Server, db string) []string {
 		out := s.MustShell(t, "pg_dump -h /run/postgresql -U postgres --schema-only --no-owner --no-privileges --no-comments --exclude-schema=seedling "+db)
 		lines := hourObjects.FindAllString(out, -1)
-		slices.SortFunc(lines, cmp.Compare[string])
+		slices.Sort(lines)
 		return lines
 	}
 	before, after := list(src, db), list(s, "app")
