@@ -144,7 +144,14 @@ func (d *drafter) chooseLinked(l *draftLink) bool {
 		}
 	}
 	slices.SortStableFunc(candidates, func(a, b proposal) int { return slices.Index(lastRules, a.rule) - slices.Index(lastRules, b.rule) })
-	candidates = append(candidates, proposal{"uuid", true, ""}, proposal{"key", true, ""})
+	for _, c := range l.columns { // by what a column of texts agrees with one of another type
+		switch c.kind() {
+		case kindUUID:
+			candidates = append(candidates, proposal{"uuid", true, ""})
+		case kindInt, kindNumeric:
+			candidates = append(candidates, proposal{"key", true, ""})
+		}
+	}
 	for _, indexes := range []string{"", indexTry} {
 		for _, p := range candidates {
 			if d.takes(l.columns[0], p.rule, indexes) {
