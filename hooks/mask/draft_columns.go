@@ -171,7 +171,7 @@ func proposeFor(table Name, column string, k kind, notNull bool, s *Sample) prop
 		}
 		return proposal{"keep", true, ""}
 	case kindDate, kindTimestamp:
-		return proposeTime(table, name, k, s)
+		return proposeTime(name, k, s)
 	case kindRange:
 		return proposal{"keep", plainTime.MatchString(name) || plainNumber.MatchString(name), "a range"}
 	case kindInterval:

@@ -89,7 +89,7 @@ func TestDraftDates(t *testing.T) {
 		"in order":       {"hi date", 60, func(i int) string { return day(i / 8) }, "keep"},
 		"few":            {"seinengappi date", 4, day, "year_only"},
 		"none":           {"hi date", 0, day, "year_only"},
-		"times":          {"momento timestamptz", 60, at, "keep"},
+		"times":          {"quando timestamptz", 60, at, "keep"},
 		"text":           {"comment_day text", 60, at, "keep"},
 		"text, zeros":    {"last_visit text", 60, func(i int) string { return []string{at(i), "0000-00-00 00:00:00"}[i/50] }, "keep"},
 		"births as text": {"seinengappi text", 60, func(i int) string { return fmt.Sprintf("19%02d-03-04", 40+i*7%50) }, "{mask: year_only, malformed: text}"},

@@ -34,7 +34,7 @@ func proposeText(table Name, name, byName string, s *Sample) proposal {
 		return p
 	}
 	if (byName == "" || byName == "text") && s.datesAsText() {
-		p := proposeTime(table, name, kindDate, s)
+		p := proposeTime(name, kindDate, s)
 		if p.rule == "year_only" {
 			p.rule = "{mask: year_only, malformed: text}" // a date without any, say
 		}
@@ -142,7 +142,7 @@ func proposeNumber(name string, k kind, s *Sample) proposal {
 var hired = nameWords(`hired?_?date|hired|start_?date|end_?date|create_?date|update_?date|joined|registered|valid|due|date|datum|fecha|data|imerominia|tarih|alta|baja|eintritt|austritt|dienst`)
 
 // proposeTime proposes a rule for a date or a time.
-func proposeTime(table Name, name string, k kind, s *Sample) proposal {
+func proposeTime(name string, k kind, s *Sample) proposal {
 	switch {
 	case plainTime.MatchString(name):
 		return proposal{"keep", true, ""}
