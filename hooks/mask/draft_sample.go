@@ -24,7 +24,6 @@ type Sample struct {
 	known    int            // values that say a state, a kind, a format
 	numbers  int            // numbers of seven digits and more
 	old      int            // dates before 2011
-	dates    int            // texts that are dates or times, those without any (0000-00-00) included
 	lastDate int64          // the last date's day, and how many are
 	earlier  int            // before the one before them, or
 	later    int            // after it
@@ -139,16 +138,7 @@ func (s *Sample) scattered() bool {
 	return s.has() && s.lastDay-s.firstDay > 4*365 && s.earlier*3 > s.earlier+s.later && s.later*3 > s.earlier+s.later
 }
 
-// datesAsText reports whether texts are dates or times.
-func (s *Sample) datesAsText() bool { return s.has() && s.share(s.dates) >= .95 }
-
 func (s *Sample) lookText(v []byte) {
-	if _, n, ok := parseDate(v); ok && (n == len(v) || isTime(v[n:])) {
-		s.dates++
-		s.lookDate(v)
-	} else if bytes.HasPrefix(v, []byte("0000-00-00")) {
-		s.dates++
-	}
 	if what := recognizeValue(v); what != "" {
 		s.looks[what]++
 	} else if _, _, date := parseDate(v); !date && mentionsSomebody(v) {

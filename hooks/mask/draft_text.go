@@ -33,13 +33,6 @@ func proposeText(table Name, name, byName string, s *Sample) proposal {
 	if p, kept := keepText(table, name, word, byName, s); kept {
 		return p
 	}
-	if (byName == "" || byName == "text") && s.datesAsText() {
-		p := proposeTime(name, kindDate, s)
-		if p.rule == "year_only" {
-			p.rule = "{mask: year_only, malformed: text}" // a date without any, say
-		}
-		return p
-	}
 	content, share := s.looksLike()
 	switch {
 	case byName == "credential" || byName == content && content != "":

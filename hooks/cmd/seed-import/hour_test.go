@@ -112,38 +112,6 @@ func TestHour(t *testing.T) { //nolint:tparallel // its subtests share a server
 	}
 }
 
-// TestHourOfManyColumns is the same with all of them in one database, three times, as
-// large applications grow: few questions are asked of a person, the riskiest first.
-func TestHourOfManyColumns(t *testing.T) {
-	t.Parallel()
-	src, s := pgtest.Source(t), pgtest.Start(t)
-	figures := hourFigures{seconds: map[string]float64{}}
-	db := src.Database(t, "")
-	var labels []hourLabel
-	for _, suffix := range []string{"_1", "_2", "_3"} {
-		for _, schema := range readHour(t, "", suffix) {
-			src.Exec(t, db, pick+schema.sql)
-			labels = append(labels, schema.labels...)
-		}
-	}
-	draft := hour(t, s, src.Dump(t, db, "-Fc"), &figures)
-	figures.judge(t, src, s, db, labels)
-	sameObjects(t, src, s, db, draft)
-	columns, err := strconv.Atoi(src.Strings(t, db, `SELECT count(*) FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name) WHERE t.table_type = 'BASE TABLE' AND table_schema !~ '^pg_|^information_schema$'`)[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	head, _, _ := strings.Cut(draft, "version:")
-	questions := strings.Count(head, "\n# - ")
-	fmt.Fprintf(os.Stderr, "FIGURE hour_columns %d count\nFIGURE hour_draft_questions %d count\n", columns, questions)
-	for _, step := range slices.Sorted(maps.Keys(figures.seconds)) {
-		fmt.Fprintf(os.Stderr, "FIGURE hour_columns_%s %.1f s\n", step, figures.seconds[step])
-	}
-	if columns < 1000 || questions > 40 {
-		t.Errorf("%d questions for %d columns: 40 at most for 1000 are wanted\n%s", questions, columns, head)
-	}
-}
-
 // hour goes through the commands that a new user types.
 func hour(t *testing.T, s *pgtest.Server, dump string, figures *hourFigures) (draft string) {
 	t.Helper()
