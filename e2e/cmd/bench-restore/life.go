@@ -73,6 +73,14 @@ func (b *bench) one(ctx context.Context) (l life, err error) {
 	}
 	l = life{query: answered.Sub(labelled), healthy: t.At(platform.ApplicationHealthy).Sub(labelled)}
 	l.hook, _ = t.Between(platform.HookMade, platform.HookDone)
+	var moments []any
+	err = t.Each(ctx, platform.ApplicationHealthy, func(m platform.Moment, at time.Time) {
+		moments = append(moments, string(m), at.Sub(labelled).Round(10*time.Millisecond))
+	})
+	if err != nil {
+		return l, err
+	}
+	b.log.Info("a preview", append(moments, "first query", l.query.Round(10*time.Millisecond))...)
 	if err := pr.Close(ctx); err != nil {
 		return l, err
 	}
