@@ -198,6 +198,7 @@ type serving struct {
 	store      *preview.Store
 	namespaces *preview.Namespaces
 	sets       *server.ApplicationSets
+	reach      *server.Reach
 	reconciler *preview.Reconciler
 	janitor    *janitor.Janitor
 	retention  *janitor.Retention
@@ -236,6 +237,7 @@ func (p *program) assemble(in surroundings, calls clients) *serving {
 	s.sets = &server.ApplicationSets{
 		Client: calls.generator, Namespace: cfg.ArgoCDNamespace, ConfigMap: cfg.GeneratorConfigMap, Log: s.part("applicationsets"),
 	}
+	s.reach = &server.Reach{Now: p.now}
 	s.janitor = janitor.New(janitor.Options{
 		Client: calls.janitor, Owner: cfg.Namespace, Previews: s.store, Known: s.store.Known, Ready: s.leads,
 		ArgoCDNamespace: cfg.ArgoCDNamespace, VeleroNamespace: cfg.VeleroNamespace, Log: s.part("janitor"), Now: p.now,
@@ -253,6 +255,7 @@ func (p *program) assemble(in surroundings, calls clients) *serving {
 		Snapshots:  broker.Snapshots{Client: calls.generator, VeleroNamespace: cfg.VeleroNamespace, MaxDataAge: cfg.maxDataAge, Handles: cfg.handles(), Now: p.now},
 		Forges:     in.forges,
 		Poke:       s.sets.Poke,
+		Unreached:  s.reach.Wait,
 		Applied:    s.sets.Applied,
 		Ended:      s.janitor.Trigger,
 		Refresh:    s.sets.Refresh,
@@ -320,10 +323,10 @@ func (s *serving) listeners() []server.Listener {
 	webhooks, health := server.Engine(s.part("webhook")), server.Engine(s.part("health"))
 	s.webhooks.Register(webhooks)
 	web.Health{
-		Ready:    func() error { return cmp.Or(s.leads(), s.reconciler.Ready()) },
-		Previews: s.store.All, Status: s.reconciler.Status, Figures: s.figures,
+		Ready:  func() error { return cmp.Or(s.leads(), s.reconciler.Ready()) },
+		Probed: s.reach.Probed, Previews: s.store.All, Status: s.reconciler.Status, Figures: s.figures,
 	}.Register(health)
-	generator := server.Generator{Tokens: s.tokens, Answers: s.reconciler, Ready: s.leads, Log: s.part("generator")}
+	generator := server.Generator{Tokens: s.tokens, Answers: s.reconciler, Ready: s.leads, Asked: s.reach.Asked, Log: s.part("generator")}
 	all := []server.Listener{
 		{Name: "generator", Address: listen.Generator, Handler: generator.Handler()},
 		{Name: "broker", Address: listen.Broker, Handler: only(snapshot.RestorePath, s.broker)},

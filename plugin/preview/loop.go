@@ -46,7 +46,7 @@ type Snapshots interface {
 	Newest(ctx context.Context, seed string) (*velerov1.Backup, error)
 }
 
-// Options are a Reconciler's parts. Those from Applied on may be left out.
+// Options are a Reconciler's parts. Those from Unreached on may be left out.
 type Options struct {
 	Log        *slog.Logger
 	Store      *Store
@@ -56,6 +56,9 @@ type Options struct {
 	Forges map[string]forge.Forge
 	// Poke makes Argo CD ask anew for an ApplicationSet.
 	Poke func(ctx context.Context, applicationSet string) error
+	// Unreached is for how long Argo CD, asked to ask, would not reach us; 0 if it
+	// would.
+	Unreached func() time.Duration
 	// Applied says whether Argo CD has an Application of that name that is not
 	// being deleted.
 	Applied func(ctx context.Context, application string) (bool, error)
@@ -198,6 +201,9 @@ type try struct {
 func NewReconciler(o Options) *Reconciler {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Unreached == nil {
+		o.Unreached = func() time.Duration { return 0 }
 	}
 	if o.Applied == nil {
 		o.Applied = func(context.Context, string) (bool, error) { return false, nil }

@@ -1213,6 +1213,25 @@ func TestPokeOfNobody(t *testing.T) {
 	}
 }
 
+// TestPokeWaitsUntilReached: one who is poked and does not reach us hangs for its
+// whole timeout.
+func TestPokeWaitsUntilReached(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, newHost(pull(1)))
+	unreached := 2 * time.Second
+	w.Unreached = func() time.Duration { return unreached }
+	w.mustRound()
+	if n := len(w.pokes); n > 0 {
+		t.Errorf("%d pokes of one who would not reach us", n)
+	}
+	unreached = 0
+	w.now = w.now.Add(2 * time.Second)
+	w.mustRound()
+	if n := len(w.pokes); n != 1 {
+		t.Errorf("%d pokes once it is reached, want 1", n)
+	}
+}
+
 // TestStateThatIsThere: a ConfigMap whose creation was not answered, or that
 // lost its label before a restart, is taken and not fought with.
 func TestStateThatIsThere(t *testing.T) {

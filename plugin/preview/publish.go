@@ -77,8 +77,13 @@ func (r *Reconciler) publish(ctx context.Context, repo *repository, items []*ite
 		return !slices.ContainsFunc(subs, func(s subscription) bool { return s.set == name })
 	})
 	var poke []string
+	reached := e.now.Add(r.Unreached())
 	for _, name := range slices.Sorted(maps.Keys(repo.unpoked)) {
-		if next := repo.pace["poke/"+name].next; next.After(e.now) {
+		next := repo.pace["poke/"+name].next
+		if reached.After(next) {
+			next = reached
+		}
+		if next.After(e.now) {
 			e.by(next)
 		} else {
 			poke = append(poke, name)

@@ -54,6 +54,8 @@ type Generator struct {
 	Answers Answerer
 	// Ready is nil while this process may answer.
 	Ready func() error
+	// Asked is told of each request with the token; it may be nil.
+	Asked func()
 	Log   *slog.Logger
 }
 
@@ -96,6 +98,9 @@ func (g Generator) answer(c *gin.Context) {
 		g.Log.WarnContext(c, "a generator request carried a wrong token", "from", c.Request.RemoteAddr)
 		refuse(c, http.StatusUnauthorized, textUnauthorized)
 		return
+	}
+	if g.Asked != nil {
+		g.Asked()
 	}
 	request, problem := decode(c.Request.Body, c.Writer)
 	if problem != "" {

@@ -15,6 +15,8 @@ import (
 type Health struct {
 	// Ready is nil when Argo CD may be sent here.
 	Ready func() error
+	// Probed is told that a probe found it ready; it may be nil.
+	Probed func()
 	// Previews are all there are.
 	Previews func() []preview.Preview
 	// Status is how the control loop is doing.
@@ -30,6 +32,9 @@ func (h Health) Register(e *gin.Engine) {
 		if err := h.Ready(); err != nil {
 			c.String(http.StatusServiceUnavailable, err.Error())
 			return
+		}
+		if h.Probed != nil {
+			h.Probed()
 		}
 		c.String(http.StatusOK, "ok")
 	})
