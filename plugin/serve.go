@@ -38,6 +38,7 @@ import (
 	"github.com/seedling-dev/seedling/plugin/forge"
 	"github.com/seedling-dev/seedling/plugin/janitor"
 	"github.com/seedling-dev/seedling/plugin/page"
+	"github.com/seedling-dev/seedling/plugin/postgres"
 	"github.com/seedling-dev/seedling/plugin/preview"
 	"github.com/seedling-dev/seedling/plugin/resync"
 	"github.com/seedling-dev/seedling/plugin/server"
@@ -205,6 +206,7 @@ type serving struct {
 	syncs      *resync.Ender
 	ages       *broker.Ages
 	restorer   *broker.Velero
+	postgres   *postgres.Keeper
 	hooks      *resync.Hooks
 	broker     *broker.Broker
 	webhooks   *web.Webhooks
@@ -283,11 +285,15 @@ func (p *program) assemble(in surroundings, calls clients) *serving {
 		Direct: cfg.Mode == modeDirect, Restored: s.reconciler.Restored, MaxDataAge: cfg.maxDataAge,
 		Choices: choices,
 	})
+	s.postgres = postgres.New(postgres.Options{
+		Restorer: s.restorer, Client: calls.broker, Owner: cfg.Namespace, Live: s.store.Live, Wake: s.restorer.Wake, Log: s.part("postgres"),
+	})
+	s.namespaces.Keep = s.postgres.Keep
 	// The hook's Job is followed within the broker's budget.
 	s.hooks = resync.NewHooks(calls.broker, cfg.ArgoCDNamespace, s.part("resync"))
 	s.broker = broker.New(broker.Options{
 		Client: calls.broker, Reviewer: broker.TokenReviews{Client: calls.broker}, Previews: s.store, Ready: s.leads, Say: s.reconciler.Say,
-		Restorer: s.restorer, Answered: s.hooks.Answered, Log: s.part("broker"),
+		Restorer: s.postgres, Answered: s.hooks.Answered, Log: s.part("broker"),
 	})
 	s.webhooks = &web.Webhooks{Forges: in.forges, Poker: s.reconciler, Log: s.part("webhook")}
 	s.ended = &ended.Book{Client: calls.page, Namespace: cfg.Namespace, Log: s.part("ended"), Now: s.reconciler.Now}
@@ -388,7 +394,7 @@ func (s *serving) lead(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { s.leading.Store(false) })()
 	group, ctx := errgroup.WithContext(ctx)
 	runs := []func(context.Context) error{
-		s.reconciler.Run, s.sets.Run, s.janitor.Run, s.retention.Run, s.syncs.Run, s.hooks.Run, s.restorer.Run, s.ages.Run, s.ended.Run,
+		s.reconciler.Run, s.sets.Run, s.janitor.Run, s.retention.Run, s.syncs.Run, s.hooks.Run, s.restorer.Run, s.postgres.Run, s.ages.Run, s.ended.Run,
 	}
 	if s.cfg.Page.On() {
 		runs = append(runs, s.looker.Run)

@@ -102,6 +102,8 @@ var edited = []file{
 	}},
 	{"plugin/policies/seed-confined.yaml", []edit{{old: "system:serviceaccount:argocd:", new: "system:serviceaccount:" + argocd + ":"}}},
 	{"plugin/policies/seed-jobs.yaml", []edit{{old: `"'ghcr.io/seedling-dev/'"`, new: `"'{{ .Values.registry }}/'"`}}},
+	{"plugin/policies/plugin-postgres.yaml", []edit{{old: `"'ghcr.io/seedling-dev/'"`, new: `"'{{ .Values.registry }}/'"`}}},
+	{"plugin/preview-postgres.yaml", []edit{{old: "image: ghcr.io/seedling-dev/seed-postgres:dev\n", new: "image: {{ include \"seedling.postgresImage\" . }}\n"}}},
 	{"argocd/plugin.yaml", []edit{{old: "namespace: argocd\n", new: "namespace: " + argocdQuoted + "\n"}}},
 	{"argocd/projects.yaml", []edit{
 		{old: "namespace: argocd\n", new: "namespace: " + argocdQuoted + "\n", times: 2},

@@ -105,6 +105,7 @@ goMemLimit: 800MiB
 			overlay: `
 images:
   - {name: ghcr.io/seedling-dev/plugin, newName: registry.acme.example/mirror/plugin, newTag: v1.2.3, digest: "sha256:` + strings.Repeat("ab", 32) + `"}
+  - {name: ghcr.io/seedling-dev/seed-postgres, newName: registry.acme.example/mirror/seed-postgres, newTag: v1.2.3}
 patches:
   - target: {kind: Deployment, name: plugin}
     patch: |-
@@ -126,7 +127,7 @@ patches:
   - target: {kind: AppProject, name: seed}
     patch: |-
       - {op: add, path: /spec/destinations/-, value: {server: "https://kubernetes.default.svc", namespace: seed-eu}}
-  - target: {kind: ValidatingAdmissionPolicy, name: seedling-seed-jobs}
+  - target: {kind: ValidatingAdmissionPolicy, name: "seedling-(seed-jobs|plugin-postgres)"}
     patch: |-
       - {op: replace, path: /spec/variables/0/expression, value: "'registry.acme.example/mirror/'"}
 `,

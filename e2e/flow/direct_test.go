@@ -76,6 +76,7 @@ func TestDirectMode(t *testing.T) {
 		}
 	}
 	direct(labelled(ctx, t, "-next", nil))
+	migratedPreview(ctx, t) // with the platform's Postgres
 }
 
 // recordedSnapshot sees to a snapshot whose handle seed-backup recorded: the

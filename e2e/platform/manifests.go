@@ -25,6 +25,11 @@ import (
 //go:embed all:gitops
 var gitops embed.FS
 
+// sets are overlays of gitops/applicationsets: the shop has previews of both kinds.
+//
+//go:embed all:sets
+var sets embed.FS
+
 // tree is a folder in memory: content by slash-separated path.
 type tree map[string][]byte
 

@@ -37,11 +37,16 @@ func TestTreeBuilds(t *testing.T) {
 		t.Fatal(err)
 	}
 	maps.Copy(all, data)
+	if err := all.addFS(sets); err != nil {
+		t.Fatal(err)
+	}
 	for dir, kinds := range map[string][]string{
 		"preview":         {"Job"},
-		"plugin":          {"Deployment", "ConfigMap", "ValidatingAdmissionPolicy"},
+		"plugin":          {"Deployment", "PodTemplate", "ConfigMap", "ValidatingAdmissionPolicy"},
 		"argocd":          {"AppProject", "ConfigMap"},
 		"applicationsets": {"ApplicationSet", "Application"},
+		"sets/own":        {"ApplicationSet", "Application"},
+		"sets/platform":   {"ApplicationSet"},
 		"seed-postgres":   {"StatefulSet", "Namespace"},
 		"seed-data":       {"Job", "ConfigMap"},
 	} {

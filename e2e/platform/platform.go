@@ -198,6 +198,7 @@ func (p *Platform) fillForge(ctx context.Context) error {
 	}
 	if err := errors.Join(
 		p.forge.label(ShopRepository, LabelPreview, "#2da44e", "Give this pull request a preview"),
+		p.forge.label(ShopRepository, LabelPlatform, "#0969da", "Give it a preview with the platform's Postgres"),
 		p.forge.label(ShopRepository, LabelReset, "#bf8700", "Give its preview fresh data"),
 	); err != nil {
 		return err
@@ -365,7 +366,10 @@ func (p *Platform) applyAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, dir := range []string{"plugin", "argocd", "applicationsets"} {
+	if err := t.addFS(sets); err != nil {
+		return err
+	}
+	for _, dir := range []string{"plugin", "argocd", "sets/own", "sets/platform"} {
 		all, err := t.build(dir)
 		if err != nil {
 			return err

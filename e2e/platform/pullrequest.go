@@ -13,6 +13,8 @@ import (
 const (
 	LabelPreview = "preview"
 	LabelReset   = "preview-reset"
+	// LabelPlatform asks for a preview of the folder that brings no Postgres.
+	LabelPlatform = "preview-platform"
 )
 
 // StatusContext is the commit status in which the plugin speaks to people about

@@ -119,10 +119,15 @@ func newSuite(t *testing.T, config *rest.Config) *suite {
 	t.Cleanup(func() {
 		_ = bindings.Delete(context.WithoutCancel(ctx), binding.Name, metav1.DeleteOptions{})
 	})
-	for _, name := range []string{"preview-policies-1-00000000aa", "preview-policies-2-00000000bb"} {
+	// The third has the platform's Postgres.
+	for i, name := range []string{"preview-policies-1-00000000aa", "preview-policies-2-00000000bb", "preview-policies-3-00000000cc"} {
+		labels := map[string]any{"seedling.dev/preview": "1"}
+		if i == 2 {
+			labels["seedling.dev/postgres"] = "platform"
+		}
 		s.give(ctx, t, s.admin, &unstructured.Unstructured{Object: map[string]any{
 			"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{
-				"name": name, "labels": map[string]any{"seedling.dev/preview": "1"},
+				"name": name, "labels": labels,
 				"annotations": map[string]any{"seedling.dev/host": name + ".previews.example.com"},
 			},
 		}})

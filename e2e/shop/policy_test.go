@@ -26,4 +26,9 @@ func TestRepositoryNamesTheImage(t *testing.T) {
 	if files["deploy/preview/postgres.yaml"] == nil {
 		t.Error("there is no postgres.yaml")
 	}
+	for name, content := range files {
+		if strings.HasPrefix(name, "deploy/platform/") && strings.Contains(string(content), "StatefulSet") {
+			t.Errorf("%s brings a database", name)
+		}
+	}
 }

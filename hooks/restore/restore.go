@@ -177,6 +177,8 @@ func (a *asker) judge(resp *http.Response, reply snapshot.RestoreReply, valid bo
 		return "", command.Misconfiguredf("the broker refuses this preview's token (%d): %s", code, reply.Message)
 	case code == http.StatusConflict:
 		return "", command.Misconfiguredf("the preview holds a volume that is not ours: %s", reply.Message)
+	case code == http.StatusUnprocessableEntity && valid:
+		return "", command.Misconfiguredf("the volume is there, and Postgres does not start on it: %s", reply.Message)
 	case code == http.StatusTooManyRequests, code == http.StatusRequestTimeout, code >= 500:
 		a.wait.Every = pause(resp, errorPause)
 		return fmt.Sprintf("the broker cannot serve now (%d): %s", code, reply.Message), nil

@@ -76,6 +76,11 @@ func TestRun(t *testing.T) {
 		},
 		{name: "never reachable", answers: always(answer{err: errors.New("no route")}), code: 1, elapsed: 10 * time.Minute, fault: "the broker does not answer"},
 		{name: "foreign volume", answers: always(answer{code: 409, body: `{"message":"data-postgres-0 is empty"}`}), code: 2, fault: "not ours: data-postgres-0 is empty"},
+		{
+			name: "Postgres does not start", answers: []answer{{code: 202, body: `{"message":"the volume is there; Postgres is starting"}`}, {code: 422, body: `{"message":"container open ended with exit code 2"}`}},
+			code: 2, elapsed: 2 * time.Second, fault: "Postgres does not start on it: container open ended with exit code 2",
+		},
+		{name: "422 of another server", answers: always(answer{code: 422}), code: 2, fault: "answers 422: it is not the broker"},
 		{name: "no token of a preview", answers: always(answer{code: 403, body: `{"message":"no such preview"}`}), code: 2, fault: "refuses this preview's token (403): no such preview"},
 		{name: "token refused without a word", answers: always(answer{code: 401}), code: 2, fault: "refuses this preview's token (401): Unauthorized"},
 		{name: "another server", answers: always(answer{code: 404, body: "404 page not found"}), code: 2, fault: "http://broker:8081/v1/restore answers 404: it is not the broker"},

@@ -41,6 +41,10 @@ const (
 	// plugins of one cluster never touch each other's. What was made before there
 	// was this label has none: see Others.
 	LabelOwner = "seedling.dev/owner"
+	// LabelPostgres says whose a preview's Postgres is: PostgresPlatform on the
+	// namespace, and on the StatefulSet and the Service, where the plugin makes
+	// it, absent where the pull request does. The admission policies read it.
+	LabelPostgres = "seedling.dev/postgres"
 	// VeleroRestoreLabel is set by Velero on everything a Restore creates, and
 	// by the broker in direct mode: part of a PVC's provenance.
 	VeleroRestoreLabel = "velero.io/restore-name"
@@ -136,6 +140,10 @@ const (
 	HookServiceAccount = "preview-restore"
 	// SeedPVC is the claim of the seed's Postgres, and of a preview's.
 	SeedPVC = "data-postgres-0"
+	// Postgres is the name of a preview's StatefulSet, Service and Secret.
+	Postgres = "postgres"
+	// PostgresPlatform is LabelPostgres' one value.
+	PostgresPlatform = "platform"
 	// RequestConfigMap is the tracked ConfigMap that says what a seed should
 	// hold.
 	RequestConfigMap = "seed-request"

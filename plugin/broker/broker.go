@@ -199,7 +199,10 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func sayable(err error) string {
 	var foreign *ForeignError
 	var refused refusal
+	var said StatusError
 	switch {
+	case errors.As(err, &said):
+		return said.Public()
 	case errors.As(err, &foreign), errors.As(err, &refused), errors.Is(err, ErrGone), errors.Is(err, ErrStorage), errors.Is(err, snapshot.ErrNone):
 		return err.Error()
 	}
@@ -223,9 +226,12 @@ func (b *Broker) say(namespace, text string, failed bool) {
 func statusOf(err error) (int, time.Duration) {
 	var foreign *ForeignError
 	var refused refusal
+	var said StatusError
 	switch {
 	case errors.As(err, &refused):
 		return refused.status, refused.after
+	case errors.As(err, &said):
+		return said.Status(), 5 * time.Second
 	case errors.As(err, &foreign):
 		return http.StatusConflict, 0
 	case errors.Is(err, ErrGone):

@@ -345,3 +345,29 @@ func TestEndedWhileHeld(t *testing.T) {
 		t.Errorf("status %d: %s", response.Code, reply.Message)
 	}
 }
+
+// knowing is a restorer whose error says how it is answered.
+type knowing struct{ hanging }
+
+func (knowing) Error() string  { return "Postgres does not start: the end of a log" }
+func (knowing) Public() string { return "Postgres does not start" }
+func (knowing) Status() int    { return http.StatusUnprocessableEntity }
+
+func (k knowing) Step(context.Context, preview.Preview) (broker.Progress, error) {
+	return broker.Progress{Snapshot: newest}, fmt.Errorf("step: %w", k)
+}
+
+// An error that knows how it is answered is: the hook gets all of it, the pull
+// request what everybody may read.
+func TestStatusOfARestorersError(t *testing.T) {
+	t.Parallel()
+	var said string
+	k := knowing{hanging{reviews: true}}
+	b := newBroker(newWorld(t, interceptor.Funcs{}), func(o *broker.Options) {
+		o.Reviewer, o.Restorer, o.Say = k, k, func(_, text string, failed bool) { said = fmt.Sprint(text, " ", failed) }
+	})
+	response, reply := ask(t, b, "any")
+	if response.Code != http.StatusUnprocessableEntity || reply.Message != "step: "+k.Error() || reply.Snapshot != newest || said != "Postgres does not start true" {
+		t.Errorf("status %d, %+v; the pull request says %q", response.Code, reply, said)
+	}
+}

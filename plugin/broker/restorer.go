@@ -32,6 +32,14 @@ type Progress struct {
 	Snapshot string
 }
 
+// StatusError is an error of a Restorer that knows how it is answered.
+type StatusError interface {
+	error
+	// Status is the status code, Public what a pull request may repeat.
+	Status() int
+	Public() string
+}
+
 // ErrGone is wrapped by Step when the preview's namespace is missing, going or
 // another one than the state knows.
 var ErrGone = errors.New("the preview's namespace is gone")

@@ -542,6 +542,9 @@ func (v *Velero) Watch(ctx context.Context, p preview.Preview) <-chan struct{} {
 	return v.restores.signals.of(ctx, p.Namespace)
 }
 
+// Wake lets those step again who wait for something in a namespace.
+func (v *Velero) Wake(namespace string) { v.restores.signals.send(namespace) }
+
 // Run follows what restores depend on until ctx ends, by one watch for all
 // previews. Without it the broker works, and asks the API server each time.
 func (v *Velero) Run(ctx context.Context) error { return v.restores.run(ctx, v.log) }

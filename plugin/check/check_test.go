@@ -386,6 +386,33 @@ func TestFindings(t *testing.T) {
 	}
 }
 
+// TestPlatformsPostgres: its template is looked for where an ApplicationSet asks
+// for it.
+func TestPlatformsPostgres(t *testing.T) {
+	t.Parallel()
+	asks := func() *world {
+		w := newWorld()
+		w.set.Spec.Generators[0].Plugin.Input.Parameters["postgres"] = parameter(`"platform"`)
+		return w
+	}
+	w := asks()
+	out, err := w.look(t)
+	if err == nil || len(lines(out, "WRONG  Postgres of previews of seed seed: the platform has no template for a preview's Postgres (PodTemplate preview-postgres in namespace seedling): apply manifests/plugin")) != 1 {
+		t.Errorf("%v:\n%s", err, out)
+	}
+	w = asks()
+	template := &corev1.PodTemplate{ObjectMeta: object("seedling", "preview-postgres")}
+	template.Template.Spec.Containers = []corev1.Container{{Name: "postgres", Image: "ghcr.io/seedling-dev/seed-postgres:v1"}}
+	w.more = append(w.more, template)
+	if out, err = w.look(t); err != nil || len(lines(out, "ok     Postgres of previews of seed seed: PodTemplate preview-postgres, ghcr.io/seedling-dev/seed-postgres:v1")) != 1 {
+		t.Errorf("%v:\n%s", err, out)
+	}
+	w.forbidden, w.inPod = []string{"PodTemplate"}, true
+	if out, err = w.look(t); command.ExitCode(err) != command.ExitMisconfigured || len(lines(out, "WRONG  Postgres of previews of seed seed: ")) != 1 {
+		t.Errorf("%v:\n%s", err, out)
+	}
+}
+
 // TestWell: what looks wrong and is not.
 func TestWell(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
@@ -14,6 +15,8 @@ import (
 	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/plugin/argocd"
 	"github.com/seedling-dev/seedling/plugin/forge"
+	"github.com/seedling-dev/seedling/plugin/postgres"
+	"github.com/seedling-dev/seedling/plugin/preview"
 )
 
 // timeout bounds what is looked at for one question.
@@ -51,18 +54,38 @@ func (c *Cluster) Look(ctx context.Context) {
 		return // what is asked of each cannot be, and the list was reported
 	}
 	c.bounded(ctx, func(ctx context.Context) { c.credentials(ctx, sets) })
-	seeds := map[string]bool{}
+	seeds, platforms := map[string]bool{}, map[string]bool{}
 	for i := range sets {
 		c.bounded(ctx, func(ctx context.Context) { c.project(ctx, &sets[i]) })
 		for _, in := range c.inputs(&sets[i]) {
 			c.repository(ctx, in)
 			seeds[in.Seed] = true
+			platforms[in.Seed] = platforms[in.Seed] || in.Postgres == preview.PostgresPlatform
 		}
 	}
 	c.bounded(ctx, func(ctx context.Context) { c.schedules(ctx, slices.Sorted(maps.Keys(seeds))) })
 	for _, seed := range slices.Sorted(maps.Keys(seeds)) {
 		c.bounded(ctx, func(ctx context.Context) { c.snapshots(ctx, seed) })
+		if platforms[seed] {
+			c.bounded(ctx, func(ctx context.Context) { c.postgres(ctx, seed) })
+		}
 	}
+}
+
+// postgres looks for what previews' Postgres is made from.
+func (c *Cluster) postgres(ctx context.Context, seed string) {
+	what := "Postgres of previews of seed " + seed
+	template, err := postgres.TemplateOf(ctx, c.Kube, c.Namespace, seed)
+	if err != nil {
+		c.Report.Say(what, "", Refused(err))
+		return
+	}
+	var images []string
+	for _, container := range slices.Concat(template.Template.Spec.InitContainers, template.Template.Spec.Containers) {
+		images = append(images, container.Image)
+	}
+	slices.Sort(images)
+	c.Report.Say(what, fmt.Sprintf(": PodTemplate %s, %s", template.Name, strings.Join(slices.Compact(images), ", ")), nil)
 }
 
 func (*Cluster) bounded(ctx context.Context, question func(context.Context)) {

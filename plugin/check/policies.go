@@ -18,6 +18,7 @@ var Policies = []string{
 	"seedling-deletebackuprequests",
 	"seedling-plugin-applications",
 	"seedling-plugin-hooks",
+	"seedling-plugin-postgres",
 	"seedling-plugin-writes",
 	"seedling-preview-namespaces",
 	"seedling-previews-budgets",

@@ -11,9 +11,12 @@ import (
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v8/apis/volumesnapshot/v1"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -269,9 +272,37 @@ func (j *Janitor) removeNamespace(ctx context.Context, h *hand, ns *corev1.Names
 	return h.remove(ctx, "Namespace", ns, why)
 }
 
+// haltPostgres deletes the StatefulSet and the Service that the plugin made in a
+// preview: nobody else does, and the one would make its pod anew.
+func (j *Janitor) haltPostgres(ctx context.Context, h *hand, namespace, why string) error {
+	for _, list := range []client.ObjectList{&appsv1.StatefulSetList{}, &corev1.ServiceList{}} {
+		err := j.Client.List(ctx, list, client.InNamespace(namespace), client.MatchingLabels{
+			snapshot.LabelOwner: j.Owner, snapshot.LabelPostgres: snapshot.PostgresPlatform,
+		})
+		if err != nil {
+			return fmt.Errorf("list what the plugin made for its Postgres: %w", err)
+		}
+		err = meta.EachListItem(list, func(o runtime.Object) error {
+			made, ok := o.(client.Object)
+			if !ok || made.GetName() != snapshot.Postgres {
+				return nil
+			}
+			_, err := h.remove(ctx, strings.TrimPrefix(fmt.Sprintf("%T", o), "*v1."), made, why)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // removePodsAndClaims deletes both at once: a claim that is being deleted
 // goes when its last pod does, and takes no new one.
 func (j *Janitor) removePodsAndClaims(ctx context.Context, h *hand, namespace string, began time.Time, why string) (left bool, err error) {
+	if err := j.haltPostgres(ctx, h, namespace, why); err != nil {
+		return false, err
+	}
 	var pods corev1.PodList
 	if err := j.Client.List(ctx, &pods, client.InNamespace(namespace)); err != nil {
 		return false, fmt.Errorf("list its Pods: %w", err)

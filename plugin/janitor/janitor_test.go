@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v8/apis/volumesnapshot/v1"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -210,6 +211,12 @@ func restore(name string, phase velerov1.RestorePhase) *velerov1.Restore {
 	}
 }
 
+// postgres is what the plugin makes where the platform has a preview's Postgres.
+func postgres() []client.Object {
+	made := meta(ns, snapshot.Postgres, map[string]string{snapshot.LabelOwner: "seedling", snapshot.LabelPostgres: snapshot.PostgresPlatform})
+	return []client.Object{&appsv1.StatefulSet{ObjectMeta: made}, &corev1.Service{ObjectMeta: *made.DeepCopy()}}
+}
+
 func pod() *corev1.Pod { return &corev1.Pod{ObjectMeta: meta(ns, "postgres-0", nil)} }
 
 func claim(phase corev1.PersistentVolumeClaimPhase) *corev1.PersistentVolumeClaim {
@@ -289,6 +296,7 @@ func TestEndedPreview(t *testing.T) {
 	ours := []client.Object{
 		namespace(), pod(), claim(corev1.ClaimBound), volumeSnapshot(), content("content"), restore(restoreName(), velerov1.RestorePhaseCompleted),
 	}
+	ours = append(ours, postgres()...)
 	w := newWorld(t, append(slices.Clone(others), ours...)...)
 	w.state.known["preview-shop-8-0123456789"] = true
 	w.end(ns)
@@ -296,6 +304,7 @@ func TestEndedPreview(t *testing.T) {
 		t.Fatal("it does not come to an end")
 	}
 	want := []string{
+		"delete StatefulSet postgres", "delete Service postgres",
 		"delete Pod postgres-0", "delete PersistentVolumeClaim data-postgres-0", "delete VolumeSnapshot vs",
 		"delete VolumeSnapshotContent content", "delete Namespace " + ns, "delete Restore " + restoreName(),
 	}

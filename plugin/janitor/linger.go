@@ -38,6 +38,9 @@ func (j *Janitor) rest(ctx context.Context, h *hand, p preview.Preview) (done bo
 		return false, err
 	}
 	const why = "its preview ended, and only its data is kept for a while"
+	if err := j.haltPostgres(ctx, h, p.Namespace, why); err != nil {
+		return false, err
+	}
 	left := false
 	var pods corev1.PodList
 	if err := j.Client.List(ctx, &pods, client.InNamespace(p.Namespace)); err != nil {

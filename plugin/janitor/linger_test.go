@@ -5,10 +5,13 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seedling-dev/seedling/hooks/snapshot"
 )
 
 // TestLinger: of an ended preview that keeps its data everything goes but its
@@ -17,7 +20,9 @@ func TestLinger(t *testing.T) {
 	t.Parallel()
 	other := claim(corev1.ClaimBound)
 	other.Name, other.UID = "cache", "uid-cache"
-	w := newWorld(t, namespace(), pod(), claim(corev1.ClaimBound), other, application())
+	platform := postgres()
+	own := &appsv1.StatefulSet{ObjectMeta: meta(ns, "redis", map[string]string{snapshot.LabelOwner: "seedling", snapshot.LabelPostgres: snapshot.PostgresPlatform})}
+	w := newWorld(t, append(platform, namespace(), pod(), claim(corev1.ClaimBound), other, application(), own)...)
 	w.end(ns)
 	w.state.ended[0].LingersUntil = now.Add(15 * time.Minute)
 
@@ -35,6 +40,9 @@ func TestLinger(t *testing.T) {
 	}
 	if !w.has(namespace()) || !w.has(claim(corev1.ClaimBound)) || w.has(pod()) || w.has(other) {
 		t.Errorf("namespace %v, claim %v, pod %v, other claim %v", w.has(namespace()), w.has(claim(corev1.ClaimBound)), w.has(pod()), w.has(other))
+	}
+	if w.has(platform[0]) || w.has(platform[1]) || !w.has(own) {
+		t.Errorf("StatefulSet %v, Service %v, another StatefulSet %v", w.has(platform[0]), w.has(platform[1]), w.has(own))
 	}
 	closed := w.state.closed
 	w.passes(5)

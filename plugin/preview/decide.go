@@ -179,7 +179,7 @@ func (r *Reconciler) items(repo *repository, rec *record, now time.Time) []*item
 			continue
 		}
 		pr := p.PullRequest
-		items = append(items, &item{key: p.Key, cur: p, unasked: true, facts: Facts{PullRequest: &pr, Refused: reasonUnasked, Seed: p.Seed, Host: p.Host, Reset: p.ResetSpent}})
+		items = append(items, &item{key: p.Key, cur: p, unasked: true, facts: Facts{PullRequest: &pr, Refused: reasonUnasked, Seed: p.Seed, Postgres: p.Postgres, Host: p.Host, Reset: p.ResetSpent}})
 	}
 	return items
 }
@@ -208,6 +208,7 @@ func (r *Reconciler) item(repo *repository, key Key, cur *Preview, inputs []Inpu
 	it.facts.Gone = it.look.State == sight.Gone
 	it.facts.Forks = it.in.Filters.Forks
 	it.facts.Seed, it.facts.Host, it.facts.Linger = it.in.Seed, it.in.host(it.namespace()), r.Linger
+	it.facts.Postgres = it.in.Postgres
 	it.facts.Life = Life{
 		TTL: it.in.TTL, Kept: pr.HasLabel(it.in.KeepLabel), KeepFor: it.in.KeepFor, Warning: it.in.TTLWarning,
 		MaxDataAge: r.MaxDataAge(it.in.Seed), Deaf: repo.deaf(now),

@@ -28,6 +28,9 @@ type Input struct {
 	ResetLabel string `json:"resetLabel"`
 	// Seed is the namespace of the seed.
 	Seed string `json:"seed"`
+	// Postgres is PostgresPlatform where the plugin makes previews' Postgres, and
+	// empty where pull requests bring it.
+	Postgres string `json:"postgres,omitempty"`
 	// Domain is what previews' host names end in; without it preview_host and
 	// preview_url are empty.
 	Domain string `json:"domain"`
@@ -81,6 +84,13 @@ const (
 	DefaultSeed       = "seed"
 )
 
+// Whose a preview's Postgres is, as an input says it. Without a word it is the
+// pull request's, as it was before there was a choice.
+const (
+	PostgresPlatform = snapshot.PostgresPlatform
+	PostgresOwn      = "own"
+)
+
 // InputError says which field of an input is wrong. It wraps nothing and
 // quotes no value.
 type InputError struct{ Field, Problem string }
@@ -102,7 +112,7 @@ func ParseInput(parameters map[string]json.RawMessage) (Input, error) {
 	known := map[string]json.RawMessage{}
 	for _, name := range sortedKeys(parameters) {
 		switch raw := parameters[name]; name {
-		case "forge", "repo", "label", "resetLabel", "seed", "domain", "waitForStatus", "filters", "paths":
+		case "forge", "repo", "label", "resetLabel", "seed", "postgres", "domain", "waitForStatus", "filters", "paths":
 			known[name] = raw
 		default:
 			if !lives[name] {
@@ -114,7 +124,7 @@ func ParseInput(parameters map[string]json.RawMessage) (Input, error) {
 	in := Input{Label: DefaultLabel, ResetLabel: DefaultResetLabel, Seed: DefaultSeed}
 	for name, into := range map[string]*string{
 		"forge": &in.Forge, "repo": &in.Repo, "label": &in.Label, "resetLabel": &in.ResetLabel,
-		"seed": &in.Seed, "domain": &in.Domain, "waitForStatus": &in.WaitForStatus,
+		"seed": &in.Seed, "postgres": &in.Postgres, "domain": &in.Domain, "waitForStatus": &in.WaitForStatus,
 	} {
 		raw, ok := known[name]
 		if !ok {
@@ -159,6 +169,13 @@ func ParseInput(parameters map[string]json.RawMessage) (Input, error) {
 	}
 	if err := snapshot.CheckSeedName(in.Seed); err != nil {
 		bad("seed", err.Error())
+	}
+	switch in.Postgres {
+	case PostgresPlatform, "":
+	case PostgresOwn:
+		in.Postgres = ""
+	default:
+		bad("postgres", "must be platform or own")
 	}
 	if in.Domain != "" && (!dnsDomain.MatchString(in.Domain) || len(in.Domain) > 253-snapshot.MaxPreview-1) {
 		bad("domain", "must be a DNS name")

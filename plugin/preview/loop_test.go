@@ -132,6 +132,9 @@ func TestNamespaceIsGuarded(t *testing.T) {
 		t.Error("the Secret lacks something")
 	}
 	password := secret.StringData["password"]
+	if got, want := secret.StringData["uri"], "postgresql://app:"+password+"@postgres:5432/app"; got != want || secret.StringData["host"] != "postgres" || secret.StringData["port"] != "5432" {
+		t.Errorf("Secret: host %q, port %q, uri %q", secret.StringData["host"], secret.StringData["port"], strings.ReplaceAll(got, password, "(password)"))
+	}
 	if n := w.cluster.called("get *v1.Secret"); n != 1 { // this test's own
 		t.Errorf("the Secret was read %d times", n-1)
 	}

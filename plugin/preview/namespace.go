@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"fmt"
 	"maps"
+	"net"
+	"net/url"
 	"strconv"
 	"sync/atomic"
 
@@ -28,7 +30,9 @@ const (
 	// GuardName is the name of the quota, the limits and the network policy.
 	GuardName = "seedling"
 	// SecretName is the Secret with the preview's database login.
-	SecretName = "postgres"
+	SecretName = snapshot.Postgres
+	// postgresPort is where a preview's Postgres answers, by its Service's name.
+	postgresPort = "5432"
 )
 
 // Seed is what a preview's namespace needs to know of a seed.
@@ -134,6 +138,9 @@ type Namespaces struct {
 	ResolvConf string
 	APIServer  string
 
+	// Keep keeps what else is the plugin's in a live preview; nil for nothing.
+	Keep func(context.Context, Preview) error
+
 	around atomic.Pointer[Surroundings]
 }
 
@@ -169,8 +176,10 @@ func (n *Namespaces) Mend(ctx context.Context, p Preview) error {
 	if err := n.mark(ctx, ns, p); err != nil {
 		return err
 	}
-	_, err := n.guard(ctx, p)
-	return err
+	if _, err := n.guard(ctx, p); err != nil || n.Keep == nil {
+		return err
+	}
+	return n.Keep(ctx, p)
 }
 
 // labels are those of all that is made for a preview.
@@ -189,6 +198,9 @@ func (n *Namespaces) namespaceLabels(p Preview) map[string]string {
 		"pod-security.kubernetes.io/enforce": n.Guards.PodSecurity,
 		"pod-security.kubernetes.io/warn":    n.Guards.PodSecurityWarn,
 	})
+	if p.Postgres != "" {
+		labels[snapshot.LabelPostgres] = p.Postgres
+	}
 	return labels
 }
 
@@ -244,6 +256,9 @@ func (n *Namespaces) mark(ctx context.Context, ns *corev1.Namespace, p Preview) 
 		ns.Labels = map[string]string{}
 	}
 	maps.Copy(ns.Labels, n.namespaceLabels(p))
+	if p.Postgres == "" {
+		delete(ns.Labels, snapshot.LabelPostgres)
+	}
 	if p.Host == "" {
 		delete(ns.Annotations, snapshot.AnnotationHost)
 	} else {
@@ -333,9 +348,14 @@ func (n *Namespaces) counted(ctx context.Context, p Preview, meta func(string) m
 // secret writes the preview's database login, once: the plugin may not read
 // Secrets, and never does.
 func (n *Namespaces) secret(ctx context.Context, p Preview, meta metav1.ObjectMeta) error {
-	seed := n.seed(p.Seed)
+	seed, secret := n.seed(p.Seed), password()
+	uri := url.URL{
+		Scheme: "postgresql", User: url.UserPassword(seed.Role, secret),
+		Host: net.JoinHostPort(snapshot.Postgres, postgresPort), Path: "/" + seed.Database,
+	}
 	err := n.Client.Create(ctx, &corev1.Secret{ObjectMeta: meta, StringData: map[string]string{
-		"username": seed.Role, "password": password(), "database": seed.Database,
+		"username": seed.Role, "password": secret, "database": seed.Database,
+		"host": snapshot.Postgres, "port": postgresPort, "uri": uri.String(),
 	}})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("create Secret %s: %w", SecretName, err)

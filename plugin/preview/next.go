@@ -21,6 +21,8 @@ type Facts struct {
 	Refused string
 	// Seed is the seed asked for.
 	Seed string
+	// Postgres is whose Postgres it is asked to have.
+	Postgres string
 	// Host is what its Ingresses may be called; empty without a domain.
 	Host string
 	// Consent is who asked, or why nobody who may has.
@@ -156,7 +158,7 @@ func Next(cur *Preview, key Key, f Facts, now time.Time) *Preview {
 			return nil
 		}
 		cur = &Preview{
-			Key: key, Namespace: key.Namespace(), Seed: f.Seed,
+			Key: key, Namespace: key.Namespace(), Seed: f.Seed, Postgres: f.Postgres,
 			Phase: Held, FirstSeen: now, LabelSeenAt: now,
 			ResetSpent: f.Reset, // it starts fresh anyway
 		}
@@ -258,6 +260,9 @@ func holdBack(p *Preview, f Facts, wanted bool, refused string, now time.Time, e
 		return end(reasonReset)
 	}
 	p.Seed = f.Seed // nothing of it is used yet, or it is the same
+	if returning || p.NamespaceUID == "" {
+		p.Postgres = f.Postgres // of one that kept its data none is left
+	}
 	p.Queued = false
 	revived := p.Expired != nil && p.revived(f)
 	p.ResetSpent = f.Reset

@@ -35,6 +35,8 @@ type Preview struct {
 	Namespace string `json:"namespace"`
 	// Seed is the seed whose data it has, fixed when it was first seen.
 	Seed string `json:"seed"`
+	// Postgres is whose its Postgres is, as in Input, and fixed as its seed is.
+	Postgres string `json:"postgres,omitempty"`
 	// Host is what its Ingresses may be called, empty where the input names no
 	// domain; the namespace says so too (snapshot.AnnotationHost).
 	Host string `json:"host,omitempty"`

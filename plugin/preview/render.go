@@ -106,7 +106,7 @@ func renderOne(ctx context.Context, f forge.Forge, key Key, in Input, pr forge.P
 		}
 	}
 	taken[key] = true
-	facts := Facts{PullRequest: &pr, Seed: in.Seed, Host: in.host(key.Namespace()), Reset: pr.HasLabel(in.ResetLabel), Space: Space{UID: "rendered", HookUID: "rendered"}}
+	facts := Facts{PullRequest: &pr, Seed: in.Seed, Postgres: in.Postgres, Host: in.host(key.Namespace()), Reset: pr.HasLabel(in.ResetLabel), Space: Space{UID: "rendered", HookUID: "rendered"}}
 	if err := ask(ctx, f, key, in, c, &facts); err != nil {
 		return nil, "", err
 	}
