@@ -120,7 +120,7 @@ vulnerabilities: ## Ask the Go vulnerability database about what the product cal
 test-hour: ## Go through a new user's first hour, from dumps of unknown databases to verified seeds; prints its figures
 	@.ci/ensure-host test
 	@go run ./e2e/cmd/cluster image seed-postgres
-	go test -vet=off -count=1 -timeout 30m -run '^TestHour' ./hooks/cmd/seed-import
+	go test -vet=off -count=1 -timeout 30m -v -run '^TestHour' ./hooks/cmd/seed-import | grep -E '^(FIGURE|ok|FAIL|panic| *---)|is about somebody|exit code|has lost|has no'
 
 .PHONY: soak-import
 soak-import: ## Let 200 imports fail at random points; SOAK=400 for more, SOAK==17 for run 17 alone
