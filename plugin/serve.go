@@ -49,6 +49,9 @@ import (
 // is loaded.
 var errStarting = errors.New("the plugin does not lead, or has not loaded its state yet")
 
+// firstLookTimeout bounds what is read of the cluster before anything is served.
+const firstLookTimeout = 30 * time.Second
+
 // scheme knows every kind that the plugin touches.
 func scheme() *runtime.Scheme {
 	s := runtime.NewScheme()
@@ -362,6 +365,7 @@ func (s *serving) figures() web.Figures {
 		HooksWaiting: s.broker.Stats().Waiting, RestoresRefused: s.broker.Stats().Refused,
 		OldestRestore: s.restorer.OldestWaiting(), SnapshotData: s.ages.Times(),
 		OrphansKept: s.janitor.Refusals(), Leaked: s.janitor.Leaked(), Webhooks: s.webhooks.Calls(), Forges: s.budgets(),
+		SyncsWaiting: map[string]int{"outdated": s.syncs.Waiting(), "hooks": s.hooks.Waiting()},
 	}
 	f.RestoresWaiting, f.RestoresWaitingKnown = s.restorer.Waiting()
 	return f
@@ -378,13 +382,21 @@ func (s *serving) budgets() map[string]forge.Budget {
 	return budgets
 }
 
+// firstLook reads the cluster's addresses, and waits for them no longer than for
+// the state.
+func (s *serving) firstLook(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, firstLookTimeout)
+	defer cancel()
+	return s.namespaces.Look(ctx)
+}
+
 // lead does everything that only one plugin may do, while the Lease is held.
 func (s *serving) lead(ctx context.Context) error {
 	if err := s.store.Load(ctx); err != nil {
 		return err
 	}
 	// Before the first preview is made; Follow says again what fails.
-	if err := s.namespaces.Look(ctx); err != nil {
+	if err := s.firstLook(ctx); err != nil {
 		s.log.WarnContext(ctx, "the cluster's addresses could not be read", "error", err)
 	}
 	s.leading.Store(true)

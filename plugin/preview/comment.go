@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -49,9 +48,10 @@ func (r *Reconciler) marker() string {
 }
 
 // comment plans the comment of a pull request: one, whoever asks for previews of
-// it. It changes with what is to be said, and is never in the way. The caller
-// holds mu.
-func (r *Reconciler) comment(repo *repository, items []*item, e *errands) {
+// it. It changes with what is to be said, and is never in the way. room is how many
+// may be written now, which it counts down: thousands that wait for their turn one
+// by one would be as many tasks, and steps, again and again. The caller holds mu.
+func (r *Reconciler) comment(repo *repository, items []*item, room *int, e *errands) {
 	f, ok := repo.forge.(forge.Commenter)
 	if !ok {
 		return
@@ -87,7 +87,13 @@ func (r *Reconciler) comment(repo *repository, items []*item, e *errands) {
 		e.by(at)
 		return
 	}
-	e.want(r.commentTask(repo, f, items[0].key, was.id, body, text))
+	if *room <= 0 {
+		e.by(e.now.Add(commentEvery))
+		return
+	}
+	if e.want(r.commentTask(repo, f, items[0].key, was.id, body, text)) {
+		*room--
+	}
 }
 
 // commentTask edits our comment, or finds it and edits it, or writes it.
@@ -227,13 +233,23 @@ func shell(word string) string {
 // invisible keeps two characters apart that would mean something together.
 const invisible = "\u200b"
 
-// plain is a text that nothing of escape is for: words with single spaces.
-var plain = regexp.MustCompile(`^[A-Za-z0-9,;:()-]+(?: [A-Za-z0-9,;:()-]+)*$`)
+// plain says whether nothing of escape is for a text: words with single spaces.
+func plain(text string) bool {
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == ',', c == ';', c == ':', c == '(', c == ')', c == '-':
+		case c == ' ' && i > 0 && i < len(text)-1 && text[i-1] != ' ':
+		default:
+			return false
+		}
+	}
+	return true
+}
 
 // escape makes a text one that no forge reads as more: no Markdown, no HTML, no
 // mention, no reference, no link, no command, and on one line.
 func escape(text string) string {
-	if len(text) <= maxSentence && plain.MatchString(text) {
+	if len(text) <= maxSentence && plain(text) {
 		return text
 	}
 	text = strings.Map(func(r rune) rune {
@@ -281,13 +297,14 @@ func (r *Reconciler) commentsOf(repo *repository, items []*item, e *errands) {
 	if !r.Comments || repo.forge == nil {
 		return
 	}
+	room := int(r.comments[repo.forge.Name()].TokensAt(e.now))
 	byNumber := map[int64][]*item{}
 	for _, it := range items {
 		byNumber[it.key.Number] = append(byNumber[it.key.Number], it)
 	}
 	for _, items := range byNumber {
 		slices.SortFunc(items, func(a, b *item) int { return cmp.Compare(a.key.ApplicationSet, b.key.ApplicationSet) })
-		r.comment(repo, items, e)
+		r.comment(repo, items, &room, e)
 		for _, it := range items {
 			if it.is != nil && it.is.Phase == Live && it.in.Comments {
 				r.findLastWords(repo, it.is, e)

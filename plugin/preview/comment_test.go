@@ -210,6 +210,13 @@ func TestCommentsAreBounded(t *testing.T) {
 	if w.host.spoken > commentsAtOnce {
 		t.Errorf("%d comments were written at once", w.host.spoken)
 	}
+	// Those that wait are no tasks, which would be steps again and again.
+	repo := w.repo()
+	for key := range repo.pace {
+		if strings.HasPrefix(key, "comment/") {
+			t.Errorf("task %s was begun in vain", key)
+		}
+	}
 	for range 10 {
 		w.mustRound()
 	}

@@ -628,11 +628,12 @@ func (m *model) causeGone(n int64, is bool) {
 	}
 }
 
-// untold are how many in the last answer have nothing that would end them.
+// untold are how many in the last answer have nothing that would end them, their
+// time among it.
 func (m *model) untold() (n int) {
 	for text := range m.answers {
 		number, _ := strconv.ParseInt(text, 10, 64)
-		if !m.told(number) {
+		if p, _ := m.preview(number); !m.told(number) && p.Expired == nil && !expiring[p.Reason] {
 			n++
 		}
 	}

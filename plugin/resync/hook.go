@@ -52,6 +52,9 @@ func NewHooks(c client.Client, argoCD string, log *slog.Logger) *Hooks {
 // Answered says that a preview's hook was answered, so that it ends soon.
 func (h *Hooks) Answered(preview string) { h.queue.AddAfter(look{preview: preview}, pause) }
 
+// Waiting is how many looks are due now.
+func (h *Hooks) Waiting() int { return h.queue.Len() }
+
 // Close ends what NewHooks began, also where Run never was.
 func (h *Hooks) Close() { h.queue.ShutDown() }
 

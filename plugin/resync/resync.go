@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -59,6 +60,16 @@ type Ender struct {
 	Log    *slog.Logger
 	// Patience is what an outdated sync is given; 0 means 15 seconds.
 	Patience time.Duration
+
+	waiting atomic.Pointer[func() int] // while it runs
+}
+
+// Waiting is how many Applications are to be looked at now.
+func (e *Ender) Waiting() int {
+	if count := e.waiting.Load(); count != nil {
+		return (*count)()
+	}
+	return 0
 }
 
 // Run follows the Applications until ctx ends. It is for the leader only.
@@ -68,6 +79,8 @@ func (e *Ender) Run(ctx context.Context) error {
 	}
 	queue := workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[string](again, most))
 	defer context.AfterFunc(ctx, queue.ShutDown)()
+	count := queue.Len
+	e.waiting.Store(&count)
 	go preview.Watch(ctx, e.Log.With("watch", "applications"), e.Client, &argocd.ApplicationList{},
 		func(object client.Object, deleted bool) {
 			if app, ok := object.(*argocd.Application); ok && snapshot.IsPreview(app.Name) && e.see(app, deleted) {

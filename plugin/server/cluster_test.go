@@ -206,6 +206,11 @@ func TestLeadEnds(t *testing.T) {
 	if !errors.Is(err, broken) {
 		t.Errorf("error %v", err)
 	}
+	// One that ends as it does when the Lease is lost must not leave a process that
+	// leads no more.
+	if err := Lead(t.Context(), quiet, kubefake.NewClientset(), "seedling", "only", func(context.Context) error { return nil }); !errors.Is(err, ErrLeaseLost) {
+		t.Errorf("it ended by itself: error %v", err)
+	}
 	// Who never leads ends without an error.
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

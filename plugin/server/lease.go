@@ -71,14 +71,22 @@ func Lead(ctx context.Context, log *slog.Logger, c kubernetes.Interface, namespa
 	}()
 	elector.Run(election)
 
+	// A run that ends well while ctx goes on was ended by the loss of the Lease,
+	// before we saw that. Without an error the process would live on and lead no more.
+	over := func(err error) error {
+		if err == nil && ctx.Err() == nil {
+			return ErrLeaseLost
+		}
+		return err
+	}
 	select {
 	case <-started:
 	default:
-		return nil // ctx ended while we waited
+		return over(nil) // ctx ended while we waited
 	}
 	select {
 	case <-done:
-		return result
+		return over(result)
 	default:
 	}
 	// The election ended before run did.

@@ -28,6 +28,8 @@ type Figures struct {
 	// SnapshotData is when the data of each seed's newest usable snapshot was
 	// imported, zero for none.
 	SnapshotData map[string]time.Time
+	// SyncsWaiting are the Applications that resync has to look at, by queue.
+	SyncsWaiting map[string]int
 	Webhooks     WebhookCalls
 	Forges       map[string]forge.Budget
 }
@@ -57,6 +59,7 @@ const (
 
 var (
 	metricPreviews = describe(gauge, "seedling_previews", "Previews by seed and phase; those that are Ending are the janitor's queue.", "seed", "phase")
+	metricQueued   = describe(gauge, "seedling_previews_queued", "Previews that lack nothing but a place among as many as there may be.")
 	metricListed   = describe(gauge, "seedling_repository_listed_timestamp_seconds",
 		"When the repository's last complete list was complete, as Unix time; 0 for never. Alert when it is older than five minutes, or three times the next one.", "forge", "repository")
 	metricListTook = describe(gauge, "seedling_repository_list_seconds", "How long the repository's last complete list took.", "forge", "repository")
@@ -68,6 +71,8 @@ var (
 	metricRunning = describe(gauge, "seedling_queue_running", "Tasks that run.", "queue", "class")
 	metricOldest  = describe(gauge, "seedling_queue_oldest_seconds", "How long the longest waiting task has waited.", "queue")
 	metricTasks   = describe(counter, "seedling_queue_tasks_total", "Tasks that have begun.", "queue")
+
+	metricSyncs = describe(gauge, "seedling_syncs_waiting", "Applications that wait to be looked at: `outdated` for a sync of an older commit, `hooks` for one whose hook was answered.", "queue")
 
 	metricLimited   = describe(gauge, "seedling_forge_limited_timestamp_seconds", "Until when the forge wants no calls, as Unix time; 0 for no limit.", "forge")
 	metricCalls     = describe(counter, "seedling_forge_calls_total", "Calls of the forge's API.", "forge")
@@ -85,6 +90,7 @@ var (
 	metricOldestRestore = describe(gauge, "seedling_oldest_restore_seconds", "For how long the longest of the plugin's Restores that Velero has not ended waits.")
 	metricSnapshot      = describe(gauge, "seedling_snapshot_data_timestamp_seconds",
 		"When the data of the seed's newest usable snapshot was imported, as Unix time; 0 where it has none, absent while that is not known.", "seed")
+	metricReading  = describe(gauge, "seedling_webhook_calls_waiting", "Calls of webhooks that wait for their turn to be read, or are read.")
 	metricWebhooks = describe(counter, "seedling_webhook_calls_total", "Calls of webhooks: `taken`, `again` for deliveries that came before, `refused`.", "result")
 )
 
@@ -106,10 +112,14 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 		}
 		out <- prometheus.MustNewConstMetric(d.desc, kind, v, labels...)
 	}
-	count := map[[2]string]int{}
+	count, queued := map[[2]string]int{}, 0
 	for _, p := range m.Previews() {
 		count[[2]string{p.Seed, string(p.Phase)}]++
+		if p.Queued {
+			queued++
+		}
 	}
+	send(metricQueued, float64(queued))
 	for k, n := range count {
 		send(metricPreviews, float64(n), k[0], k[1])
 	}
@@ -164,6 +174,10 @@ func (m metrics) beside(send func(d *metric, v float64, labels ...string)) {
 	for seed, at := range f.SnapshotData {
 		send(metricSnapshot, unix(at), seed)
 	}
+	for name, n := range f.SyncsWaiting {
+		send(metricSyncs, float64(n), name)
+	}
+	send(metricReading, float64(f.Webhooks.Waiting))
 	send(metricWebhooks, float64(f.Webhooks.Taken), "taken")
 	send(metricWebhooks, float64(f.Webhooks.Again), "again")
 	send(metricWebhooks, float64(f.Webhooks.Refused), "refused")

@@ -61,15 +61,24 @@ type Webhooks struct {
 	logins map[string]login
 }
 
-type deliveryCounts struct{ taken, again, refused atomic.Uint64 }
+type deliveryCounts struct {
+	taken, again, refused atomic.Uint64
+	waiting               atomic.Int64
+}
 
 // WebhookCalls are how many calls there were since the start: those that were
 // taken, those that came again, and those that were refused or turned away.
-type WebhookCalls struct{ Taken, Again, Refused uint64 }
+// Waiting are those that wait to be read now, or are read.
+type WebhookCalls struct {
+	Taken, Again, Refused uint64
+	Waiting               int64
+}
 
 // Calls says how many calls there were.
 func (h *Webhooks) Calls() WebhookCalls {
-	return WebhookCalls{Taken: h.calls.taken.Load(), Again: h.calls.again.Load(), Refused: h.calls.refused.Load()}
+	return WebhookCalls{
+		Taken: h.calls.taken.Load(), Again: h.calls.again.Load(), Refused: h.calls.refused.Load(), Waiting: h.calls.waiting.Load(),
+	}
 }
 
 type login struct {
@@ -157,6 +166,8 @@ var (
 // read reads a call when it is its turn. What it is read into is used again and
 // again while calls come, and given back when none does.
 func (h *Webhooks) read(c *gin.Context, f forge.Forge) (event forge.Event, content [sha256.Size]byte, err error) {
+	h.calls.waiting.Add(1)
+	defer h.calls.waiting.Add(-1)
 	wait := time.NewTimer(turnTimeout)
 	defer wait.Stop()
 	select {
