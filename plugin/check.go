@@ -120,9 +120,18 @@ func (p *program) checkCluster(ctx context.Context, cfg *Config, forges map[stri
 	p.checkDNS(ctx, cfg, kube, found)
 	(&check.Cluster{
 		Kube: kube, Namespace: cfg.Namespace, ArgoCD: cfg.ArgoCDNamespace, Velero: cfg.VeleroNamespace,
-		ConfigMap: cfg.GeneratorConfigMap, Direct: cfg.Mode == modeDirect, Forges: forges, MaxDataAge: cfg.maxDataAge, InPod: p.inPod(), Report: found, Now: p.now,
+		ConfigMap: cfg.GeneratorConfigMap, Direct: cfg.Mode == modeDirect, Forges: forges, Hooked: hooked(cfg.Forges), MaxDataAge: cfg.maxDataAge, InPod: p.inPod(), Report: found, Now: p.now,
 	}).Look(ctx)
 	p.checkEnforcement(ctx, cfg, kube, found)
+}
+
+// hooked are the forges whose webhooks are taken.
+func hooked(forges []forge.Config) map[string]bool {
+	taken := map[string]bool{}
+	for _, f := range forges {
+		taken[f.Name] = f.WebhookSecretFile != ""
+	}
+	return taken
 }
 
 // checkDNS says where previews will ask for names. Only in a pod of the cluster

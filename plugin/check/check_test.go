@@ -17,6 +17,7 @@ import (
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -57,9 +58,11 @@ type world struct {
 	more               []client.Object
 	// forbidden are kinds that may not be read.
 	forbidden []string
-	inPod     bool
-	direct    bool
-	forge     fakeForge
+	// denied are things that the plugin may not.
+	denied []string
+	inPod  bool
+	direct bool
+	forge  fakeForge
 }
 
 func object(namespace, name string) metav1.ObjectMeta {
@@ -91,7 +94,10 @@ func newWorld() *world {
 		location:   &velerov1.BackupStorageLocation{ObjectMeta: object("velero", "default")},
 		shop:       secret("shop", repositoryType, shop, "p4ss-one"),
 		platform:   secret("platform", repositoryType, platform, "p4ss-two"),
-		forge:      fakeForge{pulls: []forge.PullRequest{{Number: 1, Author: "dana", Labels: []string{"preview"}}}},
+		forge: fakeForge{
+			pulls:  []forge.PullRequest{{Number: 1, Author: "dana", Labels: []string{"preview"}}},
+			rights: []forge.Right{{Name: "write:repository"}}, hooks: forge.Webhooks{Found: []forge.Webhook{{}}, Add: "click Add"},
+		},
 	}
 	w.set.Spec.Generators = []argocd.ApplicationSetGenerator{{Plugin: &argocd.PluginGenerator{
 		ConfigMapRef: argocd.PluginConfigMapRef{Name: "seedling-plugin"},
@@ -191,9 +197,8 @@ func (w *world) look(t *testing.T) (string, error) {
 			}
 			return c.List(ctx, l, opts...)
 		},
-		Create: func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error {
-			t.Error("a check made something")
-			return nil
+		Create: func(_ context.Context, _ client.WithWatch, o client.Object, _ ...client.CreateOption) error {
+			return w.review(t, o)
 		},
 		Update: func(context.Context, client.WithWatch, client.Object, ...client.UpdateOption) error {
 			t.Error("a check changed something")
@@ -212,10 +217,37 @@ func (w *world) look(t *testing.T) (string, error) {
 	report := &Report{Out: &out}
 	c := &Cluster{
 		Kube: kube, Namespace: "seedling", ArgoCD: "argocd", Velero: "velero", ConfigMap: "seedling-plugin", Direct: w.direct,
-		Forges: map[string]forge.Forge{"gitea": w.forge}, InPod: w.inPod, Report: report, Now: time.Now,
+		Forges: map[string]forge.Forge{"gitea": w.forge}, Hooked: map[string]bool{"gitea": true}, InPod: w.inPod, Report: report, Now: time.Now,
 	}
 	c.Look(t.Context())
 	return out.String(), report.Result()
+}
+
+// review answers whether somebody may something, which makes nothing.
+func (w *world) review(t *testing.T, o client.Object) error {
+	t.Helper()
+	var of *authorizationv1.ResourceAttributes
+	var status *authorizationv1.SubjectAccessReviewStatus
+	switch o := o.(type) {
+	case *authorizationv1.SelfSubjectAccessReview:
+		of, status = o.Spec.ResourceAttributes, &o.Status
+		if !w.inPod {
+			t.Error("an administrator asks about himself")
+		}
+	case *authorizationv1.SubjectAccessReview:
+		of, status = o.Spec.ResourceAttributes, &o.Status
+		if o.Spec.User != "system:serviceaccount:seedling:plugin" {
+			t.Errorf("it is asked about %s", o.Spec.User)
+		}
+	default:
+		t.Error("a check made something")
+		return nil
+	}
+	if slices.Contains(w.forbidden, "AccessReview") {
+		return apierrors.NewForbidden(schema.GroupResource{Resource: "subjectaccessreviews"}, "", nil)
+	}
+	status.Allowed = !slices.Contains(w.denied, describe(of.Namespace, access{group: of.Group, resource: of.Resource, name: of.Name}, of.Verb))
+	return nil
 }
 
 func isNil(o client.Object) bool {
@@ -243,14 +275,21 @@ func isNil(o client.Object) bool {
 // fakeForge has one repository.
 type fakeForge struct {
 	forge.Forge
-	pulls              []forge.PullRequest
-	listErr, accessErr error
+	pulls               []forge.PullRequest
+	rights              []forge.Right
+	hooks               forge.Webhooks
+	listErr             error
+	rightsErr, hooksErr error
 }
 
-func (f fakeForge) Login(context.Context) (string, error) { return "seedling", nil }
+func (f fakeForge) Name() string                          { return "gitea" }
 func (f fakeForge) List(string, forge.Query) forge.Lister { return fakeList(f) }
-func (f fakeForge) CanWrite(context.Context, string, string) (bool, error) {
-	return true, f.accessErr
+func (f fakeForge) Rights(context.Context, string) ([]forge.Right, error) {
+	return f.rights, f.rightsErr
+}
+
+func (f fakeForge) Webhooks(context.Context, string) (forge.Webhooks, error) {
+	return f.hooks, f.hooksErr
 }
 
 type fakeList fakeForge
@@ -343,6 +382,12 @@ func TestFindings(t *testing.T) {
 		}, []string{"Secret wide is a template"}},
 		{"one credential for two", func(w *world) { w.platform.Data["password"] = []byte("p4ss-one") }, []string{"Secret shop holds the same as Secret platform, so it opens " + platform}},
 		{"the template's credential again", func(w *world) { template(w, "https://git.example.com/acme", "p4ss-one") }, []string{"Secret shop holds the same as Secret wide"}},
+		{"a right in every namespace", func(w *world) { w.denied = []string{"delete pods"} }, []string{"rights of the plugin in the cluster: ServiceAccount seedling/plugin may not delete pods: kubectl apply"}},
+		{"a right in one namespace, from the pod", func(w *world) {
+			w.inPod, w.denied = true, []string{"patch applicationsets.argoproj.io in namespace argocd"}
+		}, []string{"may not patch applicationsets.argoproj.io in namespace argocd: kubectl apply"}},
+		{"a right to one object", func(w *world) { w.denied = []string{"get configmaps seed-request"} }, []string{"may not get configmaps seed-request"}},
+		{"Argo CD too old", func(w *world) { container(w).Image = "quay.io/argoproj/argocd:v2.13.9" }, []string{"Argo CD's version: 2.13.9 is older than 2.14"}},
 		{"Velero too old", func(w *world) { w.velero.Spec.Template.Spec.Containers[0].Image = "velero/velero:v1.18.2" }, []string{"Velero's version: 1.18.2 is older than 1.18.3"}},
 		{"no Velero", func(w *world) { w.velero = nil }, []string{"Velero's version: there is no Deployment of Velero"}},
 		{"a policy missing", func(w *world) { w.policies = w.policies[1:] }, []string{"admission policies: seedling-backups are not there"}},
@@ -363,7 +408,15 @@ func TestFindings(t *testing.T) {
 		{"a list refused", func(w *world) { w.forge.listErr = fmt.Errorf("list: %w", forge.ErrCredential) }, []string{"repository acme/shop of forge gitea: list"}},
 		{"no snapshot", func(w *world) { w.snapshot = nil }, []string{"snapshot of seed seed: ", "previews are held back", "get application seed-data"}},
 		{"no storage", func(w *world) { w.location.Status.Phase = "Unavailable" }, []string{"Velero's storage: no BackupStorageLocation is Available"}},
-		{"permissions not told", func(w *world) { w.forge.accessErr = fmt.Errorf("must administer: %w", forge.ErrCredential) }, []string{"repository acme/shop of forge gitea: must administer"}},
+		{"a right missing", func(w *world) {
+			w.forge.rights = append(w.forge.rights, forge.Right{Name: "write:issue", Missing: errors.New("make another token with it")})
+		}, []string{"rights in acme/shop, write:issue: make another token with it"}},
+		{"rights not told", func(w *world) { w.forge.rightsErr = fmt.Errorf("ask: %w", forge.ErrCredential) }, []string{"rights in acme/shop: ask"}},
+		{"no webhook", func(w *world) { w.forge.hooks = forge.Webhooks{Add: "click Add"} }, []string{
+			"webhook of acme/shop: nothing calls https://YOUR_INGRESS/webhook/gitea", "polling alone", "click Add",
+		}},
+		{"a webhook that fails", func(w *world) { w.forge.hooks.Found[0].Wrong = errors.New("its last call failed: 502") }, []string{"webhook of acme/shop: its last call failed: 502"}},
+		{"webhooks not told", func(w *world) { w.forge.hooksErr = errors.New("HTTP status 500") }, []string{"webhook of acme/shop: HTTP status 500"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -450,7 +503,7 @@ func TestNoRights(t *testing.T) {
 	for kind, says := range map[string]string{
 		"ConfigMap": "Argo CD's tracking, tools and web terminal", "Secret": "credentials", "Deployment": "Velero's version",
 		"NetworkPolicy": "egress of the repo-server", "AppProject": "project of ApplicationSet previews",
-		"ValidatingAdmissionPolicy": "admission policies", "ValidatingAdmissionPolicyBinding": "admission policies",
+		"AccessReview": "rights of the plugin in the cluster", "ValidatingAdmissionPolicy": "admission policies", "ValidatingAdmissionPolicyBinding": "admission policies",
 	} {
 		for _, inPod := range []bool{true, false} {
 			t.Run(fmt.Sprint(kind, inPod), func(t *testing.T) {
@@ -483,27 +536,61 @@ func TestRightsOfItsOwn(t *testing.T) {
 	}
 }
 
-// knowingForge tells of its credential's rights.
-type knowingForge struct {
-	fakeForge
-	rights []forge.Right
-}
-
-func (f knowingForge) Rights(context.Context, string) ([]forge.Right, error) { return f.rights, nil }
-
-func TestRights(t *testing.T) {
+// TestTold: each right and webhook is a line, and so is what a forge does not
+// tell of it.
+func TestTold(t *testing.T) {
 	t.Parallel()
-	var out bytes.Buffer
-	c := &Cluster{Report: &Report{Out: &out}, Forges: map[string]forge.Forge{"github": knowingForge{rights: []forge.Right{
-		{Name: "Metadata"}, {Name: "Checks", Unknown: "nobody tells"}, {Name: "Statuses", Missing: errors.New("tick Statuses")},
-	}}}}
-	c.repository(t.Context(), preview.Input{Forge: "github", Repo: "acme/shop", Label: "preview"})
-	for _, says := range []string{
-		"ok     rights in acme/shop, Metadata", "unseen rights in acme/shop, Checks: not looked at: nobody tells", "WRONG  rights in acme/shop: tick Statuses",
-	} {
-		if !strings.Contains(out.String(), says) {
-			t.Errorf("%q is missing in:\n%s", says, out.String())
-		}
+	tests := []struct {
+		name   string
+		forge  fakeForge
+		hooked bool
+		says   []string
+		never  string
+	}{
+		{
+			"rights",
+			fakeForge{rights: []forge.Right{{Name: "Metadata"}, {Name: "Checks", Unknown: "nobody tells"}, {Name: "Statuses", Missing: errors.New("tick it")}}},
+			false,
+			[]string{"ok     rights in acme/shop, Metadata", "unseen rights in acme/shop, Checks: not looked at: nobody tells", "WRONG  rights in acme/shop, Statuses: tick it"},
+			"webhook",
+		},
+		{
+			"a webhook whose calls nobody sees",
+			fakeForge{hooks: forge.Webhooks{Found: []forge.Webhook{{Unknown: "see Recent Deliveries"}}}},
+			true,
+			[]string{"ok     webhook of acme/shop: it is there", "unseen calls of the webhook of acme/shop: not looked at: whether they arrive is not told; see Recent Deliveries"},
+			"WRONG",
+		},
+		{
+			"webhooks that may not be seen",
+			fakeForge{hooks: forge.Webhooks{Unseen: "they need Maintainer", Add: "click Add"}},
+			true,
+			[]string{"unseen webhook of acme/shop: ", "they need Maintainer; look yourself, and where there is none click Add: https://YOUR_INGRESS/webhook/gitea"},
+			"WRONG",
+		},
+		{
+			"one that does beside one that does not",
+			fakeForge{hooks: forge.Webhooks{Found: []forge.Webhook{{Wrong: errors.New("it is not active")}, {}}}},
+			true,
+			[]string{"ok     webhook of acme/shop: it is there, and its last call arrived", "note   another webhook of acme/shop has the same address, and it is not active"},
+			"WRONG",
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			c := &Cluster{Report: &Report{Out: &out}, Forges: map[string]forge.Forge{"gitea": test.forge}, Hooked: map[string]bool{"gitea": test.hooked}}
+			c.repository(t.Context(), preview.Input{Forge: "gitea", Repo: "acme/shop", Label: "preview"})
+			for _, says := range test.says {
+				if !strings.Contains(out.String(), says) {
+					t.Errorf("%q is missing in:\n%s", says, out.String())
+				}
+			}
+			if strings.Contains(out.String(), test.never) {
+				t.Errorf("%s is in:\n%s", test.never, out.String())
+			}
+		})
 	}
 }
 

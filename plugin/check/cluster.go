@@ -34,6 +34,9 @@ type Cluster struct {
 	// Forges are the configured ones; nil for one that cannot be asked, which was
 	// said.
 	Forges map[string]forge.Forge
+	// Hooked are those of them whose webhooks have a secret; calls of others are
+	// refused.
+	Hooked map[string]bool
 	// MaxDataAge is how old the data of a seed may be; nil for any age.
 	MaxDataAge func(seed string) time.Duration
 	// InPod says that this is the plugin's pod, with its rights.
@@ -46,7 +49,7 @@ type Cluster struct {
 func (c *Cluster) Look(ctx context.Context) {
 	sets, known := c.applicationSets(ctx)
 	for _, question := range []func(context.Context){
-		c.storage, c.veleroVersion, c.policies, c.values, c.settings, c.repoServer, c.directRights, c.heldUp,
+		c.pluginRights, c.storage, c.veleroVersion, c.argoCDVersion, c.policies, c.values, c.settings, c.repoServer, c.heldUp,
 	} {
 		c.bounded(ctx, question)
 	}

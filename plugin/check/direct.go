@@ -2,11 +2,9 @@ package check
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -70,28 +68,4 @@ func (c *Cluster) missing(ctx context.Context, newest string) error {
 		return fmt.Errorf("StorageClass %s is of %s, and snapshot %s of %s, so no volume can be made from it: take the next snapshot", class.Name, class.Provisioner, newest, volume.Driver)
 	}
 	return nil
-}
-
-// directRights looks at whether the plugin may do what direct mode takes.
-func (c *Cluster) directRights(ctx context.Context) {
-	if !c.Direct {
-		return
-	}
-	const what, name = "rights of direct mode", "seedling-plugin-direct"
-	var binding rbacv1.ClusterRoleBinding
-	err := c.Kube.Get(ctx, client.ObjectKey{Name: name}, &binding)
-	if apierrors.IsNotFound(err) {
-		c.Report.Wrong(what, "ClusterRoleBinding %s is not there, so the plugin may make no volume: %s", name, installs)
-		return
-	}
-	if !c.may(what, "read ClusterRoleBindings", err) {
-		return
-	}
-	for _, s := range binding.Subjects {
-		if s.Kind == rbacv1.ServiceAccountKind && s.Name == "plugin" && s.Namespace == c.Namespace {
-			c.Report.Say(what, "", nil)
-			return
-		}
-	}
-	c.Report.Say(what, "", errors.New("ClusterRoleBinding "+name+" does not name ServiceAccount "+c.Namespace+"/plugin: "+installs))
 }

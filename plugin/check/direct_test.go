@@ -6,7 +6,6 @@ import (
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -19,10 +18,6 @@ func TestDirect(t *testing.T) {
 	t.Parallel()
 	handles := &corev1.ConfigMap{ObjectMeta: object("seedling", snapshot.HandlesConfigMap)}
 	class := &storagev1.StorageClass{ObjectMeta: object("", "fast"), Provisioner: "csi.example.com"}
-	binding := &rbacv1.ClusterRoleBinding{
-		ObjectMeta: object("", "seedling-plugin-direct"),
-		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: "seedling", Name: "plugin"}},
-	}
 	const volume = "csi.example.com snap-1 1Gi fast -"
 	for _, test := range []struct {
 		name    string
@@ -41,7 +36,10 @@ func TestDirect(t *testing.T) {
 		{name: "the class is gone", handle: volume, without: "class", says: "StorageClass fast, which the seed's claim had"},
 		{name: "a class of another driver", handle: "other.example.com snap-1 1Gi fast -", says: "StorageClass fast is of csi.example.com, and snapshot seed-20261130000000-a of other.example.com"},
 		{name: "no right to the ConfigMap", handle: volume, change: func(w *world) { w.forbidden = append(w.forbidden, "StorageClass") }, says: "read StorageClass fast"},
-		{name: "no rights", handle: volume, without: "binding", says: "ClusterRoleBinding seedling-plugin-direct is not there", rights: true},
+		{
+			name: "no rights", handle: volume, change: func(w *world) { w.denied = append(w.denied, "create volumesnapshots.snapshot.storage.k8s.io") },
+			says: "may not create volumesnapshots.snapshot.storage.k8s.io: kubectl apply --server-side -k your overlay of manifests/plugin, with the component direct", rights: true,
+		},
 		{name: "no policies", handle: volume, without: "policies", says: "seedling-direct-contents, seedling-direct-volumes, seedling-handles are not there", rights: true},
 	} {
 		for _, direct := range []bool{false, true} {
@@ -53,7 +51,7 @@ func TestDirect(t *testing.T) {
 				if test.handle != "" {
 					recorded.Data = map[string]string{w.snapshot.Name: test.handle}
 				}
-				for name, o := range map[string]client.Object{"handles": recorded, "class": class.DeepCopy(), "binding": binding.DeepCopy()} {
+				for name, o := range map[string]client.Object{"handles": recorded, "class": class.DeepCopy()} {
 					if name != test.without {
 						w.more = append(w.more, o)
 					}

@@ -87,8 +87,8 @@ func (c *Cluster) inputs(set *argocd.ApplicationSet) []preview.Input {
 	return valid
 }
 
-// repository lists a repository's pull requests, and asks whether their authors
-// may write, which is how the plugin learns who gives consent.
+// repository lists a repository's pull requests, and looks at what the credential
+// may there and whether the forge calls the plugin.
 func (c *Cluster) repository(ctx context.Context, in preview.Input) {
 	what := "repository " + in.Repo + " of forge " + in.Forge
 	f := c.Forges[in.Forge]
@@ -109,37 +109,21 @@ func (c *Cluster) repository(ctx context.Context, in preview.Input) {
 			break
 		}
 	}
-	pulls := list.List().PullRequests
-	labelled := slices.DeleteFunc(slices.Clone(pulls), func(p forge.PullRequest) bool { return !p.HasLabel(in.Label) })
-	detail := fmt.Sprintf(": %d open pull requests have label %s", len(labelled), in.Label)
-	if known, ok := f.(forge.Righter); ok {
-		c.Report.Say(what, detail, nil)
-		c.rights(ctx, known, in.Repo)
-		return
-	}
-	login, err := f.Login(ctx)
-	if err != nil {
-		c.Report.Say(what, "", credentialError(err))
-		return
-	}
-	// Whom to ask about: forges tell anybody about himself.
-	asked := slices.IndexFunc(pulls, func(p forge.PullRequest) bool { return p.Author != "" && p.Author != login })
-	if asked < 0 {
-		c.Report.Say(what, detail, nil)
-		c.Report.Unseen("who may write to "+in.Repo, "there is no open pull request of somebody's to ask about", "run it again when there is one")
-		return
-	}
-	if _, err := f.CanWrite(ctx, in.Repo, pulls[asked].Author); err != nil {
-		c.Report.Say(what, "", credentialError(err))
-		return
-	}
-	c.Report.Say(what, detail+", and we are told who may write", nil)
+	labelled := slices.DeleteFunc(slices.Clone(list.List().PullRequests), func(p forge.PullRequest) bool { return !p.HasLabel(in.Label) })
+	c.Report.Say(what, fmt.Sprintf(": %d open pull requests have label %s", len(labelled), in.Label), nil)
+	c.rights(ctx, f, in.Repo)
+	c.webhooks(ctx, f, in.Repo)
 }
 
 // rights says which of those that a credential needs it has.
-func (c *Cluster) rights(ctx context.Context, f forge.Righter, repository string) {
+func (c *Cluster) rights(ctx context.Context, f forge.Forge, repository string) {
 	what := "rights in " + repository
-	rights, err := f.Rights(ctx, repository)
+	righter, ok := f.(forge.Righter)
+	if !ok {
+		c.Report.Unseen(what, "this forge tells nothing of them", "see the forge's own page of the credential")
+		return
+	}
+	rights, err := righter.Rights(ctx, repository)
 	if err != nil {
 		c.Report.Say(what, "", credentialError(err))
 		return
@@ -149,7 +133,7 @@ func (c *Cluster) rights(ctx context.Context, f forge.Righter, repository string
 			c.Report.Unseen(what+", "+r.Name, r.Unknown, "see the forge's own page of the credential")
 			continue
 		}
-		c.Report.Say(what, ", "+r.Name, command.Misconfigured(r.Missing))
+		c.Report.Say(what+", "+r.Name, "", command.Misconfigured(r.Missing))
 	}
 }
 

@@ -13,10 +13,6 @@ import (
 // askJSON makes a call of a forge that is called without an SDK. The credential
 // is read anew, and authorize puts it onto the call.
 func askJSON(ctx context.Context, c *http.Client, credentialFile, method, address string, body any, authorize func(*http.Request, string)) (*http.Response, error) {
-	token, err := readSecret(credentialFile)
-	if err != nil {
-		return nil, fmt.Errorf("read the credential: %w", err)
-	}
 	var content io.Reader
 	if body != nil {
 		b, err := json.Marshal(body)
@@ -25,22 +21,36 @@ func askJSON(ctx context.Context, c *http.Client, credentialFile, method, addres
 		}
 		content = bytes.NewReader(b)
 	}
+	res, err := askRaw(ctx, c, credentialFile, method, address, content, authorize)
+	if err != nil {
+		return nil, err
+	}
+	if err := statusError(res.StatusCode); err != nil {
+		res.Body.Close()
+		return nil, err
+	}
+	return res, nil
+}
+
+// askRaw makes a call whose body, where there is one, is JSON or meant to be no
+// JSON. Whatever the answer is, it is no error.
+func askRaw(ctx context.Context, c *http.Client, credentialFile, method, address string, content io.Reader, authorize func(*http.Request, string)) (*http.Response, error) {
+	token, err := readSecret(credentialFile)
+	if err != nil {
+		return nil, fmt.Errorf("read the credential: %w", err)
+	}
 	req, err := http.NewRequestWithContext(ctx, method, address, content)
 	if err != nil {
 		return nil, errors.New("the address is none")
 	}
 	authorize(req, token)
 	req.Header.Set("Accept", "application/json")
-	if body != nil {
+	if content != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	res, err := c.Do(req)
 	if err != nil {
 		return nil, unaddressed(err)
-	}
-	if err := statusError(res.StatusCode); err != nil {
-		res.Body.Close()
-		return nil, err
 	}
 	return res, nil
 }

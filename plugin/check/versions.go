@@ -45,6 +45,28 @@ func (c *Cluster) veleroVersion(ctx context.Context) {
 	c.Report.Wrong(what, "there is no Deployment of Velero in namespace %s, so nothing is backed up or restored: correct veleroNamespace, or install Velero there", c.Velero)
 }
 
+// minArgoCD is the oldest that the tests have run with.
+const minArgoCD = "2.14"
+
+// argoCDVersion asks the image of the repo-server.
+func (c *Cluster) argoCDVersion(ctx context.Context) {
+	const what = "Argo CD's version"
+	d, err := c.findRepoServer(ctx)
+	if !c.may(what, "list Deployments in namespace "+c.ArgoCD, err) || d == nil {
+		return // that there is none is said by the line on the repo-server
+	}
+	image := repoServerContainer(d).Image
+	has, ok := imageVersion(image)
+	switch {
+	case !ok:
+		c.Report.Unseen(what, "the tag of image "+image+" is no version", "`argocd version` must say v"+minArgoCD+" or newer")
+	case !has.AtLeast(version.MustParseGeneric(minArgoCD)):
+		c.Report.Wrong(what, "%s is older than %s, with which nothing here was tried: upgrade Argo CD", has, minArgoCD)
+	default:
+		c.Report.Say(what, ": "+has.String(), nil)
+	}
+}
+
 // imageVersion reads the version in an image's tag.
 func imageVersion(image string) (*version.Version, bool) {
 	image, _, _ = strings.Cut(image, "@")
