@@ -58,7 +58,7 @@ func (r *Reconciler) comment(repo *repository, items []*item, room *int, e *erra
 	}
 	was := repo.comments[items[0].key.Number]
 	var parts []string
-	create := false
+	create, over := false, true
 	for _, it := range items[:min(len(items), maxSections)] {
 		p := it.is
 		if p == nil && it.cur != nil {
@@ -72,6 +72,7 @@ func (r *Reconciler) comment(repo *repository, items []*item, room *int, e *erra
 			unanswered[behind(p, it)]:
 			return // what was said stands: it is not known anew yet
 		}
+		over = over && p.Phase == Ending
 		create = create || it.facts.PullRequest != nil && (p.ConsentBy != "" || it.facts.Consent.By != "")
 		parts = append(parts, r.section(p, it, repo.sentence[p.Namespace], repo.lastWords[p.Namespace]))
 	}
@@ -83,7 +84,8 @@ func (r *Reconciler) comment(repo *repository, items []*item, room *int, e *erra
 	if was.text == text {
 		return
 	}
-	if at := was.at.Add(commentApart); !was.at.IsZero() && at.After(e.now) && !was.at.After(e.now) {
+	// That all is over does not wait: what is gone has no more turn to say so.
+	if at := was.at.Add(commentApart); !over && !was.at.IsZero() && at.After(e.now) && !was.at.After(e.now) {
 		e.by(at)
 		return
 	}

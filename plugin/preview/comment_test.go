@@ -164,6 +164,27 @@ func TestCommentRests(t *testing.T) {
 	}
 }
 
+// TestCommentOfTheEnd: what was just called ready is called ended at once, because
+// an ended preview may be gone before long.
+func TestCommentOfTheEnd(t *testing.T) {
+	t.Parallel()
+	w := talking(t, pull(1))
+	w.mustRound()
+	w.mustRound()
+	w.says(1, "Starting")
+	p, _ := w.preview(1)
+	(&model{world: w}).restored(p)
+	w.mustRound()
+	w.says(1, "Ready")
+	w.host.set(pull(1, closed))
+	w.now = w.now.Add(commentApart / 2)
+	w.Trigger("gitea", "acme/shop", 1, time.Time{})
+	if err := w.quickRound(); err != nil {
+		t.Fatal(err)
+	}
+	w.says(1, "**Preview previews: No preview**", "the pull request is closed")
+}
+
 // TestCommentOnce: however many ApplicationSets ask, there is one comment, and
 // each may be left out.
 func TestCommentOnce(t *testing.T) {
