@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"code.gitea.io/sdk/gitea"
 	"github.com/jackc/pgx/v5/pgconn"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -86,10 +87,63 @@ func TestPreviewFromLabelToUnlabel(t *testing.T) {
 	if got := query(ctx, t, v.Namespace, readRow); got[0][0] != "1" {
 		t.Error("a push lost the row that a developer wrote")
 	}
+	ready := saysReady(ctx, t, pr, v)
 
 	must(t, pr.Unlabel(ctx, platform.LabelPreview))
 	must(t, world.WaitGone(ctx, v.Namespace))
 	noLeftFolders(ctx, t)
+	ended := said(ctx, t, pr, "no more to get into", func(body string) bool { return !strings.Contains(body, "psql") })
+	if ended.ID != ready.ID || !ended.Updated.After(ended.Created) {
+		t.Errorf("comment %d of %s says it is ready, and %d of %s, changed at %s, that it is not", ready.ID, ready.Created, ended.ID, ended.Created, ended.Updated)
+	}
+}
+
+// saysReady wants the commit status and the plugin's comment to say that a preview
+// is ready, where it is, and how to get in.
+func saysReady(ctx context.Context, t *testing.T, pr *platform.PullRequest, v platform.Preview) *gitea.Comment {
+	t.Helper()
+	address := v.Namespace + ".previews.example.com"
+	must(t, world.Wait(ctx, "wait for the commit status of a preview that is ready", func(ctx context.Context) error {
+		s, err := pr.Status(ctx, pr.StatusContext())
+		switch {
+		case err != nil:
+			return err
+		case s == nil:
+			return errors.New("there is none")
+		case s.State != gitea.StatusSuccess || !strings.Contains(s.TargetURL, address):
+			return fmt.Errorf("it is %s, %q, of %q", s.State, s.Description, s.TargetURL)
+		}
+		return nil
+	}))
+	c := said(ctx, t, pr, "ready", func(body string) bool { return strings.Contains(body, "Ready") })
+	for _, says := range []string{address, v.Snapshot, "kubectl -n " + v.Namespace + " port-forward", "psql -h localhost -U ", "logs"} {
+		if !strings.Contains(c.Body, says) {
+			t.Errorf("the comment does not say %q:\n%s", says, c.Body)
+		}
+	}
+	return c
+}
+
+// said waits until the plugin's one comment says something, and returns it.
+func said(ctx context.Context, t *testing.T, pr *platform.PullRequest, what string, is func(body string) bool) *gitea.Comment {
+	t.Helper()
+	var c *gitea.Comment
+	must(t, world.Wait(ctx, "wait for the comment to say: "+what, func(ctx context.Context) error {
+		all, err := pr.Said(ctx)
+		switch {
+		case err != nil:
+			return err
+		case len(all) > 1:
+			return platform.Final(fmt.Errorf("there are %d comments of the plugin", len(all)))
+		case len(all) == 0:
+			return errors.New("there is none")
+		case !is(all[0].Body):
+			return fmt.Errorf("it is\n%s", all[0].Body)
+		}
+		c = all[0]
+		return nil
+	}))
+	return c
 }
 
 // noLeftFolders fails if the node holds a volume that no PersistentVolume has.

@@ -71,3 +71,8 @@ func (p *Platform) PushForReview(ctx context.Context, user, title string) (*Pull
 	}
 	return fail(errors.New("the push was taken, and there is no pull request of it"))
 }
+
+// ReaderToken is a token of [Reader]'s that reads.
+func (p *Platform) ReaderToken(ctx context.Context) (string, error) {
+	return p.forge.token(ctx, Reader, "", scopeReadRepository, scopeReadUser)
+}

@@ -217,3 +217,16 @@ func (p *Platform) CloseAll(ctx context.Context, prefix string) (namespaces []st
 	}
 	return namespaces, nil
 }
+
+// Said are the plugin's comments on the pull request, the oldest first.
+func (pr *PullRequest) Said(ctx context.Context) ([]*gitea.Comment, error) {
+	c, err := pr.platform.forge.as(ctx, Developer)
+	if err != nil {
+		return nil, err
+	}
+	all, _, err := c.ListIssueComments(Organisation, ShopRepository, pr.Number, gitea.ListIssueCommentOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("list comments of pull request %d: %w", pr.Number, err)
+	}
+	return slices.DeleteFunc(all, func(c *gitea.Comment) bool { return c.Poster == nil || c.Poster.UserName != pluginUser }), nil
+}

@@ -54,6 +54,7 @@ var accesses = map[place][]access{
 		{"storage.k8s.io", "storageclasses", "get", ""},
 		{"authentication.k8s.io", "tokenreviews", "create", ""},
 		{"", "configmaps", "get", "seed-request"},
+		{"", "configmaps", "get", "seed-policy"},
 	},
 	pluginsOwn: {
 		{"", "configmaps", "create,get,list,update", ""},

@@ -69,11 +69,11 @@ func rules(t *testing.T, file string) map[string][]string {
 			for _, group := range r.APIGroups {
 				for _, resource := range r.Resources {
 					for _, verb := range r.Verbs {
-						a := access{group: group, resource: resource}
-						if len(r.ResourceNames) > 0 {
-							a.name = strings.Join(r.ResourceNames, ",")
+						for _, name := range append([]string{""}, r.ResourceNames...) {
+							if name != "" || len(r.ResourceNames) == 0 {
+								found[role.Namespace] = append(found[role.Namespace], describe("", access{group: group, resource: resource, name: name}, verb))
+							}
 						}
-						found[role.Namespace] = append(found[role.Namespace], describe("", a, verb))
 					}
 				}
 			}
