@@ -156,6 +156,16 @@ bench-restore: ## Measure label to first query against a restore on demand; ARGS
 	@.ci/ensure-host test
 	go run ./e2e/cmd/bench-restore $(ARGS)
 
+.PHONY: compare-generators
+compare-generators: ## Run Argo CD's own pull-request generator beside ours while the Git host fails; ARGS='-fail-for 30s' for less
+	@.ci/ensure-host test
+	@go run ./e2e/cmd/cluster prepare
+	go test -vet=off -timeout 60m -count=1 -run '^$$' -bench BesideTheStockGenerator -benchtime 1x ./e2e/flow $(ARGS)
+
+.PHONY: bench-forges
+bench-forges: ## Count the calls that a poll of each forge takes, with 1,000 open pull requests
+	go test -vet=off -count=1 -run '^$$' -bench Poll -benchtime 1x ./plugin/forge/forgetest
+
 .PHONY: lint
 lint: ## Run the linters, and build each module without the workspace
 	@.ci/ensure-host test
