@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,15 +27,18 @@ func drain(t *testing.T, l *line, now time.Time, all []preview.Preview) (order [
 	left := append([]preview.Preview{}, all...)
 	for range 10 * len(all) {
 		// In the worst order: the last one asks first.
-		for i := len(left) - 1; i >= 0; i-- {
-			if _, ok := l.turn(left[i], atWork, now); ok {
-				p := left[i]
+		asking := left
+		left = nil
+		for _, p := range slices.Backward(asking) {
+			if _, ok := l.turn(p, atWork, now); ok {
 				order = append(order, strings.TrimPrefix(p.Namespace, "preview-"))
 				atWork[p.Namespace] = repositoryOf(p)
 				velero = append(velero, p.Namespace)
-				left = append(left[:i], left[i+1:]...)
+			} else {
+				left = append(left, p)
 			}
 		}
+		slices.Reverse(left)
 		if len(atWork) > aheadMost {
 			t.Fatalf("Velero has %d Restores", len(atWork))
 		}
