@@ -7,7 +7,8 @@ import (
 
 // Name is the qualified name of a table, as the catalog has it (unquoted).
 type Name struct {
-	Schema, Name string
+	Schema string `json:"Schema"`
+	Name   string `json:"Name"`
 }
 
 // String writes the name as SQL would, with quotes where they are needed.

@@ -149,7 +149,9 @@ const (
 	RequestConfigMap = "seed-request"
 	// PolicyConfigMap holds the masking policy that the seed's import runs with,
 	// under PolicyKey.
-	PolicyConfigMap, PolicyKey = "seed-policy", "policy.yaml"
+	PolicyConfigMap = "seed-policy"
+	// PolicyKey is its key in PolicyConfigMap.
+	PolicyKey = "policy.yaml"
 )
 
 // MaxSeed is the longest name a seed has, so that every name made from it fits
