@@ -70,7 +70,7 @@ func (x *compiler) reveal() Revealed {
 		}
 		table := RevealedTable{Schema: t.Schema, Table: t.Name, Rows: t.rowsRule.short()}
 		for _, c := range t.columnStates {
-			if c.rule == nil || !c.traits.keep && len(c.traits.kept) == 0 {
+			if !c.reveals() {
 				continue
 			}
 			column := RevealedColumn{Column: c.Name, Follows: strings.HasPrefix(c.why, "references ")}
@@ -92,17 +92,43 @@ func (x *compiler) reveal() Revealed {
 		if !t.plan.Rows || len(t.parentStates) == 0 {
 			continue
 		}
-		root := t
-		for depth := 0; len(root.parentStates) > 0 && depth < 64; depth++ {
-			root = root.parentStates[0]
-		}
-		if i, ok := at[root.qualified]; ok {
+		root, follows := t.followed()
+		if i, ok := at[root.qualified]; ok && follows {
 			out.Tables[i].Partitions = append(out.Tables[i].Partitions, t.qualified)
-		} else { // of a table without rows, which it does not follow: nobody could tell
+		} else { // it has something of its own: nobody could tell
 			out.Tables = append(out.Tables, RevealedTable{Schema: t.Schema, Table: t.Name, Rows: unknownRows})
 		}
 	}
 	return out
+}
+
+// reveals says whether a column is kept, or lets a part of its values through.
+func (c *columnState) reveals() bool {
+	return c.rule != nil && (c.traits.keep || len(c.traits.kept) > 0)
+}
+
+// followed is the table at the end of a child's or partition's parents, and whether
+// what it and those between let through is what that one says: the same rows, and of
+// no column more.
+func (t *tableState) followed() (root *tableState, follows bool) {
+	chain := []*tableState{t}
+	root = t
+	for len(root.parentStates) > 0 && len(chain) <= 64 {
+		root = root.parentStates[0]
+		chain = append(chain, root)
+	}
+	rows := root.rowsRule.short()
+	for _, s := range chain {
+		if !s.plan.Rows || s.rowsRule.short() != rows {
+			return root, false
+		}
+	}
+	for _, c := range t.columnStates {
+		if of := root.byName[c.Name]; c.reveals() && (of == nil || !of.reveals() || !of.rule.equal(c.rule)) {
+			return root, false
+		}
+	}
+	return root, true
 }
 
 // unknownRows is the digest of no row filter.
@@ -172,7 +198,11 @@ func UnpackRevealed(text string) (Revealed, error) {
 	case len(content) > mostRevealed:
 		err = errors.New("it is too large")
 	default:
-		err = json.Unmarshal(content, &out)
+		// What a later release wrote and this one does not know may be more that is let
+		// through.
+		d := json.NewDecoder(bytes.NewReader(content))
+		d.DisallowUnknownFields()
+		err = d.Decode(&out)
 	}
 	if err == nil && out.Version != revealedVersion {
 		err = fmt.Errorf("it is of version %d", out.Version)
@@ -188,7 +218,11 @@ func UnpackRevealed(text string) (Revealed, error) {
 // pure, and every doubt is a sentence. A column that is masked through and through
 // in the former import is permitted however the policy masks it, and so is
 // everything that the former import lacks.
-func (p *Policy) Permits(r Revealed) (wrong []string) {
+//
+// sameKey says that the former import was masked with the key of today. Digests of
+// what is accepted are made with the key: under another one as many have to be
+// accepted of an object as before.
+func (p *Policy) Permits(r Revealed, sameKey bool) (wrong []string) {
 	if r.Version != revealedVersion {
 		return []string{"what it lets through cannot be told"}
 	}
@@ -201,10 +235,14 @@ func (p *Policy) Permits(r Revealed) (wrong []string) {
 	if r.Comments && !p.Comments {
 		wrong = append(wrong, "it has the dump's comments")
 	}
+	accepted := map[string]int{}
+	for _, a := range p.Accept {
+		accepted[a.Object]++
+	}
 	for _, a := range r.Accept {
-		// By its object: digests are made with the key, which may be another one.
-		if !slices.ContainsFunc(p.Accept, func(now Accept) bool { return now.Object == a.Object }) {
-			wrong = append(wrong, "it has "+a.Object+", which is accepted no more")
+		accepted[a.Object]--
+		if sameKey && !slices.Contains(p.Accept, a) || accepted[a.Object] < 0 {
+			wrong = append(wrong, "it has "+a.Object+" with a text that is accepted no more")
 		}
 	}
 	for _, t := range r.Tables {

@@ -77,8 +77,8 @@ accept: [{object: "default public.users.note", sha256: ` + zeros + `}]
 		"a partition is left out":             {"  public.log", "  public.events_1: {rows: none}\n  public.log", []string{"rows of public.events_1"}},
 		"a table is left out":                 {"  public.events: {columns: {what: keep}}", "  public.events: {rows: none}", []string{"rows of public.events ", "public.events.what"}},
 		"fewer rows":                          {"rows: all", "rows: {where: [{column: total, below: 5}]}", []string{"rows of public.orders that are left out now"}},
-		"accepted no more":                    {"accept: [{object: \"default public.users.note\", sha256: " + zeros + "}]", "", []string{"default public.users.note, which is accepted no more"}},
-		"accepted with another text":          {"sha256: 0", "sha256: 1", nil},
+		"accepted no more":                    {"accept: [{object: \"default public.users.note\", sha256: " + zeros + "}]", "", []string{"default public.users.note with a text that is accepted no more"}},
+		"accepted with another text":          {"sha256: 0", "sha256: 1", []string{"default public.users.note with a text that is accepted no more"}},
 		"two patterns that may both be meant": {"\"tot*\": keep", "\"tot*\": keep, \"*tal\": null", []string{"public.orders.total"}},
 		"a table's pattern takes its columns": {"  public.log", "  \"public.ord*\": {columns: {\"*\": null}}\n  public.log", []string{"public.orders.user_id"}},
 		"a table's entry becomes a pattern":   {"public.orders:", "\"public.ord*\":", nil},
@@ -93,7 +93,7 @@ accept: [{object: "default public.users.note", sha256: ` + zeros + `}]
 			if err != nil {
 				t.Fatal(err)
 			}
-			wrong := p.Permits(revealed)
+			wrong := p.Permits(revealed, true)
 			if len(wrong) != len(test.says) {
 				t.Errorf("it says %q, want %q", wrong, test.says)
 			}
@@ -125,13 +125,97 @@ accept: [{object: "default public.users.note", sha256: ` + zeros + `}]
 		r := revealed
 		r.Tables = append([]RevealedTable{}, revealed.Tables...)
 		edit(&r)
-		if len(p.Permits(r)) == 0 {
+		if len(p.Permits(r, true)) == 0 {
 			t.Errorf("%s: permitted", name)
 		}
 	}
 	for _, text := range []string{"", "x", packed[:len(packed)/2], packed + "!"} {
 		if r, err := UnpackRevealed(text); err == nil {
 			t.Errorf("%.10q is read as %+v", text, r)
+		}
+	}
+}
+
+// What a policy accepts of an object is named by digests under the key: under
+// another key they are counted.
+func TestPermitsAccepted(t *testing.T) {
+	t.Parallel()
+	ones, twos := strings.Repeat("1", 64), strings.Repeat("2", 64)
+	for name, test := range map[string]struct {
+		before, now        []string
+		sameKey, permitted bool
+	}{
+		"all of them":                      {[]string{zeros, ones}, []string{ones, zeros}, true, true},
+		"one of two taken back":            {[]string{zeros, ones}, []string{zeros}, true, false},
+		"one of two in place of another":   {[]string{zeros, ones}, []string{zeros, twos}, true, false},
+		"all by another key":               {[]string{zeros}, []string{ones}, false, true},
+		"one taken back, and another key":  {[]string{zeros, ones}, []string{twos}, false, false},
+		"all taken back, and another key":  {[]string{zeros}, nil, false, false},
+		"one more, and another key":        {[]string{zeros}, []string{ones, twos}, false, true},
+		"the only one, by the same key":    {[]string{zeros}, []string{ones}, true, false},
+		"nothing was accepted, one is now": {nil, []string{ones}, true, true},
+	} {
+		list := func(digests []string) (out []Accept) {
+			for _, d := range digests {
+				out = append(out, Accept{Object: "default public.users.note", SHA256: d})
+			}
+			return out
+		}
+		p := &Policy{Accept: list(test.now)}
+		if wrong := p.Permits(Revealed{Version: revealedVersion, Accept: list(test.before)}, test.sameKey); (len(wrong) == 0) != test.permitted {
+			t.Errorf("%s: it says %q", name, wrong)
+		}
+	}
+}
+
+// What a partition or a child lets through that its parents do not is nothing that
+// the policy of later can be asked about: such snapshots are for that policy alone.
+func TestPermitsChildren(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		schema    []Table
+		old, new  string
+		permitted bool
+	}{
+		"a partition as its parent": {
+			[]Table{tableOf("r", "a text").partitioned("hash", "a"), tableOf("p", "a text").partition("r")},
+			"public.r: {columns: {a: keep}}", "public.r: {columns: {a: keep}}", true,
+		},
+		"a child with a column of its own, masked": {
+			[]Table{tableOf("r", "a text"), tableOf("p", "a text", "b text").child("r")},
+			"public.r: {columns: {a: keep}}\n  public.p: {columns: {b: hash}}", "public.r: {columns: {a: keep}}\n  public.p: {columns: {b: email}}", true,
+		},
+		"a child keeps a column of its own": {
+			[]Table{tableOf("r", "a text"), tableOf("p", "a text", "b text").child("r")},
+			"public.r: {columns: {a: keep}}\n  public.p: {columns: {b: keep}}", "public.r: {columns: {a: keep}}\n  public.p: {columns: {b: hash}}", false,
+		},
+		"a child keeps a column of its second parent, which has no rows": {
+			[]Table{tableOf("r", "a text"), tableOf("s", "b text"), tableOf("p", "a text", "b text").child("r", "s")},
+			"public.r: {columns: {a: keep}}\n  public.s: {rows: none}\n  public.p: {columns: {b: keep}}", "public.r: {columns: {a: keep}}\n  public.s: {rows: none}\n  public.p: {columns: {b: hash}}", false,
+		},
+		"a partition of a partition that is left out": {
+			[]Table{tableOf("r", "a text").partitioned("hash", "a"), tableOf("m", "a text").partition("r").partitioned("hash", "a"), tableOf("p", "a text").partition("m")},
+			"public.r: {columns: {a: hash}}\n  public.m: {rows: none}\n  public.p: {rows: all, columns: {a: keep}}", "public.r: {columns: {a: hash}}\n  public.m: {rows: none}\n  public.p: {rows: all, columns: {a: hash}}", false,
+		},
+		"a partition of a partition that is left out goes too": {
+			[]Table{tableOf("r", "a text").partitioned("hash", "a"), tableOf("m", "a text").partition("r").partitioned("hash", "a"), tableOf("p", "a text").partition("m")},
+			"public.r: {columns: {a: keep}}\n  public.m: {rows: none}\n  public.p: {rows: all, columns: {a: keep}}", "public.r: {columns: {a: keep}}\n  public.m: {rows: none}", false,
+		},
+		"a partition has all rows, of a table with fewer": {
+			[]Table{tableOf("r", "a text").partitioned("hash", "a"), tableOf("p", "a text").partition("r")},
+			"public.r: {rows: {where: [{column: a, in: [x]}]}, columns: {a: keep}}\n  public.p: {rows: all}", "public.r: {rows: {where: [{column: a, in: [x]}]}, columns: {a: keep}}", false,
+		},
+	} {
+		plan, err := tryCompile(t, "tables:\n  "+test.old, test.schema...)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		p, err := ParsePolicy([]byte("version: 1\ntables:\n  " + test.new))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if wrong := p.Permits(plan.Revealed(), true); (len(wrong) == 0) != test.permitted {
+			t.Errorf("%s: it says %q of %+v", name, wrong, plan.Revealed())
 		}
 	}
 }
@@ -165,8 +249,8 @@ func BenchmarkRevealed(b *testing.B) {
 		}
 		size = len(packed)
 		r, err := UnpackRevealed(packed)
-		if err != nil || len(p.Permits(r)) > 0 {
-			b.Fatal(err, p.Permits(r))
+		if err != nil || len(p.Permits(r, true)) > 0 {
+			b.Fatal(err, p.Permits(r, true))
 		}
 	}
 	fmt.Fprintf(os.Stdout, "FIGURE revealed_9000_columns %d B\n", size)

@@ -27,7 +27,7 @@ func former(m *postgres.Marker, policy *mask.Policy, keyID string) string {
 	if err != nil {
 		return gone + err.Error()
 	}
-	if wrong := policy.Permits(r); len(wrong) > 0 {
+	if wrong := policy.Permits(r, true); len(wrong) > 0 {
 		return gone + listed(wrong)
 	}
 	return stays + ": this policy permits all that they hold"

@@ -101,7 +101,7 @@ func (r Request) permits(b *velerov1.Backup) error {
 	case got == "" || revealed == "" || r.Permits == nil:
 		return errors.New(masked)
 	default:
-		if err := r.Permits(revealed); err != nil {
+		if err := r.Permits(revealed, b.Annotations[AnnotationKeyID] == r.KeyID); err != nil {
 			return fmt.Errorf("%s: %w", masked, err)
 		}
 		return nil

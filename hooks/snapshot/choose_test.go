@@ -131,7 +131,7 @@ func TestAccept(t *testing.T) {
 // permitting is a request whose policy permits one thing that a snapshot lets
 // through.
 func permitting(r snapshot.Request, only string) snapshot.Request {
-	r.Permits = func(revealed string) error {
+	r.Permits = func(revealed string, _ bool) error {
 		if revealed != only {
 			return errors.New("it lets more through")
 		}

@@ -22,9 +22,10 @@ type Request struct {
 	// there is one with the key itself. "" for none.
 	PreviousKeyID string
 	// Permits is nil where the policy permits all that a snapshot lets through of
-	// its originals, as its annotation has it. It is nil itself where the policy is
-	// not known: then only snapshots of the same digest may be used.
-	Permits func(revealed string) error
+	// its originals, as its annotation has it; sameKey says that it is masked with the
+	// key itself. It is nil itself where the policy is not known: then only snapshots of
+	// the same digest may be used.
+	Permits func(revealed string, sameKey bool) error
 }
 
 // Keys of the seed-request ConfigMap.

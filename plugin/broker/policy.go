@@ -20,7 +20,7 @@ import (
 // import runs and the ConfigMap is that of another digest, or the plugin may not
 // read it) only snapshots of the very digest may be used. err means that nobody
 // could tell.
-func (s Snapshots) permits(ctx context.Context, seed, digest string) (func(string) error, error) {
+func (s Snapshots) permits(ctx context.Context, seed, digest string) (func(string, bool) error, error) {
 	var cm corev1.ConfigMap
 	err := s.Client.Get(ctx, types.NamespacedName{Namespace: seed, Name: snapshot.PolicyConfigMap}, &cm)
 	switch {
@@ -37,7 +37,7 @@ func (s Snapshots) permits(ctx context.Context, seed, digest string) (func(strin
 		}
 		return policy, nil
 	})
-	return func(packed string) error {
+	return func(packed string, sameKey bool) error {
 		policy, err := parse()
 		if err != nil {
 			return err
@@ -46,7 +46,7 @@ func (s Snapshots) permits(ctx context.Context, seed, digest string) (func(strin
 		if err != nil {
 			return err
 		}
-		if wrong := policy.Permits(revealed); len(wrong) > 0 {
+		if wrong := policy.Permits(revealed, sameKey); len(wrong) > 0 {
 			const most = 3
 			if len(wrong) > most {
 				wrong = append(wrong[:most:most], fmt.Sprintf("and %d more", len(wrong)-most))
