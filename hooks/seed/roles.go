@@ -62,7 +62,27 @@ func (r *opened) makeRoles(ctx context.Context) error {
 			return schemaError(fmt.Errorf("grant role %s to its members: %w", name, err))
 		}
 	}
+	if err := r.tryMemberships(ctx); err != nil {
+		return err
+	}
 	r.rolesMade = true
+	return nil
+}
+
+// tryMemberships has Postgres judge now what the swap will do, and takes it back: after
+// hours of loading, the swap would find that two roles are members of each other.
+func (r *opened) tryMemberships(ctx context.Context) error {
+	members, err := r.memberships(ctx)
+	if err != nil {
+		return err
+	}
+	err = execAll(ctx, r.server.conn, []string{"BEGIN"}, members)
+	if rolled := execSQL(context.WithoutCancel(ctx), r.server.conn, "ROLLBACK"); err == nil && rolled != nil {
+		return fmt.Errorf("take back the members of made roles: %w", rolled)
+	}
+	if err != nil {
+		return schemaError(fmt.Errorf("give the made roles the policy's members: %w", err))
+	}
 	return nil
 }
 
@@ -99,9 +119,10 @@ func (r *opened) grants(name string) []string {
 }
 
 // memberships are the statements that give all made roles the policy's members, and
-// no others: a part of the swap.
+// no others: a part of the swap. What is taken comes first: a role may become a member
+// of one that was its own.
 func (r *opened) memberships(ctx context.Context) ([]string, error) {
-	var out []string
+	var out, grants []string
 	for _, name := range slices.Sorted(maps.Keys(r.Policy.MadeRoles)) {
 		rows, err := r.server.conn.Query(ctx, "SELECT pg_get_userbyid(member)::text FROM pg_auth_members WHERE roleid = $1::regrole", sqltext.Identifier(name))
 		var have []string
@@ -116,9 +137,9 @@ func (r *opened) memberships(ctx context.Context) ([]string, error) {
 				out = append(out, "REVOKE "+sqltext.Identifier(name)+" FROM "+sqltext.Identifier(member))
 			}
 		}
-		out = append(out, r.grants(name)...)
+		grants = append(grants, r.grants(name)...)
 	}
-	return out, nil
+	return append(out, grants...), nil
 }
 
 // hasRole reports whether the server has a role.

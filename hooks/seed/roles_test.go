@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/internal/pgtest"
 	"github.com/seedling-dev/seedling/hooks/mask"
 	"github.com/seedling-dev/seedling/hooks/seed"
@@ -124,6 +125,23 @@ func TestMadeRoles(t *testing.T) {
 	mustImport(t, other, seed.Imported)
 	if now := memberships(); len(now) == 0 || strings.Contains(strings.Join(now, " "), "to app") {
 		t.Errorf("after the swap app is still a member: %q", now)
+	}
+
+	// A role may become a member of one that was its own; that two are of each other is
+	// said before rows are loaded.
+	inner := strings.Replace(made, "members: [app]}", "members: [audit]}", 1)
+	outer := strings.Replace(made, "members: [app], inherit", "members: [notes_reader], inherit", 1)
+	mustImport(t, options(t, s, file, inner), seed.Imported)
+	mustImport(t, options(t, s, file, outer), seed.Imported)
+	before = memberships()
+	if !slices.Contains(before, "audit to notes_reader") || slices.Contains(before, "notes_reader to audit") {
+		t.Errorf("after roles changed sides: %q", before)
+	}
+	if _, err := seed.Plan(t.Context(), options(t, s, file, strings.Replace(inner, "members: [app], inherit", "members: [notes_reader], inherit", 1)), true); err == nil || command.ExitCode(err) != command.ExitMisconfigured || !strings.Contains(err.Error(), "the policy's members") {
+		t.Errorf("a plan of roles that are members of each other says %v", err)
+	}
+	if diff := cmp.Diff(before, memberships()); diff != "" {
+		t.Errorf("the seed's memberships changed before the swap: %s", diff)
 	}
 	mustImport(t, o, seed.Imported)
 	s.Exec(t, "postgres", "DROP ROLE seed_owner")
