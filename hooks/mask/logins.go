@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"sync/atomic"
+	"unicode"
 
 	"github.com/seedling-dev/seedling/hooks/copytext"
 )
@@ -77,10 +78,18 @@ func (a *addresses) find(ws *workspace, value []byte) int {
 	if i, ok := a.listed[string(folded)]; ok {
 		return i
 	}
-	if n := len(folded) - len(a.domain); a.domain != nil && n > 0 && string(folded[n:]) == string(a.domain) {
+	if n := len(folded) - len(a.domain); a.domain != nil && n > 0 && string(folded[n:]) == string(a.domain) && isLocalPart(folded[:n]) {
 		return ofDomain
 	}
 	return -1
+}
+
+// isLocalPart reports whether what stands before an address' @ can be one account's
+// name. A text that ends in an address, or a list of them, tells of others too.
+func isLocalPart(b []byte) bool {
+	return len(b) <= 64 && !bytes.ContainsAny(b, "@,;:<>()[]|") && !bytes.ContainsFunc(b, func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r)
+	})
 }
 
 // known passes testers' addresses, and masks all else with another transform, so that

@@ -72,7 +72,10 @@ func TestLogins(t *testing.T) {
 			}
 		}
 	}
-	for _, address := range []string{"tester@shop.test.example", "atester@shop.test", "x@other.qa.shop.test", "qa.shop.test", "@qa.shop.test", " tester@shop.test", `a\tb@shop.test`} {
+	for _, address := range []string{
+		"tester@shop.test.example", "atester@shop.test", "x@other.qa.shop.test", "qa.shop.test", "@qa.shop.test", " tester@shop.test", `a\tb@shop.test`,
+		"Kay Reed +49 170 1234567 x@qa.shop.test", "Kay_Reed<x@qa.shop.test", "kay@home.test,x@qa.shop.test", "kay@home.test;x@qa.shop.test", "kay@home.test/x@qa.shop.test", "Kay\u00a0Reed@qa.shop.test", `kay\nreed@qa.shop.test`, strings.Repeat("a", 65) + "@qa.shop.test",
+	} {
 		got := row("1", address, "Kay Reed", "AB12", "$old", "7")
 		if got[1] == address || got[2] == "Kay Reed" || got[4] != `\N` || got[5] != "7" {
 			t.Errorf("%q is taken for a tester's: %q", address, got)
