@@ -97,7 +97,7 @@ func propose(table Name, c *Column, s *Sample) proposal {
 	switch {
 	case k == kindComposite:
 		return proposeComposite(table, c, 0)
-	case k == kindText && c.Listed:
+	case k == kindText && c.Listed && nameGrade(snake(c.Name)) != personWord && (s == nil || s.share(s.surely) <= .1):
 		// An enum by another name; what it says of people is judged by its name.
 		return proposeFor(table, c.Name, kindEnum, c.NotNull, s)
 	case k != kindArray:

@@ -23,6 +23,9 @@ func TestDraftKeepsFrameworks(t *testing.T) {
 		"django":    {tableOf("django_content_type", "id int4!", "app_label varchar(100)!", "model varchar(100)!"), []string{"app_label: keep", "model: keep"}, "reservation"},
 		"knex":      {tableOf("knex_migrations", "id int4!", "name varchar(255)"), []string{"name: keep"}, "20240101_users.js"},
 		"of people": {tableOf("family_migrations", "id int4!", "name text"), []string{"name: full_name"}, "Maria Schneider"},
+		"unread":    {tableOf("patient_migrations", "id int4!", "name text", "description text"), []string{"name: full_name", "description: text"}, ""},
+		"unusual":   {tableOf("customer_migrations", "id int4!", "name text"), []string{"name: full_name"}, "Quirin Zwickensohn"},
+		"module's":  {tableOf("customer_migrations", "id int4!", "name text"), []string{"name: keep"}, "20240101_init"},
 		"reached":   {tableOf("migrations", "id int4!", "name text"), []string{"name: email"}, "anna@corp.test"},
 		"other":     {tableOf("migration_notes", "id int4!", "name text"), []string{"name: product"}, "Plan 7"},
 	} {
@@ -30,7 +33,7 @@ func TestDraftKeepsFrameworks(t *testing.T) {
 			t.Parallel()
 			samples := map[ColumnName]*Sample{}
 			for _, col := range c.table.Columns {
-				if col.kind() == kindText {
+				if col.kind() == kindText && c.value != "" {
 					s := NewSample(col)
 					for range 30 {
 						s.Add([]byte(c.value))
@@ -51,22 +54,28 @@ func TestDraftKeepsFrameworks(t *testing.T) {
 	}
 }
 
-// A text whose values a constraint lists is an enum, unless its name says that it is
-// about somebody.
+// A text whose values a constraint lists is an enum, unless its name or its values say
+// that it is about somebody.
 func TestDraftKeepsListed(t *testing.T) {
 	t.Parallel()
-	table := tableOf("rooms", "id int8!", "vue text", "sexe text", "autre text")
-	table.Columns[1].Listed, table.Columns[2].Listed = true, true
+	table := tableOf("rooms", "id int8!", "vue text", "sexe text", "autre text", "medecin text", "bau text")
+	for _, i := range []int{1, 2, 4, 5} {
+		table.Columns[i].Listed = true
+	}
 	samples := map[ColumnName]*Sample{}
 	for _, col := range table.Columns[1:] {
 		s := NewSample(col)
+		values := []string{"mer", "cour", "jardin"}
+		if col.Name == "bau" {
+			values = []string{"Anna Schmidt", "Peter Weber", "Maria Keller"}
+		}
 		for i := range 60 {
-			s.Add([]byte([]string{"mer", "cour", "jardin"}[i%3]))
+			s.Add([]byte(values[i%3]))
 		}
 		samples[ColumnName{"public", "rooms", col.Name}] = s
 	}
 	draft := string(Draft(Catalog{Tables: []Table{table}}, samples))
-	for _, want := range []string{"vue: keep\n", "sexe: null", "autre: text\n"} {
+	for _, want := range []string{"vue: keep\n", "sexe: null", "autre: text\n", "medecin: text\n", "bau: full_name\n"} {
 		if !strings.Contains(draft, want) {
 			t.Errorf("want %s in\n%s", want, draft)
 		}
