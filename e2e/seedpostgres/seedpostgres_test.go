@@ -444,9 +444,11 @@ func TestPreview(t *testing.T) {
 		return func() bool { _, code := docker("exec", v.container, "test", "-e", path); return code == 0 }
 	}
 	// The script's psql waits for a word of the test.
-	const script = `psql() { : >/tmp/asked; until [ -e /tmp/go ]; do sleep 0.05; done; command psql "$@"; }; set -- preview -c work_mem=5MB; . /usr/local/bin/seed-postgres`
+	const script = `psql() { : >/tmp/asked; until [ -e /tmp/go ]; do sleep 0.05; done; command psql "$@"; }; set -- preview -c work_mem=5MB $LOUD; . /usr/local/bin/seed-postgres`
+	// Developers may have statements logged, in each of the ways that there are.
+	const loud = "-c log_statement=all -c log_duration=on -c log_min_duration_statement=0 -c log_min_duration_sample=0 -c log_statement_sample_rate=1 -c log_transaction_sample_rate=1 -c debug_print_parse=on"
 	begin := func(password string) {
-		must(t, "exec", "--detach", "--env", "POSTGRES_PASSWORD="+password, v.container,
+		must(t, "exec", "--detach", "--env", "POSTGRES_PASSWORD="+password, "--env", "LOUD="+loud, v.container,
 			"sh", "-c", `sh -c "$1" >/tmp/log 2>&1; echo $? >/tmp/ended`, "start", script)
 		wait("the server runs, and no password is given", exists("/tmp/asked"))
 	}
