@@ -56,6 +56,7 @@ type orphanWork struct {
 	touched map[mask.Name]int64     // rows that went or changed, by the foreign key's table
 	step    int                     // counts statements
 	indexes []string                // that were made to find rows by their foreign key
+	forced  bool                    // the session uses those, and reads no table
 }
 
 // goneNote is a temporary table of the keys of rows that went.
@@ -100,6 +101,9 @@ func (w *orphanWork) run(ctx context.Context) error {
 				if err := w.index(ctx, o); err != nil {
 					return err
 				}
+			}
+			if err := w.useIndexes(ctx, runs[i] >= deepChain); err != nil {
+				return err
 			}
 			w.step++
 			seen[i] = w.step - 1
@@ -183,13 +187,9 @@ func (w *orphanWork) remove(ctx context.Context, o mask.Orphans, news *goneNote,
 }
 
 // index makes an index by which rows are found by their foreign key, until the end.
-// From then on few of them are looked for at a time.
 func (w *orphanWork) index(ctx context.Context, o mask.Orphans) error {
 	name := fmt.Sprintf("seedling_orphans_%d", len(w.indexes))
-	err := execAll(ctx, w.conn, []string{
-		"CREATE INDEX " + name + " ON " + sqltext.Identifier(o.Table.Schema, o.Table.Name) + " (" + identifiers(o.ForeignKey.Columns) + ")",
-		"SET enable_seqscan = off", "SET enable_hashjoin = off", "SET enable_mergejoin = off",
-	})
+	err := execSQL(ctx, w.conn, "CREATE INDEX "+name+" ON "+sqltext.Identifier(o.Table.Schema, o.Table.Name)+" ("+identifiers(o.ForeignKey.Columns)+")")
 	if err != nil {
 		return fmt.Errorf("make an index for foreign key %s of %s: %w", o.ForeignKey.Name, o.Table, interrupted(ctx, err))
 	}
@@ -197,17 +197,35 @@ func (w *orphanWork) index(ctx context.Context, o mask.Orphans) error {
 	return nil
 }
 
+// useIndexes has the session find rows by an index, as few of them are looked for at a
+// time, or leaves it to Postgres: without an index, many of them would be held against
+// the whole table one by one.
+func (w *orphanWork) useIndexes(ctx context.Context, on bool) error {
+	if on == w.forced {
+		return nil
+	}
+	statements := []string{"RESET enable_seqscan", "RESET enable_hashjoin", "RESET enable_mergejoin"}
+	if on {
+		statements = []string{"SET enable_seqscan = off", "SET enable_hashjoin = off", "SET enable_mergejoin = off"}
+	}
+	if err := execAll(ctx, w.conn, statements); err != nil {
+		return fmt.Errorf("look for rows by foreign keys' indexes: %w", interrupted(ctx, err))
+	}
+	w.forced = on
+	return nil
+}
+
 // end drops what was made for the work.
 func (w *orphanWork) end(ctx context.Context) error {
+	if err := w.useIndexes(ctx, false); err != nil {
+		return err
+	}
 	var statements []string
 	for _, n := range w.notes {
 		statements = append(statements, "DROP TABLE "+n.name)
 	}
 	for _, name := range w.indexes {
 		statements = append(statements, "DROP INDEX "+name)
-	}
-	if len(w.indexes) > 0 {
-		statements = append(statements, "RESET enable_seqscan", "RESET enable_hashjoin", "RESET enable_mergejoin")
 	}
 	if err := execAll(ctx, w.conn, statements); err != nil {
 		return fmt.Errorf("drop what on_missing_parent needed: %w", interrupted(ctx, err))
