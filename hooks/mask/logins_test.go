@@ -174,6 +174,7 @@ func TestLoginsRefused(t *testing.T) {
 		"{public.users: {by: email, accounts: [a@b.test]}}":                                       "",
 		"{public.users: {by: email, accounts: [a@b.test], password: password, hash: users.hash}}": "no password hash users.hash",
 		"{public.users: {by: email, accounts: [a@b.test], password: password, hash: '$2b$12$x'}}": "and never the hash",
+
 		"{public.users: {by: email}}":                                                        "name no account",
 		"{public.users: {accounts: [a@b.test]}}":                                             "no by",
 		"{public.users: {by: email, accounts: []}}":                                          "must be a list",
