@@ -146,7 +146,7 @@ func apiServer(t *testing.T, status int, phase string) string {
 		"v1": "secrets Secret configmaps ConfigMap", "apps/v1": "deployments Deployment",
 		"networking.k8s.io/v1":            "networkpolicies NetworkPolicy",
 		"admissionregistration.k8s.io/v1": "validatingadmissionpolicies ValidatingAdmissionPolicy",
-		"velero.io/v1":                    "backups Backup backupstoragelocations BackupStorageLocation",
+		"velero.io/v1":                    "backups Backup backupstoragelocations BackupStorageLocation restores Restore schedules Schedule",
 		"argoproj.io/v1alpha1":            "applicationsets ApplicationSet appprojects AppProject",
 	}
 	var groups []any
@@ -242,6 +242,11 @@ func TestCheck(t *testing.T) {
 				if strings.HasSuffix(r.URL.Path, "/acme/shop/pulls") {
 					w.Header().Set("X-Total-Count", "0")
 					_, _ = w.Write([]byte("[]"))
+					return
+				}
+				if strings.HasSuffix(r.URL.Path, "/hooks") {
+					w.WriteHeader(http.StatusForbidden)
+					_, _ = w.Write([]byte(`{"message":"it takes an administrator"}`))
 					return
 				}
 				w.WriteHeader(cmp.Or(test.forge, http.StatusOK))
