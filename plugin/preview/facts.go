@@ -137,6 +137,11 @@ func (r *Reconciler) find(repo *repository, it *item, is *Preview, e *errands) {
 			e.by(e.now.Add(pollEvery))
 		}
 		return
+	}
+	// Whether Argo CD has its Application counts once nobody asks for it: what was so
+	// the last time is not so the next.
+	k.applied, k.appliedAt = false, time.Time{}
+	switch {
 	case is == nil || is.Phase == Ending || it.facts.PullRequest == nil:
 		// Whatever comes next begins with asking anew.
 		k.consentOf, k.spaceAt, k.preparing = "", time.Time{}, false

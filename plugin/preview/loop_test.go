@@ -825,6 +825,23 @@ func TestApplicationSets(t *testing.T) {
 	if _, err := w.Answer(t.Context(), "previews", asksForShop); !errors.Is(err, ErrNotAsked) {
 		t.Errorf("error %v", err)
 	}
+
+	// It comes back, and nobody asks once more: what Argo CD had the last time says
+	// nothing of now.
+	if err := w.Store.Forget(t.Context(), key1.Namespace()); err != nil {
+		t.Fatal(err)
+	}
+	w.asks(asksForShop)
+	w.mustRound()
+	if p, _ := w.preview(1); p.Phase != Live {
+		t.Fatalf("%s: %s", p.Phase, p.Reason)
+	}
+	w.Applied = func(context.Context, string) (bool, error) { return true, nil }
+	w.SetApplicationSets(map[string]Asked{})
+	w.mustRound()
+	if p, _ := w.preview(1); p.Phase != Live {
+		t.Fatalf("the second time: %s: %s", p.Phase, p.Reason)
+	}
 }
 
 func TestUnknownForge(t *testing.T) {

@@ -608,7 +608,7 @@ func (m *model) check() {
 	for n := range is {
 		if !m.answers[n] {
 			number, _ := strconv.ParseInt(n, 10, 64)
-			if m.shut[number] {
+			if p, _ := m.preview(number); m.shut[number] && !p.EmittedAt.Before(m.now) {
 				m.fatal("preview %s came into the answer, and has been closed for a while", n)
 			}
 			if !m.beyond[number] && m.most > 0 && live-len(m.beyond) > m.most {
