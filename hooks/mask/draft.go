@@ -18,18 +18,25 @@ const largeObjectsLine = "large_objects: none   # decide: or keep; they cannot b
 // may be personal, so that it is safe as it stands. What it keeps without being
 // sure is marked with "decide", and asked about at its head, the riskiest first.
 // No sampled value is in it.
-func Draft(c Catalog, samples map[ColumnName]*Sample) []byte { return Redraft(c, samples, nil, nil) }
+func Draft(c Catalog, samples map[ColumnName]*Sample) []byte {
+	return Redraft(c, samples, Refused{}, nil)
+}
 
-// Refused are rules, as ColumnPlan has them, that were tried on a column's rows and
-// broke a constraint.
-type Refused map[ColumnName][]string
+// Refused is what was tried on a sample's rows and did not work.
+type Refused struct {
+	// Rules, as ColumnPlan has them, break a constraint.
+	Rules map[ColumnName][]string
+	// Indexes have expressions or predicates that cannot be computed of masks.
+	Indexes map[Index]bool
+}
 
-// Redraft is Draft without the rules that were refused, and with those of another
-// tool, nil for none.
+// Redraft is Draft without the rules and indexes that were refused, and with the
+// rules of another tool, nil for none.
 func Redraft(c Catalog, samples map[ColumnName]*Sample, refused Refused, suggested *Suggestions) []byte {
 	var b strings.Builder
 	d := newDrafter(c, samples)
 	d.refused, d.suggested = refused, suggested
+	d.leaveOutRefused()
 	d.emptySideEffects()
 	d.linkOverlaps()
 	d.write(&b, func(*columnState) bool { return true })
@@ -70,6 +77,24 @@ func newDrafter(c Catalog, samples map[ColumnName]*Sample) *drafter {
 	x.rules()
 	x.groups()
 	return &drafter{compiler: x, samples: samples, questions: map[string][]string{}, linkOf: map[*columnState]*draftLink{}, linkNames: map[string]bool{}}
+}
+
+// leaveOutRefused has the seed do without the indexes that were refused, before the
+// columns' rules are chosen: they are none of those rules' business then.
+func (d *drafter) leaveOutRefused() {
+	for _, t := range d.order {
+		for i := range t.Uniques {
+			u := &t.Uniques[i]
+			if !d.refused.Indexes[Index{Table: t.qualified, Name: u.Name}] {
+				continue
+			}
+			if t.indexes == nil {
+				t.indexes = map[string]string{}
+			}
+			t.indexes[u.Name] = indexDrop
+			d.questions[asksUncomputed] = append(d.questions[asksUncomputed], t.qualified.String()+" ("+QuoteIdent(u.Name)+")")
+		}
+	}
 }
 
 // write writes a table's entry for each table with a column that wanted names.
@@ -155,7 +180,7 @@ func (d *drafter) ask(b *strings.Builder) {
 	}
 	b.WriteString("# Questions, the riskiest first; the lines that they are about end in \"decide\":\n")
 	risk := func(why string) int { // what is not listed has to be kept
-		return slices.Index([]string{asksDropped, asksSmall, asksDomain, asksFewKinds, asksPaths, asksNoRows, asksNumber, asksBirth, asksDate, asksLookup, asksSensitive, asksAttributes, asksLogins, asksOutbox, asksJobs, asksSessions, asksLarge}, why)
+		return slices.Index([]string{asksDropped, asksUncomputed, asksSmall, asksDomain, asksFewKinds, asksPaths, asksNoRows, asksNumber, asksBirth, asksDate, asksLookup, asksSensitive, asksAttributes, asksLogins, asksOutbox, asksJobs, asksSessions, asksLarge}, why)
 	}
 	reasons := slices.SortedFunc(maps.Keys(d.questions), func(a, b string) int {
 		return cmp.Or(risk(a)-risk(b), strings.Compare(a, b))
@@ -243,7 +268,7 @@ func (d *drafter) choose(c *columnState) proposal {
 		}
 	}
 	d.takes(c, "keep", "")
-	if len(d.refused[c.qualified]) > 0 {
+	if len(d.refused.Rules[c.qualified]) > 0 {
 		return proposal{"keep", false, asksRefused}
 	}
 	return proposal{"keep", false, asksForced}
@@ -276,7 +301,7 @@ func (d *drafter) alternatives(c *columnState, first proposal) []proposal {
 		}
 	case "email", "username", "url":
 		add("{mask: " + first.rule + ", unique: false}")
-		if first.rule == "email" && len(d.refused[c.qualified]) > 0 {
+		if first.rule == "email" && len(d.refused.Rules[c.qualified]) > 0 {
 			list = append(list, proposal{"{mask: email, domain: keep}", false, asksDomain})
 		}
 	}
@@ -290,7 +315,7 @@ func (d *drafter) alternatives(c *columnState, first proposal) []proposal {
 			add("text")
 		}
 	}
-	if value := harmlessConstant(c.Column); value != "" && len(d.refused[c.qualified]) > 0 {
+	if value := harmlessConstant(c.Column); value != "" && len(d.refused.Rules[c.qualified]) > 0 {
 		add("{mask: constant, value: " + value + "}")
 	}
 	return list
@@ -334,7 +359,7 @@ func (d *drafter) takes(c *columnState, text, indexes string) bool {
 	if r.name != "keep" && r.name != "null" && slices.ContainsFunc(members, func(m *columnState) bool { return !r.accepts(m.kind()) || !sameMasks(r, m.kind(), c.kind()) }) {
 		return false
 	}
-	if slices.ContainsFunc(members, func(m *columnState) bool { return slices.Contains(d.refused[m.qualified], r.String()) }) {
+	if slices.ContainsFunc(members, func(m *columnState) bool { return slices.Contains(d.refused.Rules[m.qualified], r.String()) }) {
 		return false
 	}
 	var before []columnState

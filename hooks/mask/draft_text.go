@@ -9,6 +9,7 @@ const (
 	asksRefused    = "kept, because a CHECK constraint takes no mask: a constant or a choice of values may fit"
 	asksForced     = "kept, because its type, indexes or partitions take no mask"
 	asksDropped    = "its unique index is left out of the seed, since no mask that fits keeps all values apart"
+	asksUncomputed = "its index is left out of the seed, since its expression cannot be computed of masks"
 	asksSmall      = "permuted among few values, since other tables need its unique index: who knows most originals can tell the rest"
 	asksDomain     = "masked within its own domain, as a CHECK constraint wants it: mail to that domain may reach somebody"
 	asksFewKinds   = "kept, because name and values sound harmless: few, short and of nobody"

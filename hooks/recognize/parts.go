@@ -62,7 +62,8 @@ func Parts(text []byte, each func(k Kind, words ...[]byte)) {
 // eachNumber finds numbers: seven digits or more, whatever stands between them. The
 // digits in a UUID, a digest or another hexadecimal code are none: among millions of
 // those some are, or end as, some number of somebody. Codes are found as a whole, and
-// so are addresses of networks, which are codes for this.
+// so are addresses of networks, which are codes for this. Neither are those of a
+// moment, written as ISO 8601 has it: of many moments some read as somebody's number.
 func eachNumber(text []byte, each func(k Kind, part []byte)) {
 	var buf []byte
 	told := 0 // up to where it is known that none of those begins
@@ -84,11 +85,14 @@ func eachNumber(text []byte, each func(k Kind, part []byte)) {
 			continue
 		}
 		buf = buf[:0]
-		gap, digest := 0, false
+		gap, digest, moment := 0, false, 0
 		j := i
 		for ; j < len(text); j++ {
 			c := text[j]
 			if c >= '0' && c <= '9' {
+				if moment = momentAt(text, j); moment > 0 {
+					break
+				}
 				if j >= told {
 					if told, digest = digestAt(text, j); digest {
 						break
@@ -108,8 +112,48 @@ func eachNumber(text []byte, each func(k Kind, part []byte)) {
 		if digest {
 			j = told
 		}
-		i = j
+		i = j + moment
 	}
+}
+
+// momentAt returns how long the date with a time of day is that stands at i, 0 for
+// none: 2026-03-04 05:06, with a T between them, seconds, their fraction and a zone.
+func momentAt(text []byte, i int) int {
+	if len(text)-i < len("2026-03-04 05:06") || text[i+4] != '-' || text[i+7] != '-' || text[i+13] != ':' ||
+		text[i+10] != ' ' && text[i+10] != 'T' || i > 0 && text[i-1] >= '0' && text[i-1] <= '9' {
+		return 0
+	}
+	two := func(at, least, most int) bool {
+		if at+2 > len(text) || text[at] < '0' || text[at] > '9' || text[at+1] < '0' || text[at+1] > '9' {
+			return false
+		}
+		n := int(text[at]-'0')*10 + int(text[at+1]-'0')
+		return n >= least && n <= most
+	}
+	if !two(i, 10, 29) || !two(i+2, 0, 99) || !two(i+5, 1, 12) || !two(i+8, 1, 31) || !two(i+11, 0, 24) || !two(i+14, 0, 59) {
+		return 0
+	}
+	end := i + 16
+	if end < len(text) && text[end] == ':' && two(end+1, 0, 60) {
+		if end += 3; end+1 < len(text) && text[end] == '.' && text[end+1] >= '0' && text[end+1] <= '9' {
+			end++
+			for end < len(text) && text[end] >= '0' && text[end] <= '9' {
+				end++
+			}
+		}
+	}
+	if end < len(text) && (text[end] == '+' || text[end] == '-') && two(end+1, 0, 14) {
+		switch end += 3; {
+		case end < len(text) && text[end] == ':' && two(end+1, 0, 59):
+			end += 3
+		case two(end, 0, 59):
+			end += 2
+		}
+	}
+	if end < len(text) && text[end] >= '0' && text[end] <= '9' {
+		return 0 // more digits than a moment has
+	}
+	return end - i
 }
 
 // digestAt reports whether a UUID begins at i, or a word of hexadecimal digits and

@@ -55,3 +55,33 @@ func TestParts(t *testing.T) {
 		}
 	}
 }
+
+// A moment is nobody's number; what stands beside it may be one.
+func TestMoments(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][]string{
+		"2023-02-02 10:00:00":                           nil,
+		"from 2023-02-02T10:00:00.123456+01:00 on":      nil,
+		"2023-02-02 10:00:00.123456789-0330":            nil,
+		"2023-02-02 10:00Z, 2023-02-03 11:30":           nil,
+		"2023-02-02 10:00 0301234567":                   {"0301234567"},
+		"0301234567 2023-02-02 10:00":                   {"0301234567"},
+		"1985-03-07":                                    {"19850307"}, // a birthday
+		"1985-03-07, 10:00":                             {"19850307"},
+		"2023-13-02 10:00":                              {"2023130210"},
+		"12023-02-02 10:00":                             {"12023020210"},
+		"2023-02-02 10:001":                             {"2023020210"},
+		"2023-02-02 10:00:00.5 and +49 170 1234567":     {"491701234567"},
+		`{"at": "2023-02-02 10:00:00", "to": 30123456}`: {"30123456"},
+	} {
+		var got []string
+		Parts([]byte(text), func(k Kind, words ...[]byte) {
+			if k == Number {
+				got = append(got, string(words[0]))
+			}
+		})
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%q: %s", text, diff)
+		}
+	}
+}

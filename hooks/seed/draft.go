@@ -82,13 +82,14 @@ func (r *started) draftDump(ctx context.Context, sample, literals bool) (text []
 const mostRedrafts = 12
 
 // mended drafts a policy, tries its rules on the sample, and drafts again without
-// those that break a CHECK constraint.
+// those that break a CHECK constraint, and without the unique indexes whose
+// expressions cannot be computed of masks.
 func (r *checked) mended(ctx context.Context, s *shadow, samples map[mask.ColumnName]*mask.Sample, said string) ([]byte, error) {
 	const head = "version: 1\n"
 	text := func(refused mask.Refused) []byte {
 		return []byte(strings.Replace(string(mask.Redraft(s.catalog, samples, refused, r.Suggested)), head, head+said, 1))
 	}
-	refused := mask.Refused{}
+	refused := mask.Refused{Rules: map[mask.ColumnName][]string{}, Indexes: map[mask.Index]bool{}}
 	if samples == nil {
 		return text(refused), nil
 	}
@@ -110,52 +111,77 @@ func (r *checked) mended(ctx context.Context, s *shadow, samples map[mask.Column
 		if err != nil {
 			return nil, err
 		}
-		if err := r.tryDraft(ctx, conn, plan, checks); err != nil {
+		uncomputed, err := r.tryDraft(ctx, conn, s.catalog, plan, checks)
+		if err != nil {
 			return nil, fmt.Errorf("try the draft: %w", err)
 		}
-		before := len(refused)
 		news := false
+		for _, i := range uncomputed {
+			news = news || !refused.Indexes[i]
+			refused.Indexes[i] = true
+		}
 		for _, v := range checks.violations {
 			for _, c := range v.columns {
 				t := plan.Table(c.Schema, c.Table)
 				i := slices.IndexFunc(t.Columns, func(p mask.ColumnPlan) bool { return p.Name == c.Column })
-				if rule := t.Columns[i].Rule; !slices.Contains(refused[c], rule) {
-					refused[c] = append(refused[c], rule)
+				if rule := t.Columns[i].Rule; !slices.Contains(refused.Rules[c], rule) {
+					refused.Rules[c] = append(refused.Rules[c], rule)
 					news = true
 				}
 			}
 		}
-		if !news && before == len(refused) {
+		if !news {
 			break
 		}
 	}
 	return text(refused), nil
 }
 
-// tryDraft asks for the constraints of all tables that have some and rows.
-func (r *checked) tryDraft(ctx context.Context, conn *pgx.Conn, plan *mask.Plan, checks *trial) error {
+// tryDraft asks for the constraints and indexes of all tables that have some and
+// rows. It returns the indexes that cannot be computed of masks.
+func (r *checked) tryDraft(ctx context.Context, conn *pgx.Conn, c mask.Catalog, plan *mask.Plan, checks *trial) (uncomputed []mask.Index, err error) {
+	indexes := map[mask.Name][]mask.Unique{}
+	for _, t := range c.Tables {
+		for _, u := range t.Uniques {
+			if len(u.ExpressionColumns)+len(u.PredicateColumns) > 0 {
+				name := mask.Name{Schema: t.Schema, Name: t.Name}
+				indexes[name] = append(indexes[name], u)
+			}
+		}
+	}
 	for _, e := range r.schema.data {
 		l, err := newLoad(e, plan, silent{})
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if !l.plan.Rows || !e.HasData || l.bare || len(checks.known[l.plan.LoadInto]) == 0 {
+		into := l.plan.LoadInto
+		if !l.plan.Rows || !e.HasData || l.bare || len(checks.known[into])+len(indexes[into]) == 0 {
 			continue
 		}
 		data, err := r.archive.Data(ctx, e.Entry)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		head, err := io.ReadAll(io.LimitReader(data, sampleBytes))
 		data.Close()
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if _, err := checks.try(ctx, conn, l, firstRows(head)); err != nil {
-			return err
+		rows := firstRows(head)
+		if _, err := checks.try(ctx, conn, l, rows); err != nil {
+			return nil, err
+		}
+		for _, u := range indexes[into] {
+			broken, err := checks.uncomputed(ctx, conn, l, u, rows)
+			if err != nil {
+				return nil, err
+			}
+			if broken {
+				uncomputed = append(uncomputed, mask.Index{Table: into, Name: u.Name})
+			}
 		}
 	}
-	return nil
+	return uncomputed, nil
 }
 
 // draftDrops has the policy do without the extensions that the server does not

@@ -2,12 +2,14 @@ package seed
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/seedling-dev/seedling/hooks/command"
 	"github.com/seedling-dev/seedling/hooks/copytext"
@@ -274,35 +276,17 @@ func (t *trial) judge(ctx context.Context, conn *pgx.Conn, table mask.Name, l *t
 		return nil, nil //nolint:nilnil // nothing is known, and nothing is wrong
 	}
 	v := &Violation{Table: table.String(), Constraint: mask.QuoteIdent(k.name), Text: k.text}
-	var arrays, names, casts []string
-	var args []any
-	maskers := map[string]string{}
+	from, args, maskers := t.rowsOf(table, l, k.columns, values)
+	if from == "" || len(maskers) == 0 {
+		return nil, nil //nolint:nilnil // the server cannot tell, or it is as in production
+	}
 	for _, column := range k.columns {
-		at := slices.Index(l.columns, column)
-		as := t.types[mask.ColumnName{Schema: table.Schema, Table: table.Name, Column: column}]
-		if at < 0 || as == "" {
-			return nil, nil //nolint:nilnil // generated, or not in the dump
-		}
-		n := len(args) + 1
-		arrays, names = append(arrays, fmt.Sprintf("$%d::text[]", n)), append(names, fmt.Sprintf("c%d", n))
-		casts = append(casts, fmt.Sprintf("u.c%d::%s AS %s", n, as, sqltext.Identifier(column)))
-		args = append(args, values[at])
-		i := slices.IndexFunc(l.plan.Columns, func(c mask.ColumnPlan) bool { return c.Name == column })
-		switch masker := l.plan.Columns[i].Masker; masker {
-		case "keep", "":
-		case "rebuild":
-			return nil, nil //nolint:nilnil // only the database computes it
-		default:
-			maskers[column] = masker
+		if masker := maskers[column]; masker != "" {
 			v.Masked = append(v.Masked, fmt.Sprintf("%s (%s)", mask.QuoteIdent(column), masker))
 			v.columns = append(v.columns, mask.ColumnName{Schema: table.Schema, Table: table.Name, Column: column})
 		}
 	}
-	if len(v.Masked) == 0 {
-		return nil, nil //nolint:nilnil // as in production
-	}
-	sql := fmt.Sprintf("SELECT count(*) FROM (SELECT %s FROM unnest(%s) AS u(%s)) AS %s WHERE (%s) IS FALSE",
-		strings.Join(casts, ", "), strings.Join(arrays, ", "), strings.Join(names, ", "), sqltext.Identifier(table.Name), k.expression)
+	sql := fmt.Sprintf("SELECT count(*) FROM %s WHERE (%s) IS FALSE", from, k.expression)
 	err := conn.QueryRow(ctx, sql, args...).Scan(&v.Rows)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -312,6 +296,70 @@ func (t *trial) judge(ctx context.Context, conn *pgx.Conn, table mask.Name, l *t
 	}
 	v.Help = helpFor(k, maskers)
 	return v, nil
+}
+
+// rowsOf is a FROM item of columns of masked rows, with its parameters, and the
+// maskers of those that are masked. It is "" where the database has to compute one,
+// or where there are no rows.
+func (t *trial) rowsOf(table mask.Name, l *tableLoad, columns []string, values [][]*string) (from string, args []any, maskers map[string]string) {
+	if len(values) == 0 || len(values[0]) == 0 {
+		return "", nil, nil
+	}
+	var arrays, names, casts []string
+	maskers = map[string]string{}
+	for _, column := range columns {
+		at := slices.Index(l.columns, column)
+		as := t.types[mask.ColumnName{Schema: table.Schema, Table: table.Name, Column: column}]
+		if at < 0 || as == "" {
+			return "", nil, nil // generated, or not in the dump
+		}
+		n := len(args) + 1
+		arrays, names = append(arrays, fmt.Sprintf("$%d::text[]", n)), append(names, fmt.Sprintf("c%d", n))
+		casts = append(casts, fmt.Sprintf("u.c%d::%s AS %s", n, as, sqltext.Identifier(column)))
+		args = append(args, values[at])
+		i := slices.IndexFunc(l.plan.Columns, func(c mask.ColumnPlan) bool { return c.Name == column })
+		switch masker := l.plan.Columns[i].Masker; masker {
+		case "keep", "":
+		case "rebuild":
+			return "", nil, nil // only the database computes it
+		default:
+			maskers[column] = masker
+		}
+	}
+	return fmt.Sprintf("(SELECT %s FROM unnest(%s) AS u(%s)) AS %s", strings.Join(casts, ", "), strings.Join(arrays, ", "), strings.Join(names, ", "),
+		sqltext.Identifier(table.Name)), args, maskers
+}
+
+// uncomputed reports whether an index's expressions or predicate fail on masked rows,
+// as a cast to a number fails on letters.
+func (t *trial) uncomputed(ctx context.Context, conn *pgx.Conn, l *tableLoad, u mask.Unique, data []byte) (bool, error) {
+	into := l.plan.LoadInto
+	var parts []string
+	for _, e := range u.Expressions {
+		parts = append(parts, "("+e+")")
+	}
+	if u.Predicate != "" {
+		parts = append(parts, "("+u.Predicate+")")
+	}
+	columns := slices.Concat(u.ExpressionColumns, u.PredicateColumns)
+	slices.Sort(columns)
+	columns = slices.Compact(columns)
+	values, err := maskedColumns(l, data)
+	if err != nil {
+		return false, err
+	}
+	from, args, masked := t.rowsOf(into, l, columns, values)
+	if from == "" || len(masked) == 0 {
+		return false, nil
+	}
+	var n int64
+	// As text, so that each is computed, whatever its type compares by.
+	err = conn.QueryRow(ctx, "SELECT count(CAST(ROW("+strings.Join(parts, ", ")+") AS text)) FROM "+from, args...).Scan(&n)
+	if ctx.Err() != nil {
+		return false, context.Cause(ctx)
+	}
+	pe, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && strings.HasPrefix(pe.Code, "22"), nil // data exceptions; anything else the load tells
 }
 
 // helpFor says what would do in place of the masks that break a constraint.

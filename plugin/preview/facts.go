@@ -130,8 +130,7 @@ func (r *Reconciler) find(repo *repository, it *item, is *Preview, e *errands) {
 	if it.undecided && repo.forge != nil {
 		e.want(r.changesTask(repo, it.facts.PullRequest))
 	}
-	switch {
-	case it.unasked:
+	if it.unasked {
 		if it.cur.Phase == Live {
 			e.want(r.appliedTask(repo, namespace))
 			e.by(e.now.Add(pollEvery))
