@@ -103,7 +103,8 @@ func TestPlatformsPostgres(t *testing.T) {
 // developer has written.
 func migratedPreview(ctx context.Context, t *testing.T) (*platform.PullRequest, platform.Preview) {
 	t.Helper()
-	pr := world.Open(ctx, t, "-postgres", nil)
+	// A branch of its own: on a cluster that was used before, the last one has migrated.
+	pr := world.Open(ctx, t, fmt.Sprintf("-postgres-%d", time.Now().Unix()), nil)
 	must(t, pr.Label(ctx, platform.LabelPlatform))
 	v, err := world.WaitPreview(ctx, pr, "")
 	must(t, err)
