@@ -65,12 +65,21 @@ func run(ctx context.Context, env command.Env) error {
 	if err := command.ParseFlags(set, env); err != nil {
 		return err
 	}
-	var err, err2 error
-	o.sizes, err = numbers(sizes)
-	o.bursts, err2 = numbers(bursts)
+	var err error
+	if o.sizes, err = numbers(sizes); err != nil || len(o.sizes) == 0 {
+		return command.Misconfiguredf("--sizes-mb is %q: give numbers of MB with commas between them", sizes)
+	}
+	if o.bursts, err = numbers(bursts); err != nil {
+		return command.Misconfiguredf("--bursts is %q: give numbers of previews with commas between them, or nothing", bursts)
+	}
+	if o.rounds < 1 {
+		return command.Misconfiguredf("--rounds is %d: a median needs one at least", o.rounds)
+	}
 	o.modes = strings.Split(modes, ",")
-	if err := errors.Join(err, err2); err != nil || len(o.sizes) == 0 || o.rounds < 1 {
-		return command.Misconfiguredf("sizes and bursts are numbers with commas between them, there is at least one size, and one round: %v", err)
+	for _, mode := range o.modes {
+		if mode != "velero" && mode != "direct" {
+			return command.Misconfiguredf("--modes has %q: the modes are velero and direct", mode)
+		}
 	}
 	slices.Sort(o.sizes)
 	b := &bench{options: o, log: env.Log, figures: map[string]float64{}}
@@ -224,9 +233,12 @@ func (b *bench) size(ctx context.Context, mb int) error {
 
 // mode makes the plugin restore in one.
 func (b *bench) mode(ctx context.Context, mode string) error {
-	_, err := b.platform.Configure(ctx, func(config string) string {
+	was, err := b.platform.Configure(ctx, func(config string) string {
 		return modeLine.ReplaceAllString(config, "mode: "+mode)
 	})
+	if err == nil && !modeLine.MatchString(was) {
+		return errors.New("the plugin's configuration names no mode, so that it cannot be changed: add the line `mode: velero`")
+	}
 	return err
 }
 
