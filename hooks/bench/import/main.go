@@ -57,10 +57,17 @@ type bench struct {
 	env    command.Env
 	dir    string // on the host, mounted at /bench
 	server *pgtest.Server
-	jobs   int
-	before bool    // another seed-import is measured too
-	cores  int     // to emulate; 0: those there are
 	cpu    float64 // seconds of the last timed command
+
+	size   float64 // GB of COPY text
+	rounds int
+	jobs   int
+	cores  int      // to emulate; 0: those there are
+	peers  []string // pg_restore's -j
+	// What is measured beside seed-import with masks: another seed-import, one that
+	// keeps everything, masking in place.
+	before, keep, inPlace bool
+	profile               string // a folder, if CPU profiles are wanted
 }
 
 func run(ctx context.Context, env command.Env) error {
@@ -103,7 +110,10 @@ func run(ctx context.Context, env command.Env) error {
 	if err := os.Chmod(dir, 0o777); err != nil {
 		return err
 	}
-	b := &bench{env: env, dir: dir, jobs: *jobs, cores: *cores}
+	b := &bench{
+		env: env, dir: dir, size: *size, rounds: *rounds, jobs: *jobs, cores: *cores, peers: strings.Split(*peers, ","),
+		keep: *keep, inPlace: *inPlace, profile: *profile,
+	}
 	if err := b.build(ctx); err != nil {
 		return err
 	}
@@ -132,7 +142,7 @@ func run(ctx context.Context, env command.Env) error {
 			return errors.Join(err, held())
 		}
 	}
-	figures, err := b.shapes(ctx, *shapes, *size, *rounds, strings.Split(*peers, ","), *inPlace, *keep, *profile)
+	figures, err := b.shapes(ctx, *shapes)
 	if err = errors.Join(err, held()); err != nil {
 		return err
 	}
@@ -144,7 +154,7 @@ func run(ctx context.Context, env command.Env) error {
 }
 
 // shapes measures several archives, and returns their figures.
-func (b *bench) shapes(ctx context.Context, shapes string, size float64, rounds int, peers []string, inPlace, keep bool, profile string) ([]string, error) {
+func (b *bench) shapes(ctx context.Context, shapes string) ([]string, error) {
 	var figures []string
 	for shape := range strings.SplitSeq(shapes, ",") {
 		suffix := ""
@@ -154,7 +164,7 @@ func (b *bench) shapes(ctx context.Context, shapes string, size float64, rounds 
 		if b.cores > 0 {
 			suffix += fmt.Sprintf("_%d_emulated_cores", b.cores)
 		}
-		lines, err := b.shape(ctx, shape, suffix, size, rounds, peers, inPlace, keep, profile)
+		lines, err := b.shape(ctx, shape, suffix)
 		if err != nil {
 			return nil, err
 		}
@@ -221,93 +231,114 @@ func (b *bench) usage(ctx context.Context) (float64, error) {
 	return ns / 1e9, err
 }
 
-// shape measures one archive.
-func (b *bench) shape(ctx context.Context, shape, suffix string, size float64, rounds int, peers []string, inPlace, keep bool, profile string) ([]string, error) {
-	archive, bytes, err := b.archive(ctx, shape, size)
+// results are what the rounds took in seconds, by who was measured.
+type results map[string][]float64
+
+// shape measures one archive, and returns its figures.
+func (b *bench) shape(ctx context.Context, shape, suffix string) ([]string, error) {
+	archive, bytes, err := b.archive(ctx, shape, b.size)
 	if err != nil {
 		return nil, err
 	}
-	log := b.log
-	results := map[string][]float64{}
-	var memory []float64
+	took, peaks := results{}, []float64{}
 	add := func(name string, s float64) {
-		results[name] = append(results[name], s)
-		log("  %-24s %7.1f s   %6.1f MB/s   %6.1f CPU s", name, s, bytes/1e6/s, b.cpu)
+		took[name] = append(took[name], s)
+		b.log("  %-24s %7.1f s   %6.1f MB/s   %6.1f CPU s", name, s, bytes/1e6/s, b.cpu)
 	}
-	for round := range rounds {
-		log("round %d of %d", round+1, rounds)
-		for _, j := range peers {
-			if err := b.reset(ctx); err != nil {
+	for round := range b.rounds {
+		b.log("round %d of %d", round+1, b.rounds)
+		for _, j := range b.peers {
+			if err := b.peer(ctx, "pg_restore -j"+j, "-j "+j+" --no-owner /bench/"+archive, add); err != nil {
 				return nil, err
-			}
-			s, err := b.timed(ctx, "PGOPTIONS='-c synchronous_commit=off' pg_restore -d app -j "+j+" --no-owner /bench/"+archive)
-			if err != nil {
-				return nil, err
-			}
-			add("pg_restore -j"+j, s)
-		}
-		type side struct{ name, binary, policy string }
-		sides := []side{{"masked", "seed-import", "masked"}}
-		if b.before {
-			sides = append(sides, side{"before", "seed-import-before", "masked"})
-			if round%2 == 1 { // who is second finds the archive in memory
-				slices.Reverse(sides)
 			}
 		}
-		if keep {
-			sides = append(sides, side{"kept", "seed-import", "kept"})
+		imports, err := b.imports(ctx, round, archive, add)
+		if err != nil {
+			return nil, err
 		}
-		for _, side := range sides {
-			if err := b.reset(ctx); err != nil {
-				return nil, err
-			}
-			m, err := b.seedImport(ctx, archive, side.binary, side.policy, profile)
-			if err != nil {
-				return nil, err
-			}
-			add("seed-import "+side.name, m.all-m.vacuum-m.verify)
-			results["verified "+side.name] = append(results["verified "+side.name], m.all-m.vacuum)
-			log("  %-24s %7.1f s   VACUUM, ANALYZE %.1f s, verification %.1f s, peak %.0f MB", "  in all", m.all, m.vacuum, m.verify, m.peak)
-			if side.name == "masked" {
-				memory = append(memory, m.peak)
-			}
+		for name, m := range imports {
+			took["verified "+name] = append(took["verified "+name], m.all-m.vacuum)
 		}
-		if inPlace {
-			if err := b.reset(ctx); err != nil {
+		peaks = append(peaks, imports["masked"].peak)
+		if b.inPlace {
+			then := " && psql -X -q -v ON_ERROR_STOP=1 -d app -c '" + updateInPlace + "' && vacuumdb -q --full app"
+			if err := b.peer(ctx, "in place", "-j 2 --no-owner /bench/"+archive+then, add); err != nil {
 				return nil, err
 			}
-			s, err := b.timed(ctx, "PGOPTIONS='-c synchronous_commit=off' pg_restore -d app -j 2 --no-owner /bench/"+archive+" && psql -X -q -v ON_ERROR_STOP=1 -d app -c '"+updateInPlace+"' && vacuumdb -q --full app")
-			if err != nil {
-				return nil, err
-			}
-			add("in place", s)
 		}
 	}
+	return b.figures(suffix, took, bytes, median(peaks)), nil
+}
+
+// peer measures pg_restore, given the rest of its command.
+func (b *bench) peer(ctx context.Context, name, rest string, add func(string, float64)) error {
+	if err := b.reset(ctx); err != nil {
+		return err
+	}
+	s, err := b.timed(ctx, "PGOPTIONS='-c synchronous_commit=off' pg_restore -d app "+rest)
+	if err != nil {
+		return err
+	}
+	add(name, s)
+	return nil
+}
+
+// imports measures seed-import in each way that is wanted, by name.
+func (b *bench) imports(ctx context.Context, round int, archive string, add func(string, float64)) (map[string]measured, error) {
+	type side struct{ name, binary, policy string }
+	sides := []side{{"masked", "seed-import", "masked"}}
+	if b.before {
+		sides = append(sides, side{"before", "seed-import-before", "masked"})
+		if round%2 == 1 { // who is second finds the archive in memory
+			slices.Reverse(sides)
+		}
+	}
+	if b.keep {
+		sides = append(sides, side{"kept", "seed-import", "kept"})
+	}
+	all := map[string]measured{}
+	for _, side := range sides {
+		if err := b.reset(ctx); err != nil {
+			return nil, err
+		}
+		m, err := b.seedImport(ctx, archive, side.binary, side.policy, b.profile)
+		if err != nil {
+			return nil, err
+		}
+		add("seed-import "+side.name, m.all-m.vacuum-m.verify)
+		b.log("  %-24s %7.1f s   VACUUM, ANALYZE %.1f s, verification %.1f s, peak %.0f MB", "  in all", m.all, m.vacuum, m.verify, m.peak)
+		all[side.name] = m
+	}
+	return all, nil
+}
+
+// figures are the lines of one archive, of so many bytes of COPY text.
+func (b *bench) figures(suffix string, took results, bytes, peak float64) []string {
 	var best float64
-	for _, j := range peers {
-		if m := median(results["pg_restore -j"+j]); best == 0 || m < best {
+	for _, j := range b.peers {
+		if m := median(took["pg_restore -j"+j]); best == 0 || m < best {
 			best = m
 		}
 	}
-	masked := median(results["seed-import masked"])
-	figures := []string{
+	masked := median(took["seed-import masked"])
+	lines := []string{
 		fmt.Sprintf("FIGURE import_masked_vs_pg_restore%s %.3f ratio", suffix, masked/best),
 		fmt.Sprintf("FIGURE import_masked_rate%s %.1f MB/s", suffix, bytes/1e6/masked),
-		fmt.Sprintf("FIGURE import_peak_memory%s %.0f MB", suffix, median(memory)),
-		fmt.Sprintf("FIGURE import_verified_vs_pg_restore%s %.3f ratio", suffix, median(results["verified masked"])/best),
+		fmt.Sprintf("FIGURE import_peak_memory%s %.0f MB", suffix, peak),
+		fmt.Sprintf("FIGURE import_verified_vs_pg_restore%s %.3f ratio", suffix, median(took["verified masked"])/best),
 	}
 	if b.before {
-		figures = append(figures,
-			fmt.Sprintf("FIGURE import_masked_vs_before%s %.3f ratio", suffix, masked/median(results["seed-import before"])),
-			fmt.Sprintf("FIGURE import_verified_vs_before%s %.3f ratio", suffix, median(results["verified masked"])/median(results["verified before"])))
+		lines = append(lines,
+			fmt.Sprintf("FIGURE import_masked_vs_before%s %.3f ratio", suffix, masked/median(took["seed-import before"])),
+			fmt.Sprintf("FIGURE import_verified_vs_before%s %.3f ratio", suffix, median(took["verified masked"])/median(took["verified before"])))
 	}
-	if keep {
-		figures = append(figures, fmt.Sprintf("FIGURE import_unmasked_vs_pg_restore%s %.3f ratio", suffix, median(results["seed-import kept"])/best))
+	if b.keep {
+		lines = append(lines, fmt.Sprintf("FIGURE import_unmasked_vs_pg_restore%s %.3f ratio", suffix, median(took["seed-import kept"])/best))
 	}
-	if inPlace {
-		figures = append(figures, fmt.Sprintf("FIGURE import_masked_vs_update_in_place%s %.3f ratio", suffix, masked/median(results["in place"])))
+	if b.inPlace {
+		lines = append(lines, fmt.Sprintf("FIGURE import_masked_vs_update_in_place%s %.3f ratio", suffix, masked/median(took["in place"])))
 	}
-	return figures, nil
+	return lines
 }
 
 func (b *bench) log(format string, args ...any) { fmt.Fprintf(b.env.Stdout, format+"\n", args...) }

@@ -28,16 +28,7 @@ type Environment struct {
 }
 
 // githubDeployments plays https://docs.github.com/en/rest/deployments/deployments?apiVersion=2022-11-28
-// and https://docs.github.com/en/rest/deployments/statuses?apiVersion=2022-11-28
 func githubDeployments(mux *http.ServeMux, w *World, repo string) {
-	find := func(r *http.Request) *Deployed {
-		for _, d := range w.Deployments {
-			if strconv.FormatInt(d.ID, 10) == r.PathValue("id") {
-				return d
-			}
-		}
-		return nil
-	}
 	entry := func(d *Deployed) map[string]any {
 		return map[string]any{"id": d.ID, "sha": d.SHA, "ref": d.SHA, "task": d.Task, "environment": d.Environment, "transient_environment": d.Transient}
 	}
@@ -76,6 +67,19 @@ func githubDeployments(mux *http.ServeMux, w *World, repo string) {
 			answer(rw, 201, entry(d))
 		}
 	})
+	githubDeploymentStatuses(mux, w, repo)
+}
+
+// githubDeploymentStatuses plays https://docs.github.com/en/rest/deployments/statuses?apiVersion=2022-11-28
+func githubDeploymentStatuses(mux *http.ServeMux, w *World, repo string) {
+	find := func(r *http.Request) *Deployed {
+		for _, d := range w.Deployments {
+			if strconv.FormatInt(d.ID, 10) == r.PathValue("id") {
+				return d
+			}
+		}
+		return nil
+	}
 	mux.HandleFunc("GET "+repo+"/deployments/{id}/statuses", func(rw http.ResponseWriter, r *http.Request) {
 		d, list := find(r), []any{}
 		if d == nil {
@@ -125,17 +129,12 @@ func githubDeployed(w *World) []string {
 	return there
 }
 
-// gitlabDeployments plays https://docs.gitlab.com/api/environments/ and
-// https://docs.gitlab.com/api/deployments/
-func gitlabDeployments(mux *http.ServeMux, w *World, project string) {
+// gitlabEnvironments plays https://docs.gitlab.com/api/environments/
+func gitlabEnvironments(mux *http.ServeMux, w *World, project string) {
 	type body struct {
-		Name        string  `json:"name"`
-		Environment string  `json:"environment"`
-		URL         *string `json:"external_url"`
-		SHA         string  `json:"sha"`
-		Ref         string  `json:"ref"`
-		Status      string  `json:"status"`
-		Force       bool    `json:"force"`
+		Name  string  `json:"name"`
+		URL   *string `json:"external_url"`
+		Force bool    `json:"force"`
 	}
 	read := func(r *http.Request) (b body) {
 		_ = json.NewDecoder(r.Body).Decode(&b) // what is missing fails the test
@@ -144,17 +143,8 @@ func gitlabDeployments(mux *http.ServeMux, w *World, project string) {
 	entry := func(e *Environment) any {
 		return map[string]any{"id": e.ID, "name": e.Name, "state": e.State, "external_url": e.URL, "tier": "development"}
 	}
-	find := func(is func(*Environment) bool) *Environment {
-		if i := slices.IndexFunc(w.Environments, is); i >= 0 {
-			return w.Environments[i]
-		}
-		return nil
-	}
 	numbered := func(r *http.Request) *Environment {
-		return find(func(e *Environment) bool { return strconv.FormatInt(e.ID, 10) == r.PathValue("env") })
-	}
-	named := func(name string) *Environment {
-		return find(func(e *Environment) bool { return e.Name == name })
+		return w.environment(func(e *Environment) bool { return strconv.FormatInt(e.ID, 10) == r.PathValue("env") })
 	}
 	mux.HandleFunc("GET "+project+"/environments", func(rw http.ResponseWriter, r *http.Request) {
 		list := []any{}
@@ -167,7 +157,7 @@ func gitlabDeployments(mux *http.ServeMux, w *World, project string) {
 	})
 	mux.HandleFunc("POST "+project+"/environments", func(rw http.ResponseWriter, r *http.Request) {
 		b := read(r)
-		if b.Name == "" || named(b.Name) != nil {
+		if b.Name == "" || w.named(b.Name) != nil {
 			answer(rw, 400, map[string]any{"message": map[string]any{"name": []any{"has already been taken"}}})
 			return
 		}
@@ -198,6 +188,11 @@ func gitlabDeployments(mux *http.ServeMux, w *World, project string) {
 		e.State = "stopped"
 		answer(rw, 200, entry(e))
 	})
+}
+
+// gitlabDeployments plays https://docs.gitlab.com/api/deployments/
+func gitlabDeployments(mux *http.ServeMux, w *World, project string) {
+	gitlabEnvironments(mux, w, project)
 	mux.HandleFunc("GET "+project+"/deployments", func(rw http.ResponseWriter, r *http.Request) {
 		list := []any{}
 		for _, d := range slices.Backward(w.Deployments) {
@@ -208,12 +203,18 @@ func gitlabDeployments(mux *http.ServeMux, w *World, project string) {
 		gitlabPaged(w, rw, r, list)
 	})
 	mux.HandleFunc("POST "+project+"/deployments", func(rw http.ResponseWriter, r *http.Request) {
-		b := read(r)
+		var b struct {
+			Environment string `json:"environment"`
+			SHA         string `json:"sha"`
+			Ref         string `json:"ref"`
+			Status      string `json:"status"`
+		}
+		_ = json.NewDecoder(r.Body).Decode(&b) // what is missing fails the test
 		if b.Ref != "feature" && !strings.HasPrefix(b.Ref, "refs/merge-requests/") {
 			answer(rw, 400, map[string]any{"message": map[string]any{"ref": []any{"The branch or tag does not exist"}}})
 			return
 		}
-		e := named(b.Environment)
+		e := w.named(b.Environment)
 		if e == nil {
 			e = &Environment{ID: int64(len(w.Environments) + 1), Name: b.Environment}
 			w.Environments = append(w.Environments, e)
@@ -223,6 +224,18 @@ func gitlabDeployments(mux *http.ServeMux, w *World, project string) {
 		w.Deployments = append(w.Deployments, d)
 		answer(rw, 201, map[string]any{"id": d.ID, "sha": d.SHA, "status": d.State})
 	})
+}
+
+// environment is the one that is meant, nil where there is none.
+func (w *World) environment(is func(*Environment) bool) *Environment {
+	if i := slices.IndexFunc(w.Environments, is); i >= 0 {
+		return w.Environments[i]
+	}
+	return nil
+}
+
+func (w *World) named(name string) *Environment {
+	return w.environment(func(e *Environment) bool { return e.Name == name })
 }
 
 // gitlabDeployed are those that are there: of each environment the last one.
