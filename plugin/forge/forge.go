@@ -4,8 +4,10 @@
 // Its promise: a list is complete, or it is an error. It is never silently
 // short, because what is missing from a list loses its preview.
 //
-// There is one file per host, with the same functions in the same order; all
-// bounds are in limits.go. argo-cd's pull_request providers are not used for
+// There is one file per host, with the same functions in the same order, the check
+// of its webhooks' signatures (Event) among them. What only some hosts have, or only
+// plugin check asks, is beside it: gitea_comments.go, gitea_rights.go,
+// gitea_webhook_settings.go. All bounds are in limits.go. argo-cd's pull_request providers are not used for
 // Gitea: the one of argo-cd v2 reads the first page only, ignores its context,
 // and knows neither labels nor forks.
 package forge
