@@ -237,6 +237,19 @@ func (c *Cluster) StartProcess(ctx context.Context, name string) error {
 	return err
 }
 
+// KillProcess ends a process of the node as a crash would. It is started again.
+func (c *Cluster) KillProcess(ctx context.Context, name string) error {
+	_, err := c.Exec(ctx, "node", "kill", name)
+	return err
+}
+
+// KillContainer ends a container of a pod as a crash would. Its ID is as the
+// pod's status has it.
+func (c *Cluster) KillContainer(ctx context.Context, id string) error {
+	_, err := c.Exec(ctx, "ctr", "--namespace", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", strings.TrimPrefix(id, "containerd://"))
+	return err
+}
+
 // EnforceNetworkPolicies switches the enforcement of network policies on or
 // off, and returns when that is so.
 func (c *Cluster) EnforceNetworkPolicies(ctx context.Context, on bool) error {

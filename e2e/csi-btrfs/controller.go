@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"google.golang.org/grpc/codes"
@@ -20,7 +22,10 @@ const gib = 1 << 30
 
 type controller struct {
 	csi.UnimplementedControllerServer
-	pool *pool.Pool
+	pool      *pool.Pool
+	behaviour behaviour
+
+	snapshots sync.Mutex // one at a time where a volume may have so many
 }
 
 func (c *controller) ControllerGetCapabilities(context.Context, *csi.ControllerGetCapabilitiesRequest) (*csi.ControllerGetCapabilitiesResponse, error) {
@@ -67,7 +72,13 @@ func (c *controller) CreateVolume(ctx context.Context, req *csi.CreateVolumeRequ
 	if req.GetVolumeContentSource() != nil && source == (pool.Source{}) {
 		return nil, status.Errorf(codes.InvalidArgument, "create volume %q: the content source names neither a snapshot nor a volume", req.GetName())
 	}
-	v, err := c.pool.CreateVolume(ctx, req.GetName(), bytes, req.GetCapacityRange().GetLimitBytes(), source)
+	if !within(c.behaviour.zone, req.GetAccessibilityRequirements()) {
+		return nil, status.Errorf(codes.ResourceExhausted, "create volume %q: it is asked for outside of %s, where all volumes are", req.GetName(), c.behaviour.zone)
+	}
+	if s, err := c.pool.Snapshot(source.Snapshot); err == nil && !c.ready(s) {
+		return nil, status.Errorf(codes.Unavailable, "create volume %q: snapshot %s is not ready to use yet", req.GetName(), s.ID)
+	}
+	v, err := c.pool.CreateVolume(ctx, req.GetName(), c.behaviour.zone, bytes, req.GetCapacityRange().GetLimitBytes(), source)
 	if err != nil {
 		return nil, statusOf("create volume", err)
 	}
@@ -178,11 +189,28 @@ func (c *controller) CreateSnapshot(ctx context.Context, req *csi.CreateSnapshot
 	if key := foreign(req.GetParameters()); key != "" {
 		return nil, status.Errorf(codes.InvalidArgument, "create snapshot %q: the VolumeSnapshotClass has parameter %q; this driver knows none", req.GetName(), key)
 	}
+	if most := c.behaviour.maxSnapshots; most > 0 {
+		c.snapshots.Lock()
+		defer c.snapshots.Unlock()
+		all, err := c.pool.Snapshots()
+		if err != nil {
+			return nil, statusOf("create snapshot", err)
+		}
+		others := slices.DeleteFunc(all, func(s pool.Snapshot) bool { return s.Volume != req.GetSourceVolumeId() || s.Name == req.GetName() })
+		if len(others) >= most {
+			return nil, status.Errorf(codes.ResourceExhausted, "create snapshot %q: volume %s has %d already, which is the limit", req.GetName(), req.GetSourceVolumeId(), len(others))
+		}
+	}
 	s, err := c.pool.CreateSnapshot(ctx, req.GetName(), req.GetSourceVolumeId())
 	if err != nil {
 		return nil, statusOf("create snapshot", err)
 	}
-	return &csi.CreateSnapshotResponse{Snapshot: snapshot(s)}, nil
+	return &csi.CreateSnapshotResponse{Snapshot: c.snapshot(s)}, nil
+}
+
+// ready says whether a snapshot may be used.
+func (c *controller) ready(s pool.Snapshot) bool {
+	return time.Since(s.Created) >= c.behaviour.snapshotReadyAfter
 }
 
 func (c *controller) DeleteSnapshot(ctx context.Context, req *csi.DeleteSnapshotRequest) (*csi.DeleteSnapshotResponse, error) {
@@ -220,7 +248,7 @@ func (c *controller) ListSnapshots(_ context.Context, req *csi.ListSnapshotsRequ
 	}
 	resp := &csi.ListSnapshotsResponse{NextToken: next}
 	for _, s := range page {
-		resp.Entries = append(resp.Entries, &csi.ListSnapshotsResponse_Entry{Snapshot: snapshot(s)})
+		resp.Entries = append(resp.Entries, &csi.ListSnapshotsResponse_Entry{Snapshot: c.snapshot(s)})
 	}
 	return resp, nil
 }
@@ -249,6 +277,9 @@ const tokenPrefix = "after:"
 
 func volume(v pool.Volume) *csi.Volume {
 	out := &csi.Volume{VolumeId: v.ID, CapacityBytes: v.Bytes}
+	if at := topology(v.Zone); at != nil {
+		out.AccessibleTopology = []*csi.Topology{at}
+	}
 	switch {
 	case v.Source.Snapshot != "":
 		out.ContentSource = &csi.VolumeContentSource{Type: &csi.VolumeContentSource_Snapshot{
@@ -262,13 +293,13 @@ func volume(v pool.Volume) *csi.Volume {
 	return out
 }
 
-func snapshot(s pool.Snapshot) *csi.Snapshot {
+func (c *controller) snapshot(s pool.Snapshot) *csi.Snapshot {
 	return &csi.Snapshot{
 		SnapshotId:     s.ID,
 		SourceVolumeId: s.Volume,
 		SizeBytes:      s.Bytes,
 		CreationTime:   timestamppb.New(s.Created),
-		ReadyToUse:     true,
+		ReadyToUse:     c.ready(s),
 	}
 }
 
@@ -282,6 +313,8 @@ func statusOf(step string, err error) error {
 		code = codes.AlreadyExists
 	case errors.Is(err, pool.ErrTooSmall):
 		code = codes.OutOfRange
+	case errors.Is(err, pool.ErrFull):
+		code = codes.ResourceExhausted
 	}
 	return status.Errorf(code, "%s: %v", step, err)
 }

@@ -157,7 +157,7 @@ func TestOpenClearsAwayWhatAnInterruptedCallLeft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept, err := p.CreateVolume(t.Context(), "kept", gib, 0, pool.Source{})
+	kept, err := p.CreateVolume(t.Context(), "kept", "", gib, 0, pool.Source{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,6 +217,10 @@ func TestBadFlags(t *testing.T) {
 		{append(good, "extra"), `unexpected argument "extra"`},
 		{append(good, "--root=/proc"), "not on btrfs"},
 		{[]string{"--nonsense"}, "nonsense"},
+		{append(good, "--like=tape"), "it is one of ebs"},
+		{append(good, "--attach-delay=-1s"), "--attach-delay is negative"},
+		{append(good, "--request-rate=5"), "--request-burst"},
+		{append(good, "--slow-reads=5s"), "--read-delay"},
 	} {
 		var stderr bytes.Buffer
 		if code := run(t.Context(), c.args, &stderr); code != exitMisconfigured {
@@ -234,14 +238,36 @@ type driver struct {
 	controller csi.ControllerClient
 	node       csi.NodeClient
 	targets    string
+	config     config
+	end        func()
 }
 
-func newDriver(t *testing.T) driver {
+func newDriver(t *testing.T) *driver {
 	t.Helper()
-	socket := filepath.Join(shortDir(t), "csi.sock")
-	startDriver(t, config{socket: socket, root: mountBtrfs(t), node: "node"})
-	conn := dial(t, socket)
-	return driver{T: t, controller: csi.NewControllerClient(conn), node: csi.NewNodeClient(conn), targets: t.TempDir()}
+	return newDriverOf(t, config{root: mountBtrfs(t)})
+}
+
+// newDriverOf runs a driver of the given configuration.
+func newDriverOf(t *testing.T, c config) *driver {
+	t.Helper()
+	d := &driver{T: t, targets: t.TempDir()}
+	d.run(c)
+	return d
+}
+
+// restart ends the driver and runs one of another configuration.
+func (d *driver) restart(c config) {
+	d.Helper()
+	d.end()
+	d.run(c)
+}
+
+func (d *driver) run(c config) {
+	d.Helper()
+	c.socket, c.node = filepath.Join(shortDir(d.T), "csi.sock"), "node"
+	_, d.end = startDriverUntil(d.T, c)
+	conn := dial(d.T, c.socket)
+	d.config, d.controller, d.node = c, csi.NewControllerClient(conn), csi.NewNodeClient(conn)
 }
 
 var capability = &csi.VolumeCapability{
@@ -249,7 +275,7 @@ var capability = &csi.VolumeCapability{
 	AccessMode: &csi.VolumeCapability_AccessMode{Mode: csi.VolumeCapability_AccessMode_SINGLE_NODE_WRITER},
 }
 
-func (d driver) createVolume(name string, from *csi.VolumeContentSource) *csi.Volume {
+func (d *driver) createVolume(name string, from *csi.VolumeContentSource) *csi.Volume {
 	d.Helper()
 	resp, err := d.controller.CreateVolume(d.Context(), &csi.CreateVolumeRequest{
 		Name: name, VolumeContentSource: from, VolumeCapabilities: []*csi.VolumeCapability{capability},
@@ -260,14 +286,14 @@ func (d driver) createVolume(name string, from *csi.VolumeContentSource) *csi.Vo
 	return resp.GetVolume()
 }
 
-func (d driver) deleteVolume(id string) {
+func (d *driver) deleteVolume(id string) {
 	d.Helper()
 	if _, err := d.controller.DeleteVolume(d.Context(), &csi.DeleteVolumeRequest{VolumeId: id}); err != nil {
 		d.Fatal(err)
 	}
 }
 
-func (d driver) snapshot(name, volume string) *csi.Snapshot {
+func (d *driver) snapshot(name, volume string) *csi.Snapshot {
 	d.Helper()
 	resp, err := d.controller.CreateSnapshot(d.Context(), &csi.CreateSnapshotRequest{Name: name, SourceVolumeId: volume})
 	if err != nil {
@@ -276,7 +302,7 @@ func (d driver) snapshot(name, volume string) *csi.Snapshot {
 	return resp.GetSnapshot()
 }
 
-func (d driver) deleteSnapshot(id string) {
+func (d *driver) deleteSnapshot(id string) {
 	d.Helper()
 	if _, err := d.controller.DeleteSnapshot(d.Context(), &csi.DeleteSnapshotRequest{SnapshotId: id}); err != nil {
 		d.Fatal(err)
@@ -284,7 +310,7 @@ func (d driver) deleteSnapshot(id string) {
 }
 
 // publish mounts a volume, until the test ends, at a directory called name, and returns that directory.
-func (d driver) publish(volume, name string, readonly bool) string {
+func (d *driver) publish(volume, name string, readonly bool) string {
 	d.Helper()
 	target := filepath.Join(d.targets, name)
 	if _, err := d.node.NodePublishVolume(d.Context(), &csi.NodePublishVolumeRequest{
@@ -300,21 +326,21 @@ func (d driver) publish(volume, name string, readonly bool) string {
 	return target
 }
 
-func (d driver) unpublish(volume, target string) {
+func (d *driver) unpublish(volume, target string) {
 	d.Helper()
 	if _, err := d.node.NodeUnpublishVolume(d.Context(), &csi.NodeUnpublishVolumeRequest{VolumeId: volume, TargetPath: target}); err != nil {
 		d.Fatal(err)
 	}
 }
 
-func (d driver) write(dir, name, content string) {
+func (d *driver) write(dir, name, content string) {
 	d.Helper()
 	if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 		d.Fatal(err)
 	}
 }
 
-func (d driver) read(dir, name string) string {
+func (d *driver) read(dir, name string) string {
 	d.Helper()
 	content, err := os.ReadFile(filepath.Join(dir, name))
 	if err != nil {
@@ -326,18 +352,34 @@ func (d driver) read(dir, name string) string {
 // startDriver serves until the test ends and delivers what serve returned.
 func startDriver(t *testing.T, c config) <-chan error {
 	t.Helper()
+	ended, _ := startDriverUntil(t, c)
+	return ended
+}
+
+// startDriverUntil is startDriver, and ends it when end is called.
+func startDriverUntil(t *testing.T, c config) (ended <-chan error, end func()) {
+	t.Helper()
 	p, err := pool.Open(t.Context(), c.root)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	ended, done := make(chan error, 1), make(chan struct{})
+	result, done := make(chan error, 1), make(chan struct{})
 	go func() {
 		defer close(done)
-		ended <- serve(ctx, c, p, slog.New(slog.DiscardHandler))
+		result <- serve(ctx, c, p, quiet())
 	}()
-	t.Cleanup(func() { cancel(); <-done })
-	return ended
+	end = func() { cancel(); <-done }
+	t.Cleanup(end)
+	return result, end
+}
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// deadline is the test's context with an end.
+func deadline(t *testing.T, after time.Duration) (context.Context, context.CancelFunc) {
+	t.Helper()
+	return context.WithTimeout(t.Context(), after)
 }
 
 func dial(t *testing.T, socket string) *grpc.ClientConn {
@@ -358,8 +400,9 @@ func dial(t *testing.T, socket string) *grpc.ClientConn {
 	return conn
 }
 
-// mountBtrfs makes a btrfs file system of its own for the test. That takes root and loop devices; CI must have both.
-func mountBtrfs(t *testing.T) string {
+// mountBtrfs makes a btrfs file system of its own for the test, with options of mkfs. That takes root and loop devices; CI
+// must have both.
+func mountBtrfs(t *testing.T, options ...string) string {
 	t.Helper()
 	missing := t.Skip
 	if os.Getenv("CI") != "" {
@@ -378,7 +421,7 @@ func mountBtrfs(t *testing.T) string {
 	if err := os.Truncate(image, gib); err != nil {
 		t.Fatal(err)
 	}
-	command(t, "mkfs.btrfs", "-q", image)
+	command(t, "mkfs.btrfs", append(options, "-q", image)...)
 	command(t, "mount", "-o", "loop", image, dir)
 	t.Cleanup(func() {
 		// The kernel may still be clearing away deleted subvolumes.

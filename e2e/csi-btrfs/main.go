@@ -1,6 +1,9 @@
 // Command csi-btrfs is the test cluster's storage driver: volumes, snapshots and restores in constant time on a btrfs
 // file system of the one node. It serves the CSI identity, controller and node services on one socket, and registers
 // itself with the kubelet. Package pool says how the data lies and what is not promised.
+//
+// With --like=ebs, or single settings, it acts as a block store of a cloud does: late snapshots, slow attachment, slow
+// reads of fresh volumes, requests that are refused, limits, and a zone.
 package main
 
 import (
@@ -36,6 +39,7 @@ type config struct {
 	root         string
 	node         string
 	registration string // directory the kubelet watches; "" registers nowhere
+	behaviour    behaviour
 }
 
 func run(ctx context.Context, args []string, stderr io.Writer) int {
@@ -74,10 +78,11 @@ func parse(args []string, stderr io.Writer) (config, error) {
 	flags.StringVar(&c.node, "node-id", "", "this node's `name`, as the kubelet knows it")
 	flags.StringVar(&c.registration, "registration-dir", "",
 		"`directory` where the kubelet looks for plugins, usually /var/lib/kubelet/plugins_registry; empty registers nowhere")
+	c.behaviour.flags(flags)
 	if err := flags.Parse(args); err != nil {
 		return config{}, err
 	}
-	var wrong []error
+	wrong := []error{c.behaviour.wrong()}
 	if flags.NArg() > 0 {
 		wrong = append(wrong, fmt.Errorf("unexpected argument %q", flags.Arg(0)))
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"golang.org/x/sys/unix"
@@ -19,21 +20,27 @@ import (
 
 type node struct {
 	csi.UnimplementedNodeServer
-	pool *pool.Pool
-	name string
+	pool      *pool.Pool
+	name      string
+	behaviour behaviour
+	reads     *slowReads // nil where reads are not slow
 
 	mu sync.Mutex // one mount or unmount at a time: each is a few system calls
+	// attaching is since when volumes are that no pod has yet.
+	attaching map[string]time.Time
 }
 
 func (n *node) NodeGetInfo(context.Context, *csi.NodeGetInfoRequest) (*csi.NodeGetInfoResponse, error) {
-	return &csi.NodeGetInfoResponse{NodeId: n.name}, nil
+	return &csi.NodeGetInfoResponse{
+		NodeId: n.name, MaxVolumesPerNode: int64(n.behaviour.maxVolumes), AccessibleTopology: topology(n.behaviour.zone),
+	}, nil
 }
 
 func (n *node) NodeGetCapabilities(context.Context, *csi.NodeGetCapabilitiesRequest) (*csi.NodeGetCapabilitiesResponse, error) {
 	return &csi.NodeGetCapabilitiesResponse{}, nil
 }
 
-func (n *node) NodePublishVolume(_ context.Context, req *csi.NodePublishVolumeRequest) (*csi.NodePublishVolumeResponse, error) {
+func (n *node) NodePublishVolume(ctx context.Context, req *csi.NodePublishVolumeRequest) (*csi.NodePublishVolumeResponse, error) {
 	switch {
 	case req.GetVolumeId() == "":
 		return nil, status.Error(codes.InvalidArgument, "publish: the volume's ID is missing")
@@ -45,15 +52,32 @@ func (n *node) NodePublishVolume(_ context.Context, req *csi.NodePublishVolumeRe
 	if why := unsupported([]*csi.VolumeCapability{req.GetVolumeCapability()}); why != "" {
 		return nil, status.Errorf(codes.InvalidArgument, "publish %s: %s", req.GetVolumeId(), why)
 	}
-	source, err := n.pool.Path(req.GetVolumeId())
+	v, err := n.pool.Volume(req.GetVolumeId())
+	if err != nil {
+		return nil, statusOf("publish", err)
+	}
+	if zone := n.behaviour.zone; v.Zone != "" && zone != "" && v.Zone != zone {
+		return nil, status.Errorf(codes.FailedPrecondition, "publish %s: it is in %s, and this node in %s", v.ID, v.Zone, zone)
+	}
+	first, err := n.attach(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	source, err := n.pool.Path(v.ID)
 	if err != nil {
 		return nil, statusOf("publish", err)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if err := bind(source, req.GetTargetPath(), req.GetReadonly()); err != nil {
-		return nil, status.Errorf(codes.Internal, "publish %s: %v", req.GetVolumeId(), err)
+	if first && n.reads != nil && v.Source.Snapshot != "" {
+		if err := n.reads.begin(source); err != nil {
+			return nil, status.Errorf(codes.Internal, "publish %s: %v", v.ID, err)
+		}
 	}
+	if err := bind(source, req.GetTargetPath(), req.GetReadonly()); err != nil {
+		return nil, status.Errorf(codes.Internal, "publish %s: %v", v.ID, err)
+	}
+	delete(n.attaching, v.ID)
 	return &csi.NodePublishVolumeResponse{}, nil
 }
 
@@ -66,6 +90,7 @@ func (n *node) NodeUnpublishVolume(_ context.Context, req *csi.NodeUnpublishVolu
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	delete(n.attaching, req.GetVolumeId())
 	if err := unbind(req.GetTargetPath()); err != nil {
 		return nil, status.Errorf(codes.Internal, "unpublish %s: %v", req.GetVolumeId(), err)
 	}

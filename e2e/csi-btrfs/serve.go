@@ -21,12 +21,17 @@ import (
 
 // serve answers on the CSI socket and on the registration socket until ctx ends or the kubelet turns the driver down.
 func serve(ctx context.Context, c config, p *pool.Pool, log *slog.Logger) error {
+	reads, err := newSlowReads(c.behaviour, c.root, log)
+	if err != nil {
+		return err
+	}
+	defer reads.Close()
 	group, ctx := errgroup.WithContext(ctx)
 
-	driver := grpc.NewServer(grpc.UnaryInterceptor(logged(log)))
-	csi.RegisterIdentityServer(driver, &identity{})
-	csi.RegisterControllerServer(driver, &controller{pool: p})
-	csi.RegisterNodeServer(driver, &node{pool: p, name: c.node})
+	driver := grpc.NewServer(grpc.ChainUnaryInterceptor(logged(log), throttled(c.behaviour)))
+	csi.RegisterIdentityServer(driver, &identity{zones: c.behaviour.zone != ""})
+	csi.RegisterControllerServer(driver, &controller{pool: p, behaviour: c.behaviour})
+	csi.RegisterNodeServer(driver, &node{pool: p, name: c.node, behaviour: c.behaviour, reads: reads, attaching: map[string]time.Time{}})
 	if err := start(ctx, group, driver, c.socket); err != nil {
 		return err
 	}

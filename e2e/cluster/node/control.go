@@ -17,7 +17,7 @@ import (
 
 const controlSocket = "/run/seedling/node.sock"
 
-// serveControl answers status, stop and start on a socket in the container.
+// serveControl answers status, stop, start and kill on a socket in the container.
 func serveControl(ctx context.Context, s *supervise.Supervisor) (io.Closer, error) {
 	if err := os.MkdirAll(filepath.Dir(controlSocket), 0o700); err != nil {
 		return nil, err
@@ -36,6 +36,9 @@ func serveControl(ctx context.Context, s *supervise.Supervisor) (io.Closer, erro
 	})
 	mux.HandleFunc("GET /start/{name}", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, s.Start(r.Context(), r.PathValue("name")))
+	})
+	mux.HandleFunc("GET /kill/{name}", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, s.Kill(r.PathValue("name")))
 	})
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = server.Serve(listener) }()

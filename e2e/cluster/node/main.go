@@ -7,6 +7,7 @@
 //	node status       prints every process's state as JSON
 //	node stop NAME    ends one process until it is started again
 //	node start NAME   starts it, and returns when it serves
+//	node kill NAME    ends it as a crash would
 package main
 
 import (
@@ -18,6 +19,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 )
 
@@ -38,10 +40,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 		err = serve(ctx, log)
 	case args[0] == "status" && len(args) == 1:
 		err = ask(ctx, stdout, "/status")
-	case (args[0] == "stop" || args[0] == "start") && len(args) == 2:
+	case slices.Contains([]string{"stop", "start", "kill"}, args[0]) && len(args) == 2:
 		err = ask(ctx, stdout, "/"+args[0]+"/"+args[1])
 	default:
-		fmt.Fprintln(stderr, "usage: node init|supervise|status|stop NAME|start NAME")
+		fmt.Fprintln(stderr, "usage: node init|supervise|status|stop NAME|start NAME|kill NAME")
 		return 2
 	}
 	if err != nil {

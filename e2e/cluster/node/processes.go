@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -24,7 +25,10 @@ const (
 	driverName   = "btrfs.csi.seedling.dev"
 	driverFolder = "/var/lib/kubelet/plugins/" + driverName
 	driverSocket = driverFolder + "/csi.sock"
-	containerd   = "/run/containerd/containerd.sock"
+	// driverFlags has flags for the storage driver, one a line. Without it the
+	// driver does everything at once.
+	driverFlags = "/etc/seedling/csi-btrfs.flags"
+	containerd  = "/run/containerd/containerd.sock"
 )
 
 // supervisor runs everything that is here, in the order of dependencies.
@@ -156,6 +160,7 @@ func (m *machine) workers() []supervise.Process {
 				"/opt/node/csi-btrfs", "--endpoint", "unix://" + driverSocket, "--root", storageFolder,
 				"--node-id", m.NodeName, "--registration-dir", "/var/lib/kubelet/plugins_registry",
 			},
+			More:  lines(driverFlags),
 			Ready: dial("unix", driverSocket),
 		},
 		{
@@ -310,6 +315,17 @@ func account(name string) (*syscall.Credential, error) {
 	uid, errUID := strconv.ParseUint(u.Uid, 10, 32)
 	gid, errGID := strconv.ParseUint(u.Gid, 10, 32)
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, errors.Join(errUID, errGID)
+}
+
+// lines returns the lines of a file, none where there is no file.
+func lines(path string) func() ([]string, error) {
+	return func() ([]string, error) {
+		content, err := os.ReadFile(path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		return strings.Fields(string(content)), nil
+	}
 }
 
 // folders makes folders before a process starts.

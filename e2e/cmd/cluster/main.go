@@ -31,6 +31,9 @@ const usage = `usage: cluster [-name NAME] COMMAND
   load IMAGE...      copy images from the Docker engine into it
   status             print the state of the node's processes
   stop|start PROCESS end or start one process of the node
+  kill PROCESS       end one as a crash would; it is started again
+  storage [FLAG...]  let the volumes' storage act with flags of csi-btrfs, such as
+                     --like=ebs; without any it does everything at once again
   logs [DIR [NAMESPACE...]]
                      write everything that helps to understand a failure
 `
@@ -118,6 +121,10 @@ func command(ctx context.Context, name, verb string, args []string, log *slog.Lo
 		return c.StopProcess(ctx, args[0])
 	case verb == "start" && len(args) == 1:
 		return c.StartProcess(ctx, args[0])
+	case verb == "kill" && len(args) == 1:
+		return c.KillProcess(ctx, args[0])
+	case verb == "storage":
+		return c.Storage(ctx, args...)
 	case verb == "logs":
 		return logs(ctx, c, args, stdout)
 	}

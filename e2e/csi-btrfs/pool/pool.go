@@ -43,6 +43,9 @@ var ErrTooSmall = errors.New("smaller than its source")
 // ErrNotBtrfs says that the pool's directory is on another file system.
 var ErrNotBtrfs = errors.New("not on btrfs")
 
+// ErrFull says that the file system has no room for what was asked for. Nothing of it was made.
+var ErrFull = errors.New("the file system is full")
+
 // Source is what a volume starts from. The zero value is an empty volume.
 type Source struct {
 	Snapshot string `json:"snapshot,omitempty"` // ID of a snapshot
@@ -55,6 +58,7 @@ type Volume struct {
 	Name    string    `json:"name"`
 	Bytes   int64     `json:"bytes"`
 	Source  Source    `json:"source,omitzero"`
+	Zone    string    `json:"zone,omitempty"` // where nodes can have it; "" is anywhere
 	Created time.Time `json:"created"`
 }
 
@@ -125,8 +129,8 @@ func sweep(ctx context.Context, dir string) error {
 
 // CreateVolume makes the volume called name, or returns the one that is there when it fits: the same source, and a size
 // between bytes and limit (0 for no limit). Otherwise ErrConflict; ErrNotFound or ErrTooSmall when the source is gone or
-// larger.
-func (p *Pool) CreateVolume(ctx context.Context, name string, bytes, limit int64, source Source) (Volume, error) {
+// larger; ErrFull when there is no room.
+func (p *Pool) CreateVolume(ctx context.Context, name, zone string, bytes, limit int64, source Source) (Volume, error) {
 	id := volumeID(name)
 	defer p.lock(id)()
 	path := filepath.Join(p.volumes, id)
@@ -159,10 +163,13 @@ func (p *Pool) CreateVolume(ctx context.Context, name string, bytes, limit int64
 		err = btrfs(ctx, "subvolume", "snapshot", from, path)
 	}
 	if err != nil {
-		return Volume{}, err
+		return Volume{}, full("volume", name, err)
 	}
-	v = Volume{ID: id, Name: name, Bytes: bytes, Source: source, Created: time.Now().UTC()}
-	return v, write(path, v)
+	v = Volume{ID: id, Name: name, Bytes: bytes, Source: source, Zone: zone, Created: time.Now().UTC()}
+	if err := write(path, v); err != nil {
+		return Volume{}, full("volume", name, errors.Join(err, deleteSubvolume(ctx, path)))
+	}
+	return v, nil
 }
 
 // source returns the subvolume to copy and the size it was given; both are zero for an empty volume.
@@ -205,10 +212,13 @@ func (p *Pool) CreateSnapshot(ctx context.Context, name, volume string) (Snapsho
 	}
 	// The kernel writes out what is dirty first: the snapshot is what a power cut would have left.
 	if err := btrfs(ctx, "subvolume", "snapshot", "-r", filepath.Join(p.volumes, volume), path); err != nil {
-		return Snapshot{}, err
+		return Snapshot{}, full("snapshot", name, err)
 	}
 	s = Snapshot{ID: id, Name: name, Volume: volume, Bytes: v.Bytes, Created: time.Now().UTC()}
-	return s, write(path, s)
+	if err := write(path, s); err != nil {
+		return Snapshot{}, full("snapshot", name, errors.Join(err, deleteSubvolume(ctx, path)))
+	}
+	return s, nil
 }
 
 // DeleteVolume removes a volume. One that is not there is no error.
@@ -334,9 +344,17 @@ func write(path string, record any) error {
 	}
 	_, err = f.Write(append(data, '\n'))
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
+		return errors.Join(err, os.Remove(path+unfinishedSuffix))
 	}
 	return os.Rename(path+unfinishedSuffix, path+recordSuffix)
+}
+
+// full makes an error for want of room ErrFull. The btrfs command says it in words only.
+func full(what, name string, err error) error {
+	if errors.Is(err, unix.ENOSPC) || strings.Contains(strings.ToLower(err.Error()), unix.ENOSPC.Error()) {
+		return fmt.Errorf("%s %q: %w: %w", what, name, ErrFull, err)
+	}
+	return fmt.Errorf("%s %q: %w", what, name, err)
 }
 
 func list[T any](dir string) ([]T, error) {

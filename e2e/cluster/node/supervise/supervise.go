@@ -23,6 +23,8 @@ import (
 type Process struct {
 	Name string
 	Argv []string
+	// More returns further arguments, asked for at each start; nil means none.
+	More func() ([]string, error)
 	// Env is added to the supervisor's own environment.
 	Env []string
 	// User runs the process as somebody else; nil means as the supervisor.
@@ -151,6 +153,20 @@ func (s *Supervisor) Stop(ctx context.Context, name string) error {
 	return nil
 }
 
+// Kill ends a process as a crash would, and only itself. It is started again.
+func (s *Supervisor) Kill(name string) error {
+	u := s.find(name)
+	if u == nil {
+		return fmt.Errorf("kill %s: %w", name, ErrUnknown)
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.pid == 0 {
+		return fmt.Errorf("kill %s: it does not run", name)
+	}
+	return syscall.Kill(u.pid, syscall.SIGKILL)
+}
+
 // Start starts a stopped process and returns when it is ready.
 func (s *Supervisor) Start(ctx context.Context, name string) error {
 	u := s.find(name)
@@ -230,8 +246,17 @@ func (s *Supervisor) runOnce(ctx context.Context, u *unit) error {
 		return err
 	}
 	defer log.Close()
+	args := u.Argv[1:]
+	if u.More != nil {
+		more, err := u.More()
+		if err != nil {
+			u.fail(err)
+			return err
+		}
+		args = slices.Concat(args, more)
+	}
 	// A context would kill the process; end asks it first.
-	cmd := exec.Command(u.Argv[0], u.Argv[1:]...) //nolint:noctx // see above
+	cmd := exec.Command(u.Argv[0], args...) //nolint:noctx // see above
 	cmd.Env = append(os.Environ(), u.Env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: u.User}

@@ -77,6 +77,36 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+func TestKill(t *testing.T) {
+	t.Parallel()
+	s, _ := launch(t, Process{Name: "server", Argv: []string{"sleep", "60"}})
+	eventually(t, s, "server", ready)
+	if err := s.Kill("server"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, s, "server", func(s State) bool { return s.Ready && s.Starts == 2 })
+	if err := s.Kill("nobody"); !errors.Is(err, ErrUnknown) {
+		t.Errorf("killing what is not there gives %v", err)
+	}
+}
+
+func TestMoreArguments(t *testing.T) {
+	t.Parallel()
+	said := "one"
+	s, logs := launch(t, Process{Name: "server", Argv: []string{"sh", "-c", `echo "$@"; exec sleep 60`, "sh"}, More: func() ([]string, error) {
+		defer func() { said = "two" }()
+		return []string{said}, nil
+	}})
+	eventually(t, s, "server", ready)
+	if err := s.Kill("server"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, s, "server", func(State) bool {
+		log, err := os.ReadFile(filepath.Join(logs, "server.log"))
+		return err == nil && string(log) == "one\ntwo\n"
+	})
+}
+
 func TestStopAndStart(t *testing.T) {
 	t.Parallel()
 	s, _ := launch(t, Process{Name: "server", Argv: []string{"sleep", "60"}})
