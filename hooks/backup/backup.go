@@ -378,7 +378,8 @@ func (r *backupRun) backup(location string, now time.Time) *velerov1.Backup {
 			SnapshotMoveData:         &no,
 			DefaultVolumesToFsBackup: &no,
 			CSISnapshotTimeout:       metav1.Duration{Duration: 5 * time.Minute},
-			ItemOperationTimeout:     metav1.Duration{Duration: 15 * time.Minute},
+			// Until the snapshot is ready, which is hours for a large one on some clouds: Velero must not give up before we do.
+			ItemOperationTimeout: metav1.Duration{Duration: r.Timeout + 5*time.Minute},
 			// A year: which snapshots stay is decided by the plugin's retention.
 			TTL: metav1.Duration{Duration: 8760 * time.Hour},
 		},

@@ -731,7 +731,9 @@ func backupIsWhatTheMarkerSays(t *testing.T, revealed, annotation string) {
 		g.contents.Marker.Record = `{"record":1,"dumpCreated":"2026-01-01T23:00:00Z"}`
 		g.contents.Marker.Revealed = revealed
 		var log bytes.Buffer
-		b, err := backup.Run(ctx, command.NewLog(&log), options, c, g)
+		patient := options
+		patient.Timeout = 2 * time.Hour
+		b, err := backup.Run(ctx, command.NewLog(&log), patient, c, g)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -771,7 +773,7 @@ func backupIsWhatTheMarkerSays(t *testing.T, revealed, annotation string) {
 				SnapshotMoveData:         &no,
 				DefaultVolumesToFsBackup: &no,
 				CSISnapshotTimeout:       metav1.Duration{Duration: 5 * time.Minute},
-				ItemOperationTimeout:     metav1.Duration{Duration: 15 * time.Minute},
+				ItemOperationTimeout:     metav1.Duration{Duration: 125 * time.Minute},
 				TTL:                      metav1.Duration{Duration: 8760 * time.Hour},
 			},
 		}
