@@ -317,7 +317,12 @@ func (s *serving) tie() {
 		s.reconciler.Removed(p)
 		s.ended.Removed(p)
 	}
-	s.reconciler.Moved = s.ended.Moved
+	s.reconciler.Moved = func(was, is *preview.Preview) {
+		s.ended.Moved(was, is)
+		if is != nil && is.Phase == preview.Live && is.PVCUID == "" && (was == nil || was.Phase != preview.Live) {
+			s.broker.Ahead(*is)
+		}
+	}
 	s.syncs.Health = s.reconciler.Health
 	s.syncs.Failed = s.reconciler.SyncFailed
 	s.syncs.Gone = func(name string) {
@@ -406,7 +411,7 @@ func (s *serving) lead(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { s.leading.Store(false) })()
 	group, ctx := errgroup.WithContext(ctx)
 	runs := []func(context.Context) error{
-		s.reconciler.Run, s.sets.Run, s.janitor.Run, s.retention.Run, s.syncs.Run, s.hooks.Run, s.restorer.Run, s.postgres.Run, s.ages.Run, s.ended.Run,
+		s.reconciler.Run, s.sets.Run, s.janitor.Run, s.retention.Run, s.syncs.Run, s.hooks.Run, s.restorer.Run, s.broker.Run, s.postgres.Run, s.ages.Run, s.ended.Run,
 	}
 	if s.cfg.Page.On() {
 		runs = append(runs, s.looker.Run)

@@ -91,6 +91,7 @@ type Broker struct {
 	sources, namespaces *flood.Limiter
 	atOnce              *flood.Slots
 	reviews             *rate.Limiter
+	ahead               ahead
 	waiting             atomic.Int64
 	refused             atomic.Uint64
 }
@@ -363,21 +364,36 @@ func (b *Broker) advance(ctx context.Context, p preview.Preview) (Progress, erro
 	defer stop()
 	b.waiting.Add(1)
 	defer b.waiting.Add(-1)
+	b.ahead.asked(p.NamespaceUID)
+	progress, err := b.steps(ctx, p, held.Done(), nil)
+	if err == nil && progress.Done {
+		b.Log.InfoContext(ctx, "preview has its volume", "preview", p.Namespace, "snapshot", progress.Snapshot,
+			"held", time.Since(started).Round(time.Millisecond))
+	}
+	return progress, err
+}
+
+// steps steps until the preview has its volume, a step fails, or enough or late
+// says that it is time to look up.
+func (b *Broker) steps(ctx context.Context, p preview.Preview, enough <-chan struct{}, late <-chan time.Time) (Progress, error) {
+	watched, stop := context.WithCancel(ctx)
+	defer stop()
 	// It begins before the first step, so that no change falls between.
-	changed := b.Restorer.Watch(held, p)
+	changed := b.Restorer.Watch(watched, p)
 	for {
 		progress, err := b.step(ctx, p)
-		if err != nil {
+		if err != nil || progress.Done {
 			return progress, err
-		}
-		if progress.Done {
-			b.Log.InfoContext(ctx, "preview has its volume", "preview", p.Namespace, "snapshot", progress.Snapshot,
-				"held", time.Since(started).Round(time.Millisecond))
-			return progress, nil
 		}
 		pause := time.NewTimer(stepEvery)
 		select {
-		case <-held.Done():
+		case <-ctx.Done():
+			pause.Stop()
+			return progress, nil
+		case <-enough:
+			pause.Stop()
+			return progress, nil
+		case <-late:
 			pause.Stop()
 			return progress, nil
 		case <-changed:

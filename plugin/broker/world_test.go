@@ -350,6 +350,12 @@ func (s *state) RecordForeign(_ context.Context, namespace string) error {
 	return s.fail
 }
 
+func (s *state) add(p preview.Preview) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live[p.Namespace] = p
+}
+
 func (s *state) end(namespace string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
