@@ -24,10 +24,10 @@ const (
 // ahead are the restores that go on before their hooks ask.
 type ahead struct {
 	mu sync.Mutex
-	// ctx is nil while nothing may be begun.
-	ctx  context.Context
-	asks map[types.UID]chan struct{} // by namespace, closed when the hook asks
-	all  sync.WaitGroup
+	// start is nil while nothing may be begun.
+	start func(func(context.Context))
+	asks  map[types.UID]chan struct{} // by namespace, closed when the hook asks
+	all   sync.WaitGroup
 }
 
 // Ahead begins the restore of a preview that has just been emitted. Argo CD takes
@@ -38,11 +38,11 @@ type ahead struct {
 // something fails, which is found again, and said, when the hook asks. It does
 // not wait.
 func (b *Broker) Ahead(p preview.Preview) {
-	ctx, asked := b.ahead.begin(p.NamespaceUID)
-	if ctx == nil {
+	start, asked := b.ahead.begin(p.NamespaceUID)
+	if start == nil {
 		return
 	}
-	go func() {
+	start(func(ctx context.Context) {
 		defer b.ahead.end(p.NamespaceUID)
 		for began := time.Now(); time.Since(began) < aheadFor; {
 			select {
@@ -56,7 +56,7 @@ func (b *Broker) Ahead(p preview.Preview) {
 				return
 			}
 		}
-	}()
+	})
 }
 
 // round is what a request would be: held as long, and bounded as tightly, for a
@@ -79,31 +79,33 @@ func (b *Broker) round(ctx context.Context, p preview.Preview, asked <-chan stru
 
 // Run lets restores be begun ahead, until ctx ends.
 func (b *Broker) Run(ctx context.Context) error {
-	b.ahead.mu.Lock()
-	b.ahead.ctx = ctx
-	b.ahead.mu.Unlock()
+	b.ahead.open(func(do func(context.Context)) { go do(ctx) })
 	<-ctx.Done()
-	b.ahead.mu.Lock()
-	b.ahead.ctx = nil
-	b.ahead.mu.Unlock()
+	b.ahead.open(nil)
 	b.ahead.all.Wait()
 	return nil
 }
 
-// begin returns a nil context where nothing is to be begun.
-func (a *ahead) begin(namespace types.UID) (context.Context, <-chan struct{}) {
+func (a *ahead) open(start func(func(context.Context))) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, runs := a.asks[namespace]; runs || a.ctx == nil || len(a.asks) >= aheadAtOnce {
+	a.start = start
+}
+
+// begin returns nil where nothing is to be begun.
+func (a *ahead) begin(namespace types.UID) (start func(func(context.Context)), asked <-chan struct{}) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, runs := a.asks[namespace]; runs || a.start == nil || len(a.asks) >= aheadAtOnce {
 		return nil, nil
 	}
 	if a.asks == nil {
 		a.asks = map[types.UID]chan struct{}{}
 	}
-	asked := make(chan struct{})
-	a.asks[namespace] = asked
+	asks := make(chan struct{})
+	a.asks[namespace] = asks
 	a.all.Add(1)
-	return a.ctx, asked
+	return a.start, asks
 }
 
 func (a *ahead) end(namespace types.UID) {

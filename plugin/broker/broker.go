@@ -373,7 +373,7 @@ func (b *Broker) advance(ctx context.Context, p preview.Preview) (Progress, erro
 	return progress, err
 }
 
-// steps steps until the preview has its volume, a step fails, or enough or late
+// steps goes on until the preview has its volume, a step fails, or enough or late
 // says that it is time to look up.
 func (b *Broker) steps(ctx context.Context, p preview.Preview, enough <-chan struct{}, late <-chan time.Time) (Progress, error) {
 	watched, stop := context.WithCancel(ctx)
