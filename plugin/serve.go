@@ -296,7 +296,7 @@ func (p *program) assemble(in surroundings, calls clients) *serving {
 	s.hooks = resync.NewHooks(calls.broker, cfg.ArgoCDNamespace, s.part("resync"))
 	s.broker = broker.New(broker.Options{
 		Client: calls.broker, Reviewer: broker.TokenReviews{Client: calls.broker}, Previews: s.store, Ready: s.leads, Say: s.reconciler.Say,
-		Restorer: s.postgres, Answered: s.hooks.Answered, Log: s.part("broker"),
+		Restorer: s.postgres, Answered: s.hooks.Answered, Ended: s.hooks.Ended, Owner: cfg.Namespace, Log: s.part("broker"),
 	})
 	s.webhooks = &web.Webhooks{Forges: in.forges, Poker: s.reconciler, Log: s.part("webhook")}
 	s.ended = &ended.Book{Client: calls.page, Namespace: cfg.Namespace, Log: s.part("ended"), Now: s.reconciler.Now}
@@ -411,7 +411,7 @@ func (s *serving) lead(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { s.leading.Store(false) })()
 	group, ctx := errgroup.WithContext(ctx)
 	runs := []func(context.Context) error{
-		s.reconciler.Run, s.sets.Run, s.janitor.Run, s.retention.Run, s.syncs.Run, s.hooks.Run, s.restorer.Run, s.broker.Run, s.postgres.Run, s.ages.Run, s.ended.Run,
+		s.reconciler.Run, s.sets.Run, s.janitor.Run, s.retention.Run, s.syncs.Run, s.hooks.Run, s.restorer.Run, s.broker.Run, s.broker.RunHooks, s.postgres.Run, s.ages.Run, s.ended.Run,
 	}
 	if s.cfg.Page.On() {
 		runs = append(runs, s.looker.Run)

@@ -52,6 +52,7 @@ type testCase struct {
 	GivenBy       string
 	Deleted       bool
 	Patch         map[string]any
+	Subresource   string // that is patched
 	Delete        bool
 	// Refused holds words of the refusal; alternatives, where several policies
 	// refuse and any of them may answer, are parted by " | ".
@@ -248,13 +249,20 @@ func (s *suite) request(ctx context.Context, t *testing.T, c testCase, given *un
 		if marshalErr != nil {
 			return marshalErr
 		}
-		_, err = s.on(t, as, given).Patch(ctx, given.GetName(), types.MergePatchType, body, metav1.PatchOptions{DryRun: dry})
+		_, err = s.on(t, as, given).Patch(ctx, given.GetName(), types.MergePatchType, body, metav1.PatchOptions{DryRun: dry}, c.subresources()...)
 	case c.Delete:
 		err = s.on(t, as, given).Delete(ctx, given.GetName(), metav1.DeleteOptions{DryRun: dry})
 	default:
 		err = fmt.Errorf("case %q asks for nothing", c.Name)
 	}
 	return err
+}
+
+func (c testCase) subresources() []string {
+	if c.Subresource == "" {
+		return nil
+	}
+	return []string{c.Subresource}
 }
 
 // as is a client of a user that RBAC lets do anything.

@@ -138,6 +138,11 @@ const (
 	TokenAudience = "seedling"
 	// HookServiceAccount is the ServiceAccount it presents in a preview.
 	HookServiceAccount = "preview-restore"
+	// HookJob is the hook that every preview begins with.
+	HookJob = "preview-restore"
+	// HookManager in spec.managedBy of that Job leaves its status to the broker,
+	// and starts no pod (Kubernetes 1.32 and newer; dropped before).
+	HookManager = "seedling.dev/broker"
 	// SeedPVC is the claim of the seed's Postgres, and of a preview's.
 	SeedPVC = "data-postgres-0"
 	// Postgres is the name of a preview's StatefulSet, Service and Secret.

@@ -62,10 +62,12 @@ type Previews interface {
 
 // Options are a Broker's parts. All are needed but what says otherwise.
 type Options struct {
-	Client   client.Client // uncached
+	Client   client.WithWatch // uncached
 	Reviewer Reviewer
 	Previews Previews
 	Restorer Restorer
+	// Owner is the plugin's own namespace, which marks what is this plugin's.
+	Owner string
 	// Ready is nil when this process leads and has loaded its state, and a
 	// sentence otherwise.
 	Ready func() error
@@ -75,6 +77,8 @@ type Options struct {
 	// Answered is told that a preview's hook was answered that its volume is there.
 	// It must not wait, and may be nil.
 	Answered func(namespace string)
+	// Ended is told that a preview's hook has ended, well or not. As Answered.
+	Ended func(namespace string)
 	// Hold is DefaultHold where it is 0.
 	Hold time.Duration
 	Log  *slog.Logger
@@ -92,6 +96,7 @@ type Broker struct {
 	atOnce              *flood.Slots
 	reviews             *rate.Limiter
 	ahead               ahead
+	hooks               hooks
 	waiting             atomic.Int64
 	refused             atomic.Uint64
 }
@@ -168,10 +173,22 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		reply(w, status, after, snapshot.RestoreReply{Message: err.Error()})
 		return
 	}
+	status, after, answer := b.answer(ctx, p)
+	reply(w, status, after, answer)
+	if status == http.StatusOK && b.Answered != nil {
+		b.Answered(p.Namespace)
+	}
+}
+
+// answer goes on with a preview's restore for as long as a request is held, says
+// on the pull request what there is to say, and returns what its hook is told.
+func (b *Broker) answer(ctx context.Context, p preview.Preview) (status int, after time.Duration, told snapshot.RestoreReply) {
 	progress, err := b.advance(ctx, p)
-	if err != nil {
+	told = snapshot.RestoreReply{Place: progress.Place, Message: progress.Message, Snapshot: progress.Snapshot}
+	switch {
+	case err != nil:
 		b.refused.Add(1)
-		status, after := statusOf(err)
+		status, after = statusOf(err)
 		if status == http.StatusConflict {
 			if err := b.Previews.RecordForeign(ctx, p.Namespace); err != nil {
 				b.Log.WarnContext(ctx, "a foreign volume could not be recorded", "preview", p.Namespace, "error", err)
@@ -179,19 +196,13 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		b.say(p.Namespace, sayable(err), true)
 		b.Log.WarnContext(ctx, "restore request refused", "preview", p.Namespace, "status", status, "error", err)
-		reply(w, status, after, snapshot.RestoreReply{Message: err.Error(), Snapshot: progress.Snapshot})
-		return
-	}
-	answer := snapshot.RestoreReply{Place: progress.Place, Message: progress.Message, Snapshot: progress.Snapshot}
-	if !progress.Done {
+		return status, after, snapshot.RestoreReply{Message: err.Error(), Snapshot: progress.Snapshot}
+	case !progress.Done:
 		b.say(p.Namespace, progress.Message, false)
-		reply(w, http.StatusAccepted, askAgain(progress.Place), answer)
-		return
-	}
-	b.say(p.Namespace, "", false)
-	reply(w, http.StatusOK, 0, answer)
-	if b.Answered != nil {
-		b.Answered(p.Namespace)
+		return http.StatusAccepted, askAgain(progress.Place), told
+	default:
+		b.say(p.Namespace, "", false)
+		return http.StatusOK, 0, told
 	}
 }
 

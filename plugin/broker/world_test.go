@@ -13,6 +13,7 @@ import (
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v8/apis/volumesnapshot/v1"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -88,7 +89,7 @@ func newWorld(t *testing.T, funcs interceptor.Funcs, edits ...func(map[string]cl
 	for _, edit := range edits {
 		edit(objects)
 	}
-	builder := fake.NewClientBuilder().WithScheme(scheme()).WithInterceptorFuncs(funcs)
+	builder := fake.NewClientBuilder().WithScheme(scheme()).WithInterceptorFuncs(funcs).WithStatusSubresource(&batchv1.Job{})
 	for _, o := range objects {
 		builder.WithObjects(o)
 	}

@@ -40,7 +40,8 @@ var accesses = map[place][]access{
 		{"networking.k8s.io", "networkpolicies", "create,get,list,update", ""},
 		{"", "nodes", "list,watch", ""},
 		{"", "pods", "list,delete", ""},
-		{"batch", "jobs", "list,patch", ""},
+		{"batch", "jobs", "get,list,watch,patch", ""},
+		{"batch", "jobs/status", "patch", ""},
 		{"batch", "cronjobs", "list,patch", ""},
 		{"apps", "deployments", "list,patch", ""},
 		{"apps", "statefulsets", "create,get,list,watch,patch,delete", ""},
@@ -134,7 +135,8 @@ func describe(namespace string, a access, verb string) string {
 
 // allowed asks about one verb.
 func (c *Cluster) allowed(ctx context.Context, namespace string, a access, verb string) (bool, error) {
-	of := &authorizationv1.ResourceAttributes{Namespace: namespace, Group: a.group, Resource: a.resource, Name: a.name, Verb: verb}
+	resource, subresource, _ := strings.Cut(a.resource, "/")
+	of := &authorizationv1.ResourceAttributes{Namespace: namespace, Group: a.group, Resource: resource, Subresource: subresource, Name: a.name, Verb: verb}
 	if c.InPod {
 		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: of}}
 		err := c.Kube.Create(ctx, review)

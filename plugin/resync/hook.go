@@ -13,12 +13,11 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/seedling-dev/seedling/hooks/snapshot"
 	"github.com/seedling-dev/seedling/plugin/argocd"
 )
 
 const (
-	// hookJob is the hook of ours that a preview begins with.
-	hookJob = "preview-restore"
 	// pause is between two looks at a Job, looks how many there are: the Job ends
 	// about a second after its answer, and a crowded node takes longer.
 	pause, looks = 500 * time.Millisecond, 60
@@ -51,6 +50,9 @@ func NewHooks(c client.Client, argoCD string, log *slog.Logger) *Hooks {
 
 // Answered says that a preview's hook was answered, so that it ends soon.
 func (h *Hooks) Answered(preview string) { h.queue.AddAfter(look{preview: preview}, pause) }
+
+// Ended says that a preview's hook has ended.
+func (h *Hooks) Ended(preview string) { h.queue.Add(look{preview: preview}) }
 
 // Waiting is how many looks are due now.
 func (h *Hooks) Waiting() int { return h.queue.Len() }
@@ -97,8 +99,8 @@ func (h *Hooks) look(ctx context.Context, l look) (*look, error) {
 // ended says whether the preview's hook has ended, well or not.
 func (h *Hooks) ended(ctx context.Context, preview string) (bool, error) {
 	var jobs batchv1.JobList
-	if err := h.client.List(ctx, &jobs, client.InNamespace(preview), client.MatchingFields{"metadata.name": hookJob}); err != nil {
-		return false, fmt.Errorf("look at Job %s of %s: %w", hookJob, preview, err)
+	if err := h.client.List(ctx, &jobs, client.InNamespace(preview), client.MatchingFields{"metadata.name": snapshot.HookJob}); err != nil {
+		return false, fmt.Errorf("look at Job %s of %s: %w", snapshot.HookJob, preview, err)
 	}
 	for _, job := range jobs.Items {
 		for _, c := range job.Status.Conditions {

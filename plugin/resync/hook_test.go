@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	"github.com/seedling-dev/seedling/hooks/snapshot"
 	"github.com/seedling-dev/seedling/plugin/argocd"
 )
 
@@ -30,7 +31,7 @@ func TestHooks(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				job := func(preview string) *batchv1.Job {
-					return &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: preview, Name: hookJob}}
+					return &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: preview, Name: snapshot.HookJob}}
 				}
 				of := func(name string, change func(*argocd.Application)) *argocd.Application {
 					return syncing(func(a *argocd.Application) {
