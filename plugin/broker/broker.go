@@ -218,7 +218,7 @@ func sayable(err error) string {
 	case errors.As(err, &foreign), errors.As(err, &refused), errors.Is(err, ErrGone), errors.Is(err, ErrStorage), errors.Is(err, snapshot.ErrNone):
 		return err.Error()
 	}
-	return "its volume cannot be made now, which is tried again; the log of its hook and that of the plugin say why"
+	return "its volume cannot be made now, which is tried again; its hook and the log of the plugin say why"
 }
 
 // askAgain is when a hook should ask again: who is far behind in the queue need

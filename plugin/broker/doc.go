@@ -2,7 +2,9 @@
 // Velero Restores: whoever may create those is cluster-admin by proxy, so no
 // preview may, and preview-restore asks here instead.
 //
-// One request, `POST /v1/restore` with a projected token, says everything: the
+// A restore begins when its preview goes live (Ahead). Its hook, a Job, is ended here
+// when the volume is there (RunHooks), or, on clusters that start a pod for it, asks:
+// one request, `POST /v1/restore` with a projected token, says everything: the
 // token's review names the preview, the state says which seed it has, and the
 // newest usable snapshot is chosen once and written on the namespace before
 // anything is restored. Asking again is always safe. A volume that came from

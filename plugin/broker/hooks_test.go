@@ -87,7 +87,7 @@ func TestHookJobs(t *testing.T) {
 		"somebody else does it":              {answers: []scriptedAnswer{done}, job: func(j *batchv1.Job) { *j.Spec.ManagedBy = "example.com/other" }, after: time.Minute},
 		"another Job":                        {answers: []scriptedAnswer{done}, job: func(j *batchv1.Job) { j.Name = "migrate" }, after: time.Minute},
 		"a preview of ours that has ended":   {answers: []scriptedAnswer{done}, owner: "seedling", ended: true, after: 15 * time.Second, want: batchv1.JobFailed, says: "no live preview"},
-		"it may be read in a moment":        {answers: []scriptedAnswer{done}, owner: "seedling", ended: true, after: 5 * time.Second},
+		"it may be read in a moment":         {answers: []scriptedAnswer{done}, owner: "seedling", ended: true, after: 5 * time.Second},
 		"a preview of another plugin":        {answers: []scriptedAnswer{done}, owner: "seedling-too", ended: true, after: time.Hour},
 		"a namespace that nobody has marked": {answers: []scriptedAnswer{done}, ended: true, after: time.Hour},
 	}
