@@ -9,14 +9,17 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
 	"github.com/seedling-dev/seedling/e2e/platform"
 )
 
 // branchPrefix begins the branches of the benchmark's pull requests.
 const branchPrefix = "bench-restore-"
 
-// firstQuery is the pod of a pull request's that asks until it is answered, and
-// says when.
+// firstQuery is the pod that asks until it is answered, and says when.
 //
 //go:embed first-query.yaml
 var firstQuery string
@@ -26,27 +29,45 @@ type life struct {
 	query, healthy, hook time.Duration
 }
 
-// open opens a pull request, with the pod that asks or without.
-func (b *bench) open(ctx context.Context, asks bool) (*platform.PullRequest, error) {
+// open opens a pull request.
+func (b *bench) open(ctx context.Context) (*platform.PullRequest, error) {
 	b.made++
 	change := platform.Change{"CHANGES.md": fmt.Sprintf("# Change %d\n", b.made)}
-	if asks {
-		const folder = "deploy/preview/"
-		usual, err := b.platform.ShopFile(folder + "kustomization.yaml")
-		if err != nil {
-			return nil, err
-		}
-		change[folder+"first-query.yaml"] = strings.ReplaceAll(firstQuery, "IMAGE", b.platform.Image("seed-postgres"))
-		change[folder+"kustomization.yaml"] = strings.Replace(usual, "resources:\n", "resources:\n  - first-query.yaml\n", 1)
-	}
 	return b.platform.OpenPullRequest(ctx, fmt.Sprintf("%s%d-%d", branchPrefix, time.Now().Unix(), b.made), "A change to measure", change)
+}
+
+// label asks for previews whose Postgres is the platform's, or the pull request's.
+func (b *bench) label() string {
+	if b.postgres == "own" {
+		return platform.LabelPreview
+	}
+	return platform.LabelPlatform
+}
+
+// ask puts the pod that asks into a preview's network as soon as that is there.
+func (b *bench) ask(ctx context.Context, t *platform.Timeline) error {
+	if err := t.Wait(ctx, platform.NamespaceMade); err != nil {
+		return err
+	}
+	pod := &corev1.Pod{}
+	if err := yaml.UnmarshalStrict([]byte(strings.ReplaceAll(firstQuery, "IMAGE", b.platform.Image("seed-postgres"))), pod); err != nil {
+		return err
+	}
+	// Its ServiceAccount, Secret and policies come a moment after the namespace.
+	return b.platform.Wait(ctx, "put a client into the preview", func(ctx context.Context) error {
+		pod.Namespace = t.Namespace(ctx)
+		if pod.Namespace == "" {
+			return errors.New("its namespace is not there yet")
+		}
+		return client.IgnoreAlreadyExists(b.platform.Kube.Create(ctx, pod.DeepCopy()))
+	})
 }
 
 // one is the life of one preview.
 func (b *bench) one(ctx context.Context) (l life, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, 10*time.Minute, errors.New("a preview was not there after ten minutes"))
 	defer cancel()
-	pr, err := b.open(ctx, true)
+	pr, err := b.open(ctx)
 	if err != nil {
 		return l, err
 	}
@@ -55,11 +76,14 @@ func (b *bench) one(ctx context.Context) (l life, err error) {
 		return l, err
 	}
 	defer t.Stop()
-	if err := pr.Label(ctx, platform.LabelPreview); err != nil {
+	if err := pr.Label(ctx, b.label()); err != nil {
 		return l, err
 	}
 	labelled := time.Now() // the call has returned
 	t.Mark(platform.Labelled)
+	if err := b.ask(ctx, t); err != nil {
+		return l, err
+	}
 	if err := t.Wait(ctx, platform.HookDone, platform.ApplicationHealthy); err != nil {
 		return l, err
 	}
@@ -120,7 +144,7 @@ func (b *bench) burst(ctx context.Context, mode string, n int) error {
 		}
 	}()
 	for range n {
-		pr, err := b.open(ctx, false)
+		pr, err := b.open(ctx)
 		if err != nil {
 			return err
 		}
@@ -134,7 +158,7 @@ func (b *bench) burst(ctx context.Context, mode string, n int) error {
 	errs := make([]error, n)
 	var all sync.WaitGroup
 	for i, pr := range pulls {
-		all.Go(func() { errs[i] = pr.Label(ctx, platform.LabelPreview) })
+		all.Go(func() { errs[i] = pr.Label(ctx, b.label()) })
 	}
 	all.Wait()
 	if err := errors.Join(errs...); err != nil {

@@ -10,7 +10,8 @@
 //   - on_demand_<size>: from the creation of the objects to the first answer.
 //   - label_to_first_query_p50_<mode>_<size> and _p95_: from the call that labels
 //     the pull request until a pod of the preview, which waits in its network, has
-//     counted the rows of a table through Service postgres with Secret postgres.
+//     counted the rows of a table through Service postgres with Secret postgres,
+//     against the Postgres that stays (--postgres).
 //   - label_to_healthy_p50_<mode>_<size>: until Argo CD calls the Application so.
 //   - hook_p50_<mode>_<size> and _p95_: from the creation of Job preview-restore
 //     until it is complete.
@@ -48,6 +49,7 @@ type options struct {
 	name          string
 	sizes, bursts []int // MB; previews
 	modes         []string
+	postgres      string
 	rounds        int
 	onDemand      bool
 }
@@ -59,6 +61,7 @@ func run(ctx context.Context, env command.Env) error {
 	set.StringVar(&o.name, "name", cluster.DefaultName, "`name` of the cluster")
 	set.StringVar(&sizes, "sizes-mb", "100,1000,5000", "`sizes` of the data as COPY text, in MB (10^6 bytes)")
 	set.StringVar(&modes, "modes", "velero,direct", "`modes` of restore")
+	set.StringVar(&o.postgres, "postgres", "platform", "whose Postgres: the `platform`'s, as in new ApplicationSets, or the pull request's own")
 	set.IntVar(&o.rounds, "rounds", 20, "`previews` of each size and mode, one after the other")
 	set.StringVar(&bursts, "bursts", "20,50", "how `many` are labelled at once, with the smallest size; empty for none")
 	set.BoolVar(&o.onDemand, "on-demand", true, "restore each dump on demand, too")
@@ -80,6 +83,9 @@ func run(ctx context.Context, env command.Env) error {
 		if mode != "velero" && mode != "direct" {
 			return command.Misconfiguredf("--modes has %q: the modes are velero and direct", mode)
 		}
+	}
+	if o.postgres != "platform" && o.postgres != "own" {
+		return command.Misconfiguredf("--postgres is %q: it is platform or own", o.postgres)
 	}
 	slices.Sort(o.sizes)
 	b := &bench{options: o, log: env.Log, figures: map[string]float64{}}
