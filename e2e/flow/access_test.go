@@ -22,7 +22,7 @@ import (
 
 // The generator answers nobody without its token.
 func TestGeneratorRefusesWrongTokens(t *testing.T) {
-	ctx := begin(t, 5*time.Minute)
+	ctx := beside(t, 5*time.Minute)
 	base := forwardPlugin(ctx, t, 8080)
 	var secret corev1.Secret
 	must(t, world.Kube.Get(ctx, client.ObjectKey{Namespace: platform.ArgoCDNamespace, Name: "seedling-plugin-token"}, &secret))
@@ -48,8 +48,7 @@ func TestGeneratorRefusesWrongTokens(t *testing.T) {
 
 // The broker serves the restore hook of the preview itself, and nobody else.
 func TestBrokerRefusesOtherTokens(t *testing.T) {
-	t.Parallel()
-	ctx := begin(t, 15*time.Minute)
+	ctx := beside(t, 15*time.Minute)
 	_, v := preview(ctx, t, "")
 	base := forwardPlugin(ctx, t, 8081)
 	clients, err := kubernetes.NewForConfig(world.Cluster.REST())
@@ -90,8 +89,7 @@ func TestBrokerRefusesOtherTokens(t *testing.T) {
 // A label counts by who set it, and by what they may do when it is looked at:
 // one of somebody who may not write any more brings no preview.
 func TestLabelNeedsWriteAccess(t *testing.T) {
-	t.Parallel()
-	ctx := begin(t, 10*time.Minute)
+	ctx := beside(t, 10*time.Minute)
 	const former = "fern"
 	must(t, world.SetAccess(ctx, former, true))
 	pr, err := world.OpenPullRequest(ctx, "labelneedswriteaccess", t.Name(), nil)
@@ -120,8 +118,7 @@ func TestLabelNeedsWriteAccess(t *testing.T) {
 // A pull request of somebody who may only read gets no data, whoever labels it,
 // though Gitea has it come from the repository itself.
 func TestPushForReviewGetsNoData(t *testing.T) {
-	t.Parallel()
-	ctx := begin(t, 10*time.Minute)
+	ctx := beside(t, 10*time.Minute)
 	pr, err := world.PushForReview(ctx, platform.Reader, t.Name())
 	must(t, err)
 	t.Cleanup(func() { _ = pr.Close(context.WithoutCancel(ctx)) })

@@ -17,8 +17,7 @@ import (
 // What plugin check asks of the real Git host: every right of the plugin's token
 // is seen, and so is its webhook. With another name's address none is.
 func TestCheckAsksTheGitHost(t *testing.T) {
-	t.Parallel()
-	ctx := begin(t, 5*time.Minute)
+	ctx := beside(t, 5*time.Minute)
 	var secret corev1.Secret
 	must(t, world.Kube.Get(ctx, client.ObjectKey{Namespace: platform.PluginNamespace, Name: "plugin-forges"}, &secret))
 	dir := t.TempDir()

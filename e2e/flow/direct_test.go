@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v8/apis/volumesnapshot/v1"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -19,15 +18,25 @@ import (
 
 // In direct mode previews hold the seed's rows without a Restore. When they have
 // ended nothing of what stood for the snapshot is left, and the snapshot is: the
-// next preview comes from it.
+// next preview comes from it. The platform's Postgres comes up in this mode, too.
 func TestDirectMode(t *testing.T) {
-	ctx := begin(t, 20*time.Minute)
+	ctx := alone(t, 20*time.Minute)
 	recordedSnapshot(ctx, t)
-	contents := contentNames(ctx, t)
 	world.Configure(ctx, t, func(config string) string {
 		return strings.Replace(config, "mode: velero", "mode: direct", 1)
 	})
+	t.Run("previews", func(t *testing.T) {
+		t.Parallel()
+		directPreviews(ctx, t)
+	})
+	t.Run("platforms Postgres", func(t *testing.T) {
+		t.Parallel()
+		migratedPreview(ctx, t)
+	})
+}
 
+func directPreviews(ctx context.Context, t *testing.T) {
+	t.Helper()
 	counts := "select (select count(*) from public.users), (select count(*) from public.orders), (select count(*) from public.events)"
 	want := query(ctx, t, platform.Seed, counts)
 	direct := func(pr *platform.PullRequest) platform.Preview {
@@ -69,14 +78,7 @@ func TestDirectMode(t *testing.T) {
 	must(t, world.WaitGone(ctx, v1.Namespace))
 	must(t, world.WaitGone(ctx, v2.Namespace))
 	noLeftFolders(ctx, t)
-	// Those of other tests' previews may have gone meanwhile.
-	for _, name := range contentNames(ctx, t) {
-		if !slices.Contains(contents, name) {
-			t.Errorf("VolumeSnapshotContent %s is left", name)
-		}
-	}
 	direct(labelled(ctx, t, "-next", nil))
-	migratedPreview(ctx, t) // with the platform's Postgres
 }
 
 // recordedSnapshot sees to a snapshot whose handle seed-backup recorded: the
@@ -102,17 +104,4 @@ func recordedSnapshot(ctx context.Context, t *testing.T) {
 	if !recorded() {
 		t.Fatal("seed-backup recorded no handle of the snapshot it took: see the log of its Job")
 	}
-}
-
-// contentNames are those of all VolumeSnapshotContents of previews.
-func contentNames(ctx context.Context, t *testing.T) []string {
-	t.Helper()
-	var all snapshotv1.VolumeSnapshotContentList
-	must(t, world.Kube.List(ctx, &all, client.HasLabels{snapshot.VeleroRestoreLabel}))
-	names := []string{}
-	for _, c := range all.Items {
-		names = append(names, c.Name)
-	}
-	slices.Sort(names)
-	return names
 }

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seedling-dev/seedling/e2e/platform"
+	"github.com/seedling-dev/seedling/e2e/platform/platformtest"
 )
 
 const kustomizationFile = "deploy/preview/kustomization.yaml"
@@ -52,42 +53,51 @@ metadata: {name: beside-the-hook}
 }
 
 // A pull request's hook on deletion that hangs or fails holds its preview for a
-// while and no longer. Argo CD before 3.3 knows no PreDelete hooks.
+// while and no longer. While that goes by, other tests go on.
 func TestHooksOnDeletionCannotHoldAPreview(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
+	leave := turns.Beside(t)
+	ctx := platformtest.Begin(t, 20*time.Minute)
+	hooks := []struct {
 		name, phase string
 		command     []string
+		pr          *platform.PullRequest
+		preview     platform.Preview
 	}{
-		{"PreDelete that hangs", "PreDelete", []string{"sleep", "infinity"}},
-		{"PreDelete that fails", "PreDelete", []string{"false"}},
-		{"PostDelete that hangs", "PostDelete", []string{"sleep", "infinity"}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			if c.phase == "PreDelete" && world.Cluster.ArgoCD() == "2.14" {
-				t.Skip("Argo CD 2.14 has no PreDelete hooks")
-			}
-			ctx := begin(t, 15*time.Minute)
-			pr := labelled(ctx, t, "", withHook(t, c.phase, c.command...))
-			v, err := world.WaitPreview(ctx, pr, "")
-			must(t, err)
-			app, err := world.Application(ctx, v.Namespace)
-			must(t, err)
-			if !strings.Contains(strings.ToLower(strings.ReplaceAll(fmt.Sprint(app.Finalizers), "-", "")), strings.ToLower(c.phase)) {
-				t.Errorf("Argo CD does not wait for the hook: finalizers %q", app.Finalizers)
-			}
-			must(t, pr.Unlabel(ctx, platform.LabelPreview))
-			must(t, world.WaitGone(ctx, v.Namespace))
-		})
+		{name: "PreDelete that hangs", phase: "PreDelete", command: []string{"sleep", "infinity"}},
+		{name: "PreDelete that fails", phase: "PreDelete", command: []string{"false"}},
+		{name: "PostDelete that hangs", phase: "PostDelete", command: []string{"sleep", "infinity"}},
+	}
+	if world.Cluster.ArgoCD() == "2.14" {
+		hooks = hooks[2:] // before 3.3 it knows no PreDelete hooks
+	}
+	for i := range hooks {
+		h := &hooks[i]
+		h.pr = labelled(ctx, t, "-"+strings.ToLower(strings.ReplaceAll(h.name, " ", "-")), withHook(t, h.phase, h.command...))
+	}
+	for i := range hooks {
+		h := &hooks[i]
+		var err error
+		h.preview, err = world.WaitPreview(ctx, h.pr, "")
+		must(t, err)
+		app, err := world.Application(ctx, h.preview.Namespace)
+		must(t, err)
+		if !strings.Contains(strings.ToLower(strings.ReplaceAll(fmt.Sprint(app.Finalizers), "-", "")), strings.ToLower(h.phase)) {
+			t.Errorf("%s: Argo CD does not wait for the hook: finalizers %q", h.name, app.Finalizers)
+		}
+		must(t, h.pr.Unlabel(ctx, platform.LabelPreview))
+	}
+	leave()
+	for _, h := range hooks {
+		if err := world.WaitGone(ctx, h.preview.Namespace); err != nil {
+			t.Errorf("%s: %v", h.name, err)
+		}
 	}
 }
 
 // A fix that is pushed while the old commit's sync hangs is synced, and the
 // data is there.
 func TestPushedFixWhileTheOldSyncHangs(t *testing.T) {
-	t.Parallel()
-	ctx := begin(t, 10*time.Minute)
+	ctx := beside(t, 10*time.Minute)
 	pr, v := preview(ctx, t, "")
 	query(ctx, t, v.Namespace, writeRow)
 	kustomization, err := world.ShopFile(kustomizationFile)
@@ -137,8 +147,7 @@ func TestPushedFixWhileTheOldSyncHangs(t *testing.T) {
 
 // A preview whose first pod cannot start takes the repair that is pushed.
 func TestBrokenFirstPodTakesItsRepair(t *testing.T) {
-	t.Parallel()
-	ctx := begin(t, 10*time.Minute)
+	ctx := beside(t, 10*time.Minute)
 	right, err := world.ShopFile(kustomizationFile)
 	must(t, err)
 	broken := strings.Replace(right, `newTag: "`, `newTag: "missing-`, 1)

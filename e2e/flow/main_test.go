@@ -28,6 +28,11 @@ var world struct {
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	turns = platformtest.NewTurns(platformtest.AtOnce())
+	// As many as may wait for their turn.
+	if err := flag.Set("test.parallel", "1000"); err != nil {
+		panic(err)
+	}
 	os.Exit(world.Main(m, func(ctx context.Context) error {
 		backups, err := seedBackups(ctx)
 		if err != nil || len(backups) > 0 {
@@ -66,8 +71,28 @@ func seedBackups(ctx context.Context) ([]velerov1.Backup, error) {
 	return all.Items, err
 }
 
+// turns says which tests go on at once.
+var turns = platformtest.NewTurns(1)
+
+// beside begins a test that goes on beside others, and leaves the seed and the
+// whole installation as they are.
+func beside(t *testing.T, limit time.Duration) context.Context {
+	t.Helper()
+	turns.Beside(t)
+	return platformtest.Begin(t, limit)
+}
+
+// begin begins a test that has said by itself whether it is parallel.
 func begin(t *testing.T, limit time.Duration) context.Context {
 	t.Helper()
+	turns.Take(t)
+	return platformtest.Begin(t, limit)
+}
+
+// alone begins a test that changes the seed, or what all previews depend on.
+func alone(t *testing.T, limit time.Duration) context.Context {
+	t.Helper()
+	turns.Alone(t)
 	return platformtest.Begin(t, limit)
 }
 

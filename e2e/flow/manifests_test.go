@@ -18,7 +18,7 @@ import (
 // Every manifest that we ship passes a dry run on a real API server, which
 // knows every kind and has every policy.
 func TestManifestsPassADryRun(t *testing.T) {
-	ctx := begin(t, 5*time.Minute)
+	ctx := beside(t, 5*time.Minute)
 	root, err := platform.Root()
 	must(t, err)
 	build := map[string]func(string) ([]*unstructured.Unstructured, error){}

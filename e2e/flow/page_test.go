@@ -29,8 +29,7 @@ var screenshot = flag.String("screenshot", "", "`FILE` that TestStatusPage write
 // that was made, filters, is brought up to date by itself, works without a script,
 // and nobody sees it without its token.
 func TestStatusPage(t *testing.T) {
-	t.Parallel()
-	ctx := begin(t, 5*time.Minute)
+	ctx := beside(t, 5*time.Minute)
 	pr, v := preview(ctx, t, "")
 	if *screenshot != "" {
 		others(ctx, t)

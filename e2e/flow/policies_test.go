@@ -9,6 +9,6 @@ import (
 
 // The admission policies, case by case, on the installed cluster.
 func TestPolicies(t *testing.T) {
-	begin(t, 10*time.Minute)
+	beside(t, 10*time.Minute)
 	policies.Run(t, world.Cluster.REST())
 }

@@ -28,8 +28,7 @@ const (
 // has one try: at the first sync, at a push, as a chart's hook, and after a reset.
 // The pull request brings no database, and none of another name of ours.
 func TestPlatformsPostgres(t *testing.T) {
-	t.Parallel()
-	ctx := begin(t, 20*time.Minute)
+	ctx := beside(t, 20*time.Minute)
 	pr, v := migratedPreview(ctx, t)
 
 	set := postgresOf(ctx, t, v.Namespace)

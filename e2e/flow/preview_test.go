@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"code.gitea.io/sdk/gitea"
+	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	"github.com/jackc/pgx/v5/pgconn"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -46,8 +49,7 @@ func TestHeldBackUntilThereIsASnapshot(t *testing.T) {
 // A preview holds the seed's rows, masked, and takes its own password only. A
 // push keeps what a developer wrote. Taking the label off removes everything.
 func TestPreviewFromLabelToUnlabel(t *testing.T) {
-	t.Parallel()
-	ctx := begin(t, 15*time.Minute)
+	ctx := beside(t, 15*time.Minute)
 	pr, v := preview(ctx, t, "")
 
 	counts := "select (select count(*) from public.users), (select count(*) from public.orders), (select count(*) from public.events)"
@@ -179,8 +181,7 @@ func noLeftFolders(ctx context.Context, t *testing.T) {
 // Two previews are copies: neither sees what the other's developers write, and
 // neither opens with the other's password.
 func TestTwoPreviewsAreApart(t *testing.T) {
-	t.Parallel()
-	ctx := begin(t, 15*time.Minute)
+	ctx := beside(t, 15*time.Minute)
 	one, two := labelled(ctx, t, "-one", nil), labelled(ctx, t, "-two", nil)
 	v1, err := world.WaitPreview(ctx, one, "")
 	must(t, err)
@@ -200,8 +201,7 @@ func TestTwoPreviewsAreApart(t *testing.T) {
 
 // Closing and reopening at once gives fresh data in a new namespace.
 func TestReopenAtOnceIsFresh(t *testing.T) {
-	t.Parallel()
-	ctx := begin(t, 15*time.Minute)
+	ctx := beside(t, 15*time.Minute)
 	pr, v := preview(ctx, t, "")
 	query(ctx, t, v.Namespace, writeRow)
 	before := namespaceUID(ctx, t, v.Namespace)
@@ -238,8 +238,7 @@ func namespaceUID(ctx context.Context, t *testing.T, name string) types.UID {
 // A volume that somebody deletes by hand is restored anew; at no time does the
 // preview answer as Healthy without its data.
 func TestDeletedVolumeIsNeverAnEmptyPreview(t *testing.T) {
-	t.Parallel()
-	ctx := begin(t, 15*time.Minute)
+	ctx := beside(t, 15*time.Minute)
 	pr, v := preview(ctx, t, "")
 	if _, err := world.Query(ctx, v.Namespace, "select from public.nothing"); !withoutSeed(err) {
 		t.Fatalf("a table that is not there gives %v", err)
@@ -290,7 +289,7 @@ func withoutSeed(err error) bool {
 
 // The next preview uses a newer snapshot; one that runs keeps its data.
 func TestNewerSnapshotIsForTheNextPreview(t *testing.T) {
-	ctx := begin(t, 15*time.Minute)
+	ctx := alone(t, 15*time.Minute)
 	_, old := preview(ctx, t, "-old")
 	query(ctx, t, old.Namespace, writeRow)
 	users := query(ctx, t, old.Namespace, "select count(*) from public.users")
@@ -323,12 +322,31 @@ func TestNewerSnapshotIsForTheNextPreview(t *testing.T) {
 	}
 }
 
-// A Git host that is away costs no preview.
+// A Git host that is away costs no preview: not when the plugin asks it in vain,
+// and not when Argo CD asks the plugin after that.
 func TestGitHostAwayDeletesNothing(t *testing.T) {
-	ctx := begin(t, 15*time.Minute)
+	ctx := alone(t, 15*time.Minute)
 	pr, v := preview(ctx, t, "")
 	before, err := world.Application(ctx, v.Namespace)
 	must(t, err)
+	there := func(ctx context.Context) error {
+		app, err := world.Application(ctx, v.Namespace)
+		switch {
+		case apierrors.IsNotFound(err):
+			return platform.Final(errors.New("the Application was deleted"))
+		case err != nil:
+			return err
+		case app.UID != before.UID || app.DeletionTimestamp != nil:
+			return platform.Final(errors.New("the Application was deleted, and came back"))
+		}
+		return nil
+	}
+	metrics := forwardPlugin(ctx, t, 8083) + "/metrics"
+	problem := `seedling_repository_problem{forge="gitea",repository="` + platform.Organisation + "/" + platform.ShopRepository + `"} `
+	must(t, world.Wait(ctx, "wait for a list of the Git host that is good", func(ctx context.Context) error {
+		return holds(ctx, metrics, problem+"0\n")
+	}))
+
 	must(t, world.Cluster.StopProcess(ctx, "gitea"))
 	started := false
 	start := func() {
@@ -338,32 +356,55 @@ func TestGitHostAwayDeletesNothing(t *testing.T) {
 		}
 	}
 	t.Cleanup(start)
-	// So long holds at least one poll of the plugin and one of Argo CD, a minute each.
-	for end := time.After(75 * time.Second); ; {
-		app, err := world.Application(ctx, v.Namespace)
-		if apierrors.IsNotFound(err) {
-			t.Fatal("the Application was deleted while the Git host was away")
-		}
-		must(t, err)
-		if app.UID != before.UID || app.DeletionTimestamp != nil {
-			t.Fatal("the Application was deleted, and came back, while the Git host was away")
-		}
-		select {
-		case <-end:
-		case <-time.After(2 * time.Second):
-			continue
-		}
-		break
+	must(t, world.Wait(ctx, "wait for a list of the Git host that fails", func(ctx context.Context) error {
+		return errors.Join(there(ctx), holds(ctx, metrics, problem+"1\n"))
+	}))
+	for range 2 {
+		generated(ctx, t, before.OwnerReferences[0].Name, there)
 	}
 	start()
+
 	sha, err := pr.Push(ctx, "After the outage", platform.Change{"AFTER.md": "still here\n"})
 	must(t, err)
 	if _, err := world.WaitPreview(ctx, pr, sha); err != nil {
 		t.Fatal(err)
 	}
-	after, err := world.Application(ctx, v.Namespace)
-	must(t, err)
-	if after.UID != before.UID {
-		t.Error("the Application was made anew")
+	must(t, there(ctx))
+}
+
+// holds is an error where what an address answers does not have a text in it.
+func holds(ctx context.Context, url, text string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
 	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && !strings.Contains(string(body), text) {
+		err = fmt.Errorf("%s does not have %q", url, text)
+	}
+	return err
+}
+
+// generated has Argo CD ask an ApplicationSet's generator, and waits until it has
+// done what the answer says. Meanwhile is what must hold.
+func generated(ctx context.Context, t *testing.T, name string, meanwhile func(context.Context) error) {
+	t.Helper()
+	const refresh = "argocd.argoproj.io/application-set-refresh"
+	set := &argov1alpha1.ApplicationSet{}
+	set.Namespace, set.Name = platform.ArgoCDNamespace, name
+	must(t, world.Kube.Patch(ctx, set, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"`+refresh+`":"true"}}}`))))
+	must(t, world.Wait(ctx, "wait until Argo CD has asked the generator of "+name, func(ctx context.Context) error {
+		if err := world.Kube.Get(ctx, client.ObjectKeyFromObject(set), set); err != nil {
+			return err
+		}
+		if _, asked := set.Annotations[refresh]; asked {
+			return errors.Join(meanwhile(ctx), errors.New("it has not"))
+		}
+		return meanwhile(ctx)
+	}))
 }

@@ -22,7 +22,7 @@ const marker = "select import_id, policy_digest, key_id from seedling.marker"
 
 // A snapshot carries the identity of the import that it holds.
 func TestSnapshotNamesItsImport(t *testing.T) {
-	ctx := begin(t, 2*time.Minute)
+	ctx := beside(t, 2*time.Minute)
 	got := query(ctx, t, platform.Seed, marker)
 	if len(got) != 1 {
 		t.Fatalf("the seed has %d markers, not one", len(got))
@@ -39,7 +39,7 @@ func TestSnapshotNamesItsImport(t *testing.T) {
 
 // A schedule that syncs the seed with nothing new takes no second snapshot.
 func TestSyncWithNothingNewTakesNoSnapshot(t *testing.T) {
-	ctx := begin(t, 10*time.Minute)
+	ctx := beside(t, 10*time.Minute)
 	t.Cleanup(func() { clustertest.Evidence(t, world.Cluster, platform.Seed) })
 	before, err := seedBackups(ctx)
 	must(t, err)
@@ -58,7 +58,7 @@ func TestSyncWithNothingNewTakesNoSnapshot(t *testing.T) {
 // Planted personal values of the raw dump are nowhere in the files of the
 // seed's volume, the write-ahead log included; values that are kept are.
 func TestRawValuesNeverReachTheVolume(t *testing.T) {
-	ctx := begin(t, 5*time.Minute)
+	ctx := beside(t, 5*time.Minute)
 	query(ctx, t, platform.Seed, "checkpoint")
 	volume := seedVolume(t)
 	find := func(value string) string {
@@ -106,7 +106,7 @@ func seedVolume(t *testing.T) string {
 // An import that fails leaves the old seed answering, and takes no snapshot;
 // the next good one goes through.
 func TestFailingImportLeavesTheOldSeed(t *testing.T) {
-	ctx := begin(t, 15*time.Minute)
+	ctx := alone(t, 15*time.Minute)
 	t.Cleanup(func() { clustertest.Evidence(t, world.Cluster, platform.Seed) })
 	backups, err := seedBackups(ctx)
 	must(t, err)

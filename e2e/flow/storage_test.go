@@ -25,7 +25,7 @@ import (
 // preview-restore that is called anyway waits for its time and makes nothing,
 // seed-backup names what is missing, and both go through when it is back.
 func TestNoStorageLocation(t *testing.T) {
-	ctx := begin(t, 15*time.Minute)
+	ctx := alone(t, 15*time.Minute)
 	t.Cleanup(func() { clustertest.Evidence(t, world.Cluster, platform.Seed, platform.PluginNamespace) })
 	bigger, err := upload(ctx, 10)
 	must(t, err)

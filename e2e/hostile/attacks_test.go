@@ -30,6 +30,7 @@ const trackingID = "argocd.argoproj.io/tracking-id"
 // Each attack comes to what its folder says, the bystander and Velero's storage
 // stay what they were, and nothing is left when its pull request is closed.
 func TestAttacks(t *testing.T) {
+	t.Parallel()
 	ctx := platformtest.Begin(t, 50*time.Minute)
 	names := chosen(t)
 	by := newBystander(ctx, t)

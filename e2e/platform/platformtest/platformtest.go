@@ -41,7 +41,7 @@ func (w *World) Main(m *testing.M, before func(context.Context) error) int {
 	if testing.Short() {
 		return m.Run()
 	}
-	if err := atOnce(6); err != nil {
+	if err := flag.Set("test.parallel", strconv.Itoa(AtOnce())); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -73,15 +73,16 @@ func (w *World) Main(m *testing.M, before func(context.Context) error) int {
 	return m.Run()
 }
 
-// atOnce lets so many tests go on at once, unless -parallel says how many: on the
-// cluster they wait more than they compute.
-func atOnce(n int) error {
-	said := false
-	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
-	if said {
-		return nil
-	}
-	return flag.Set("test.parallel", strconv.Itoa(n))
+// AtOnce is how many tests go on at once: six, for on the cluster they wait more
+// than they compute, or as many as -parallel says.
+func AtOnce() int {
+	n := 6
+	flag.Visit(func(f *flag.Flag) {
+		if f.Name == "test.parallel" {
+			n = f.Value.(flag.Getter).Get().(int)
+		}
+	})
+	return n
 }
 
 // prepare installs Seedling and fills the seed.
