@@ -3,6 +3,9 @@
 // the broker that restores snapshots, and the janitor.
 //
 // Exit codes: 0 done, 1 failed and a retry may help, 2 misconfigured.
+//
+// Each verb is in the file of its name, and what it is made of in the packages
+// below. The tests model_*_test.go play random lives of the whole server.
 package main
 
 import (
