@@ -20,6 +20,8 @@ import (
 	"github.com/moby/moby/api/types/network"
 	"github.com/testcontainers/testcontainers-go"
 	tclog "github.com/testcontainers/testcontainers-go/log"
+
+	"github.com/seedling-dev/seedling/e2e/cluster/node/supervise"
 )
 
 const (
@@ -194,29 +196,19 @@ func (c *Cluster) Kubectl(ctx context.Context, args ...string) (stdout string, e
 	return c.Exec(ctx, append([]string{"kubectl", "--kubeconfig", nodeKubeconfig}, args...)...)
 }
 
-// ProcessState says how a process of the node is.
-type ProcessState struct {
-	Name    string `json:"name"`
-	Running bool   `json:"running"`
-	Ready   bool   `json:"ready"`
-	Stopped bool   `json:"stopped"`
-	Starts  int    `json:"starts"`
-	Error   string `json:"error,omitempty"`
-}
-
 // missing is true for a process that ought to serve and does not. Network
 // policies may have been switched off.
-func (s ProcessState) missing() bool {
+func missing(s supervise.State) bool {
 	return !s.Ready && (s.Name != policyEngine || !s.Stopped)
 }
 
 // Processes returns the state of every process of the node.
-func (c *Cluster) Processes(ctx context.Context) ([]ProcessState, error) {
+func (c *Cluster) Processes(ctx context.Context) ([]supervise.State, error) {
 	out, err := c.Exec(ctx, "node", "status")
 	if err != nil {
 		return nil, err
 	}
-	var states []ProcessState
+	var states []supervise.State
 	if err := json.Unmarshal([]byte(out), &states); err != nil {
 		return nil, fmt.Errorf("read the state of the node's processes: %w", err)
 	}
@@ -270,16 +262,16 @@ func (c *Cluster) waitProcesses(ctx context.Context, names ...string) error {
 	for {
 		states, err := c.Processes(ctx)
 		if err == nil {
-			var missing []string
+			var lacking []string
 			for _, s := range states {
-				if s.missing() && (len(names) == 0 || slices.Contains(names, s.Name)) {
-					missing = append(missing, s.Name+" ("+s.Error+")")
+				if missing(s) && (len(names) == 0 || slices.Contains(names, s.Name)) {
+					lacking = append(lacking, s.Name+" ("+s.Error+")")
 				}
 			}
-			if len(missing) == 0 {
+			if len(lacking) == 0 {
 				return nil
 			}
-			err = fmt.Errorf("not ready: %s", strings.Join(missing, ", "))
+			err = fmt.Errorf("not ready: %s", strings.Join(lacking, ", "))
 		} else if found, inspectErr := c.inspect(ctx); inspectErr == nil && !found.State.Running {
 			said, _ := docker(ctx, "logs", "--tail", "20", containerName(c.name))
 			return fmt.Errorf("the node's container ended: %s", said)

@@ -81,7 +81,7 @@ func (c *Cluster) answers(ctx context.Context) bool {
 	}
 	states, err := c.Processes(ctx)
 	for _, s := range states {
-		if s.missing() {
+		if missing(s) {
 			return false
 		}
 	}
