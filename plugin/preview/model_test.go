@@ -81,9 +81,11 @@ type model struct {
 	// losses are the namespaces, by UID, that were deleted or lost their volume.
 	losses  map[types.UID]string
 	answers map[string]bool
-	// shut are those that were closed a while before the last look; stepped says
-	// that our clock was set since the look before.
+	// shut are those that were closed a while before the last look, lived the lives
+	// that were emitted before it; stepped says that our clock was set since the
+	// look before.
 	shut    map[int64]bool
+	lived   map[string]bool
 	stepped bool
 	asked   bool
 	input   map[string]json.RawMessage
@@ -140,7 +142,7 @@ const (
 func newModel(t *testing.T, seed uint64) *model {
 	m := &model{
 		world: newWorld(t, newHost()), rng: rand.New(rand.NewPCG(seed, 1)), clock: time.Date(2026, 11, 30, 9, 0, 0, 0, time.UTC),
-		before: map[int64]forge.PullRequest{}, causes: map[int64]map[string]bool{}, lies: map[int64]*lies{}, losses: map[types.UID]string{}, shut: map[int64]bool{}, answers: map[string]bool{}, asked: true, well: asksForShop, wrong: typo,
+		before: map[int64]forge.PullRequest{}, causes: map[int64]map[string]bool{}, lies: map[int64]*lies{}, losses: map[types.UID]string{}, shut: map[int64]bool{}, lived: map[string]bool{}, answers: map[string]bool{}, asked: true, well: asksForShop, wrong: typo,
 		touched: map[int64]time.Time{}, warned: map[int64]time.Time{}, spaces: map[string]bool{}, beyond: map[int64]bool{},
 	}
 	if seed%3 != 0 {
@@ -492,6 +494,13 @@ func (m *model) janitor() {
 func (m *model) look() {
 	later := time.Duration(m.rng.IntN(90)) * time.Second
 	m.now = m.now.Add(later)
+	m.closedFor(later)
+	m.clock = m.clock.Add(time.Second)
+	m.round()
+}
+
+// closedFor notes who must not come into the answer after that time.
+func (m *model) closedFor(later time.Duration) {
 	clear(m.shut)
 	m.host.with(func(h *host) {
 		for n, p := range h.pulls {
@@ -500,8 +509,6 @@ func (m *model) look() {
 		}
 	})
 	m.stepped = false
-	m.clock = m.clock.Add(time.Second)
-	m.round()
 }
 
 // round looks once, and checks what we answer.
@@ -513,6 +520,12 @@ func (m *model) round() {
 		m.spaces[ns.Name] = true
 	}
 	m.seen, _ = m.inventory.current()
+	clear(m.lived)
+	m.Store.each(func(p *Preview) {
+		if p.Phase == Live {
+			m.lived[lifeOf(p)] = true
+		}
+	})
 	_ = m.quickRound()
 	m.check()
 }
@@ -608,7 +621,7 @@ func (m *model) check() {
 	for n := range is {
 		if !m.answers[n] {
 			number, _ := strconv.ParseInt(n, 10, 64)
-			if p, _ := m.preview(number); m.shut[number] && !p.EmittedAt.Before(m.now) {
+			if p, _ := m.preview(number); m.shut[number] && !m.lived[lifeOf(&p)] {
 				m.fatal("preview %s came into the answer, and has been closed for a while", n)
 			}
 			if !m.beyond[number] && m.most > 0 && live-len(m.beyond) > m.most {
@@ -700,6 +713,7 @@ func (m *model) heal() {
 	var want, got []string
 	for range 60 {
 		m.now = m.now.Add(pollEvery)
+		m.closedFor(pollEvery)
 		m.round()
 		m.janitor()
 		// What the guard keeps back is confirmed, as a person who looked would.

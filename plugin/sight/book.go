@@ -18,6 +18,8 @@ const (
 	// remember is how long a closed pull request is kept, so that a list from
 	// before its closing does not open it again.
 	remember = 15 * time.Minute
+	// sometime is how long ago counts what was seen before our clock was set back.
+	sometime = time.Minute
 )
 
 // State is what is believed of one pull request.
@@ -87,9 +89,16 @@ type absence struct {
 // doubt is about a label that a sighting lacked.
 type doubt struct {
 	first time.Time
-	// asked: so was the record of events. set: it tells that the label is there,
-	// and then no list takes it off.
+	// asked: the record of events was asked since, and tells of no removal. set: it
+	// tells that the label is there.
 	asked, set bool
+}
+
+// confirmedBy says whether a list that began then, and lacks the label too, takes
+// it off. The record of events has the first word: two lies of a list may be
+// apart, and who is asked then knows better.
+func (d *doubt) confirmedBy(began time.Time) bool {
+	return d.asked && !d.set && began.Sub(d.first) >= Apart
 }
 
 // earlier is a version that is older by the forge's clock than the believed.
@@ -195,7 +204,7 @@ func (e *entry) believe(before, now, watched []string, began, told time.Time, li
 			}
 			e.labels[label] = &doubt{first: told}
 			labels = append(labels, label)
-		case listed && !e.labels[label].set && began.Sub(e.labels[label].first) >= Apart:
+		case listed && e.labels[label].confirmedBy(began):
 			delete(e.labels, label)
 		default:
 			labels = append(labels, label)
@@ -259,8 +268,9 @@ func (b *Book) Asked(number int64, label string, set bool) {
 	}
 }
 
-// tick notices that our clock was set back: what was seen after now was seen
-// now.
+// tick notices that our clock was set back. What was seen after now was seen
+// before, nobody knows when: that is no news, and no call that begins now is older.
+// A doubt begins anew.
 func (b *Book) tick(now time.Time) {
 	if !now.Before(b.last.Add(-time.Minute)) {
 		b.last = latest(b.last, now)
@@ -268,7 +278,12 @@ func (b *Book) tick(now time.Time) {
 	}
 	b.last = now
 	for _, e := range b.entries {
-		times := []*time.Time{&e.at, &e.changed, &e.looked}
+		for _, t := range []*time.Time{&e.at, &e.looked} {
+			if t.After(now.Add(-sometime)) {
+				*t = now.Add(-sometime)
+			}
+		}
+		times := []*time.Time{&e.changed}
 		if e.gone != nil {
 			times = append(times, &e.gone.first)
 		}
@@ -319,7 +334,7 @@ func (b *Book) Listed(list forge.List, label string) {
 			delete(b.entries, number)
 		case list.Filtered && e.labels[label] != nil:
 			// It was seen open without the label, and is not among those with it.
-			if !e.labels[label].set && list.Began.Sub(e.labels[label].first) >= Apart {
+			if e.labels[label].confirmedBy(list.Began) {
 				delete(e.labels, label)
 				e.pr.Labels = slices.DeleteFunc(slices.Clone(e.pr.Labels), func(l string) bool { return l == label })
 			}
@@ -414,8 +429,9 @@ func (b *Book) Questions(filter string, stale time.Time) Questions {
 			}
 			if !d.asked || d.set {
 				q.Events = append(q.Events, Question{Number: number, Label: label})
+			} else {
+				list(d.first)
 			}
-			list(d.first)
 		}
 	}
 	return q

@@ -78,18 +78,42 @@ func TestBook(t *testing.T) {
 		}, Gone, true, Questions{}},
 		{"absent from a list that began before it was seen", func(b *Book) { b.Listed(list(-1, false), "preview") }, Open, true, Questions{}},
 
-		{"once without its label", func(b *Book) { b.See(pr(5, bare), at(5)) }, Open, true, Questions{Events: []Question{{1, "preview"}}, List: at(15)}},
+		{"once without its label", func(b *Book) { b.See(pr(5, bare), at(5)) }, Open, true, Questions{Events: []Question{{1, "preview"}}}},
 		{"without its label, no event tells", func(b *Book) { b.See(pr(5, bare), at(5)); b.Asked(1, "preview", false) }, Open, true, Questions{List: at(15)}},
 		{"without its label, an event tells", func(b *Book) { b.See(pr(5, bare), at(5)); b.Removed(1, "preview", pr(5).UpdatedAt) }, Open, false, Questions{}},
-		{"without its label, and so in a list at once", func(b *Book) { b.See(pr(5, bare), at(5)); b.Listed(list(6, false, pr(5, bare)), "preview") }, Open, true, Questions{Events: []Question{{1, "preview"}}, List: at(15)}},
-		{"without its label, and so in a list later", func(b *Book) { b.See(pr(5, bare), at(5)); b.Listed(list(15, false, pr(5, bare)), "preview") }, Open, false, Questions{}},
-		{"without its label, and not among those with it", func(b *Book) { b.See(pr(5, bare), at(5)); b.Listed(list(15, true), "preview") }, Open, false, Questions{}},
+		{"without its label, and so in a list at once", func(b *Book) { b.See(pr(5, bare), at(5)); b.Listed(list(6, false, pr(5, bare)), "preview") }, Open, true, Questions{Events: []Question{{1, "preview"}}}},
+		{"without its label, and so in a list later", func(b *Book) {
+			b.See(pr(5, bare), at(5))
+			b.Asked(1, "preview", false)
+			b.Listed(list(15, false, pr(5, bare)), "preview")
+		}, Open, false, Questions{}},
+		{"without its label, and not among those with it", func(b *Book) {
+			b.See(pr(5, bare), at(5))
+			b.Asked(1, "preview", false)
+			b.Listed(list(15, true), "preview")
+		}, Open, false, Questions{}},
+		{"without its label in lists for long, and nobody asked the record of events", func(b *Book) {
+			b.See(pr(5, bare), at(5))
+			b.Listed(list(15, false, pr(5, bare)), "preview")
+			b.Listed(list(500, true), "preview")
+		}, Open, true, Questions{Events: []Question{{1, "preview"}}}},
+		{"a list lacks it, it is there, and later it has no label", func(b *Book) {
+			b.Listed(list(5, true), "preview")
+			b.See(pr(0), at(6))
+			b.Listed(list(25, true), "preview")
+			b.See(pr(0, bare), at(26))
+			b.Listed(list(30, true), "preview")
+		}, Open, true, Questions{Events: []Question{{1, "preview"}}}},
 		{"without its label in two lists, and an event says who set it", func(b *Book) {
 			b.See(pr(5, bare), at(5))
 			b.Asked(1, "preview", true)
 			b.Listed(list(15, false, pr(5, bare)), "preview")
-		}, Open, true, Questions{Events: []Question{{1, "preview"}}, List: at(15)}},
-		{"without its label twice, one by one", func(b *Book) { b.See(pr(5, bare), at(5)); b.See(pr(5, bare), at(50)) }, Open, true, Questions{Events: []Question{{1, "preview"}}, List: at(15)}},
+		}, Open, true, Questions{Events: []Question{{1, "preview"}}}},
+		{"without its label twice, one by one", func(b *Book) {
+			b.See(pr(5, bare), at(5))
+			b.Asked(1, "preview", false)
+			b.See(pr(5, bare), at(50))
+		}, Open, true, Questions{List: at(15)}},
 		{"a list from before the label was set", func(b *Book) { b.Listed(list(5, false, pr(-9, bare)), "preview") }, Open, true, Questions{}},
 		{"labelled again", func(b *Book) { b.See(pr(5, bare), at(5)); b.See(pr(8), at(8)) }, Open, true, Questions{}},
 		{"a list from before the removal that an event told of", func(b *Book) {
@@ -105,6 +129,7 @@ func TestBook(t *testing.T) {
 		{"the forge went back for good", func(b *Book) {
 			for n := range 14 {
 				b.Listed(list(5+60*n, false, pr(-99, bare)), "preview")
+				b.Asked(1, "preview", false)
 			}
 		}, Open, false, Questions{}},
 	}
@@ -157,8 +182,32 @@ func TestRemembered(t *testing.T) {
 		t.Errorf("%+v", q)
 	}
 	b.Listed(list(5, false, pr(1, bare)), "preview")
+	b.Asked(1, "preview", false)
 	if l := b.Look(1); l.State != Open || !l.PullRequest.HasLabel("preview") {
 		t.Errorf("%+v: its label went with the first look", l)
+	}
+}
+
+// TestClockSetBack: what was seen before our clock was set back is not taken for
+// what was seen just now, and no list for one from before it.
+func TestClockSetBack(t *testing.T) {
+	t.Parallel()
+	for _, filtered := range []bool{true, false} {
+		b := NewBook()
+		b.Need(map[int64]bool{1: true, 2: true}, []string{"preview"})
+		b.See(pr(0), at(3600))
+		b.See(forge.PullRequest{Number: 2, Open: true, UpdatedAt: theirs, Labels: []string{"preview"}}, at(3600))
+		b.See(forge.PullRequest{Number: 2, Open: true, UpdatedAt: theirs, Labels: []string{"preview"}}, at(5))
+		if l := b.Look(1); l.State != Open || !l.SeenAt.Before(at(5).Add(-30*time.Second)) {
+			t.Errorf("%+v: seen an hour ahead, it is seen just now", l)
+		}
+		b.Listed(list(5, filtered), "preview")
+		if l := b.Look(1); !l.Doubt || !l.SeenAt.IsZero() {
+			t.Errorf("filtered %v: %+v: a list lacks it", filtered, l)
+		}
+		if q := b.Questions("preview", at(-55)); !slices.Contains(q.Get, 1) {
+			t.Errorf("filtered %v: %+v", filtered, q)
+		}
 	}
 }
 
@@ -198,6 +247,7 @@ func TestLongListIsOneSighting(t *testing.T) {
 			b.Missing(1, at(125)) // while it is listed
 		}
 		b.Listed(long, "preview")
+		b.Asked(1, "preview", false)
 		b.Listed(next, "preview")
 		if l := b.Look(1); l.State != Open || !l.PullRequest.HasLabel("preview") {
 			t.Errorf("without its label %v: believed at once: %+v", bare, l)

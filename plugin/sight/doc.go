@@ -6,7 +6,8 @@
 // a removal of the label in the forge's record of events. A 404, an absence
 // from a list and a label that is missing are doubts: each needs two sightings
 // at least Apart from each other, one of them a complete list that began after
-// the first. Until then what was believed before stays.
+// the first; and of a label the record of events must have been asked since the
+// first, and not tell who set it. Until then what was believed before stays.
 //
 // A Book calls nobody and reads no clock. It says what should be asked next.
 package sight
