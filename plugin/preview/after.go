@@ -51,6 +51,12 @@ type sentence struct {
 	toldAt time.Time
 }
 
+// tell is a commit status that is to be written; text is a digest of it.
+type tell struct {
+	sha, text string
+	status    forge.Status
+}
+
 // Say takes in what the broker tells a preview's hook. failed: it is a failure,
 // though it may be tried again.
 func (r *Reconciler) Say(namespace, text string, failed bool) {
@@ -242,14 +248,23 @@ func (r *Reconciler) tell(repo *repository, it *item, p *Preview, e *errands) {
 		e.by(at)
 		return
 	}
-	f, repository, sha, namespace := repo.forge, p.Repository, p.PullRequest.HeadSHA, p.Namespace
+	// A task that waits for its turn says what is so then: behind thousands of others
+	// what was so when it was planned is over.
+	repo.tells[p.Namespace] = tell{sha: p.PullRequest.HeadSHA, status: s, text: text}
+	f, repository, namespace := repo.forge, p.Repository, p.Namespace
 	e.want(task{key: "tell/" + namespace, class: queue.Telling, timeout: tellTimeout, do: func(ctx context.Context) (bool, error) {
-		if err := f.SetStatus(ctx, repository, sha, s); err != nil {
+		repo.mu.Lock()
+		is, ok := repo.tells[namespace]
+		repo.mu.Unlock()
+		if !ok {
+			return false, nil
+		}
+		if err := f.SetStatus(ctx, repository, is.sha, is.status); err != nil {
 			return false, err
 		}
 		repo.mu.Lock()
 		defer repo.mu.Unlock()
-		repo.said[namespace] = text
+		repo.said[namespace] = is.text
 		told := repo.sentence[namespace]
 		told.toldAt = r.Now()
 		repo.sentence[namespace] = told

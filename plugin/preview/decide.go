@@ -126,6 +126,7 @@ func (repo *repository) forget(items []*item, now time.Time) {
 	maps.DeleteFunc(repo.found, func(namespace string, _ *found) bool { return !there[namespace] })
 	repo.forgetPaths(now)
 	maps.DeleteFunc(repo.said, func(namespace string, _ string) bool { return !there[namespace] })
+	maps.DeleteFunc(repo.tells, func(namespace string, _ tell) bool { return !there[namespace] && !repo.flights["tell/"+namespace] })
 	maps.DeleteFunc(repo.lastWords, func(namespace string, _ lastWords) bool { return !there[namespace] })
 	maps.DeleteFunc(repo.sentence, func(namespace string, _ sentence) bool { return !there[namespace] })
 	maps.DeleteFunc(repo.mended, func(namespace string, _ time.Time) bool { return !there[namespace] })

@@ -182,6 +182,7 @@ type repository struct {
 	err     error
 	// After.
 	said     map[string]string
+	tells    map[string]tell     // by namespace
 	comments map[int64]commented // by number
 	// lastWords and deployed are by namespace.
 	lastWords map[string]lastWords
@@ -356,7 +357,7 @@ func newRepository(key Key) *repository {
 		changes: map[int64]*listed{}, images: map[string]*latestCommit{}, lacking: map[string]string{},
 		flights: map[string]bool{}, tries: map[string]try{}, pace: map[string]try{},
 		answers: map[string][]byte{}, unpoked: map[string]bool{},
-		said: map[string]string{}, comments: map[int64]commented{}, lastWords: map[string]lastWords{}, deployed: map[string]deployment{}, sentence: map[string]sentence{}, mended: map[string]time.Time{},
+		said: map[string]string{}, tells: map[string]tell{}, comments: map[int64]commented{}, lastWords: map[string]lastWords{}, deployed: map[string]deployment{}, sentence: map[string]sentence{}, mended: map[string]time.Time{},
 	}
 }
 

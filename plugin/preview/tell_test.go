@@ -147,3 +147,59 @@ func TestFailedSyncIsSaid(t *testing.T) {
 	// Nothing is said of what is nobody's preview.
 	w.SyncFailed("preview-other-1-0123456789", sha, "x")
 }
+
+// A commit status that waits for its turn says what is so when it has it: one call
+// and not two, and nothing that is over. What is given up is still said.
+func TestStatusThatWaitedIsOfNow(t *testing.T) {
+	t.Parallel()
+	other := func(p *forge.PullRequest) { p.HeadSHA = sha2 }
+	w := newWorld(t, newHost(pull(1), pull(2, other)))
+	w.seeds.set("seed", true)
+	repo := w.repo()
+	// round does all but what only tells, which it returns.
+	round := func() (tells []task) {
+		t.Helper()
+		w.now = w.now.Add(pollEvery)
+		for done := false; !done; {
+			done = true
+			next, err := w.safely(t.Context(), repo)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, task := range next.tasks {
+				if strings.HasPrefix(task.key, "tell/") {
+					repo.flights[task.key] = true
+					tells = append(tells, task)
+					continue
+				}
+				done = false
+				_, _ = w.do(t.Context(), repo, task)
+			}
+		}
+		return tells
+	}
+	tells := round()
+	if len(tells) != 2 {
+		t.Fatalf("%d statuses wait", len(tells))
+	}
+	w.seeds.set("seed", false)
+	w.host.set(pull(2, other, unlabelled))
+	tells = append(tells, round()...)
+	if p, _ := w.preview(1); p.Phase != Live || len(tells) != 2 {
+		t.Fatalf("%s, %d statuses wait", p.Phase, len(tells))
+	}
+	tells = append(tells, round()...)
+	for _, task := range tells {
+		_, _ = w.do(t.Context(), repo, task)
+		delete(repo.flights, task.key)
+	}
+	if s := w.host.statuses[sha1]; !strings.HasSuffix(s.Description, " is starting") {
+		t.Errorf("%+v", s)
+	}
+	if s := w.host.statuses[sha2]; s.Description != "No preview: the label was removed" {
+		t.Errorf("%+v", s)
+	}
+	if again := round(); len(again) != 0 || len(tells) != 2 || len(repo.tells) != 1 {
+		t.Errorf("%d statuses, then %d; remembered are %v", len(tells), len(again), repo.tells)
+	}
+}

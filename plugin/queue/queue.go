@@ -14,13 +14,18 @@ const (
 	Urgent Class = iota
 	// Normal work is what decisions wait for.
 	Normal
-	// Telling work decides nothing. It has a quarter of the places at most.
+	// Telling work decides nothing. It has a quarter of the places at most, and of
+	// those for the rest one in four.
 	Telling
 	classes
 )
 
-// urgentInRow is how much urgent work may begin before other work has a turn.
-const urgentInRow = 3
+// urgentInRow is how much urgent work may begin before other work has a turn,
+// urgentBeforeTelling before work has one that only tells.
+const (
+	urgentInRow         = 3
+	urgentBeforeTelling = 15
+)
 
 // Queue runs work of many owners, a bounded number at a time. Owners take
 // turns; each owner's work begins in the order it came.
@@ -30,12 +35,14 @@ type Queue struct {
 	mu      sync.Mutex
 	rings   [classes]ring
 	running [classes]int
-	row     int
-	limited time.Time
-	timer   *time.Timer
-	closed  bool
-	work    sync.WaitGroup
-	began   uint64
+	// row is how much urgent work began since other work did, untold since telling
+	// work did.
+	row, untold int
+	limited     time.Time
+	timer       *time.Timer
+	closed      bool
+	work        sync.WaitGroup
+	began       uint64
 }
 
 // ring is the waiting work of one class: owners in turn, each with its own.
@@ -174,17 +181,21 @@ func (q *Queue) next() (Class, bool) {
 	has := func(c Class) bool {
 		return q.rings[c].count > 0 && (c != Telling || q.running[Telling] < max(1, q.places/4))
 	}
-	if has(Urgent) && (q.row < urgentInRow || !has(Normal) && !has(Telling)) {
+	others := has(Normal) || has(Telling) && q.untold >= urgentBeforeTelling
+	switch {
+	case has(Urgent) && (q.row < urgentInRow || !others):
 		q.row++
+		q.untold++
 		return Urgent, true
+	case has(Normal):
+		q.row = 0
+		return Normal, true
+	case has(Telling):
+		q.row, q.untold = 0, 0
+		return Telling, true
+	default:
+		return 0, false
 	}
-	q.row = 0
-	for _, c := range []Class{Normal, Telling, Urgent} {
-		if has(c) {
-			return c, true
-		}
-	}
-	return 0, false
 }
 
 func (r *ring) add(owner string, it item) {

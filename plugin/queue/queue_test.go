@@ -78,6 +78,24 @@ func TestUrgentFirst(t *testing.T) {
 	}
 }
 
+// TestTellingIsSeldom: work that only tells takes few places from what somebody
+// waits for, and is not starved by it.
+func TestTellingIsSeldom(t *testing.T) {
+	t.Parallel()
+	got := order(t, 1, func(q *Queue, note func(string) func()) {
+		for range 3 {
+			q.Add("a", Telling, note("t"))
+		}
+		for range 33 {
+			q.Add("b", Urgent, note("u"))
+		}
+	})
+	u := strings.Repeat("u", urgentBeforeTelling)
+	if s := strings.Join(got, ""); s != u+"t"+u+"tuuut" {
+		t.Errorf("order %s", s)
+	}
+}
+
 // TestTellingHasFewPlaces: calls that hang and only tell leave room for what
 // decides.
 func TestTellingHasFewPlaces(t *testing.T) {
