@@ -109,49 +109,46 @@ func ParseInput(parameters map[string]json.RawMessage) (Input, error) {
 	var wrong []error
 	bad := func(field, problem string) { wrong = append(wrong, &InputError{field, problem}) }
 
-	known := map[string]json.RawMessage{}
-	for _, name := range sortedKeys(parameters) {
-		switch raw := parameters[name]; name {
-		case "forge", "repo", "label", "resetLabel", "seed", "postgres", "domain", "waitForStatus", "filters", "paths":
-			known[name] = raw
-		default:
-			if !lives[name] {
-				bad(clean(name), "is unknown")
-			}
-		}
-	}
-
 	in := Input{Label: DefaultLabel, ResetLabel: DefaultResetLabel, Seed: DefaultSeed}
-	for name, into := range map[string]*string{
+	texts := map[string]*string{
 		"forge": &in.Forge, "repo": &in.Repo, "label": &in.Label, "resetLabel": &in.ResetLabel,
 		"seed": &in.Seed, "postgres": &in.Postgres, "domain": &in.Domain, "waitForStatus": &in.WaitForStatus,
-	} {
-		raw, ok := known[name]
-		if !ok {
-			continue
-		}
-		var text *string
-		if json.Unmarshal(raw, &text) != nil || text == nil {
-			bad(name, "must be a string")
-			continue
-		}
-		*into = *text
 	}
-	if raw, ok := known["filters"]; ok {
-		var fields map[string]json.RawMessage
-		if err := json.Unmarshal(raw, &fields); err != nil || fields == nil {
-			bad("filters", "must be an object")
-		} else {
-			in.Filters.parse(fields, bad)
+	for _, name := range sortedKeys(parameters) {
+		raw := parameters[name]
+		switch into := texts[name]; {
+		case into != nil:
+			parseText(name, raw, into, bad)
+		case name == "filters":
+			in.Filters.parse(raw, bad)
+		case name == "paths":
+			in.Paths = parsePaths(raw, bad)
+		case !lives[name]:
+			bad(clean(name), "is unknown")
 		}
 	}
-
-	if raw, ok := known["paths"]; ok {
-		in.Paths = parsePaths(raw, bad)
-	}
-
 	parseLife(&in, parameters, bad)
 	in.Repo = strings.TrimSuffix(strings.Trim(in.Repo, "/"), ".git")
+	in.check(bad)
+	if in.Postgres == PostgresOwn {
+		in.Postgres = ""
+	}
+	sort.SliceStable(wrong, func(i, j int) bool { return wrong[i].Error() < wrong[j].Error() })
+	in.digest = in.id()
+	return in, errors.Join(wrong...)
+}
+
+func parseText(name string, raw json.RawMessage, into *string, bad func(field, problem string)) {
+	var text *string
+	if json.Unmarshal(raw, &text) != nil || text == nil {
+		bad(name, "must be a string")
+		return
+	}
+	*into = *text
+}
+
+// check says what of the texts cannot be.
+func (in *Input) check(bad func(field, problem string)) {
 	if !dnsLabel.MatchString(in.Forge) {
 		bad("forge", "must name a configured forge")
 	}
@@ -170,11 +167,7 @@ func ParseInput(parameters map[string]json.RawMessage) (Input, error) {
 	if err := snapshot.CheckSeedName(in.Seed); err != nil {
 		bad("seed", err.Error())
 	}
-	switch in.Postgres {
-	case PostgresPlatform, "":
-	case PostgresOwn:
-		in.Postgres = ""
-	default:
+	if !slices.Contains([]string{"", PostgresPlatform, PostgresOwn}, in.Postgres) {
 		bad("postgres", "must be platform or own")
 	}
 	if in.Domain != "" && (!dnsDomain.MatchString(in.Domain) || len(in.Domain) > 253-snapshot.MaxPreview-1) {
@@ -186,9 +179,6 @@ func ParseInput(parameters map[string]json.RawMessage) (Input, error) {
 	if strings.HasPrefix(in.WaitForStatus, ownStatuses) {
 		bad("waitForStatus", problemOwnStatus)
 	}
-	sort.SliceStable(wrong, func(i, j int) bool { return wrong[i].Error() < wrong[j].Error() })
-	in.digest = in.id()
-	return in, errors.Join(wrong...)
 }
 
 // onlyDots says whether a part of a path leads elsewhere.
@@ -203,7 +193,12 @@ func visible(text string, most int) bool {
 	return len(text) <= most && strings.TrimSpace(text) == text && !strings.ContainsFunc(text, unicode.IsControl)
 }
 
-func (f *Filters) parse(fields map[string]json.RawMessage, bad func(field, problem string)) {
+func (f *Filters) parse(raw json.RawMessage, bad func(field, problem string)) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &fields); err != nil || fields == nil {
+		bad("filters", "must be an object")
+		return
+	}
 	pattern := func(name string, raw json.RawMessage, text *string, into **regexp.Regexp) {
 		var given *string
 		if json.Unmarshal(raw, &given) != nil || given == nil || *given == "" || len(*given) > 1000 {

@@ -143,6 +143,21 @@ func closedSince(p *Preview, closedAt time.Time) bool {
 	return closedAt.After(p.EmittedAsOf)
 }
 
+// wanted says whether the pull request is to have a preview.
+func (f *Facts) wanted() bool { return f.PullRequest != nil && f.Refused == "" }
+
+// refusal says why it is not wanted.
+func (f *Facts) refusal() string {
+	switch {
+	case f.PullRequest != nil:
+		return f.Refused
+	case f.Gone:
+		return reasonGone
+	default:
+		return reasonClosed
+	}
+}
+
 // Next is the state machine of one preview: what it is after the facts, given
 // what it was. It returns nil for a pull request that has no preview and
 // leaves nothing behind. It changes nothing that it is given.
@@ -152,9 +167,8 @@ func closedSince(p *Preview, closedAt time.Time) bool {
 //	           v  |\______________/ | while it lingers
 //	         (none)\________________/ expired, by the janitor
 func Next(cur *Preview, key Key, f Facts, now time.Time) *Preview {
-	wanted := f.PullRequest != nil && f.Refused == ""
 	if cur == nil {
-		if !wanted {
+		if !f.wanted() {
 			return nil
 		}
 		cur = &Preview{
@@ -164,107 +178,117 @@ func Next(cur *Preview, key Key, f Facts, now time.Time) *Preview {
 		}
 	}
 	p := *cur
-	if wanted {
-		p.Host = f.Host
-	}
-	if f.PullRequest != nil {
-		if p.PullRequest.HeadSHA != f.PullRequest.HeadSHA && !f.PullRequest.Fork {
-			p.HeadSeenAt = now
-		}
-		p.PullRequest = *f.PullRequest
-	}
-	end := func(reason string) *Preview {
-		p.Phase, p.Reason, p.EndedAt = Ending, reason, now
-		p.LingersUntil, p.Rests = time.Time{}, false
-		return &p
-	}
-	// linger ends it and keeps its data, where it has some.
-	linger := func(reason string) *Preview {
-		end(reason)
-		if f.Linger > 0 && p.PVCUID != "" && !p.Foreign {
-			p.LingersUntil = now.Add(f.Linger)
-		}
-		return &p
-	}
-	refused := f.Refused
-	if f.PullRequest == nil {
-		refused = reasonClosed
-		if f.Gone {
-			refused = reasonGone
-		}
-		p.PullRequest.Open = false
-	}
-
+	p.see(&f, now)
 	switch p.Phase {
 	case Live:
-		p.age(f.Life, now)
-		switch {
-		case !wanted && refused == reasonUnasked:
-			return end(refused)
-		case !wanted:
-			return linger(refused)
-		case closedSince(&p, f.ClosedAt):
-			return linger(reasonReopened)
-		case f.Lost != nil && f.Lost.NamespaceUID == p.NamespaceUID && f.Lost.PVCUID == p.PVCUID:
-			return end(f.Lost.Reason)
-		case f.Reset && !p.ResetSpent:
-			p.ResetSpent = true
-			return end(reasonReset)
-		case p.expired(f.Life, now):
-			p.Expired = &Expired{HeadSHA: f.PullRequest.HeadSHA, ConsentAt: p.ConsentAt, At: now, Reason: p.ExpiresFor}
-			p.ResetSpent = f.Reset
-			return end(p.ExpiresFor)
-		}
-		p.ResetSpent = f.Reset
-		if f.Consent.By != "" {
-			p.ConsentBy, p.ConsentAt = f.Consent.By, f.Consent.At // who asked first may have left
-		}
-		if p.EmittedAsOf.IsZero() {
-			p.EmittedAsOf = f.PullRequest.UpdatedAt
-		}
-		if commit.MatchString(f.HeadSHA) {
-			if f.PullRequest.Fork && p.HeadSHA != f.HeadSHA {
-				p.HeadSeenAt = now // a fork's commit counts once it is approved
-			}
-			p.HeadSHA, p.Paths = f.HeadSHA, f.Paths
-		}
-		return &p
-
+		return p.nextLive(&f, now)
 	case Held:
-		return holdBack(&p, f, wanted, refused, now, end, linger)
-
+		return p.nextHeld(&f, now)
 	default: // Ending, until the janitor has forgotten it
-		switch {
-		case !wanted || !p.Lingers(now):
-			return &p
-		case f.Seed != p.Seed || f.Reset:
-			p.LingersUntil = time.Time{} // its data is not what is asked for
-			return &p
-		case !p.Rests:
-			return &p
-		}
-		p.Phase, p.EndedAt, p.LabelSeenAt, p.Start = Held, time.Time{}, now, Start{}
-		return holdBack(&p, f, wanted, refused, now, end, linger)
+		return p.nextEnding(&f, now)
 	}
 }
 
-// holdBack is the next step of a preview that is not emitted yet.
-func holdBack(p *Preview, f Facts, wanted bool, refused string, now time.Time, end, linger func(string) *Preview) *Preview {
+// see takes in how the pull request looks.
+func (p *Preview) see(f *Facts, now time.Time) {
+	if f.wanted() {
+		p.Host = f.Host
+	}
+	if f.PullRequest == nil {
+		p.PullRequest.Open = false
+		return
+	}
+	if p.PullRequest.HeadSHA != f.PullRequest.HeadSHA && !f.PullRequest.Fork {
+		p.HeadSeenAt = now
+	}
+	p.PullRequest = *f.PullRequest
+}
+
+// end ends it, with its data.
+func (p *Preview) end(reason string, now time.Time) *Preview {
+	p.Phase, p.Reason, p.EndedAt = Ending, reason, now
+	p.LingersUntil, p.Rests = time.Time{}, false
+	return p
+}
+
+// linger ends it and keeps its data, where it has some.
+func (p *Preview) linger(reason string, f *Facts, now time.Time) *Preview {
+	p.end(reason, now)
+	if f.Linger > 0 && p.PVCUID != "" && !p.Foreign {
+		p.LingersUntil = now.Add(f.Linger)
+	}
+	return p
+}
+
+// nextLive is the next step of a preview that is emitted.
+func (p *Preview) nextLive(f *Facts, now time.Time) *Preview {
+	p.age(f.Life, now)
+	switch {
+	case !f.wanted() && f.refusal() == reasonUnasked:
+		return p.end(reasonUnasked, now)
+	case !f.wanted():
+		return p.linger(f.refusal(), f, now)
+	case closedSince(p, f.ClosedAt):
+		return p.linger(reasonReopened, f, now)
+	case f.Lost != nil && f.Lost.NamespaceUID == p.NamespaceUID && f.Lost.PVCUID == p.PVCUID:
+		return p.end(f.Lost.Reason, now)
+	case f.Reset && !p.ResetSpent:
+		p.ResetSpent = true
+		return p.end(reasonReset, now)
+	case p.expired(f.Life, now):
+		p.Expired = &Expired{HeadSHA: f.PullRequest.HeadSHA, ConsentAt: p.ConsentAt, At: now, Reason: p.ExpiresFor}
+		p.ResetSpent = f.Reset
+		return p.end(p.ExpiresFor, now)
+	}
+	p.ResetSpent = f.Reset
+	if f.Consent.By != "" {
+		p.ConsentBy, p.ConsentAt = f.Consent.By, f.Consent.At // who asked first may have left
+	}
+	if p.EmittedAsOf.IsZero() {
+		p.EmittedAsOf = f.PullRequest.UpdatedAt
+	}
+	if commit.MatchString(f.HeadSHA) {
+		if f.PullRequest.Fork && p.HeadSHA != f.HeadSHA {
+			p.HeadSeenAt = now // a fork's commit counts once it is approved
+		}
+		p.HeadSHA, p.Paths = f.HeadSHA, f.Paths
+	}
+	return p
+}
+
+// nextEnding is the next step of a preview that ended: while it lingers, it may
+// come back with its data.
+func (p *Preview) nextEnding(f *Facts, now time.Time) *Preview {
+	switch {
+	case !f.wanted() || !p.Lingers(now):
+		return p
+	case f.Seed != p.Seed || f.Reset:
+		p.LingersUntil = time.Time{} // its data is not what is asked for
+		return p
+	case !p.Rests:
+		return p
+	}
+	p.Phase, p.EndedAt, p.LabelSeenAt, p.Start = Held, time.Time{}, now, Start{}
+	return p.nextHeld(f, now)
+}
+
+// nextHeld is the next step of a preview that is not emitted yet.
+func (p *Preview) nextHeld(f *Facts, now time.Time) *Preview {
 	returning := !p.LingersUntil.IsZero()
 	switch {
-	case !wanted && p.NamespaceUID == "":
+	case !f.wanted() && p.NamespaceUID == "":
 		return nil
-	case !wanted:
-		return linger(refused)
+	case !f.wanted():
+		return p.linger(f.refusal(), f, now)
 	case returning && (!now.Before(p.LingersUntil) || f.Reset || f.Seed != p.Seed):
-		return end(reasonReset)
+		return p.end(reasonReset, now)
 	}
 	p.Seed = f.Seed // nothing of it is used yet, or it is the same
 	if returning || p.NamespaceUID == "" {
 		p.Postgres = f.Postgres // of one that kept its data none is left
 	}
 	p.Queued = false
-	revived := p.Expired != nil && p.revived(f)
+	revived := p.Expired != nil && p.revived(*f)
 	p.ResetSpent = f.Reset
 	if revived {
 		p.Expired, p.FirstSeen, p.LabelSeenAt = nil, now, now
@@ -273,33 +297,10 @@ func holdBack(p *Preview, f Facts, wanted bool, refused string, now time.Time, e
 		p.Reason = p.Expired.sentence()
 		return p
 	}
-	if f.Consent.By != "" && (!f.PullRequest.Fork || f.Forks) {
-		if p.ConsentBy == "" || p.Start.Consent.IsZero() {
-			p.Start.Consent = now
-		}
-		p.ConsentBy, p.ConsentAt = f.Consent.By, f.Consent.At
-	} else if f.Consent.Missing != "" && !f.Consent.Unanswered {
-		p.ConsentBy, p.ConsentAt, p.Start.Consent = "", time.Time{}, time.Time{}
-	}
-	if f.Space.UID != "" {
-		if p.NamespaceUID != f.Space.UID {
-			p.Snapshot, p.PVCUID, p.DataAt, p.DumpedAt = "", "", time.Time{}, time.Time{} // of another namespace
-			p.Start = Start{Consent: p.Start.Consent, Namespace: now}
-		}
-		p.NamespaceUID, p.HookUID = f.Space.UID, f.Space.HookUID
-	}
-	if p.Reason = Blocked(f); p.Reason != "" {
-		return p
-	}
-	if p.Reason = f.Queue; p.Reason != "" {
-		p.Queued = true
-		return p
-	}
-	if p.Reason = f.Space.Blocked; p.Reason != "" {
-		return p
-	}
-	if f.Space.UID == "" || f.Space.HookUID == "" {
-		p.Reason = reasonNamespace
+	p.takeConsent(f, now)
+	p.takeSpace(f, now)
+	if p.Reason = p.waits(f); p.Reason != "" {
+		p.Queued = p.Reason == f.Queue
 		return p
 	}
 	p.Phase, p.EmittedAt, p.HeadSHA, p.Paths = Live, now, f.HeadSHA, f.Paths
@@ -307,4 +308,41 @@ func holdBack(p *Preview, f Facts, wanted bool, refused string, now time.Time, e
 	p.LingersUntil, p.Rests = time.Time{}, false
 	p.age(f.Life, now)
 	return p
+}
+
+// takeConsent takes in who asks for it; a question without an answer changes
+// nothing.
+func (p *Preview) takeConsent(f *Facts, now time.Time) {
+	switch {
+	case f.Consent.By != "" && (!f.PullRequest.Fork || f.Forks):
+		if p.ConsentBy == "" || p.Start.Consent.IsZero() {
+			p.Start.Consent = now
+		}
+		p.ConsentBy, p.ConsentAt = f.Consent.By, f.Consent.At
+	case f.Consent.Missing != "" && !f.Consent.Unanswered:
+		p.ConsentBy, p.ConsentAt, p.Start.Consent = "", time.Time{}, time.Time{}
+	}
+}
+
+// takeSpace takes in the namespace that was made for it.
+func (p *Preview) takeSpace(f *Facts, now time.Time) {
+	if f.Space.UID == "" {
+		return
+	}
+	if p.NamespaceUID != f.Space.UID {
+		p.Snapshot, p.PVCUID, p.DataAt, p.DumpedAt = "", "", time.Time{}, time.Time{} // of another namespace
+		p.Start = Start{Consent: p.Start.Consent, Namespace: now}
+	}
+	p.NamespaceUID, p.HookUID = f.Space.UID, f.Space.HookUID
+}
+
+// waits says what it lacks; empty for nothing.
+func (p *Preview) waits(f *Facts) string {
+	if why := cmp.Or(Blocked(*f), f.Queue, f.Space.Blocked); why != "" {
+		return why
+	}
+	if f.Space.UID == "" || f.Space.HookUID == "" {
+		return reasonNamespace
+	}
+	return ""
 }
