@@ -307,6 +307,53 @@ func TestMassComesIntoSight(t *testing.T) {
 	}
 }
 
+// TestMassSettles: the first endings that only configuration causes may be few
+// because the others are of a repository that nobody looked at since: they wait
+// until all are counted, and pass if there are no more.
+func TestMassSettles(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	wants := func(from, to int, settles bool) map[string]want {
+		m := map[string]want{}
+		for n := from; n < to; n++ {
+			m[fmt.Sprint("preview-", n, "/uid")] = want{reason: "a typo", settles: settles}
+		}
+		return m
+	}
+	among := crowd{live: 10}
+
+	g := &massGuard{}
+	if v := g.judge("s", "r1", wants(0, 2, true), among, now); len(v.may) > 0 || !v.by.Equal(now.Add(settleFor)) {
+		t.Errorf("the first of a mass: %+v", v)
+	}
+	if v := g.judge("s", "r2", wants(2, 10, true), among, now.Add(settleFor/2)); len(v.may) > 0 || v.say == "" {
+		t.Errorf("the others of the mass: %+v", v)
+	}
+	if v := g.judge("s", "r1", wants(0, 2, true), among, now.Add(settleFor)); len(v.may) > 0 {
+		t.Errorf("the first of a mass, once it was counted: %+v", v)
+	}
+
+	g = &massGuard{}
+	g.judge("s", "r1", wants(0, 2, true), among, now)
+	if v := g.judge("s", "r1", wants(0, 2, true), among, now.Add(settleFor-time.Second)); len(v.may) > 0 {
+		t.Errorf("a few, too early: %+v", v)
+	}
+	if v := g.judge("s", "r1", wants(0, 2, true), among, now.Add(settleFor)); len(v.may) != 2 {
+		t.Errorf("a few that no others followed: %+v", v)
+	}
+	// One that was not to end meanwhile begins anew.
+	g = &massGuard{}
+	g.judge("s", "r1", wants(0, 2, true), among, now)
+	g.judge("s", "r1", map[string]want{}, among, now.Add(settleFor/2))
+	if v := g.judge("s", "r1", wants(0, 2, true), among, now.Add(settleFor)); len(v.may) > 0 {
+		t.Errorf("a few that did not stand: %+v", v)
+	}
+
+	if v := (&massGuard{}).judge("s", "r1", wants(0, 2, false), among, now); len(v.may) != 2 {
+		t.Errorf("a few that were lost: %+v", v)
+	}
+}
+
 // TestTrickle: a mass that comes little by little is one.
 func TestTrickle(t *testing.T) {
 	t.Parallel()
