@@ -203,13 +203,15 @@ func (b *bench) restart(ctx context.Context) error {
 // requests at a steady pace.
 func (b *bench) steady(ctx context.Context) error {
 	// What a cold start leaves to be told is told first.
+	began, before := time.Now(), b.forge.count()
 	if err := b.forge.quiet(ctx, 10*time.Minute); err != nil {
 		return err
 	}
+	b.say("  all is told %.0f s later, with %d calls of the forge; %s", time.Since(began).Seconds(), b.forge.count()-before, b.plugin.usage())
 	// Whole minutes of the poll, so that both have the same lists.
 	b.argo.pause(true)
 	defer b.argo.pause(false)
-	before := b.forge.count()
+	before = b.forge.count()
 	if err := wait(ctx, b.minute); err != nil {
 		return err
 	}
