@@ -69,7 +69,7 @@ func run(ctx context.Context, env command.Env) error {
 	set.IntVar(&o.pushes, "pushes", 50, "`webhooks` of pushes in a burst")
 	set.IntVar(&o.bursts, "bursts", 4, "how `many` bursts")
 	set.IntVar(&o.waiting, "waiting", 200, "`hooks` that wait")
-	set.StringVar(&o.keep, "keep", "", "a `folder` for the plugin's log and profile")
+	set.StringVar(&o.keep, "keep", "", "a `folder` for the plugin's log and profiles, whose writing takes memory that is measured then")
 	if err := command.ParseFlags(set, env); err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if b.cluster.url, err = servers.serve(ctx, b.cluster.server); err != nil {
 		return err
 	}
-	if b.plugin, err = buildPlugin(ctx, b.dir, b.forge.url, b.cluster.url, b.errors); err != nil {
+	if b.plugin, err = buildPlugin(ctx, b.dir, b.forge.url, b.cluster.url, b.keep != "", b.errors); err != nil {
 		return err
 	}
 	b.argo = newArgo(b.plugin, b.cluster)

@@ -25,17 +25,23 @@ type plugin struct {
 	generator, broker, webhookAddress, health string
 	client                                    *http.Client
 
-	process *exec.Cmd
-	starts  int
-	log     *os.File
-	ended   chan error
-	peak    float64 // MB, of all processes so far
+	// profiled: it is the binary that writes profiles, and takes memory for them.
+	profiled bool
+	process  *exec.Cmd
+	starts   int
+	log      *os.File
+	ended    chan error
+	peak     float64 // MB, of all processes so far
 }
 
-func buildPlugin(ctx context.Context, dir, forge, cluster string, stderr io.Writer) (*plugin, error) {
-	p := &plugin{dir: dir, binary: filepath.Join(dir, "plugin"), config: filepath.Join(dir, "config.yaml"), kubeconfig: filepath.Join(dir, "kubeconfig")}
+func buildPlugin(ctx context.Context, dir, forge, cluster string, profiled bool, stderr io.Writer) (*plugin, error) {
+	p := &plugin{profiled: profiled, dir: dir, binary: filepath.Join(dir, "plugin"), config: filepath.Join(dir, "config.yaml"), kubeconfig: filepath.Join(dir, "kubeconfig")}
 	p.client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
-	build := exec.CommandContext(ctx, "go", "build", "-tags", "profile", "-trimpath", "-ldflags", "-s -w", "-o", p.binary, "github.com/seedling-dev/seedling/plugin")
+	tags := ""
+	if profiled {
+		tags = "profile"
+	}
+	build := exec.CommandContext(ctx, "go", "build", "-tags", tags, "-trimpath", "-ldflags", "-s -w", "-o", p.binary, "github.com/seedling-dev/seedling/plugin")
 	build.Env, build.Stderr = append(os.Environ(), "CGO_ENABLED=0"), stderr
 	if err := build.Run(); err != nil {
 		return nil, fmt.Errorf("build the plugin: %w", err)
@@ -92,7 +98,7 @@ func (p *plugin) start(ctx context.Context) error {
 	p.starts++
 	p.process = exec.CommandContext(ctx, p.binary, "serve", "--config", p.config)
 	// As in the Deployment.
-	p.process.Env = append(os.Environ(), "KUBECONFIG="+p.kubeconfig, "POD_NAMESPACE=seedling", "POD_NAME=plugin", "GOMEMLIMIT=400MiB", "GOGC=50",
+	p.process.Env = append(os.Environ(), "KUBECONFIG="+p.kubeconfig, "POD_NAMESPACE=seedling", "POD_NAME=plugin", "GOMEMLIMIT=400MiB", "GOGC=30",
 		"PLUGIN_PROFILE="+filepath.Join(p.dir, fmt.Sprint("profile-", p.starts)))
 	p.process.Stdout, p.process.Stderr = p.log, p.log
 	if err := p.process.Start(); err != nil {

@@ -65,7 +65,7 @@ func (i *inventory) run(ctx context.Context, log *slog.Logger, gone func(namespa
 		// Names, UIDs and what is deleted are all that counts.
 		_ = in.SetTransform(func(o any) (any, error) { // only refused once it runs
 			if m, ok := o.(*metav1.PartialObjectMetadata); ok {
-				m.Annotations, m.ManagedFields, m.OwnerReferences, m.Finalizers = nil, nil, nil, nil
+				m.Labels, m.Annotations, m.ManagedFields, m.OwnerReferences, m.Finalizers = nil, nil, nil, nil, nil
 			}
 			return o, nil
 		})

@@ -34,7 +34,9 @@ const (
 // piece is a part of a repository's state as one ConfigMap holds it. It is
 // never changed, only replaced.
 type piece struct {
-	object   *corev1.ConfigMap // nil before it was first written
+	// object is without its data, which previews and spent are; nil before it was
+	// first written.
+	object   *corev1.ConfigMap
 	previews []*Preview
 	spent    []string
 }
@@ -104,6 +106,7 @@ func (s *Store) assemble(hash string, objects []*corev1.ConfigMap) *stored {
 			}
 			seen[p.Namespace] = true
 		}
+		cm.Data = nil
 		repo.pieces = append(repo.pieces, &piece{object: cm, previews: d.Previews, spent: d.Spent})
 	}
 	repo.rebuild()
@@ -232,7 +235,8 @@ func (s *Store) write(ctx context.Context, repo *stored, next *record) error {
 	return errors.Join(wrong...)
 }
 
-// put writes one piece. The resource version makes a second writer an error.
+// put writes one piece, and returns its ConfigMap without the data. The resource
+// version makes a second writer an error.
 func (s *Store) put(ctx context.Context, of Key, n int, p *piece) (*corev1.ConfigMap, error) {
 	var b strings.Builder
 	to := json.NewEncoder(&b)
@@ -250,14 +254,18 @@ func (s *Store) put(ctx context.Context, of Key, n int, p *piece) (*corev1.Confi
 			},
 			Data: map[string]string{stateKey: b.String()},
 		}
-		return object, s.client.Create(ctx, object)
+		err := s.client.Create(ctx, object)
+		object.Data = nil
+		return object, err
 	}
 	object := p.object.DeepCopy()
 	object.Data = map[string]string{stateKey: b.String()}
 	// Without its label the next start would not find it.
 	metav1.SetMetaDataLabel(&object.ObjectMeta, snapshot.LabelState, "true")
 	metav1.SetMetaDataLabel(&object.ObjectMeta, snapshot.LabelOwner, s.namespace)
-	return object, s.client.Update(ctx, object)
+	err := s.client.Update(ctx, object)
+	object.Data = nil
+	return object, err
 }
 
 // reread follows somebody who made, changed or deleted a ConfigMap: what is
@@ -311,7 +319,7 @@ func (s *Store) restore(ctx context.Context, repo *stored, objects []*corev1.Con
 			if err != nil {
 				return fmt.Errorf("ConfigMap %s/%s: %w", s.namespace, name, err)
 			}
-			c.previews, c.spent = d.Previews, d.Spent
+			c.object.Data, c.previews, c.spent = nil, d.Previews, d.Spent
 			continue
 		}
 		object, err := s.put(ctx, repo.key, n, &c)
