@@ -16,7 +16,9 @@ func (n Name) String() string { return QuoteIdent(n.Schema) + "." + QuoteIdent(n
 
 // ColumnName is the qualified name of a column, as the catalog has it.
 type ColumnName struct {
-	Schema, Table, Column string
+	Schema string `json:"Schema"`
+	Table  string `json:"Table"`
+	Column string `json:"Column"`
 }
 
 // String writes the name as SQL would, with quotes where they are needed.
@@ -63,8 +65,11 @@ type Catalog struct {
 type Table struct {
 	Schema, Name string
 	// Columns in attribute order, generated ones included, dropped ones not.
-	Columns     []Column
-	Uniques     []Unique
+	Columns []Column
+	Uniques []Unique
+	// Computed are the other indexes, those of them that have expressions or a predicate:
+	// a row for which these cannot be computed is refused.
+	Computed    []Unique
 	ForeignKeys []ForeignKey
 	// Parents are the tables this one is a partition or an inheritance child
 	// of (pg_inherits); a partition has one.

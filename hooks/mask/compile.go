@@ -29,6 +29,7 @@ func Compile(p *Policy, k Key, c Catalog) (*Plan, error) {
 	x.shares()
 	x.build()
 	x.uniqueness()
+	x.computed()
 	x.partitions()
 	x.rebuilds()
 	x.foreignKeys()

@@ -3,7 +3,7 @@ package mask
 import "slices"
 
 // What a policy may say of a unique index: build it on masked rows and see, or leave
-// it out of the seed.
+// it out of the seed. Other indexes on expressions may be left out.
 const (
 	indexTry  = "try"
 	indexDrop = "drop"
@@ -22,8 +22,8 @@ type indexRule struct {
 	line   int
 }
 
-// Dropped lists the unique indexes, unique constraints and exclusion constraints
-// that the seed does without, because the policy says so.
+// Dropped lists the indexes, unique constraints and exclusion constraints that the seed
+// does without, because the policy says so.
 func (p *Plan) Dropped() []Index { return slices.Clone(p.droppedIndexes) }
 
 // Tried lists those that may turn out not to take the masks: only the rows tell.
@@ -32,13 +32,22 @@ func (p *Plan) Tried() []Index { return slices.Clone(p.triedIndexes) }
 // indexChoice is what the policy says of an index, by its name at the table or, for
 // a partition's copy of its parent's index, by its name at the parent.
 func (t *tableState) indexChoice(u *Unique) string {
+	return t.choiceAmong(u, func(t *tableState) []Unique { return t.Uniques })
+}
+
+// computedChoice is indexChoice of an index that is not unique.
+func (t *tableState) computedChoice(u *Unique) string {
+	return t.choiceAmong(u, func(t *tableState) []Unique { return t.Computed })
+}
+
+func (t *tableState) choiceAmong(u *Unique, of func(*tableState) []Unique) string {
 	if says := t.indexes[u.Name]; says != "" {
 		return says
 	}
 	for _, p := range t.parentStates {
-		for i := range p.Uniques {
-			if o := &p.Uniques[i]; t.PartitionOf && sameIndex(o, u) {
-				return p.indexChoice(o)
+		for _, o := range of(p) {
+			if t.PartitionOf && sameIndex(&o, u) {
+				return p.choiceAmong(&o, of)
 			}
 		}
 	}
@@ -55,19 +64,38 @@ func (x *compiler) indexRules(seed bool) {
 		}
 		t.indexes = map[string]string{}
 		for _, i := range r.indexes {
-			at := slices.IndexFunc(t.Uniques, func(u Unique) bool { return u.Name == i.name })
-			if at < 0 && seed && i.choice == indexDrop {
+			named := func(u Unique) bool { return u.Name == i.name }
+			switch unique := slices.ContainsFunc(t.Uniques, named); {
+			case !unique && slices.ContainsFunc(t.Computed, named):
+				if i.choice != indexDrop {
+					x.failLine(i.line, "index %s of %s is not unique, and there is nothing to try: write drop, or nothing", QuoteIdent(i.name), t.qualified)
+					continue
+				}
+			case !unique && seed && i.choice == indexDrop:
 				continue // it was left out
-			}
-			if at < 0 {
+			case !unique:
 				var names []string
-				for _, u := range t.Uniques {
+				for _, u := range slices.Concat(t.Uniques, t.Computed) {
 					names = append(names, u.Name)
 				}
-				x.gone(i.line, "%s has no unique index, unique constraint or exclusion constraint %s%s", t.qualified, QuoteIdent(i.name), didYouMean(i.name, names))
+				x.gone(i.line, "%s has no unique index, unique constraint, exclusion constraint or index on an expression %s%s", t.qualified, QuoteIdent(i.name), didYouMean(i.name, names))
 				continue
 			}
 			t.indexes[i.name] = i.choice
+		}
+	}
+}
+
+// computed leaves out the indexes on expressions that the policy drops.
+func (x *compiler) computed() {
+	for _, t := range x.order {
+		for i := range t.Computed {
+			u := &t.Computed[i]
+			if !t.plan.Rows || t.computedChoice(u) != indexDrop {
+				continue
+			}
+			x.plan.droppedIndexes = append(x.plan.droppedIndexes, Index{t.qualified, u.Name})
+			x.warn("%s: index %s is left out of the seed, as the policy says: queries that use it are slower there", t.qualified, QuoteIdent(u.Name))
 		}
 	}
 }

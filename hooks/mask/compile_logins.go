@@ -48,6 +48,7 @@ func (x *compiler) logins(hashes PasswordHashes) {
 			if part == t || part.PartitionOf && part.whole() == t {
 				part.plan.login = l
 			}
+			x.loginPart(rule, t, part)
 		}
 	}
 }
@@ -182,6 +183,22 @@ func (x *compiler) loginPassword(rule *loginRule, t *tableState, l *Login, hashe
 // in the seed.
 func (t *tableState) loginsAreApart(u *Unique, by string) bool {
 	return slices.Contains(u.Columns, by) || t.indexChoice(u) == indexDrop
+}
+
+// loginPart judges a partition, or a child, that has rows by rules of its own, because
+// a table between it and the accounts' has none.
+func (x *compiler) loginPart(rule *loginRule, t, part *tableState) {
+	if part == t || part.plan.root != t.plan.root || !part.plan.Rows {
+		return
+	}
+	for _, name := range append([]string{rule.by, rule.password}, rule.keep...) {
+		c, own := t.byName[name], part.byName[name]
+		if c == nil || own == nil || c.rule == nil || own.rule == nil || own.find() == c.find() {
+			continue
+		}
+		x.failLine(rule.line, "logins: %s has a rule of its own for %s (%s), because a table between it and %s is loaded without rows: load that one's rows, or leave those of %s out too",
+			part.qualified, QuoteIdent(name), own.rule.name, t.qualified, part.qualified)
+	}
 }
 
 // loginShares finds the columns of accounts by which shares decide about other rows,

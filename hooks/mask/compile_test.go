@@ -67,6 +67,11 @@ func (t Table) unique(u Unique) Table {
 	return t
 }
 
+func (t Table) computed(u Unique) Table {
+	t.Computed = append(t.Computed, u)
+	return t
+}
+
 func (t Table) references(to string, pairs ...string) Table {
 	fk := ForeignKey{Name: t.Name + "_" + to + "_fkey", References: Name{"public", to}}
 	for _, p := range pairs {

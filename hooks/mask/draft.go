@@ -83,18 +83,34 @@ func newDrafter(c Catalog, samples map[ColumnName]*Sample) *drafter {
 // columns' rules are chosen: they are none of those rules' business then.
 func (d *drafter) leaveOutRefused() {
 	for _, t := range d.order {
-		for i := range t.Uniques {
-			u := &t.Uniques[i]
+		for _, u := range slices.Concat(t.Uniques, t.Computed) {
 			if !d.refused.Indexes[Index{Table: t.qualified, Name: u.Name}] {
 				continue
 			}
-			if t.indexes == nil {
-				t.indexes = map[string]string{}
+			of, name := t.owner(&u)
+			if of.indexes == nil {
+				of.indexes = map[string]string{}
 			}
-			t.indexes[u.Name] = indexDrop
-			d.questions[asksUncomputed] = append(d.questions[asksUncomputed], t.qualified.String()+" ("+QuoteIdent(u.Name)+")")
+			if of.indexes[name] == indexDrop {
+				continue // as another partition's
+			}
+			of.indexes[name] = indexDrop
+			d.questions[asksUncomputed] = append(d.questions[asksUncomputed], of.qualified.String()+" ("+QuoteIdent(name)+")")
 		}
 	}
+}
+
+// owner is the table that an index is one of, and its name there: a partition's copy of
+// its parent's cannot be dropped alone.
+func (t *tableState) owner(u *Unique) (*tableState, string) {
+	for _, p := range t.parentStates {
+		for _, o := range slices.Concat(p.Uniques, p.Computed) {
+			if t.PartitionOf && sameIndex(&o, u) {
+				return p.owner(&o)
+			}
+		}
+	}
+	return t, u.Name
 }
 
 // write writes a table's entry for each table with a column that wanted names.

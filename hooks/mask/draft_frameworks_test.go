@@ -82,6 +82,37 @@ func TestDraftKeepsListed(t *testing.T) {
 	}
 }
 
+// Telephone numbers with dots may be addresses of networks by their shape, and are told
+// by all of them: a mask that keeps a network would keep most of a number.
+func TestDraftNumbersWithDots(t *testing.T) {
+	t.Parallel()
+	number := func(i int) string { return fmt.Sprintf("21%d.%d.%d.%d", i%6, 100+i%150, 10+i%89, 10+i%83) }
+	address := func(i int) string { return fmt.Sprintf("84.%d.%d.%d", i%250, i%199, i%251) }
+	for name, c := range map[string]struct {
+		column string
+		rows   int
+		value  func(i int) string
+		want   string
+	}{
+		"numbers":              {"erreichbar text", 60, number, "phone"},
+		"few numbers":          {"erreichbar text", 3, number, "text"},
+		"addresses":            {"erreichbar text", 60, address, "ip"},
+		"a name of addresses":  {"client_ip text", 60, number, "ip"},
+		"addresses and others": {"erreichbar text", 60, func(i int) string { return []string{number(i), address(i)}[i%2] }, "ip"},
+	} {
+		table := tableOf("seito", "id int8!", c.column)
+		s := NewSample(table.Columns[1])
+		for i := range c.rows {
+			s.Add([]byte(c.value(i)))
+		}
+		column := table.Columns[1].Name
+		draft := string(Draft(Catalog{Tables: []Table{table}}, map[ColumnName]*Sample{{"public", "seito", column}: s}))
+		if !strings.Contains(draft, column+": "+c.want+"\n") {
+			t.Errorf("%s: want %s in\n%s", name, c.want, draft)
+		}
+	}
+}
+
 // Dates whose name says nothing are told by how they lie: births of children, too,
 // are in no order; what happens to rows is.
 func TestDraftDates(t *testing.T) {

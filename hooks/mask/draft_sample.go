@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/seedling-dev/seedling/hooks/copytext"
+	"github.com/seedling-dev/seedling/hooks/recognize"
 )
 
 // Sample is what some values of one column look like, for Draft. It holds
@@ -21,6 +22,7 @@ type Sample struct {
 	surely   int            // values that hold a frequent name of people besides
 	within   int            // longer texts with what looks like somebody's name in them
 	handles  int            // values that look like a user's name
+	dotted   int            // addresses of networks that telephone numbers may be, too
 	known    int            // values that say a state, a kind, a format
 	numbers  int            // numbers of seven digits and more
 	old      int            // dates before 2011
@@ -141,6 +143,9 @@ func (s *Sample) scattered() bool {
 func (s *Sample) lookText(v []byte) {
 	if what := recognizeValue(v); what != "" {
 		s.looks[what]++
+		if what == "ip" && recognize.LikeTelephone(v) {
+			s.dotted++
+		}
 	} else if _, _, date := parseDate(v); !date && mentionsSomebody(v) {
 		s.inside++
 	}
@@ -189,6 +194,11 @@ func (s *Sample) looksLike() (string, float64) {
 	for _, what := range sortedKeys(s.looks) {
 		if s.looks[what] > n {
 			best, n = what, s.looks[what]
+		}
+	}
+	if best == "ip" && s.dotted == n { // of addresses of networks one in nine looks so
+		if best = "phone"; n < 5 {
+			best = "text"
 		}
 	}
 	if share := s.share(n); share >= .6 {

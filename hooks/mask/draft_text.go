@@ -35,6 +35,9 @@ func proposeText(table Name, name, byName string, s *Sample) proposal {
 		return p
 	}
 	content, share := s.looksLike()
+	if byName == "ip" && content != "" && s.dotted > 0 {
+		content = "ip"
+	}
 	switch {
 	case byName == "credential" || byName == content && content != "":
 		return proposal{byName, true, ""}

@@ -3,6 +3,7 @@ package mask
 import (
 	"bytes"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"unicode"
 
@@ -49,6 +50,10 @@ func (l *Login) Shares() bool { return len(l.shared) > 0 }
 // mistake, such as the domain of a mail provider.
 const MostLogins = 1000
 
+// Passed is how many addresses of the domain passed so far, in the accounts' own column
+// and in those that are joined with it, up to one more than MostLogins.
+func (l *Login) Passed() int { return l.addresses.passed.count() }
+
 // Has reports whether an address is that of an account. It is for few values; workers
 // have their own memory.
 func (l *Login) Has(address []byte) bool {
@@ -62,6 +67,38 @@ type addresses struct {
 	listed map[string]int // position in the policy
 	domain []byte         // with its @, nil for none
 	at     bool           // all have an @
+	passed passed
+}
+
+// passed are the addresses of a domain that were let through. They are few, or the
+// domain is not the testers' alone.
+type passed struct {
+	mu   sync.Mutex
+	seen map[string]struct{}
+	full atomic.Bool
+}
+
+// note remembers one more, which is in lower case.
+func (p *passed) note(address []byte) {
+	if p.full.Load() {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, there := p.seen[string(address)]; there {
+		return
+	}
+	if p.seen == nil {
+		p.seen = map[string]struct{}{}
+	}
+	p.seen[string(address)] = struct{}{}
+	p.full.Store(len(p.seen) > MostLogins)
+}
+
+func (p *passed) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.seen)
 }
 
 // ofDomain is what find returns for an address of the domain that is not listed.
@@ -102,7 +139,12 @@ type known struct {
 const alwaysKnown = reason("its mask is always the address of a tester's account: give the column another masker")
 
 func (k *known) mask(ws *workspace, dst, value []byte) ([]byte, error) {
-	if k.addresses.find(ws, value) >= 0 {
+	if at := k.addresses.find(ws, value); at >= 0 {
+		if at == ofDomain {
+			buf := ws.buf()
+			k.addresses.passed.note(k.addresses.eq.canonical(buf, value))
+			ws.release()
+		}
 		return append(dst, value...), nil
 	}
 	start := len(dst)

@@ -208,6 +208,39 @@ func TestLoginsRefused(t *testing.T) {
 	}
 }
 
+// What holds for a table of accounts holds for its partitions, also for those that have
+// rows by an entry of their own, below one that has none.
+func TestLoginsOfPartitions(t *testing.T) {
+	t.Parallel()
+	columns := []string{"email text", "name text", "password text"}
+	tables := []Table{
+		tableOf("users", columns...).partitioned("hash", "email"), tableOf("users_1", columns...).partition("users").partitioned("hash", "email"),
+		tableOf("users_1_1", columns...).partition("users_1"), tableOf("users_2", columns...).partition("users"),
+	}
+	for _, c := range []struct{ middle, own, sentence string }{
+		{"all", "{}", ""},
+		{"none", "{email: email, name: full_name, password: keep}", "public.users_1_1 has a rule of its own for password (keep)"},
+		{"none", "{email: username, name: full_name, password: credential}", "public.users_1_1 has a rule of its own for email (username)"},
+		{"none", "{email: email, name: text, password: credential}", "public.users_1_1 has a rule of its own for name (text)"},
+	} {
+		p, err := ParsePolicy([]byte(`
+version: 1
+logins: {public.users: {by: email, accounts: [a@b.test], keep: [name], password: password}}
+tables:
+  public.users: {columns: {email: email, name: full_name, password: credential}}
+  public.users_1: {rows: ` + c.middle + `}
+  public.users_1_1: {rows: all, columns: ` + c.own + `}
+`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = Compile(p, keyOf(t), Catalog{Tables: tables, Logins: testHashes(t)})
+		if c.sentence == "" && err != nil || c.sentence != "" && (err == nil || !strings.Contains(err.Error(), c.sentence)) {
+			t.Errorf("%s: error %v does not say %q", c.own, err, c.sentence)
+		}
+	}
+}
+
 // What is no hash is refused, and is in no message.
 func TestPasswordHashes(t *testing.T) {
 	t.Parallel()

@@ -66,7 +66,7 @@ func Schema() []byte {
 			"type": "object", "additionalProperties": false, "minProperties": 1,
 			"properties": object{
 				"columns": mapOf(ref("rule")), "rows": ref("rows"),
-				"indexes": object{"type": "object", "additionalProperties": object{"enum": []any{indexTry, indexDrop}}, "description": "unique indexes that the policy cannot promise distinct masks: try builds one and fails the import where rows collide, drop leaves it out"},
+				"indexes": object{"type": "object", "additionalProperties": object{"enum": []any{indexTry, indexDrop}}, "description": "unique indexes that the policy cannot promise distinct masks: try builds one and fails the import where rows collide, drop leaves it out; drop leaves out any other index on an expression, too"},
 			},
 		},
 		"rows":      rowsSchema(),

@@ -26,6 +26,8 @@ type Revealed struct {
 	Accept       []Accept        `json:"accept,omitempty"`
 	// Logins is the digest of testers' accounts, whose addresses pass, "" for none.
 	Logins string `json:"logins,omitempty"`
+	// Links are the columns whose masks can be joined, because the policy says so.
+	Links []RevealedLink `json:"links,omitempty"`
 }
 
 // RevealedTable is a table that has rows, with the columns that are not masked
@@ -52,7 +54,7 @@ type RevealedColumn struct {
 }
 
 const (
-	revealedVersion = 1
+	revealedVersion = 2 // the first did not say what is linked
 	// mostRevealed bounds what is unpacked.
 	mostRevealed = 64 << 20
 )
@@ -62,7 +64,7 @@ func (p *Plan) Revealed() Revealed { return p.revealed }
 
 // reveal collects it, once every rule is found and built.
 func (x *compiler) reveal() Revealed {
-	out := Revealed{Version: revealedVersion, LargeObjects: x.plan.withLargeObjects, Accept: slices.Clone(x.policy.Accept), Logins: x.policy.shortLogins()}
+	out := Revealed{Version: revealedVersion, LargeObjects: x.plan.withLargeObjects, Accept: slices.Clone(x.policy.Accept), Logins: x.policy.shortLogins(), Links: x.revealLinks()}
 	at := map[Name]int{}
 	for _, t := range x.order {
 		if !t.plan.Rows || len(t.parentStates) > 0 {
@@ -245,6 +247,11 @@ func (p *Policy) Permits(r Revealed, sameKey bool) (wrong []string) {
 			wrong = append(wrong, "it has "+a.Object+" with a text that is accepted no more")
 		}
 	}
+	for _, l := range r.Links {
+		if !p.permitsLink(l) {
+			wrong = append(wrong, "it joins "+l.describe()+", which are not linked now")
+		}
+	}
 	for _, t := range r.Tables {
 		name := Name{Schema: t.Schema, Name: t.Table}
 		if !p.permitsRows(name, t.Rows, false) {
@@ -298,19 +305,7 @@ func (p *Policy) permitsRows(of Name, filter string, partition bool) bool {
 
 // permitsColumn says whether the policy lets at least as much of a column through.
 func (p *Policy) permitsColumn(of Name, c RevealedColumn, partition bool) bool {
-	var found []matched
-	for i := range p.tables {
-		t := &p.tables[i]
-		if !t.schema.match(of.Schema) || !t.table.match(of.Name) || partition && !t.exact() {
-			continue
-		}
-		for j := range t.columns {
-			if cr := &t.columns[j]; cr.column.match(c.Column) {
-				found = append(found, matched{t, cr, [3]int{t.schema.weight(), t.table.weight(), cr.column.weight()}})
-			}
-		}
-	}
-	best, rival := mostSpecific(found)
+	best, rival := p.mostSpecificRule(of, c.Column, partition)
 	var now *rule
 	switch {
 	case rival != nil:
@@ -324,4 +319,22 @@ func (p *Policy) permitsColumn(of Name, c RevealedColumn, partition bool) bool {
 		now = p.typeRule(&Column{Type: c.Type, BaseType: base, Array: array})
 	}
 	return now != nil && (now.name == "keep" || c.Rule != "" && c.Rule == short(now.String()))
+}
+
+// mostSpecificRule is the entry that says what happens to a column, and another one
+// that might be meant. A partition is asked about only where it has an entry of its own.
+func (p *Policy) mostSpecificRule(of Name, column string, partition bool) (best, rival *matched) {
+	var found []matched
+	for i := range p.tables {
+		t := &p.tables[i]
+		if !t.schema.match(of.Schema) || !t.table.match(of.Name) || partition && !t.exact() {
+			continue
+		}
+		for j := range t.columns {
+			if cr := &t.columns[j]; cr.column.match(column) {
+				found = append(found, matched{t, cr, [3]int{t.schema.weight(), t.table.weight(), cr.column.weight()}})
+			}
+		}
+	}
+	return mostSpecific(found)
 }

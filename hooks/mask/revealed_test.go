@@ -111,7 +111,7 @@ accept: [{object: "default public.users.note", sha256: ` + zeros + `}]
 	}
 	for name, edit := range map[string]func(*Revealed){
 		"no record":         func(r *Revealed) { *r = Revealed{} },
-		"a later version":   func(r *Revealed) { r.Version = 2 },
+		"a later version":   func(r *Revealed) { r.Version = 3 },
 		"large objects":     func(r *Revealed) { r.LargeObjects = true },
 		"testers' accounts": func(r *Revealed) { r.Logins = "00aa" },
 		"comments":          func(r *Revealed) { r.Comments = true },
@@ -132,6 +132,64 @@ accept: [{object: "default public.users.note", sha256: ` + zeros + `}]
 	for _, text := range []string{"", "x", packed[:len(packed)/2], packed + "!"} {
 		if r, err := UnpackRevealed(text); err == nil {
 			t.Errorf("%.10q is read as %+v", text, r)
+		}
+	}
+}
+
+// What a policy links can be joined in the snapshots that were made under it: whoever
+// takes a link away, or one of its columns, closes the door to those.
+func TestPermitsLinks(t *testing.T) {
+	t.Parallel()
+	schema := []Table{tableOf("users", "id int8", "email text"), tableOf("orders", "email text", "doc jsonb"), tableOf("letters", "email text"), tableOf("kept", "email text")}
+	before := `
+links: {mail: [public.users.email, public.orders.email], other: [public.letters.email]}
+tables:
+  public.users: {columns: {id: keep, email: email}}
+  public.orders: {columns: {email: email, doc: {mask: json, paths: {$.who: {mask: email, link: other}}}}}
+  public.letters: {columns: {email: email}}
+  public.kept: {rows: none}
+`
+	plan, err := tryCompile(t, before, schema...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	packed, err := plan.Revealed().Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	revealed, err := UnpackRevealed(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		old, new string // replaced in the policy
+		says     string
+	}{
+		"the same":                    {"", "", ""},
+		"another name":                {"mail: [", "address: [", ""},
+		"a column more":               {"public.orders.email]", "public.orders.email, public.letters.email]", "public.letters.email"}, // and another is gone
+		"a link taken away":           {"mail: [public.users.email, public.orders.email], ", "", "it joins public.orders.email, public.users.email, which are not linked now"},
+		"a column taken out":          {", public.orders.email]", "]", "it joins public.orders.email"},
+		"all of it is kept":           {"email: email", "email: keep", ""},
+		"a place is linked no more":   {", link: other", "", "it joins public.letters.email, places in public.orders.doc"},
+		"a place is linked otherwise": {"link: other", "link: mail", "places in public.orders.doc"},
+		"a place's link is renamed":   {"other", "another", "places in public.orders.doc"},
+	} {
+		text := strings.ReplaceAll(before, test.old, test.new)
+		if test.old == "" {
+			text = before
+		}
+		if name == "a column more" {
+			text = strings.Replace(text, ", other: [public.letters.email]", "", 1)
+			text = strings.Replace(text, "link: other", "link: mail", 1)
+		}
+		p, err := ParsePolicy([]byte("version: 1\n" + text))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		wrong := strings.Join(p.Permits(revealed, true), "; ")
+		if (test.says == "") != (wrong == "") || !strings.Contains(wrong, test.says) {
+			t.Errorf("%s: it says %q, want %q", name, wrong, test.says)
 		}
 	}
 }

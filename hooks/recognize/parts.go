@@ -15,17 +15,19 @@ const (
 	Number             // seven to twenty-four digits: a telephone, card or account number
 	Phrase             // two or three words: a name, an address
 	Code               // a word of letters and digits: a user name, a code
+	Dotted             // digits in the shape of an IPv4 address, as some telephone numbers are written
 	Kinds              // how many there are
 )
 
 // String names the kind in the plural.
 func (k Kind) String() string {
-	return [...]string{"e-mail addresses", "telephone, card or account numbers", "full names or addresses", "user names or codes"}[k]
+	return [...]string{"e-mail addresses", "telephone, card or account numbers", "full names or addresses", "user names or codes", "telephone numbers written with dots"}[k]
 }
 
 // Parts calls each for every part of a text that could give somebody away: with
 // the words of a phrase, the digits of a number, or the one word that an address
-// or a code is. What is passed is valid during the call only.
+// or a code is. What may be the address of a network as well as a telephone number is
+// passed as both. What is passed is valid during the call only.
 func Parts(text []byte, each func(k Kind, words ...[]byte)) {
 	// Addresses: grow to both sides of every @.
 	for i, c := range text {
@@ -81,6 +83,9 @@ func eachNumber(text []byte, each func(k Kind, part []byte)) {
 		}
 		if n := addressAt(text, i); n > 0 {
 			each(Code, text[i:i+n])
+			if LikeTelephone(text[i : i+n]) {
+				each(Dotted, bytes.ReplaceAll(text[i:i+n], []byte{'.'}, nil))
+			}
 			i += n
 			continue
 		}
@@ -205,6 +210,13 @@ func addressAt(text []byte, i int) int {
 		return 0
 	}
 	return end - i
+}
+
+// LikeTelephone reports whether an IPv4 address is grouped as telephone numbers are, with
+// two digits each at the end: 210.123.45.67. Of addresses picked at random one in nine is.
+func LikeTelephone(address []byte) bool {
+	groups := bytes.Split(address, []byte{'.'})
+	return len(groups) == 4 && len(groups[0]) > 1 && len(groups[1]) > 1 && len(groups[2]) == 2 && len(groups[3]) == 2
 }
 
 // isUUID reports whether a text begins with a UUID.

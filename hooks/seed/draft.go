@@ -82,7 +82,7 @@ func (r *started) draftDump(ctx context.Context, sample, literals bool) (text []
 const mostRedrafts = 12
 
 // mended drafts a policy, tries its rules on the sample, and drafts again without
-// those that break a CHECK constraint, and without the unique indexes whose
+// those that break a CHECK constraint, and without the indexes whose
 // expressions cannot be computed of masks.
 func (r *checked) mended(ctx context.Context, s *shadow, samples map[mask.ColumnName]*mask.Sample, said string) ([]byte, error) {
 	const head = "version: 1\n"
@@ -142,7 +142,7 @@ func (r *checked) mended(ctx context.Context, s *shadow, samples map[mask.Column
 func (r *checked) tryDraft(ctx context.Context, conn *pgx.Conn, c mask.Catalog, plan *mask.Plan, checks *trial) (uncomputed []mask.Index, err error) {
 	indexes := map[mask.Name][]mask.Unique{}
 	for _, t := range c.Tables {
-		for _, u := range t.Uniques {
+		for _, u := range slices.Concat(t.Uniques, t.Computed) {
 			if len(u.ExpressionColumns)+len(u.PredicateColumns) > 0 {
 				name := mask.Name{Schema: t.Schema, Name: t.Name}
 				indexes[name] = append(indexes[name], u)

@@ -42,7 +42,7 @@ type Options struct {
 	// VerifySampled, VerifyFull or VerifyOff, which "" is too.
 	Verify string
 	// VerifyTime bounds a sampled verification; 0 is a twentieth of the import's time
-	// until then, three seconds at least.
+	// until then, a second at least.
 	VerifyTime time.Duration
 	// Untried says that an import does not try the first rows of every table before
 	// it loads.

@@ -63,6 +63,9 @@ func (r *checked) loginReport(login *mask.Login, loads []*tableLoad) (LoginRepor
 		}
 		return out, command.Misconfiguredf("logins of %s: over %d rows would keep their address and get the testers' password: %s", login.Table, mask.MostLogins, what)
 	}
+	if login.Passed() > mask.MostLogins {
+		return out, command.Misconfiguredf("logins of %s: over %d addresses of the domain %s would stay as they are, in %s and the columns that are joined with it: the domain is not the testers' alone: list their accounts", login.Table, mask.MostLogins, login.Domain, out.By)
+	}
 	for _, a := range login.Accounts {
 		if !found[a] {
 			out.Missing++

@@ -166,6 +166,18 @@ func TestTestersLoginsLeaks(t *testing.T) {
 	if _, err := seed.Plan(t.Context(), o, true); err == nil || !strings.Contains(err.Error(), "over 1000 rows") {
 		t.Errorf("plan: %v", err)
 	}
+	// A tester's name is no secret in the account's own row, and one wherever else it is.
+	file = src.Dump(t, src.Database(t, club+`UPDATE users SET full_name = 'Ludmila Hrabalova' WHERE id = 2700; UPDATE orders SET what = 'Ludmila Hrabalova' WHERE id = 5;
+		INSERT INTO settings VALUES ('on call', 'Ludmila Hrabalova')`), "-Fc")
+	o = options(t, s, file, clubPolicy("", ""))
+	o.Logins, o.Verify = clubHashes(t, clubHash), seed.VerifyFull
+	if err := refused(t, o, "public.settings.value (full names or addresses in 1 rows)"); strings.Contains(err.Error(), "users") {
+		t.Error(err)
+	}
+	// The domain's addresses count wherever they stay, and not where the accounts are alone.
+	o = options(t, s, src.Dump(t, src.Database(t, club+"UPDATE orders SET user_email = 'anybody' || id || '@qa.shop.test' WHERE id > 4900"), "-Fc"), clubPolicy("", ""))
+	o.Logins = clubHashes(t, clubHash)
+	_ = refused(t, o, "over 1000 addresses of the domain qa.shop.test would stay as they are, in email and the columns that are joined with it")
 	// A dump that is read in order.
 	o = options(t, s, src.Pipe(t, "pg_dump DB | gzip", src.Database(t, club)), clubPolicy("", ""))
 	o.Logins = clubHashes(t, clubHash)

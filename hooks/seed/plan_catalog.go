@@ -380,9 +380,9 @@ func (r *catalogReader) indexes(ctx context.Context) error {
 		ARRAY(SELECT pg_catalog.pg_get_indexdef(i.indexrelid, k, false) FROM generate_series(1, i.indnkeyatts) k ORDER BY k),
 		coalesce(i.indexprs::text, ''), coalesce(pg_catalog.pg_get_expr(i.indpred, i.indrelid), ''), coalesce(i.indpred::text, ''),
 		ARRAY(SELECT o.oprname::text FROM pg_catalog.pg_constraint x, unnest(x.conexclop) WITH ORDINALITY u(op, at) JOIN pg_catalog.pg_operator o ON o.oid = u.op
-			WHERE x.conindid = i.indexrelid AND x.contype = 'x' ORDER BY u.at)
+			WHERE x.conindid = i.indexrelid AND x.contype = 'x' ORDER BY u.at), i.indisunique OR i.indisexclusion
 		FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
-		WHERE i.indisunique OR i.indisexclusion ORDER BY c.relname`)
+		WHERE i.indisunique OR i.indisexclusion OR i.indexprs IS NOT NULL OR i.indpred IS NOT NULL ORDER BY c.relname`)
 	if err != nil {
 		return err
 	}
@@ -392,7 +392,8 @@ func (r *catalogReader) indexes(ctx context.Context) error {
 	var nkeys int16
 	var defs, ops []string
 	var exprs, predicate string
-	_, err = pgx.ForEachRow(rows, []any{&rel, &u.Name, &u.Primary, &u.NullsNotDistinct, &keys, &nkeys, &defs, &exprs, &u.Predicate, &predicate, &ops}, func() error {
+	var unique bool
+	_, err = pgx.ForEachRow(rows, []any{&rel, &u.Name, &u.Primary, &u.NullsNotDistinct, &keys, &nkeys, &defs, &exprs, &u.Predicate, &predicate, &ops, &unique}, func() error {
 		i, ok := r.byOID[rel]
 		if !ok {
 			return nil
@@ -411,7 +412,12 @@ func (r *catalogReader) indexes(ctx context.Context) error {
 		if len(ops) > 0 {
 			c.Exclusion = slices.Clone(ops)
 		}
-		r.out.Tables[i].Uniques = append(r.out.Tables[i].Uniques, c)
+		t := &r.out.Tables[i]
+		if unique {
+			t.Uniques = append(t.Uniques, c)
+		} else {
+			t.Computed = append(t.Computed, c)
+		}
 		return nil
 	})
 	return err

@@ -190,7 +190,9 @@ func (v *verification) judge() error {
 
 // judgeLeaks tells what was found in the kept columns of a table.
 func (v *verification) judgeLeaks(g *group) {
-	for i, found := range g.seed.leaks {
+	for i := range g.seed.leaks {
+		found := &g.seed.leaks[i]
+		found.settleDotted()
 		for k := range recognize.Kinds {
 			if n := found.rows[k]; n > 0 {
 				l := Leak{Table: g.name.String(), Column: g.columns[i], Kind: k.String(), Rows: n, Masker: g.masker(i), object: leakObject(g, i)}

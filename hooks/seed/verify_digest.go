@@ -25,6 +25,8 @@ type leaks struct {
 	rows   map[recognize.Kind]int64
 	prints map[string]recognize.Kind // fingerprints of what was found, the first mostPrints
 	first  string                    // where the first row is, as the server says it
+	// dotted is how many numbers there are that are addresses of networks, too
+	dotted int64
 }
 
 // mostPrints is how many things a column may hold for a person to accept them one by
@@ -44,6 +46,31 @@ func (l *leaks) add(o leaks) {
 		}
 	}
 	l.first = cmp.Or(l.first, o.first)
+	l.dotted += o.dotted
+}
+
+// settleDotted takes what may be telephone numbers as well as addresses of networks for
+// numbers where many of a column's are originals. Of many addresses a few read as some
+// number of somebody.
+func (l *leaks) settleDotted() {
+	n := l.rows[recognize.Dotted]
+	if n == 0 {
+		return
+	}
+	delete(l.rows, recognize.Dotted)
+	numbers := n*4 >= l.dotted
+	if numbers {
+		l.rows[recognize.Number] += n
+	}
+	for p, k := range l.prints {
+		switch {
+		case k != recognize.Dotted:
+		case numbers:
+			l.prints[p] = recognize.Number
+		default:
+			delete(l.prints, p)
+		}
+	}
 }
 
 func (d *digest) add(o digest) {
@@ -56,7 +83,7 @@ func (d *digest) add(o digest) {
 	}
 	for i := range o.columns {
 		d.columns[i] += o.columns[i]
-		if len(o.leaks[i].rows) > 0 {
+		if len(o.leaks[i].rows) > 0 || o.leaks[i].dotted > 0 {
 			d.leaks[i].add(o.leaks[i])
 		}
 	}
@@ -98,7 +125,7 @@ func (d *digester) row(line []byte) (err error) {
 	}
 	d.sum.rows++
 	d.whole = d.whole[:0]
-	account := d.account()
+	account := d.scan && d.account(d.fields)
 	for i, at := range d.at {
 		if at >= len(d.fields) {
 			return errors.New("a row has too few fields")
@@ -106,7 +133,7 @@ func (d *digester) row(line []byte) (err error) {
 		f := d.fields[at]
 		null := copytext.IsNull(f)
 		if !null {
-			if d.scan && (d.g.scan[i] || account && d.g.logins.keeps[i]) {
+			if d.scan && (d.g.scan[i] || account && d.g.logins.keeps[i]) && !(account && d.ofAccount(i, f)) {
 				d.look(i, f, d.v.originals.has)
 			}
 			d.buf = d.g.forms[i].write(d.buf[:0], f)
@@ -127,16 +154,22 @@ func (d *digester) row(line []byte) (err error) {
 	return nil
 }
 
-// account reports whether a row of the seed is a tester's account, of which what it
-// keeps is looked at. Where the dump was not read to its end, what of that is its own
-// is not known.
-func (d *digester) account() bool {
+// account reports whether a row is a tester's account, of which what it keeps is looked
+// at, too.
+func (d *digester) account(fields [][]byte) bool {
 	g := d.g
-	if !d.scan || g.logins == nil || g.cut || g.logins.by < 0 || d.at[g.logins.by] >= len(d.fields) {
+	if g.logins == nil || g.logins.by < 0 || d.at[g.logins.by] >= len(fields) {
 		return false
 	}
-	f := d.fields[d.at[g.logins.by]]
+	f := fields[d.at[g.logins.by]]
 	return !copytext.IsNull(f) && g.logins.login.Has(d.plain(f))
+}
+
+// ofAccount reports whether what a tester's account keeps in a column is its own: a few
+// words, such as a name. It is no secret there, and one wherever else it stands. A text
+// may hold what is others'.
+func (d *digester) ofAccount(column int, field []byte) bool {
+	return d.g.logins.keeps[column] && len(recognize.Words(d.plain(field), 4)) <= 3
 }
 
 // sampleRow remembers a row of the dump, or finds one in the seed.
@@ -167,6 +200,9 @@ func (d *digester) look(column int, field []byte, is func(uint64) bool) {
 	var kinds [recognize.Kinds]bool
 	var found leaks
 	recognize.Parts(d.plain(field), func(kind recognize.Kind, words ...[]byte) {
+		if kind == recognize.Dotted {
+			found.dotted++
+		}
 		h := d.v.originals.hash(kind, words)
 		if !is(h) {
 			return
@@ -189,6 +225,7 @@ func (d *digester) look(column int, field []byte, is func(uint64) bool) {
 		found.prints[mark] = kind
 	})
 	if len(found.prints) == 0 {
+		d.sum.leaks[column].dotted += found.dotted
 		return
 	}
 	found.rows = map[recognize.Kind]int64{}
@@ -213,7 +250,7 @@ func leakObject(g *group, column int) string {
 // fingerprint is what a policy accepts of a leak, "" where it does.
 func (v *verification) fingerprint(object string, kind recognize.Kind, words [][]byte) string {
 	var text strings.Builder
-	text.WriteByte(byte(kind))
+	text.WriteByte(byte(asHashed(kind)))
 	for _, w := range words {
 		text.WriteByte(' ')
 		text.Write(canonicalPart(kind, w))

@@ -20,8 +20,8 @@ type originals struct {
 	done   int
 	full   bool
 	most   int // hashes
-	// known tell testers' addresses, which are nobody's secret; exempt are hashes of
-	// them, and of what their accounts keep
+	// known tell testers' addresses, which are nobody's secret wherever they stand;
+	// exempt are hashes of what is in them
 	known  []func([]byte) bool
 	exempt map[uint64]bool
 }
@@ -31,11 +31,19 @@ const maxOriginals = 24 << 20
 
 func newOriginals() *originals { return &originals{seed: maphash.MakeSeed(), most: maxOriginals} }
 
+// place says what is known of a column whose originals are looked for.
+type place struct {
+	document bool // some of a value may pass as it is
+	whole    bool // a value may be a name as a whole
+	things   bool // names of towns and things, and of nobody
+	phones   bool // telephone numbers, however they are written
+}
+
 // add takes the forms of an original: addresses, numbers and codes in it, and
 // the whole of it if it is two or three words. Parts of a document may be kept: what
 // its masked form holds too is not an original. Towns, countries and words that many
 // databases hold are none either, nor is anything of a column of things.
-func (o *originals) add(text []byte, document, things bool, masked []byte) {
+func (o *originals) add(text []byte, of place, masked []byte) {
 	var list []uint64
 	if o.isKnown(text) {
 		o.spare(text)
@@ -43,7 +51,7 @@ func (o *originals) add(text []byte, document, things bool, masked []byte) {
 	}
 	recognize.Parts(text, func(kind recognize.Kind, words ...[]byte) {
 		switch {
-		case kind == recognize.Phrase:
+		case kind == recognize.Phrase, kind == recognize.Dotted && !of.phones:
 		case kind == recognize.Email && o.isKnown(words[0]):
 			o.spare(words[0])
 		default:
@@ -59,7 +67,7 @@ func (o *originals) add(text []byte, document, things bool, masked []byte) {
 			return found
 		})
 	}
-	if whole := recognize.Words(text, 4); !document && !things && !bytes.Equal(text, masked) && (len(whole) == 2 || len(whole) == 3) && len(text) >= 7 && !common(whole) {
+	if whole := recognize.Words(text, 4); (of.whole || !of.document) && !of.things && !bytes.Equal(text, masked) && (len(whole) == 2 || len(whole) == 3) && len(text) >= 7 && !common(whole) {
 		list = append(list, o.hash(recognize.Phrase, whole))
 	}
 	if len(list) == 0 {
@@ -124,6 +132,7 @@ func (o *originals) candidates(text []byte, each func(kind recognize.Kind, h uin
 func (o *originals) hash(kind recognize.Kind, words [][]byte) uint64 {
 	var h maphash.Hash
 	h.SetSeed(o.seed)
+	kind = asHashed(kind)
 	for _, w := range words {
 		_, _ = h.Write(canonicalPart(kind, w))
 		_ = h.WriteByte(' ')
@@ -135,10 +144,19 @@ func (o *originals) hash(kind recognize.Kind, words [][]byte) uint64 {
 // canonicalPart is a word of a part in lower case. Of a number only the last nine
 // digits count, because the country's code may be missing.
 func canonicalPart(kind recognize.Kind, w []byte) []byte {
-	if kind == recognize.Number {
+	if asHashed(kind) == recognize.Number {
 		w = w[max(0, len(w)-9):]
 	}
 	return bytes.ToLower(w)
+}
+
+// asHashed is the kind whose parts equal those of a kind: a telephone number is the same
+// however it is written.
+func asHashed(kind recognize.Kind) recognize.Kind {
+	if kind == recognize.Dotted {
+		return recognize.Number
+	}
+	return kind
 }
 
 // common reports whether a phrase is nobody's: words that many databases hold, towns,

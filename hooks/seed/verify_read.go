@@ -112,17 +112,14 @@ func (v *verification) digestEntry(ctx context.Context, g *group, l *tableLoad, 
 	if err != nil {
 		return fmt.Errorf("table %s: %w", l.name, err)
 	}
-	var secret []bool   // masked text: its originals are looked for
-	var document []bool // of which some may pass as it is
-	var whole []bool    // which may be a name as a whole
-	var kept []bool     // which testers' accounts keep
-	var things []bool   // which hold names of towns and things, and of nobody
+	var secret []bool // masked text: its originals are looked for
+	var places []place
+	var kept []bool // which testers' accounts keep
 	for _, name := range columns {
 		i := slices.IndexFunc(g.table.Columns, func(c mask.Column) bool { return c.Name == name })
 		j := slices.IndexFunc(l.plan.Columns, func(c mask.ColumnPlan) bool { return c.Name == name })
-		document = append(document, partialMaskers[l.plan.Columns[j].Masker])
-		things = append(things, l.plan.Columns[j].Masker == "city" || l.plan.Columns[j].Masker == "product")
-		whole = append(whole, l.plan.Columns[j].Masker == "regex")
+		m := l.plan.Columns[j].Masker
+		places = append(places, place{document: partialMaskers[m], whole: m == "regex", things: m == "city" || m == "product", phones: m == "phone"})
 		kept = append(kept, g.logins != nil && slices.Contains(g.logins.login.Keep, name) && l.plan.Columns[j].Masker != "keep")
 		secret = append(secret, textual(g.table.Columns[i]) && l.plan.Columns[j].Masker != "keep")
 	}
@@ -138,18 +135,14 @@ func (v *verification) digestEntry(ctx context.Context, g *group, l *tableLoad, 
 			account := g.logins != nil && !copytext.IsNull(fields[by]) && g.logins.login.Has(d.plain(fields[by]))
 			for i, f := range fields {
 				if account && kept[i] {
-					// Of a tester's account, for whom it is no secret. A text may hold others'.
-					if text := d.plain(f); !copytext.IsNull(f) && len(recognize.Words(text, 4)) <= 3 {
-						v.originals.spare(text)
-					}
-					continue
+					continue // of a tester's account, for whom it is no secret
 				}
 				if secret[i] && !copytext.IsNull(f) {
 					var passed []byte
-					if len(after) == len(fields) && document[i] {
+					if len(after) == len(fields) && places[i].document {
 						passed = bytes.Clone(d.plain(after[i]))
 					}
-					v.originals.add(d.plain(f), document[i] && !whole[i], things[i], passed)
+					v.originals.add(d.plain(f), places[i], passed)
 				}
 			}
 			switch {
@@ -245,7 +238,7 @@ func (v *verification) confirm(ctx context.Context) error {
 		if slices.ContainsFunc(g.partial, func(i int) bool { return len(g.seed.leaks[i].rows) > 0 }) {
 			again = append(again, g)
 			for _, i := range g.partial {
-				g.seed.leaks[i] = leaks{}
+				g.seed.leaks[i] = leaks{dotted: g.seed.leaks[i].dotted}
 			}
 		}
 	}
@@ -264,8 +257,9 @@ func (v *verification) confirm(ctx context.Context) error {
 		}
 		d := v.digester(g, at, false)
 		err = v.maskEntry(ctx, l, data, func(_ context.Context, fields, after [][]byte, masked []byte) error {
+			account := d.account(fields)
 			for _, i := range g.partial {
-				if f := fields[at[i]]; len(masked) > 0 && !copytext.IsNull(f) {
+				if f := fields[at[i]]; len(masked) > 0 && !copytext.IsNull(f) && !(account && d.ofAccount(i, f)) {
 					before := map[uint64]bool{}
 					v.originals.candidates(d.plain(f), func(_ recognize.Kind, h uint64) {
 						if v.originals.has(h) {

@@ -75,7 +75,7 @@ type VerifySummary struct {
 }
 
 const (
-	leastVerifyTime  = 3 * time.Second
+	leastVerifyTime  = time.Second
 	sampledOriginals = 2 << 20 // in memory that the load had
 	// sampledBytes of every table are looked at, however little time there is.
 	sampledBytes = 64 << 10

@@ -64,23 +64,29 @@ func TestLeaks(t *testing.T) {
 	t.Parallel()
 	src := pgtest.Source(t)
 	file := src.Dump(t, src.Database(t, `
-		CREATE TABLE people (id int, email text, phone text, full_name text, login text, notes text, prefs jsonb, harmless text);
+		CREATE TABLE people (id int, email text, phone text, full_name text, login text, notes text, prefs jsonb, harmless text, fax text, reach text, log text);
 		INSERT INTO people SELECT g, 'Person.' || g || '@corp-one.com', '+30 210 55' || 51000 + g, 'Firstname' || chr(97 + g % 26) || ' Lastname' || chr(97 + g / 26 % 26), 'login2024x' || g,
 			CASE WHEN g = 5 THEN 'mailed to PERSON.5@corp-one.com twice' WHEN g = 6 THEN 'call 210-55-51006 after six' WHEN g = 7 THEN 'Ask Firstnameh lastnamea.' ELSE 'nothing to see, but call 112' END,
 			CASE WHEN g < 4 THEN jsonb_build_object('old', jsonb_build_object('login', 'login2024x' || g)) ELSE '{"theme": "dark"}' END,
-			'an order of 1234567 pieces on 2024-01-01, ask info@corp-two.com' FROM generate_series(1, 200) g`), "-Fc")
+			'an order of 1234567 pieces on 2024-01-01, ask info@corp-two.com' FROM generate_series(1, 200) g;
+		-- Written with dots some telephone numbers are addresses of networks, too. Among many of those is one that reads as a number.
+		UPDATE people SET fax = '210.' || 100 + id % 150 || '.' || 10 + id % 89 || '.' || 10 + id % 83, log = 'from 84.' || 100 + id % 90 || '.' || 10 + id % 80 || '.' || 10 + id % 70;
+		UPDATE people SET reach = CASE id WHEN 8 THEN 'fax to ' || replace(fax, '.', ' ') WHEN 9 THEN 'or ' || fax ELSE 'by post' END, log = CASE id WHEN 10 THEN 'from ' || substr(fax, 2) ELSE log END`), "-Fc")
 	s := pgtest.Start(t)
 	o := options(t, s, file, `
 version: 1
 tables:
-  public.people: {columns: {id: keep, email: email, phone: phone, full_name: full_name, login: username, notes: keep, prefs: {mask: json, paths: {"$.theme": keep, "$.old.login": keep}}, harmless: keep}}
+  public.people: {columns: {id: keep, email: email, phone: phone, full_name: full_name, login: username, notes: keep, prefs: {mask: json, paths: {"$.theme": keep, "$.old.login": keep}}, harmless: keep, fax: phone, reach: keep, log: keep}}
 `)
 	mustImport(t, o, seed.Imported)
 	report, err := seed.Verify(t.Context(), o)
 	if _, ok := errors.AsType[*seed.LeakError](err); !ok || command.ExitCode(err) != command.ExitMisconfigured {
 		t.Fatalf("error %v", err)
 	}
-	want := map[string]int64{"notes e-mail addresses": 1, "notes telephone, card or account numbers": 1, "notes full names or addresses": 1, "prefs user names or codes": 3}
+	want := map[string]int64{
+		"notes e-mail addresses": 1, "notes telephone, card or account numbers": 1, "notes full names or addresses": 1, "prefs user names or codes": 3,
+		"reach telephone, card or account numbers": 2, "reach user names or codes": 1,
+	}
 	for _, l := range report.Leaks {
 		if want[l.Column+" "+l.Kind] != l.Rows {
 			t.Errorf("leak %+v", l)

@@ -112,6 +112,46 @@ func TestHour(t *testing.T) { //nolint:tparallel // its subtests share a server
 	}
 }
 
+// TestHourOfManyColumns is the same with all of them in one database, again and again
+// until it has a thousand columns, as large applications grow: few questions are asked
+// of a person, the riskiest first.
+func TestHourOfManyColumns(t *testing.T) {
+	t.Parallel()
+	src, s := pgtest.Source(t), pgtest.Start(t)
+	figures := hourFigures{seconds: map[string]float64{}}
+	db := src.Database(t, "")
+	var labels []hourLabel
+	columns := 0
+	for round := 1; columns < 1000; round++ {
+		for _, schema := range readHour(t, "", fmt.Sprintf("_%d", round)) {
+			src.Exec(t, db, pick+schema.sql)
+			labels = append(labels, schema.labels...)
+		}
+		var err error
+		if columns, err = strconv.Atoi(src.Strings(t, db, `SELECT count(*) FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name)
+			WHERE t.table_type = 'BASE TABLE' AND table_schema !~ '^pg_|^information_schema$' AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = format('%I.%I', table_schema, table_name)::regclass)`)[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	draft := hour(t, s, src.Dump(t, db, "-Fc"), &figures)
+	figures.judge(t, src, s, db, labels)
+	sameObjects(t, src, s, db, draft)
+	head, _, _ := strings.Cut(draft, "version:")
+	questions := strings.Count(head, "\n# - ")
+	over := float64(figures.masked) * 100 / float64(max(1, figures.harmless))
+	fmt.Fprintf(os.Stderr, "FIGURE hour_columns %d count\nFIGURE hour_columns_draft_missed %d count\nFIGURE hour_columns_draft_overmasked %.1f percent\nFIGURE hour_columns_draft_questions %d count\n",
+		columns, figures.missed, over, questions)
+	for _, step := range slices.Sorted(maps.Keys(figures.seconds)) {
+		fmt.Fprintf(os.Stderr, "FIGURE hour_columns_%s %.1f s\n", step, figures.seconds[step])
+	}
+	if questions > 40 {
+		t.Errorf("%d questions for %d columns: 40 at most are wanted\n%s", questions, columns, head)
+	}
+	if over > 15 {
+		t.Errorf("%.1f %% of what is about nobody is masked", over)
+	}
+}
+
 // hour goes through the commands that a new user types.
 func hour(t *testing.T, s *pgtest.Server, dump string, figures *hourFigures) (draft string) {
 	t.Helper()

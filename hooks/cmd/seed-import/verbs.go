@@ -26,7 +26,7 @@ func runImport(ctx context.Context, env command.Env) error {
 	f.aboutTarget()
 	sample := f.set.Bool("sample", true, "try the first rows of every table before the load")
 	depth := f.set.String("verify", seed.VerifySampled, "how `much` is verified before it becomes the seed: sampled, full or off; seed-backup takes only what was, or what says off")
-	f.set.DurationVar(&f.verifyTime, "verify-time", 0, "how long a sampled verification may `take`; a twentieth of the import's time, 3s at least, if 0")
+	f.set.DurationVar(&f.verifyTime, "verify-time", 0, "how long a sampled verification may `take`; a twentieth of the import's time, 1s at least, if 0")
 	o, err := f.options(env)
 	if !slices.Contains([]string{seed.VerifySampled, seed.VerifyFull, seed.VerifyOff}, *depth) {
 		err = errors.Join(err, command.Misconfiguredf("--verify %q is none of sampled, full, off", *depth))

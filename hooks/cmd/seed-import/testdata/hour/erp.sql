@@ -1,0 +1,36 @@
+-- Accounts and orders of a group with branches in Germany, France, Turkey and Japan: short names of columns, one table per language,
+-- codes with meaning, numbers of tax offices and banks, notes in fixed columns, char(1) flags, numbers as text.
+CREATE SCHEMA IF NOT EXISTS {P};
+SET search_path = {P}, public;
+CREATE FUNCTION pg_temp.deutsch(n int) RETURNS text LANGUAGE sql AS $$ SELECT pg_temp.pick(n, 'Wolfgang', 'Hannelore', 'Rüdiger', 'Edeltraud', 'Günther') || ' ' || pg_temp.pick(n * 3, 'Mühlbauer', 'Große-Ophoff', 'Weißenfels', 'Kürschner', 'Leitgeb', 'Pfannenstiel') $$;
+CREATE FUNCTION pg_temp.francais(n int) RETURNS text LANGUAGE sql AS $$ SELECT pg_temp.pick(n, 'Ghislaine', 'Aurélien', 'Bérénice', 'Hervé', 'Mireille') || ' ' || pg_temp.pick(n * 3, 'Chauvet', 'Le Gall', 'Delacroix', 'Bénard', 'Quémener', 'Vasseur') $$;
+CREATE FUNCTION pg_temp.turkce(n int) RETURNS text LANGUAGE sql AS $$ SELECT pg_temp.pick(n, 'Şükran', 'Oğuzhan', 'Gülşen', 'İbrahim', 'Nazlı') || ' ' || pg_temp.pick(n * 3, 'Çelikkaya', 'Demirtaş', 'Karadağ', 'Güneş', 'Aydoğan', 'Sağlam') $$;
+CREATE FUNCTION pg_temp.nihongo(n int) RETURNS text LANGUAGE sql AS $$ SELECT pg_temp.pick(n * 3, '長谷川', '西園寺', '大河内', '片桐', '綾小路') || ' ' || pg_temp.pick(n, '美咲', '拓也', '千尋', '健一郎', '菜々子') $$;
+CREATE TABLE kna1 (mandt char(3) NOT NULL, kunnr char(10) NOT NULL, name1 varchar(35) NOT NULL, name2 varchar(35), stras varchar(35), pstlz varchar(10), ort01 varchar(35), land1 char(2) NOT NULL, telf1 varchar(16), smtp_addr varchar(241), stceg varchar(20), erdat char(8), ernam varchar(12), loevm char(1), PRIMARY KEY (mandt, kunnr));
+INSERT INTO kna1 SELECT '100', lpad((100000 + g)::text, 10, '0'), pg_temp.deutsch(g), CASE WHEN g % 5 = 0 THEN 'z. Hd. ' || pg_temp.deutsch(g + 2) END, pg_temp.pick(g, 'Lindenallee ', 'Am Hang ', 'Ölbergstraße ') || g, lpad((g * 331 % 99999)::text, 5, '0'), pg_temp.pick(g, 'Füssen', 'Görlitz', 'Herne'), 'DE', '0' || 89000 + g || '/' || 10000 + g * 7, 'post' || g || '@kunde.test', 'DE' || 100000000 + g * 7919, '2023' || lpad((1 + g % 12)::text, 2, '0') || '15', 'SCHMIDTK', CASE WHEN g % 30 = 0 THEN 'X' END FROM generate_series(1, 300) g;
+CREATE TABLE knbk (mandt char(3), kunnr char(10), bankl varchar(15), bankn varchar(18), iban varchar(34), koinh varchar(60), PRIMARY KEY (mandt, kunnr, bankl, bankn), FOREIGN KEY (mandt, kunnr) REFERENCES kna1);
+INSERT INTO knbk SELECT '100', lpad((100000 + g)::text, 10, '0'), '37040044', (532013000 + g)::text, 'DE' || 10 + g % 89 || '370400440' || 532013000 + g, pg_temp.deutsch(g) FROM generate_series(1, 300) g;
+CREATE TABLE vbak (mandt char(3), vbeln char(10), kunnr char(10) NOT NULL, auart char(4) NOT NULL, netwr numeric(15,2), waerk char(3), bstnk varchar(20), ihrez varchar(12), sachbearbeiter varchar(40), lieferhinweis text, wadat date, PRIMARY KEY (mandt, vbeln), FOREIGN KEY (mandt, kunnr) REFERENCES kna1);
+INSERT INTO vbak SELECT '100', lpad((5000000 + g)::text, 10, '0'), lpad((100001 + g % 300)::text, 10, '0'), pg_temp.pick(g, 'TA', 'RE', 'KB'), g * 17.5, 'EUR', 'BEST-' || g, upper(substr(md5('z' || g), 1, 6)), pg_temp.deutsch(g % 9), CASE WHEN g % 4 = 0 THEN 'Bei ' || pg_temp.deutsch(g) || ' klingeln, Hund beißt nicht' END, date '2024-01-02' + g % 200 FROM generate_series(1, 700) g;
+CREATE TABLE tiers (code_tiers varchar(8) PRIMARY KEY, raison_sociale text, interlocuteur text, civilite varchar(5), adresse1 text, cp char(5), commune text, siret char(14), tel_portable varchar(20), courriel text, remarques text, encours numeric(12,2), date_creation date);
+INSERT INTO tiers SELECT 'T' || 1000 + g, 'Établissements ' || split_part(pg_temp.francais(g), ' ', 2), pg_temp.francais(g), pg_temp.pick(g, 'M.', 'Mme'), g || ', rue ' || split_part(pg_temp.francais(g + 1), ' ', 2), lpad((g * 97 % 95999)::text, 5, '0'), pg_temp.pick(g, 'Quimper', 'Albi', 'Épinal'), (30000000000000 + g::bigint * 99991)::text, '06.' || 10 + g % 80 || '.' || 10 + g % 70 || '.' || 10 + g % 60 || '.' || 10 + g % 50, 'contact' || g || '@societe.test', CASE WHEN g % 3 = 0 THEN 'Ne jamais appeler ' || pg_temp.francais(g) || ' le mercredi' END, g * 3.2, date '2022-05-01' + g FROM generate_series(1, 200) g;
+CREATE TABLE cari (cari_kodu varchar(12) PRIMARY KEY, unvan text, yetkili text, tc_kimlik_no char(11) UNIQUE, vergi_dairesi text, vergi_no varchar(10), adres text, il text, ilce text, cep_tel varchar(15), e_posta text, aciklama text, bakiye numeric(14,2), aktif_mi boolean);
+INSERT INTO cari SELECT '120.01.' || lpad(g::text, 4, '0'), split_part(pg_temp.turkce(g), ' ', 2) || ' Ticaret Ltd. Şti.', pg_temp.turkce(g), (10000000000 + g::bigint * 799313)::text, pg_temp.pick(g, 'Kadıköy VD', 'Çankaya VD'), (1000000000 + g::bigint * 7919)::text, pg_temp.pick(g, 'Bağdat Cad. No: ', 'Atatürk Bulvarı No: ') || g, pg_temp.pick(g, 'İstanbul', 'Ankara', 'İzmir'), pg_temp.pick(g, 'Üsküdar', 'Çankaya', 'Bornova'), '0532 ' || 100 + g % 800 || ' ' || 10 + g % 80 || ' ' || 10 + g % 70, 'bilgi' || g || '@firma.test', CASE WHEN g % 3 = 0 THEN pg_temp.turkce(g) || ' ile görüşüldü, ödeme ay sonunda' END, g * 12.4, g % 9 > 0 FROM generate_series(1, 200) g;
+CREATE TABLE "取引先" ("取引先コード" char(6) PRIMARY KEY, "会社名" text, "担当者名" text, "フリガナ" text, "電話番号" text, "住所" text, "郵便番号" char(8), "備考" text, "与信限度額" numeric, "登録日" date);
+INSERT INTO "取引先" SELECT 'J' || lpad(g::text, 5, '0'), split_part(pg_temp.nihongo(g), ' ', 1) || pg_temp.pick(g, '商店', '工業株式会社', '物産'), pg_temp.nihongo(g), pg_temp.pick(g, 'ハセガワ ミサキ', 'サイオンジ タクヤ', 'オオコウチ チヒロ'), '03-' || 3000 + g || '-' || 1000 + g * 7, pg_temp.pick(g, '東京都千代田区麹町', '大阪府堺市中区深井') || g || '-' || g % 9, lpad((100 + g)::text, 3, '0') || '-' || lpad((g * 7)::text, 4, '0'), CASE WHEN g % 3 = 0 THEN pg_temp.nihongo(g) || '様より値引きの依頼あり' END, g * 100000, date '2021-04-01' + g FROM generate_series(1, 150) g;
+CREATE TABLE t001w (werks char(4) PRIMARY KEY, name1 varchar(30), spras char(1)); INSERT INTO t001w VALUES ('1000', 'Werk Herne', 'D'), ('2000', 'Usine de Quimper', 'F'), ('3000', 'Bornova Fabrikası', 'T'), ('4000', '堺工場', 'J');
+CREATE TABLE mara (matnr varchar(18) PRIMARY KEY, maktx varchar(40), mtart char(4), meins varchar(3), brgew numeric(13,3), ean11 varchar(18)); INSERT INTO mara SELECT 'MAT-' || 10000 + g, pg_temp.pick(g, 'Sechskantschraube M', 'Dichtring NBR ', 'Kugellager 62') || g, pg_temp.pick(g, 'FERT', 'ROH', 'HALB'), pg_temp.pick(g, 'ST', 'KG', 'M'), g / 7.0, (4000000000000 + g::bigint * 7)::text FROM generate_series(1, 200) g;
+-- about somebody: kna1 | name1 | name2 | stras | telf1 | smtp_addr | stceg
+-- either: kna1 | kunnr | pstlz | ort01 | ernam | erdat | mandt | loevm
+-- about somebody: knbk | bankn | iban | koinh
+-- either: knbk | kunnr | bankl | mandt
+-- about somebody: vbak | sachbearbeiter | lieferhinweis
+-- either: vbak | kunnr | vbeln | bstnk | ihrez | mandt | auart
+-- about somebody: tiers | interlocuteur | adresse1 | siret | tel_portable | courriel | remarques
+-- either: tiers | raison_sociale | code_tiers | cp | commune | civilite | date_creation
+-- about somebody: cari | yetkili | tc_kimlik_no | vergi_no | adres | cep_tel | e_posta | aciklama
+-- either: cari | unvan | cari_kodu | vergi_dairesi | il | ilce
+-- about somebody: "取引先" | "担当者名" | "フリガナ" | "電話番号" | "住所" | "備考"
+-- either: "取引先" | "会社名" | "取引先コード" | "郵便番号" | "登録日"
+-- either: t001w | name1 | werks
+-- either: mara | maktx | matnr | ean11
