@@ -25,7 +25,7 @@ import (
 func TestAnotherPolicy(t *testing.T) {
 	t.Parallel()
 	const permits, tightened = "version: 1\ntables: {public.users: {columns: {id: keep, email: hash}}}", "version: 1\ntables: {public.users: {columns: {id: key, email: email}}}"
-	packed, err := mask.Revealed{Version: 1, Tables: []mask.RevealedTable{
+	packed, err := mask.Revealed{Version: 2, Tables: []mask.RevealedTable{
 		{Schema: "public", Table: "users", Columns: []mask.RevealedColumn{{Column: "id"}}},
 	}}.Pack()
 	if err != nil {
