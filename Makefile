@@ -68,8 +68,8 @@ endif
 test-e2e: ## Run the tests on a real cluster, which they start; evidence of failures is left in e2e/evidence
 	@.ci/ensure-host test
 	@go run ./e2e/cmd/cluster prepare
-	go test -vet=off -timeout 40m -count=1 $$(go list ./e2e/... | grep -v /e2e/hostile)
-	go test -vet=off -timeout 30m -count=1 ./e2e/hostile
+	go test -vet=off -timeout 40m -count=1 $$(go list ./e2e/... | grep -v -e /e2e/hostile -e /e2e/faults)
+	go test -vet=off -timeout 40m -count=1 ./e2e/hostile ./e2e/faults
 
 .PHONY: test-hostile
 test-hostile: ## Try every attack of e2e/hostile on a real cluster; RUN=TestAttacks/services for one
@@ -130,6 +130,12 @@ soak-import: ## Let 200 imports fail at random points; SOAK=400 for more, SOAK==
 .PHONY: soak-plugin
 soak-plugin: ## Let random lives of previews, and of the whole plugin over HTTP, go on for hours; SOAK=10m for less, PLUGIN_MODEL=17 for life 17 alone
 	PLUGIN_SOAK=$(or $(SOAK),2h) go test -vet=off -count=1 -timeout 24h -run '^TestModel$$' ./plugin ./plugin/preview
+
+.PHONY: soak-previews
+soak-previews: ## Let 100 previews live on a real cluster while its parts are killed, and count what they leave; LIVES=20 for less, SEED=17 for what fell then
+	@.ci/ensure-host test
+	@go run ./e2e/cmd/cluster prepare
+	go test -vet=off -timeout 24h -count=1 -v -run '^TestLives$$' ./e2e/faults -all -lives $(or $(LIVES),100) $(if $(SEED),-seed $(SEED))
 
 .PHONY: fuzz
 fuzz: ## Search every fuzz target for new inputs, a minute each; FUZZ=1h for longer

@@ -110,28 +110,15 @@ func holdArgoCD(ctx context.Context, t *testing.T) (goOn func()) {
 // makes it again, and waits until Velero finds it available.
 func removeStorageLocation(ctx context.Context, t *testing.T) (putBack func()) {
 	t.Helper()
-	var location velerov1.BackupStorageLocation
-	must(t, world.Kube.Get(ctx, client.ObjectKey{Namespace: platform.VeleroNamespace, Name: "default"}, &location))
-	must(t, world.Kube.Delete(ctx, &location))
-	location.ResourceVersion, location.UID, location.Status = "", "", velerov1.BackupStorageLocationStatus{}
+	again, err := world.RemoveStorageLocation(ctx)
+	must(t, err)
 	away := true
 	putBack = func() {
 		if !away {
 			return
 		}
 		away = false
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Minute)
-		defer cancel()
-		must(t, world.Kube.Create(ctx, &location))
-		must(t, world.Wait(ctx, "wait for the storage location", func(ctx context.Context) error {
-			if err := world.Kube.Get(ctx, client.ObjectKeyFromObject(&location), &location); err != nil {
-				return err
-			}
-			if location.Status.Phase != velerov1.BackupStorageLocationPhaseAvailable {
-				return fmt.Errorf("it is %q: %s", location.Status.Phase, location.Status.Message)
-			}
-			return nil
-		}))
+		must(t, again(context.WithoutCancel(ctx)))
 	}
 	t.Cleanup(putBack)
 	return putBack
