@@ -100,8 +100,10 @@ func TestAttachTakesTime(t *testing.T) {
 	}
 	// Another process, for which nothing is on its way: the volume is here.
 	n = &node{pool: p, behaviour: behaviour{attachDelay: never}, attaching: map[string]time.Time{}}
-	if _, err := n.NodePublishVolume(t.Context(), request); err != nil {
-		t.Errorf("a volume that a pod has takes %v", err)
+	hurry, cancel = deadline(t, time.Minute)
+	defer cancel()
+	if _, err := n.NodePublishVolume(hurry, request); err != nil {
+		t.Errorf("a volume that a pod has is not there at once: %v", err)
 	}
 }
 
@@ -174,6 +176,9 @@ func TestVolumesStayInTheirZone(t *testing.T) {
 	info, err := d.node.NodeGetInfo(t.Context(), &csi.NodeGetInfoRequest{})
 	if err != nil || info.GetAccessibleTopology().GetSegments()[zoneKey] != "a" {
 		t.Errorf("the node says %v, %v", info, err)
+	}
+	if can, err := d.identity.GetPluginCapabilities(t.Context(), &csi.GetPluginCapabilitiesRequest{}); err != nil || len(can.GetCapabilities()) != 2 {
+		t.Errorf("the driver does not say that it has zones: %v, %v", can, err)
 	}
 	// A copy of its snapshot may be in another zone, itself may not.
 	snap := d.snapshot("snapshot", made.GetVolume().GetVolumeId())

@@ -235,6 +235,7 @@ func TestBadFlags(t *testing.T) {
 // driver is a running driver with its clients.
 type driver struct {
 	*testing.T
+	identity   csi.IdentityClient
 	controller csi.ControllerClient
 	node       csi.NodeClient
 	targets    string
@@ -267,7 +268,7 @@ func (d *driver) run(c config) {
 	c.socket, c.node = filepath.Join(shortDir(d.T), "csi.sock"), "node"
 	_, d.end = startDriverUntil(d.T, c)
 	conn := dial(d.T, c.socket)
-	d.config, d.controller, d.node = c, csi.NewControllerClient(conn), csi.NewNodeClient(conn)
+	d.config, d.identity, d.controller, d.node = c, csi.NewIdentityClient(conn), csi.NewControllerClient(conn), csi.NewNodeClient(conn)
 }
 
 var capability = &csi.VolumeCapability{
