@@ -71,6 +71,14 @@ test-e2e: ## Run the tests on a real cluster, which they start; evidence of fail
 	go test -vet=off -timeout 40m -count=1 $$(go list ./e2e/... | grep -v -e /e2e/hostile -e /e2e/faults)
 	go test -vet=off -timeout 40m -count=1 ./e2e/hostile ./e2e/faults
 
+.PHONY: test-adoption
+test-adoption: ## Install, use, upgrade and remove it by the commands of README.md and docs/, on a cluster of its own that it ends; prints FIGURE adoption_minutes
+	@.ci/ensure-host test
+	@go run ./e2e/cmd/cluster prepare
+	@go run ./e2e/cmd/cluster -name adoption down
+	go test -vet=off -timeout 40m -count=1 -v -run '^TestAdoption$$' ./e2e/guide -bare adoption
+	@go run ./e2e/cmd/cluster -name adoption down
+
 .PHONY: test-hostile
 test-hostile: ## Try every attack of e2e/hostile on a real cluster; RUN=TestAttacks/services for one
 	@.ci/ensure-host test

@@ -112,6 +112,8 @@ func (p *program) checkCluster(ctx context.Context, cfg *Config, forges map[stri
 		found.Say("cluster", "", command.Misconfigured(err))
 		return
 	}
+	// Each right is a question, and all of them have one bound in time.
+	rest.QPS, rest.Burst = 100, 200
 	kube, err := client.New(rest, client.Options{Scheme: scheme()})
 	if err != nil {
 		found.Say("cluster", "", err)

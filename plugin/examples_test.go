@@ -317,3 +317,34 @@ func TestValuesAreDocumented(t *testing.T) {
 		}
 	}
 }
+
+// TestConfigurationForGitHub: what the first README has of config.yaml is what the
+// plugin reads, with the files that step 3 makes.
+func TestConfigurationForGitHub(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(readme), "```yaml\n# plugin/config.yaml ends with\n")
+	block, _, _ = strings.Cut(block, "```")
+	var cfg Config
+	if err := yaml.UnmarshalStrict([]byte(block), &cfg); err != nil || len(cfg.Forges) != 1 {
+		t.Fatalf("%v: %s", err, block)
+	}
+	f := cfg.Forges[0]
+	for _, file := range []string{f.CredentialFile, f.WebhookSecretFile} {
+		if _, ok := mounted[filepath.Dir(file)]; !ok {
+			t.Errorf("manifests/plugin mounts nothing at %s", file)
+		}
+	}
+	for _, file := range []string{"plugin-forges/github-app.pem", "plugin-forges/$forge-webhook"} {
+		if !strings.Contains(string(readme), file) {
+			t.Errorf("step 3 makes no %s", file)
+		}
+	}
+	f.CredentialFile = write(t, t.TempDir(), "github-app.pem", "not looked at yet")
+	if _, err := forge.New(f); err != nil || f.Name != "github" || filepath.Base(f.WebhookSecretFile) != "github-webhook" {
+		t.Errorf("%+v: %v", f, err)
+	}
+}

@@ -60,7 +60,7 @@ func (t tree) addFS(from fs.FS) error {
 	})
 }
 
-var imageTag = regexp.MustCompile(`name: (ghcr\.io/seedling-dev/[a-z-]+)\n( *newTag:) .*`)
+var imageTag = regexp.MustCompile(`\{name: (ghcr\.io/seedling-dev/[a-z-]+), newTag: [^}]*\}`)
 
 // exampleHost is the Git host in everything that is an example.
 const exampleHost = "https://git.example.com"
@@ -71,13 +71,13 @@ func (t tree) adapt(host string, images map[string]string) {
 	for name, content := range t {
 		text := strings.ReplaceAll(string(content), exampleHost, host)
 		text = imageTag.ReplaceAllStringFunc(text, func(s string) string {
-			m := imageTag.FindStringSubmatch(s)
-			ref, ok := images[path.Base(m[1])]
+			image := imageTag.FindStringSubmatch(s)[1]
+			ref, ok := images[path.Base(image)]
 			if !ok {
 				return s
 			}
 			_, tag, _ := strings.Cut(ref, ":")
-			return "name: " + m[1] + "\n" + m[2] + ` "` + tag + `"`
+			return "{name: " + image + `, newTag: "` + tag + `"}`
 		})
 		t[name] = []byte(text)
 	}

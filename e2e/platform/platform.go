@@ -40,6 +40,8 @@ const (
 	// PageSecret has the token of the status page.
 	PageSecret = "plugin-page"
 
+	webhookURL = "http://plugin.seedling.svc.cluster.local:8082/webhook/gitea"
+
 	seedData     = "seed-data"
 	seedPostgres = "seed-postgres"
 )
@@ -169,7 +171,8 @@ func (p *Platform) tree() (tree, error) {
 	return t, nil
 }
 
-func (p *Platform) fillForge(ctx context.Context) error {
+// fillPeople makes the Git host's users, both repositories and the labels.
+func (p *Platform) fillPeople() error {
 	for _, user := range []string{Developer, Reader, pluginUser, argoUsers[ShopRepository], argoUsers[PlatformRepository]} {
 		if err := p.forge.user(user); err != nil {
 			return err
@@ -196,11 +199,15 @@ func (p *Platform) fillForge(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := errors.Join(
+	return errors.Join(
 		p.forge.label(ShopRepository, LabelPreview, "#2da44e", "Give this pull request a preview"),
 		p.forge.label(ShopRepository, LabelPlatform, "#0969da", "Give it a preview with the platform's Postgres"),
 		p.forge.label(ShopRepository, LabelReset, "#bf8700", "Give its preview fresh data"),
-	); err != nil {
+	)
+}
+
+func (p *Platform) fillForge(ctx context.Context) error {
+	if err := p.fillPeople(); err != nil {
 		return err
 	}
 	t, err := p.tree()
@@ -250,7 +257,7 @@ func (p *Platform) makeSecrets(ctx context.Context) error {
 	if _, err := p.secret(ctx, PluginNamespace, PageSecret, nil, map[string]func(string) (string, error){"token": keep(random)}); err != nil {
 		return err
 	}
-	if err := p.forge.webhook(ShopRepository, "http://plugin.seedling.svc.cluster.local:8082/webhook/gitea", forges["gitea-webhook"]); err != nil {
+	if err := p.forge.webhook(ShopRepository, webhookURL, forges["gitea-webhook"]); err != nil {
 		return err
 	}
 	key, err := p.secret(ctx, Seed, "seed-key", nil, map[string]func(string) (string, error){
@@ -476,7 +483,7 @@ func (p *Platform) waitDeployment(ctx context.Context, namespace, name string) e
 }
 
 func (p *Platform) waitSeedPostgres(ctx context.Context) error {
-	if err := p.refreshApplication(ctx, seedPostgres); err != nil {
+	if err := p.Look(ctx, seedPostgres); err != nil {
 		return err
 	}
 	return p.Wait(ctx, "wait for the seed's Postgres", func(ctx context.Context) error {

@@ -102,7 +102,7 @@ func (p *Platform) CommitRequest(ctx context.Context, r Refresh, want snapshot.R
 			}
 		}
 	}
-	return revision, p.refreshApplication(ctx, seedData)
+	return revision, p.Look(ctx, seedData)
 }
 
 // seedDataOverlay is the folder seed-data of acme/platform, without what is
@@ -200,8 +200,8 @@ func (p *Platform) SyncSeed(ctx context.Context) error {
 	})
 }
 
-// refreshApplication makes Argo CD look at Git now; a webhook would.
-func (p *Platform) refreshApplication(ctx context.Context, name string) error {
+// Look makes Argo CD look at an Application's Git now; a webhook would.
+func (p *Platform) Look(ctx context.Context, name string) error {
 	app := &argov1alpha1.Application{}
 	app.Namespace, app.Name = ArgoCDNamespace, name
 	patch := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"argocd.argoproj.io/refresh":"normal"}}}`))

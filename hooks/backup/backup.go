@@ -193,7 +193,7 @@ func (o Options) check(c Contents) error {
 		wrong = append(wrong, fmt.Errorf("its Postgres has other databases (%s), which would be in the snapshot unmasked: drop them; if they held raw data, use a fresh volume", strings.Join(c.Others, ", ")))
 	}
 	if len(c.Passwords) > 0 {
-		wrong = append(wrong, postgres.HasPasswords(c.Passwords))
+		wrong = append(wrong, postgres.HasPasswords(c.Passwords, o.Seed))
 	}
 	return command.Misconfigured(errors.Join(wrong...))
 }

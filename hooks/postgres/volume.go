@@ -13,10 +13,20 @@ import (
 
 // HasPasswords refuses a volume whose roles have passwords. Taking them away is
 // not enough: their verifiers stay in its blocks and its WAL.
-func HasPasswords(roles []string) error {
-	return command.Misconfiguredf("roles of the seed have passwords (%s), and a copy of its volume gives their verifiers away: give the seed a fresh volume, with (SEED is the namespace of this Job) "+
-		"`kubectl -n SEED delete statefulset postgres --cascade=foreground` and `kubectl -n SEED delete pvc data-postgres-0`, sync both of its Applications, and set no password in it: Jobs log in with certificates",
-		strings.Join(roles, ", "))
+func HasPasswords(roles []string, namespace string) error {
+	return command.Misconfiguredf("roles of the seed have passwords (%s), and a copy of its volume gives their verifiers away: give the seed a fresh volume, with %s, "+
+		"sync both of its Applications, and set no password in it: Jobs log in with certificates",
+		strings.Join(roles, ", "), FreshVolume(namespace))
+}
+
+// FreshVolume are the commands that give the seed of a namespace a fresh volume.
+// Where it is not known, as outside of a cluster, its reader fills it in.
+func FreshVolume(namespace string) string {
+	where := ""
+	if namespace == "" {
+		namespace, where = "SEED", "(SEED is the seed's namespace) "
+	}
+	return fmt.Sprintf("%s`kubectl -n %[2]s delete statefulset postgres --cascade=foreground; kubectl -n %[2]s delete pvc data-postgres-0`", where, namespace)
 }
 
 // Volume reads the stamp of the seed's volume, over a session in the maintenance

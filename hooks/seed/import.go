@@ -31,7 +31,10 @@ type Options struct {
 	Target   *pgx.ConnConfig // see postgres.ReadTarget
 	Database string          // the seed's
 	Owner    string          // the application's role
-	Jobs     int             // sessions that load
+	// Namespace is the seed's, for sentences that say what to do there; "" where it is
+	// not known.
+	Namespace string
+	Jobs      int // sessions that load
 	// Memory is how many bytes the program may use; DefaultMemory if 0. Verify uses
 	// VerifyMemory more.
 	Memory int64

@@ -31,7 +31,7 @@ func (r *started) open(ctx context.Context) (*opened, error) {
 	for _, w := range warnings {
 		r.warn(w)
 	}
-	err = o.server.passwords(ctx)
+	err = o.server.passwords(ctx, r.Namespace)
 	if err == nil {
 		err = o.server.role(ctx, r.Owner)
 	}
@@ -210,7 +210,7 @@ func (t *server) stamp(ctx context.Context) error {
 
 // passwords refuses a seed with roles that have one: a snapshot would carry its
 // verifier into every preview. A throw-away Postgres has one and no snapshots.
-func (t *server) passwords(ctx context.Context) error {
+func (t *server) passwords(ctx context.Context, namespace string) error {
 	var throwAway bool
 	var roles []string
 	err := t.conn.QueryRow(ctx, `SELECT coalesce(current_setting('seedling.throw_away', true) = 'on', false),
@@ -219,7 +219,7 @@ func (t *server) passwords(ctx context.Context) error {
 		return fmt.Errorf("look for roles with a password: %w", postgres.Redact(err))
 	}
 	if len(roles) > 0 && !throwAway {
-		return postgres.HasPasswords(roles)
+		return postgres.HasPasswords(roles, namespace)
 	}
 	return nil
 }

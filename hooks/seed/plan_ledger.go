@@ -185,7 +185,7 @@ func (r *planned) checkLedger(ctx context.Context) error {
 		return nil
 	}
 	slices.Sort(tightened)
-	return command.Misconfigured(&TightenedError{Columns: tightened, Volume: r.server.volume})
+	return command.Misconfigured(&TightenedError{Columns: tightened, Volume: r.server.volume, Namespace: r.Namespace})
 }
 
 // now writes a line with today's names: partitions come and go, and their rows were
@@ -419,8 +419,9 @@ func overlap(p, q string) bool {
 
 // TightenedError says that the policy masks what the volume has held as it was.
 type TightenedError struct {
-	Columns []string
-	Volume  string
+	Columns   []string
+	Volume    string
+	Namespace string // of the seed, "" where it is not known
 }
 
 func (e *TightenedError) Error() string {
@@ -428,9 +429,8 @@ func (e *TightenedError) Error() string {
 	if len(list) > 5 {
 		list, more = list[:5], fmt.Sprintf(" and %d more", len(e.Columns)-5)
 	}
-	return fmt.Sprintf("the policy now masks %s%s, which volume %s was given unmasked and still holds in its blocks: give the seed a fresh volume, with (SEED is the namespace of this Job) "+
-		"`kubectl -n SEED delete statefulset postgres --cascade=foreground; kubectl -n SEED delete pvc data-postgres-0`, sync its Postgres again and repeat the import",
-		strings.Join(list, ", "), more, e.Volume)
+	return fmt.Sprintf("the policy now masks %s%s, which volume %s was given unmasked and still holds in its blocks: give the seed a fresh volume, with %s, sync its Postgres again and repeat the import",
+		strings.Join(list, ", "), more, e.Volume, postgres.FreshVolume(e.Namespace))
 }
 
 // writeLedger records what is about to be kept, before the first row.

@@ -134,6 +134,8 @@ func (l *giteaList) Next(ctx context.Context) (done bool, err error) {
 	case errors.Is(err, errUnfiltered):
 		l.label, l.ids, l.page = "", nil, 0
 		return false, nil
+	case errors.Is(err, errNotFound):
+		return fail(l.gitea.whyNone(ctx, l.repository, err))
 	case err != nil:
 		return fail(err)
 	case stable && done:
@@ -157,6 +159,28 @@ func (l *giteaList) Next(ctx context.Context) (done bool, err error) {
 		return false, fmt.Errorf("forge %s: list pull requests of %s: the list changed %d times while it was read", l.gitea.Name(), l.repository, maxTries)
 	}
 	return false, nil
+}
+
+// whyNone says what a 404 in place of a list means: Gitea answers it for a
+// repository without a commit too.
+func (g *Gitea) whyNone(ctx context.Context, repository string, err error) error {
+	owner, repo, splitErr := split(repository)
+	c, clientErr := g.client(ctx)
+	if splitErr != nil || clientErr != nil {
+		return err
+	}
+	r, res, repoErr := c.GetRepo(owner, repo)
+	switch repoErr = failed(res, repoErr); {
+	case errors.Is(repoErr, errNotFound):
+		return fmt.Errorf("%w: there is no such repository, or the credential may not see it", err)
+	case repoErr != nil:
+		return err
+	case r.Empty:
+		return fmt.Errorf("%w: the repository has no commit yet, push a first one", err)
+	case !r.HasPullRequests:
+		return fmt.Errorf("%w: the repository has its pull requests switched off", err)
+	}
+	return err
 }
 
 func (l *giteaList) begin() {

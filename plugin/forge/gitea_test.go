@@ -259,6 +259,40 @@ func TestGiteaNormal(t *testing.T) {
 	}
 }
 
+// TestGiteaSaysWhyThereIsNoList: behind a 404 is what to do about it.
+func TestGiteaSaysWhyThereIsNoList(t *testing.T) {
+	t.Parallel()
+	const repository = "/api/v1/repos/acme/shop"
+	for name, c := range map[string]struct{ repository, says string }{
+		"empty":        {`{"full_name":"acme/shop","empty":true,"has_pull_requests":true}`, "has no commit yet, push a first one"},
+		"switched off": {`{"full_name":"acme/shop"}`, "has its pull requests switched off"},
+		"not seen":     {"", "there is no such repository, or the credential may not see it"},
+		"well":         {`{"full_name":"acme/shop","has_pull_requests":true}`, "404 not found"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, g := newGiteaServer(t, 1)
+			s.before = func(w http.ResponseWriter, r *http.Request) bool {
+				switch {
+				case r.URL.Path == repository && c.repository != "":
+					w.Header().Set("Content-Type", "application/json")
+					fmt.Fprint(w, c.repository)
+				case r.URL.Path == repository || r.URL.Path == repository+"/pulls":
+					w.Header().Set("Content-Type", "application/json")
+					w.WriteHeader(http.StatusNotFound)
+					fmt.Fprint(w, `{"message":"not found"}`)
+				default:
+					return false
+				}
+				return true
+			}
+			if _, err := whole(t, g, "acme/shop"); err == nil || !strings.HasSuffix(err.Error(), c.says) {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
 // TestGiteaNeverShort: whatever goes wrong is an error, and never a list.
 func TestGiteaNeverShort(t *testing.T) {
 	t.Parallel()

@@ -155,6 +155,7 @@ func (f *flags) readTarget(o *seed.Options, env command.Env, add func(error)) {
 	}
 	o.Target, err = postgres.ReadTarget(f.targetFile, env.Getenv)
 	add(err)
+	o.Namespace = env.Getenv("POD_NAMESPACE")
 }
 
 var memorySize = regexp.MustCompile(`^([1-9][0-9]{0,5})(MB|Mi|GB|Gi)$`)
