@@ -86,10 +86,10 @@ test-hostile: ## Try every attack of e2e/hostile on a real cluster; RUN=TestAtta
 	go test -vet=off -timeout 90m -count=1 -v $(if $(RUN),-run '$(RUN)') ./e2e/hostile -all
 
 .PHONY: screenshot
-screenshot: ## Take the picture of the status page that the README shows, of previews on the test cluster
+screenshot: ## Take the pictures of the status page and of the comment that the README shows, of previews on the test cluster
 	@.ci/ensure-host test
 	@go run ./e2e/cmd/cluster prepare
-	go test -vet=off -timeout 30m -count=1 -run '^TestStatusPage$$' ./e2e/flow -screenshot $(CURDIR)/docs/status-page.png
+	go test -vet=off -timeout 30m -count=1 -run '^TestStatusPage$$' ./e2e/flow -screenshot $(CURDIR)/docs/status-page.png -comment $(CURDIR)/docs/comment.png
 
 .PHONY: bench-fences
 bench-fences: ## Measure what the fences cost: restores under a flood, and a preview with network policies enforced and not

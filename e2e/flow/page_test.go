@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"flag"
 	"fmt"
@@ -23,7 +24,10 @@ import (
 	"github.com/seedling-dev/seedling/hooks/snapshot"
 )
 
-var screenshot = flag.String("screenshot", "", "`FILE` that TestStatusPage writes a picture of the page to")
+var (
+	screenshot = flag.String("screenshot", "", "`FILE` that TestStatusPage writes a picture of the page to")
+	comment    = flag.String("comment", "", "`FILE` that TestStatusPage writes a picture of the comment to")
+)
 
 // The status page in a real browser, before a real plugin: it shows the preview
 // that was made, filters, is brought up to date by itself, works without a script,
@@ -68,6 +72,9 @@ func TestStatusPage(t *testing.T) {
 	b.noSecrets(ctx, token, v.Namespace)
 	if *screenshot != "" {
 		b.picture(base, *screenshot)
+	}
+	if *comment != "" {
+		b.comment(ctx, pr, base, *comment)
 	}
 
 	// While one types, without loading anything anew. The driver sends the character
@@ -267,6 +274,27 @@ func others(ctx context.Context, t *testing.T) {
 			must(t, err)
 		}
 	}
+}
+
+// comment takes the plugin's comment on a pull request, as the Git host renders it.
+// The frame is ours: this Git host has no front end.
+func (b *browser) comment(ctx context.Context, pr *platform.PullRequest, base, file string) {
+	b.t.Helper()
+	c := said(ctx, b.t, pr, "ready", func(body string) bool { return strings.Contains(body, "psql") })
+	html, err := world.Rendered(ctx, c.Body)
+	must(b.t, err)
+	const frame = `<!doctype html><meta charset="utf-8"><style>
+body { margin: 0; font: 15px/1.5 sans-serif; color: #1f2328; background: #fff }
+#comment { width: 860px; margin: 16px; border: 1px solid #d0d7de; border-radius: 6px }
+h2 { margin: 0; padding: 8px 16px; font-size: 14px; font-weight: normal; background: #f6f8fa; border-bottom: 1px solid #d0d7de }
+article { padding: 4px 16px 12px } table { border-collapse: collapse } td, th { padding: 4px 12px; border: 1px solid #d0d7de; text-align: left }
+code { padding: 2px 4px; background: #eff1f3; border-radius: 4px } pre { padding: 12px; background: #f6f8fa } pre code { padding: 0; background: none }
+a { color: #0969da; text-decoration: none }
+</style><div id="comment"><h2><b>seedling-plugin</b> commented</h2><article>%s</article></div>`
+	var png []byte
+	b.do(chromedp.Navigate("data:text/html;base64,"+base64.StdEncoding.EncodeToString([]byte(fmt.Sprintf(frame, html)))),
+		chromedp.Screenshot("#comment", &png, chromedp.NodeVisible), chromedp.Navigate(base+"/"), chromedp.WaitReady("#live"))
+	must(b.t, os.WriteFile(file, png, 0o644))
 }
 
 // picture takes one of those previews and what is below them.

@@ -272,30 +272,39 @@ func (*forge) tree(c *gitea.Client, repository, commit string) (map[string]strin
 
 // post is for calls the SDK lacks.
 func (f *forge) post(ctx context.Context, user, path string, body, into any) error {
-	b, err := json.Marshal(body)
+	said, err := f.send(ctx, user, path, body)
 	if err != nil {
 		return err
 	}
+	return json.Unmarshal(said, into)
+}
+
+// send returns the answer as it is.
+func (f *forge) send(ctx context.Context, user, path string, body any) ([]byte, error) {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.endpoint.URL+path, bytes.NewReader(b))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	req.SetBasicAuth(user, f.endpoint.Password)
 	req.Header.Set("Content-Type", "application/json")
 	client := http.Client{Timeout: time.Minute}
 	res, err := client.Do(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer res.Body.Close()
 	said, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if res.StatusCode/100 != 2 {
-		return fmt.Errorf("POST %s: %s: %.500s", path, res.Status, said)
+		return nil, fmt.Errorf("POST %s: %s: %.500s", path, res.Status, said)
 	}
-	return json.Unmarshal(said, into)
+	return said, nil
 }
 
 // blobSHA is Git's hash of a file.

@@ -230,3 +230,13 @@ func (pr *PullRequest) Said(ctx context.Context) ([]*gitea.Comment, error) {
 	}
 	return slices.DeleteFunc(all, func(c *gitea.Comment) bool { return c.Poster == nil || c.Poster.UserName != pluginUser }), nil
 }
+
+// Rendered is the HTML that the Git host makes of a comment.
+func (p *Platform) Rendered(ctx context.Context, markdown string) (string, error) {
+	html, err := p.forge.send(ctx, Developer, "/api/v1/markdown",
+		map[string]string{"Text": markdown, "Mode": "gfm", "Context": Organisation + "/" + ShopRepository})
+	if err != nil {
+		return "", fmt.Errorf("have a comment rendered: %w", err)
+	}
+	return string(html), nil
+}
