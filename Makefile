@@ -80,10 +80,10 @@ test-adoption: ## Install, use, upgrade and remove it by the commands of README.
 	@go run ./e2e/cmd/cluster -name adoption down
 
 .PHONY: test-hostile
-test-hostile: ## Try every attack of e2e/hostile on a real cluster; RUN=TestAttacks/services for one
+test-hostile: ## Try every attack on a real cluster; RUN=TestAttacks/services for one, INSTALL=chart on what the Helm chart installs
 	@.ci/ensure-host test
 	@go run ./e2e/cmd/cluster prepare
-	go test -vet=off -timeout 90m -count=1 -v $(if $(RUN),-run '$(RUN)') ./e2e/hostile -all
+	go test -vet=off -timeout 90m -count=1 -v $(if $(RUN),-run '$(RUN)') ./e2e/hostile -all $(if $(filter chart,$(INSTALL)),-chart)
 
 .PHONY: screenshot
 screenshot: ## Take the pictures of the status page and of the comment that the README shows, of previews on the test cluster

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seedling-dev/seedling/hooks/command"
@@ -28,7 +30,7 @@ import (
 const checkTimeout = 15 * time.Second
 
 // check validates the configuration and looks at everything that previews rely
-// on. Without --probe it changes nothing. What serve would not begin with is
+// on. Without --probe and --fences it changes nothing. What serve would not begin with is
 // misconfigured here too, and so is a credential that the other side refuses;
 // what is only out of reach is not.
 func (p *program) check(ctx context.Context) error {
@@ -107,24 +109,38 @@ func whoami(ctx context.Context, f forge.Forge) (string, error) {
 }
 
 func (p *program) checkCluster(ctx context.Context, cfg *Config, forges map[string]forge.Forge, found *check.Report) {
-	rest, err := p.cluster()
+	config, err := p.cluster()
 	if err != nil {
 		found.Say("cluster", "", command.Misconfigured(err))
 		return
 	}
 	// Each right is a question, and all of them have one bound in time.
-	rest.QPS, rest.Burst = 100, 200
-	kube, err := client.New(rest, client.Options{Scheme: scheme()})
+	config.QPS, config.Burst = 100, 200
+	kube, err := client.New(config, client.Options{Scheme: scheme()})
 	if err != nil {
 		found.Say("cluster", "", err)
 		return
 	}
 	p.checkDNS(ctx, cfg, kube, found)
-	(&check.Cluster{
+	looking := &check.Cluster{
 		Kube: kube, Namespace: cfg.Namespace, ArgoCD: cfg.ArgoCDNamespace, Velero: cfg.VeleroNamespace,
 		ConfigMap: cfg.GeneratorConfigMap, Direct: cfg.Mode == modeDirect, Forges: forges, Hooked: hooked(cfg.Forges), MaxDataAge: cfg.maxDataAge, InPod: p.inPod(), Report: found, Now: p.now,
-	}).Look(ctx)
+	}
+	looking.Look(ctx)
+	if p.fences {
+		looking.Fences(ctx, func(user string) (client.Client, error) { return actAs(config, kube.RESTMapper(), user) }, random()+"00")
+	}
 	p.checkEnforcement(ctx, cfg, kube, found)
+}
+
+// actAs is a client that acts as another user, whose groups the API server knows
+// for a ServiceAccount.
+func actAs(config *rest.Config, mapper meta.RESTMapper, user string) (client.Client, error) {
+	config = rest.CopyConfig(config)
+	config.Impersonate = rest.ImpersonationConfig{UserName: user}
+	config.QPS, config.Burst = 50, 100
+	config.WarningHandler = rest.NoWarnings{}
+	return client.New(config, client.Options{Scheme: scheme(), Mapper: mapper})
 }
 
 // hooked are the forges whose webhooks are taken.

@@ -31,6 +31,7 @@ func run(ctx context.Context, env command.Env) error {
 			verb("check", "check the configuration, and what it relies on", (*program).check),
 			verb("leftovers", "print what would be removed now of ended previews and old snapshots, and remove nothing", (*program).leftovers),
 			verb("render", "print what the plugin would answer for an ApplicationSet, from the forge alone", (*program).render),
+			refreshCommand(),
 			{Name: probe.ServeVerb, Hidden: true, Run: func(ctx context.Context, _ command.Env) error {
 				return probe.Serve(ctx, ":"+probe.Port)
 			}},
@@ -50,6 +51,7 @@ type program struct {
 	applicationSet string
 	probe          bool
 	probeImage     string
+	fences         bool
 	getenv         func(string) string
 	stdout         io.Writer
 	log            *slog.Logger
@@ -68,6 +70,7 @@ func verb(name, does string, do func(*program, context.Context) error) command.V
 			flags.StringVar(&p.applicationSet, "applicationset", "", "`FILE` with the ApplicationSet")
 		case "check":
 			flags.BoolVar(&p.probe, "probe", false, "also find out whether NetworkPolicies are enforced, by two pods in a namespace that is removed afterwards")
+			flags.BoolVar(&p.fences, "fences", false, "also try what hostile pull requests try, as dry runs as Argo CD's accounts, in two namespaces that are removed afterwards")
 			flags.StringVar(&p.probeImage, "probe-image", "", "`IMAGE` of the plugin for these pods (default: that of its Deployment)")
 		}
 		if err := command.ParseFlags(flags, env); err != nil {

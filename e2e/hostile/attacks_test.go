@@ -23,6 +23,7 @@ import (
 
 	"github.com/seedling-dev/seedling/e2e/platform"
 	"github.com/seedling-dev/seedling/e2e/platform/platformtest"
+	"github.com/seedling-dev/seedling/plugin/fences"
 )
 
 const trackingID = "argocd.argoproj.io/tracking-id"
@@ -36,7 +37,7 @@ func TestAttacks(t *testing.T) {
 	by := newBystander(ctx, t)
 	service := &corev1.Service{}
 	platformtest.Must(t, world.Kube.Get(ctx, client.ObjectKey{Namespace: "s3", Name: "s3"}, service))
-	v := values{Bystander: by.Namespace, Image: world.Image("seed-postgres"), Storage: service.Spec.ClusterIP}
+	v := fences.Values{Bystander: by.Namespace, Image: world.Image("seed-postgres"), Storage: service.Spec.ClusterIP}
 
 	var group errgroup.Group
 	group.SetLimit(*atOnce)
@@ -57,14 +58,14 @@ func TestAttacks(t *testing.T) {
 // chosen are the attacks of this run.
 func chosen(t *testing.T) []string {
 	t.Helper()
-	names, err := folders()
+	names, err := fences.Names()
 	platformtest.Must(t, err)
 	if *all {
 		return names
 	}
 	var now, later []string
 	for _, name := range names {
-		a, _, _, err := read(name, values{Preview: "preview-a-1-aa", Bystander: "preview-a-2-aa"}, world.ShopFile)
+		a, _, _, err := read(name, fences.Values{Preview: "preview-a-1-aa", Bystander: "preview-a-2-aa"}, world.ShopFile)
 		platformtest.Must(t, err)
 		if a.Always {
 			now = append(now, name)
@@ -80,7 +81,7 @@ func chosen(t *testing.T) []string {
 }
 
 // try pushes one attack and waits for what becomes of it.
-func try(t *testing.T, name string, v values, by *bystander) {
+func try(t *testing.T, name string, v fences.Values, by *bystander) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 12*time.Minute)
 	defer cancel()
@@ -149,13 +150,13 @@ func try(t *testing.T, name string, v values, by *bystander) {
 // judge says what is missing until an attack has come to what its folder says.
 func (a attack) judge(ctx context.Context, app *argov1alpha1.Application, expected []*unstructured.Unstructured, preview string) error {
 	whole := saidOfAll(app)
-	if a.Sync != "" && !match(whole, a.Sync) {
+	if a.Sync != "" && !fences.Match(whole, a.Sync) {
 		return fmt.Errorf("Argo CD does not say %q; it says: %s", a.Sync, whole)
 	}
 	var missing []error
 	refusedSome := map[string]bool{}
 	for _, u := range expected {
-		key, o, ok := a.outcomeOf(u)
+		key, o, ok := a.OutcomeOf(u)
 		if !ok {
 			continue
 		}
@@ -224,7 +225,7 @@ func refused(app *argov1alpha1.Application, u *unstructured.Unstructured, words 
 	if said == "" {
 		said = saidOfAll(app) // what concerns all is said of none
 	}
-	if !match(said, words) {
+	if !fences.Match(said, words) {
 		return fmt.Errorf("Argo CD does not say that it is refused with %q; it says: %s", words, said)
 	}
 	return nil
@@ -242,7 +243,7 @@ func podsRefused(ctx context.Context, preview, name, words string) error {
 		if e.Type != corev1.EventTypeWarning || !strings.HasPrefix(e.InvolvedObject.Name, name) {
 			continue
 		}
-		if match(e.Message, words) {
+		if fences.Match(e.Message, words) {
 			return nil
 		}
 		said = append(said, e.Reason+": "+e.Message)
@@ -291,7 +292,7 @@ func succeeded(ctx context.Context, preview, name string) error {
 func made(ctx context.Context, a attack, expected []*unstructured.Unstructured, preview string) error {
 	var wrong []error
 	for _, u := range expected {
-		_, o, ok := a.outcomeOf(u)
+		_, o, ok := a.OutcomeOf(u)
 		if !ok || o.Refused == "" || u.GetName() == "" {
 			continue
 		}

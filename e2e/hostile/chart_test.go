@@ -18,6 +18,7 @@ import (
 	"github.com/seedling-dev/seedling/e2e/cluster"
 	"github.com/seedling-dev/seedling/e2e/platform"
 	"github.com/seedling-dev/seedling/e2e/platform/platformtest"
+	"github.com/seedling-dev/seedling/plugin/fences"
 )
 
 // besides is what applications have beside what helm create makes.
@@ -132,7 +133,7 @@ func chart(ctx context.Context, t *testing.T, host string) platform.Change {
 	redis, err := cluster.BuildImage(ctx, "redis")
 	platformtest.Must(t, err)
 	platformtest.Must(t, world.Cluster.Load(ctx, redis))
-	change := platform.Change{previewFolder + "/" + kustomization: platform.Removed, previewFolder + "/postgres.yaml": platform.Removed}
+	change := platform.Change{previewFolder + "/" + fences.Kustomization: platform.Removed, previewFolder + "/postgres.yaml": platform.Removed}
 	root := filepath.Join(dir, "web")
 	platformtest.Must(t, filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {

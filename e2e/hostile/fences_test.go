@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/seedling-dev/seedling/e2e/platform"
 	"github.com/seedling-dev/seedling/e2e/platform/platformtest"
+	"github.com/seedling-dev/seedling/plugin/fences"
 )
 
 // rounds is how many previews of each kind a median is of.
@@ -46,17 +46,15 @@ func BenchmarkEnforcement(b *testing.B) {
 func BenchmarkFlood(b *testing.B) {
 	ctx := platformtest.Begin(b, 40*time.Minute)
 	flooder := world.Open(ctx, b, "-flooder", nil)
-	raw, err := os.ReadFile(filepath.Join("attacks", "flood-of-the-broker", "flood.yaml"))
-	platformtest.Must(b, err)
-	manifest, err := fill("flood.yaml", raw, values{Preview: "preview-shop-1-0000000000", Bystander: "preview-shop-2-0000000000", Image: world.Image("seed-postgres")})
+	files, err := fences.Files("flood-of-the-broker", "", fences.Values{Preview: "preview-shop-1-0000000000", Bystander: "preview-shop-2-0000000000", Image: world.Image("seed-postgres")})
 	platformtest.Must(b, err)
 	// Without pods at first.
-	usual, err := world.ShopFile(previewFolder + "/" + kustomization)
+	usual, err := world.ShopFile(previewFolder + "/" + fences.Kustomization)
 	platformtest.Must(b, err)
 	withFlood := func(replicas int) platform.Change {
 		return platform.Change{
-			previewFolder + "/flood.yaml":       strings.Replace(string(manifest), "spec:\n", fmt.Sprintf("spec:\n  replicas: %d\n", replicas), 1),
-			previewFolder + "/" + kustomization: strings.Replace(usual, "resources:\n", "resources:\n  - flood.yaml\n", 1),
+			previewFolder + "/flood.yaml":              strings.Replace(files["flood.yaml"], "spec:\n", fmt.Sprintf("spec:\n  replicas: %d\n", replicas), 1),
+			previewFolder + "/" + fences.Kustomization: strings.Replace(usual, "resources:\n", "resources:\n  - flood.yaml\n", 1),
 		}
 	}
 	flood := func(on bool) {

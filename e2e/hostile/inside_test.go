@@ -20,6 +20,7 @@ import (
 
 	"github.com/seedling-dev/seedling/e2e/platform"
 	"github.com/seedling-dev/seedling/e2e/platform/platformtest"
+	"github.com/seedling-dev/seedling/plugin/fences"
 )
 
 //go:embed probe.yaml
@@ -86,13 +87,13 @@ func probeFrom(ctx context.Context, t *testing.T, suffix string, refused, allowe
 		Image, Canary    string
 		Refused, Allowed []target
 	}{world.Image("seed-postgres"), api.Address, refused, allowed}
-	manifest, err := fill("probe.yaml", probe, v)
+	manifest, err := fences.Fill("probe.yaml", probe, v)
 	platformtest.Must(t, err)
-	usual, err := world.ShopFile(previewFolder + "/" + kustomization)
+	usual, err := world.ShopFile(previewFolder + "/" + fences.Kustomization)
 	platformtest.Must(t, err)
 	pr := world.Labelled(ctx, t, suffix, platform.Change{
-		previewFolder + "/probe.yaml":       string(manifest),
-		previewFolder + "/" + kustomization: strings.Replace(usual, "resources:\n", "resources:\n  - probe.yaml\n", 1),
+		previewFolder + "/probe.yaml":              string(manifest),
+		previewFolder + "/" + fences.Kustomization: strings.Replace(usual, "resources:\n", "resources:\n  - probe.yaml\n", 1),
 	})
 	var said string
 	platformtest.Must(t, world.Wait(ctx, "wait for the probe's last words", func(ctx context.Context) error {

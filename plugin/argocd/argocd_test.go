@@ -9,6 +9,8 @@ import (
 
 	argoplugin "github.com/argoproj/argo-cd/v2/applicationset/services/plugin"
 	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // TestFields: every field that is read is one of Argo CD's own, of the same
@@ -158,5 +160,43 @@ func TestSources(t *testing.T) {
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("%s: sources %v, by Argo CD %v", name, got, want)
 		}
+	}
+}
+
+// TestKinds: the kinds that a project permits are those that Argo CD says.
+func TestKinds(t *testing.T) {
+	t.Parallel()
+	lists := [][]metav1.GroupKind{
+		nil,
+		{},
+		{{Group: "*", Kind: "*"}},
+		{{Group: "", Kind: "ConfigMap"}, {Group: "apps", Kind: "Deploy*"}},
+		{{Group: "rbac.*", Kind: "Role"}},
+		{{Group: "[", Kind: "Role"}},
+		{{Group: "apps", Kind: "deployment"}},
+	}
+	permitted := 0
+	for _, allow := range lists {
+		for _, deny := range lists {
+			ours, theirs := AppProject{}, argov1alpha1.AppProject{}
+			ours.Spec.ClusterResourceWhitelist, theirs.Spec.ClusterResourceWhitelist = allow, allow
+			ours.Spec.NamespaceResourceWhitelist, theirs.Spec.NamespaceResourceWhitelist = allow, allow
+			ours.Spec.ClusterResourceBlacklist, theirs.Spec.ClusterResourceBlacklist = deny, deny
+			ours.Spec.NamespaceResourceBlacklist, theirs.Spec.NamespaceResourceBlacklist = deny, deny
+			for _, kind := range []schema.GroupKind{{Kind: "ConfigMap"}, {Group: "apps", Kind: "Deployment"}, {Group: "rbac.authorization.k8s.io", Kind: "Role"}, {Kind: "Pod"}} {
+				for _, namespaced := range []bool{true, false} {
+					want := theirs.IsGroupKindPermitted(kind, namespaced)
+					if got := ours.IsGroupKindPermitted(kind, namespaced); got != want {
+						t.Errorf("%v without %v permits %v (namespaced %t): %t, by Argo CD %t", allow, deny, kind, namespaced, got, want)
+					}
+					if want {
+						permitted++
+					}
+				}
+			}
+		}
+	}
+	if permitted == 0 {
+		t.Error("nothing was permitted")
 	}
 }

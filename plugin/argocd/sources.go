@@ -2,10 +2,14 @@ package argocd
 
 import (
 	"net/url"
+	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/gobwas/glob"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // IsSourcePermitted says whether a project lets manifests come from a
@@ -47,4 +51,26 @@ func normal(repository string) string {
 		return ""
 	}
 	return strings.TrimPrefix(u.String(), "ssh://")
+}
+
+// IsGroupKindPermitted says whether a project lets objects of a kind into the
+// cluster, by the rules of Argo CD: cluster-wide kinds are those that are listed,
+// others are all where nothing is.
+func (p *AppProject) IsGroupKindPermitted(kind schema.GroupKind, namespaced bool) bool {
+	listed := func(list []metav1.GroupKind) bool {
+		return slices.ContainsFunc(list, func(entry metav1.GroupKind) bool {
+			return same(entry.Group, kind.Group) && same(entry.Kind, kind.Kind)
+		})
+	}
+	if !namespaced {
+		return listed(p.Spec.ClusterResourceWhitelist) && !listed(p.Spec.ClusterResourceBlacklist)
+	}
+	allowed := p.Spec.NamespaceResourceWhitelist == nil || listed(p.Spec.NamespaceResourceWhitelist)
+	return allowed && !listed(p.Spec.NamespaceResourceBlacklist)
+}
+
+// same is false also for a pattern that is none. These are those of a path.
+func same(pattern, text string) bool {
+	ok, err := path.Match(pattern, text)
+	return err == nil && ok
 }

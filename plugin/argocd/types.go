@@ -233,6 +233,21 @@ type AppProjectList struct {
 type AppProjectSpec struct {
 	SourceRepos  []string                 `json:"sourceRepos,omitempty"`
 	Destinations []ApplicationDestination `json:"destinations,omitempty"`
+
+	ClusterResourceWhitelist   []metav1.GroupKind `json:"clusterResourceWhitelist,omitempty"`
+	ClusterResourceBlacklist   []metav1.GroupKind `json:"clusterResourceBlacklist,omitempty"`
+	NamespaceResourceWhitelist []metav1.GroupKind `json:"namespaceResourceWhitelist,omitempty"`
+	NamespaceResourceBlacklist []metav1.GroupKind `json:"namespaceResourceBlacklist,omitempty"`
+
+	// DestinationServiceAccounts are whom Argo CD acts as where it impersonates.
+	DestinationServiceAccounts []DestinationServiceAccount `json:"destinationServiceAccounts,omitempty"`
+}
+
+// DestinationServiceAccount is an account for the namespaces that match.
+type DestinationServiceAccount struct {
+	Server                string `json:"server"`
+	Namespace             string `json:"namespace,omitempty"`
+	DefaultServiceAccount string `json:"defaultServiceAccount"`
 }
 
 // ApplicationDestination is a namespace of a cluster.

@@ -48,25 +48,15 @@ func (c *Cluster) policies(ctx context.Context) {
 	if !c.may(what, "list ValidatingAdmissionPolicies and their bindings", err) {
 		return
 	}
-	there, acting := map[string]*admissionv1.ValidatingAdmissionPolicy{}, map[string]bool{}
+	there := map[string]*admissionv1.ValidatingAdmissionPolicy{}
 	for i := range policies.Items {
 		there[policies.Items[i].Name] = &policies.Items[i]
-	}
-	for _, b := range bindings.Items {
-		if slices.Contains(b.Spec.ValidationActions, admissionv1.Deny) {
-			acting[b.Spec.PolicyName] = true
-		}
 	}
 	names, from := Policies, "manifests/plugin/policies"
 	if c.Direct {
 		names, from = slices.Concat(Policies, DirectPolicies), "your overlay of manifests/plugin, with the component direct"
 	}
-	var missing []string
-	for _, name := range names {
-		if there[name] == nil || !acting[name] {
-			missing = append(missing, name)
-		}
-	}
+	missing := notActing(policies.Items, bindings.Items, names)
 	if len(missing) > 0 {
 		c.Report.Wrong(what, "%s are not there, or bound without Deny, so what they stop is not stopped: kubectl apply --server-side -k %s", strings.Join(missing, ", "), from)
 		return
@@ -84,6 +74,25 @@ func (c *Cluster) policies(ctx context.Context) {
 		}
 	}
 	c.Report.Say(what, fmt.Sprintf(": all %d act", len(names)), nil)
+}
+
+// notActing are those of some policies that are not there, or bound without Deny.
+func notActing(policies []admissionv1.ValidatingAdmissionPolicy, bindings []admissionv1.ValidatingAdmissionPolicyBinding, names []string) (missing []string) {
+	there, acting := map[string]bool{}, map[string]bool{}
+	for i := range policies {
+		there[policies[i].Name] = true
+	}
+	for _, b := range bindings {
+		if slices.Contains(b.Spec.ValidationActions, admissionv1.Deny) {
+			acting[b.Spec.PolicyName] = true
+		}
+	}
+	for _, name := range names {
+		if !there[name] || !acting[name] {
+			missing = append(missing, name)
+		}
+	}
+	return missing
 }
 
 // expressions are a policy's variables and conditions, one text.

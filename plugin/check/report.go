@@ -34,6 +34,18 @@ func (r *Report) Wrong(what, format string, args ...any) {
 	r.Say(what, "", command.Misconfiguredf(format, args...))
 }
 
+// Refused writes that an attack was refused, and by what.
+func (r *Report) Refused(what, by string) {
+	fmt.Fprintf(r.Out, "refused %s, by %s\n", what, by)
+}
+
+// Open writes that an attack was not refused, what that means, and what mends it.
+func (r *Report) Open(what, format string, args ...any) {
+	fmt.Fprintf(r.Out, "OPEN   %s: %s\n", what, command.OneLine(fmt.Sprintf(format, args...)))
+	r.wrong++
+	r.final = true
+}
+
 // Note writes something that is worth knowing and not wrong.
 func (r *Report) Note(format string, args ...any) {
 	fmt.Fprintf(r.Out, "note   %s\n", command.OneLine(fmt.Sprintf(format, args...)))
