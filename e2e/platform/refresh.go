@@ -12,7 +12,10 @@ import (
 	argov1alpha1 "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	synccommon "github.com/argoproj/gitops-engine/pkg/sync/common"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -171,8 +174,8 @@ func (p *Platform) NewestSnapshot(ctx context.Context, want snapshot.Request) (*
 	return snapshot.Newest(all.Items, Seed, want, time.Now())
 }
 
-// SyncSeed syncs the seed's data again as the CronJob does, by an operation on
-// its Application, and waits until it has ended.
+// SyncSeed syncs the seed's data again by a Job of the CronJob of
+// manifests/seed-data/schedule, and waits until the sync has ended.
 func (p *Platform) SyncSeed(ctx context.Context) error {
 	var app argov1alpha1.Application
 	key := client.ObjectKey{Namespace: ArgoCDNamespace, Name: seedData}
@@ -180,12 +183,7 @@ func (p *Platform) SyncSeed(ctx context.Context) error {
 		return fmt.Errorf("sync the seed: %w", err)
 	}
 	before := app.Status.OperationState
-	patch := client.MergeFrom(app.DeepCopy())
-	app.Operation = &argov1alpha1.Operation{
-		InitiatedBy: argov1alpha1.OperationInitiator{Username: "schedule"},
-		Sync:        &argov1alpha1.SyncOperation{},
-	}
-	if err := p.Kube.Patch(ctx, &app, patch); err != nil {
+	if err := p.runSchedule(ctx); err != nil {
 		return fmt.Errorf("sync the seed: %w", err)
 	}
 	return p.Wait(ctx, "sync the seed", func(ctx context.Context) error {
@@ -197,6 +195,68 @@ func (p *Platform) SyncSeed(ctx context.Context) error {
 			return errors.New("the operation has not started")
 		}
 		return p.operation(&app)
+	})
+}
+
+// runSchedule installs the schedule, suspended, runs its Job once, and removes it.
+func (p *Platform) runSchedule(ctx context.Context) (err error) {
+	t, err := p.tree()
+	if err != nil {
+		return err
+	}
+	all, err := t.build("manifests/seed-data/schedule")
+	if err != nil {
+		return err
+	}
+	for _, u := range all {
+		if u.GetKind() == "CronJob" {
+			if err := unstructured.SetNestedField(u.Object, true, "spec", "suspend"); err != nil {
+				return err
+			}
+		}
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+		defer cancel()
+		for _, u := range all {
+			gone := p.Kube.Delete(ctx, u, client.PropagationPolicy(metav1.DeletePropagationBackground))
+			err = errors.Join(err, client.IgnoreNotFound(gone))
+		}
+	}()
+	if err := p.apply(ctx, all); err != nil {
+		return err
+	}
+	var schedule batchv1.CronJob
+	if err := p.Kube.Get(ctx, client.ObjectKey{Namespace: ArgoCDNamespace, Name: "seed-refresh"}, &schedule); err != nil {
+		return err
+	}
+	job := &batchv1.Job{ObjectMeta: schedule.Spec.JobTemplate.ObjectMeta, Spec: schedule.Spec.JobTemplate.Spec}
+	job.Namespace, job.Name = ArgoCDNamespace, fmt.Sprintf("seed-refresh-%d", time.Now().UnixNano())
+	// With the schedule it goes.
+	job.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(&schedule, batchv1.SchemeGroupVersion.WithKind("CronJob"))}
+	job.Spec.Template.Spec.Containers[0].Image = p.images["plugin"]
+	if err := p.Kube.Create(ctx, job); err != nil {
+		return err
+	}
+	return p.Wait(ctx, "run Job "+job.Name, func(ctx context.Context) error {
+		if err := p.Kube.Get(ctx, client.ObjectKeyFromObject(job), job); err != nil {
+			return err
+		}
+		if job.Status.Succeeded > 0 {
+			return nil
+		}
+		var pods corev1.PodList
+		if err := p.Kube.List(ctx, &pods, client.InNamespace(ArgoCDNamespace), client.MatchingLabels{"batch.kubernetes.io/job-name": job.Name}); err != nil {
+			return err
+		}
+		for _, pod := range pods.Items {
+			for _, c := range pod.Status.ContainerStatuses {
+				if c.State.Terminated != nil && c.State.Terminated.ExitCode != 0 {
+					return Final(fmt.Errorf("its pod failed: %s", c.State.Terminated.Message))
+				}
+			}
+		}
+		return errors.New("it runs")
 	})
 }
 

@@ -47,20 +47,4 @@ func TestBrokenThingsTakeTheirRepair(t *testing.T) {
 			t.Errorf("Application %s is retried %d times (said: %v)", u.GetName(), limit, there)
 		}
 	}
-	schedule, err := BuildFolder(filepath.Join(root, "manifests/seed-data/schedule"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, u := range schedule {
-		args, _, _ := unstructured.NestedSlice(u.Object, "spec", "jobTemplate", "spec", "template", "spec", "containers")
-		for _, c := range args {
-			container, _ := c.(map[string]any)
-			list, _ := container["args"].([]any)
-			for _, arg := range list {
-				if text, _ := arg.(string); strings.Contains(text, `"retry"`) {
-					t.Errorf("%s %s asks for a sync with retries: %s", u.GetKind(), u.GetName(), text)
-				}
-			}
-		}
-	}
 }

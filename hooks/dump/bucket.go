@@ -46,8 +46,8 @@ var stores = map[string]store{
 	"azblob": {open: openAzure, version: azureVersion, pin: pinAzure, dated: true},
 }
 
-// bucket is a place in an object store. Objects are asked for by name, never
-// listed: the right to read them is enough.
+// bucket is a place in an object store. Objects are asked for by name, for which
+// the right to read them is enough; only Newest lists them.
 type bucket struct {
 	b      *blob.Bucket
 	store  store
@@ -241,6 +241,8 @@ func blobError(err error) error {
 		return unusable("the bucket is in another region than was asked: put region=%s into the dump's URL", region)
 	}
 	switch {
+	case a.code/100 == 2: // what came was not what was promised, which is a list that was cut
+		return errCut
 	case a.name == "NoSuchBucket" || a.name == "ContainerNotFound":
 		return unusable("the bucket does not exist")
 	case a.code == http.StatusNotFound:

@@ -27,8 +27,11 @@
 // not do ranges, or that says nothing by which a change could be noticed. What
 // is stored compressed is read as it is stored, whatever Content-Encoding says.
 //
-// The right to read objects is enough. To an identity that may not list, S3 and
-// Google refuse a name that is not there with the status of a missing right.
+// The right to read objects is enough, but for Newest, which lists them: it finds
+// the newest whole object that a pattern matches, and the digest beside it. A list
+// that breaks off is asked for again or is an error, and never a shorter one. To an
+// identity that may not list, S3 and Google refuse a name that is not there with
+// the status of a missing right.
 // Credentials go to the host they are for, also when it redirects; errors name
 // a status and the store's word for it, and quote neither URLs nor answers.
 //

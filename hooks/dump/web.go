@@ -128,21 +128,30 @@ func (w *webObject) get(ctx context.Context, off, n int64) (*http.Response, erro
 	switch code := res.StatusCode; {
 	case code == http.StatusOK:
 		return nil, unusable("the server ignores range requests, which reading a dump in place needs: serve it from another one, or copy the dump to a volume")
-	case code == http.StatusNotFound || code == http.StatusGone:
-		return nil, &unusableError{errNotFound}
-	case code == http.StatusUnauthorized || code == http.StatusForbidden:
-		return nil, unusable("the server refused the request with status %d: the signature may have expired, or the credentials are missing or wrong (file AUTHORIZATION in --dump-credentials)", code)
 	case code == http.StatusPreconditionFailed:
 		return nil, errChanged
 	case code == http.StatusRequestedRangeNotSatisfiable:
 		if w.bytes > 0 {
 			return nil, errChanged
 		}
-		return nil, unusable("the dump is empty")
+		return nil, errEmpty
+	}
+	return nil, refusal(res)
+}
+
+var errEmpty = unusable("the dump is empty")
+
+// refusal is the error for an answer that is none.
+func refusal(res *http.Response) error {
+	switch code := res.StatusCode; {
+	case code == http.StatusNotFound || code == http.StatusGone:
+		return &unusableError{errNotFound}
+	case code == http.StatusUnauthorized || code == http.StatusForbidden:
+		return unusable("the server refused the request with status %d: the signature may have expired, or the credentials are missing or wrong (file AUTHORIZATION in --dump-credentials)", code)
 	case code == http.StatusRequestTimeout || code == http.StatusTooEarly || code == http.StatusTooManyRequests || code >= 500:
-		return nil, &busyError{code: code, after: retryAfter(res.Header)}
+		return &busyError{code: code, after: retryAfter(res.Header)}
 	default:
-		return nil, unusable("the server refused the request with status %d (%s)", code, http.StatusText(code))
+		return unusable("the server refused the request with status %d (%s)", code, http.StatusText(code))
 	}
 }
 

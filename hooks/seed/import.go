@@ -19,9 +19,12 @@ import (
 
 // Options are what an import is told.
 type Options struct {
-	Dump        string // path or URL
+	Dump        string // path or URL, or a pattern of some
 	DumpOptions dump.Options
 	DumpSHA256  string // declared, or ""
+	// DumpPick says which dump to take of those that a pattern matches, and whether
+	// its digest is declared by a file beside it.
+	DumpPick dump.Pick
 
 	Policy *mask.Policy
 	Key    mask.Key

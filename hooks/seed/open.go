@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/seedling-dev/seedling/hooks/command"
+	"github.com/seedling-dev/seedling/hooks/dump"
 	"github.com/seedling-dev/seedling/hooks/postgres"
 )
 
@@ -24,6 +25,9 @@ type opened struct {
 // open connects, checks the server, takes the lock and removes what earlier imports
 // left.
 func (r *started) open(ctx context.Context) (*opened, error) {
+	if err := r.locate(ctx); err != nil {
+		return nil, err
+	}
 	o, warnings, err := r.connect(ctx)
 	if err != nil {
 		return nil, err
@@ -46,6 +50,24 @@ func (r *started) open(ctx context.Context) (*opened, error) {
 		return nil, err
 	}
 	return o, nil
+}
+
+// locate finds which dump is meant where that is told by a pattern, and what its
+// digest is where that is told by a file beside it.
+func (r *started) locate(ctx context.Context) error {
+	if !dump.IsPattern(r.Dump) && !r.DumpPick.Beside {
+		return nil
+	}
+	picked, err := dump.Newest(ctx, r.Dump, r.DumpOptions, r.DumpPick)
+	if err != nil {
+		return sourceError(err)
+	}
+	for _, why := range picked.Skipped {
+		r.Log.Info("pass over a dump", "because", "it "+why)
+	}
+	r.Dump, r.DumpSHA256 = picked.URL, picked.SHA256
+	r.Log.Info("take the newest whole dump", "dump", dump.Redact(r.Dump), "changed", picked.Modified.UTC().Format(time.RFC3339), "sha256", r.DumpSHA256)
+	return nil
 }
 
 // connect connects to the server and checks it and its volume.

@@ -75,6 +75,9 @@ func (v *verification) run(ctx context.Context) error {
 
 // openShared is open for reading only, which several may do at the same time.
 func (r *started) openShared(ctx context.Context) (*opened, error) {
+	if err := r.locate(ctx); err != nil {
+		return nil, err
+	}
 	o, _, err := r.connect(ctx) // its warnings are about writing
 	if err != nil {
 		return nil, err

@@ -11,9 +11,10 @@ import (
 
 // Request is what the tracked ConfigMap seed-request asks a seed to hold.
 type Request struct {
-	// Dump is the dump's URL or path.
+	// Dump is the dump's URL or path, with stars where it is the newest of several.
 	Dump string
-	// DumpSHA256 is the dump's declared digest in lower-case hex, "" for none.
+	// DumpSHA256 is the dump's declared digest in lower-case hex, DigestBeside where a
+	// file beside the dump declares it, "" for none.
 	DumpSHA256 string
 	// PolicyDigest and KeyID are lower-case hex, as `seed-import request`
 	// prints them.
@@ -37,6 +38,10 @@ const (
 	requestPreviousKey  = "key-id-previous"
 )
 
+// DigestBeside is the dump-sha256 of a dump whose digest is in the file NAME.sha256
+// beside it.
+const DigestBeside = "beside"
+
 // RequestFrom reads a seed-request ConfigMap, and says everything that is
 // wrong with it at once.
 func RequestFrom(cm *corev1.ConfigMap) (Request, error) {
@@ -55,8 +60,8 @@ func RequestFrom(cm *corev1.ConfigMap) (Request, error) {
 	if r.Dump == "" {
 		wrong = append(wrong, errors.New("dump is empty"))
 	}
-	if r.DumpSHA256 != "" && !isHex(r.DumpSHA256, 64) {
-		wrong = append(wrong, errors.New("dump-sha256 is not 64 lower-case hex digits"))
+	if r.DumpSHA256 != "" && r.DumpSHA256 != DigestBeside && !isHex(r.DumpSHA256, 64) {
+		wrong = append(wrong, errors.New("dump-sha256 is neither 64 lower-case hex digits nor "+DigestBeside))
 	}
 	if !isHex(r.PolicyDigest, 64) {
 		wrong = append(wrong, errors.New("policy-digest is not 64 lower-case hex digits"))

@@ -23,6 +23,7 @@ type flags struct {
 	set *flag.FlagSet
 
 	dump, dumpFile, dumpSHA256, dumpCredentials string
+	dumpMinAge                                  time.Duration
 	schema                                      string
 	policy, policyDigest, keyFile, keyID        string
 	logins                                      string
@@ -38,9 +39,10 @@ func newFlags(verb string) *flags {
 }
 
 func (f *flags) aboutDump() {
-	f.set.StringVar(&f.dump, "dump", "", "`URL` or path of the dump: a file, a directory, s3://, gs://, azblob:// or https://")
+	f.set.StringVar(&f.dump, "dump", "", "`URL` or path of the dump: a file, a directory, s3://, gs://, azblob:// or https://; with a star in its path the newest whole one that matches")
 	f.set.StringVar(&f.dumpFile, "dump-file", "", "a `file` that holds the URL, for one that is signed")
-	f.set.StringVar(&f.dumpSHA256, "dump-sha256", "", "the dump's sha256 in `hex`, if declared: the import fails where it differs")
+	f.set.StringVar(&f.dumpSHA256, "dump-sha256", "", "the dump's sha256 in `hex`, if declared: the import fails where it differs; beside takes it from the file NAME.sha256 beside the dump, without which no dump is whole")
+	f.set.DurationVar(&f.dumpMinAge, "dump-min-age", 10*time.Minute, "how long a dump that a star matches must have been as it is; a younger one may still be written")
 	f.set.StringVar(&f.dumpCredentials, "dump-credentials", "", "a `directory` with a file per credential: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, ...")
 }
 
@@ -87,10 +89,7 @@ func (f *flags) options(env command.Env) (o seed.Options, err error) {
 	if f.has("dump") {
 		o.Dump, err = f.dumpURL()
 		add(err)
-		if f.dumpSHA256 != "" && !hexDigest.MatchString(f.dumpSHA256) {
-			add(errors.New("--dump-sha256 is not a sha256: 64 hexadecimal digits"))
-		}
-		o.DumpSHA256 = strings.ToLower(f.dumpSHA256)
+		f.readPick(&o, add)
 	}
 	if f.has("policy") {
 		f.readPolicy(&o, add)
@@ -109,6 +108,26 @@ func (f *flags) options(env command.Env) (o seed.Options, err error) {
 
 // has says that the verb takes the flag.
 func (f *flags) has(name string) bool { return f.set.Lookup(name) != nil }
+
+// readPick reads which dump is wanted of several, and how its digest is declared.
+func (f *flags) readPick(o *seed.Options, add func(error)) {
+	o.DumpPick = dump.Pick{MinAge: f.dumpMinAge, Beside: f.dumpSHA256 == digestBeside}
+	switch {
+	case o.DumpPick.Beside:
+		return
+	case f.dumpSHA256 != "" && !hexDigest.MatchString(f.dumpSHA256):
+		add(errors.New("--dump-sha256 is not a sha256: 64 hexadecimal digits, or beside"))
+	case f.dumpSHA256 != "" && dump.IsPattern(o.Dump):
+		add(errors.New("--dump-sha256 is the digest of one dump, and the star in --dump stands for many: say --dump-sha256=beside, or leave it out"))
+	case f.dumpMinAge < 0:
+		add(errors.New("--dump-min-age is negative"))
+	}
+	o.DumpSHA256 = strings.ToLower(f.dumpSHA256)
+}
+
+// digestBeside is snapshot.DigestBeside, whose package would bring
+// Kubernetes along.
+const digestBeside = "beside"
 
 // readPolicy reads the policy and, for verbs that mask, the key.
 func (f *flags) readPolicy(o *seed.Options, add func(error)) {

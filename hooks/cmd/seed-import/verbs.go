@@ -232,12 +232,16 @@ func runRequest(_ context.Context, env command.Env) error {
 	default:
 		rest = "  key-id-previous: " + quoteYAML(*previous) + "\n"
 	}
+	digest := o.DumpSHA256
+	if o.DumpPick.Beside {
+		digest = digestBeside
+	}
 	where := ""
 	if *namespace != "" {
 		where = "  namespace: " + quoteYAML(*namespace) + "\n"
 	}
 	_, err = fmt.Fprintf(env.Stdout, "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: %s\n%sdata:\n  dump: %s\n  dump-sha256: %s\n  policy-digest: %s\n  key-id: %s\n%s",
-		requestName, where, quoteYAML(o.Dump), quoteYAML(o.DumpSHA256), quoteYAML(o.Policy.Digest()), quoteYAML(o.Key.ID()), rest)
+		requestName, where, quoteYAML(o.Dump), quoteYAML(digest), quoteYAML(o.Policy.Digest()), quoteYAML(o.Key.ID()), rest)
 	return err
 }
 

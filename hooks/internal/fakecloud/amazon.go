@@ -1,6 +1,8 @@
 package fakecloud
 
 import (
+	"encoding/base64"
+	"encoding/xml"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -44,7 +46,7 @@ var amazonWords = words{
 
 func (amazon) words(*http.Request) words { return amazonWords }
 
-func (amazon) data(r *http.Request) bool { return r.Method == http.MethodGet }
+func (amazon) data(r *http.Request) bool { return r.Method == http.MethodGet && r.URL.Path != "/" }
 
 // allowed computes the signature again over the headers that were signed.
 func (amazon) allowed(r *http.Request, now time.Time) string {
@@ -123,8 +125,11 @@ func (amazon) serve(w http.ResponseWriter, r *http.Request, c *Cloud, x *exchang
 	case rest != "s3."+AmazonRegion+".amazonaws.com":
 		x.refuse(w, r, "PermanentRedirect")
 		return
+	case r.URL.Path == "/" && (c.NoListRight || r.URL.Query().Get("list-type") != "2"):
+		x.refuse(w, r, "AccessDenied") // s3:ListBucket is missing
+		return
 	case r.URL.Path == "/":
-		x.refuse(w, r, "AccessDenied")
+		x.amazonList(w, r, c)
 		return
 	case id != "" && c.NoVersionRight:
 		x.refuse(w, r, "AccessDenied") // s3:GetObjectVersion is missing
@@ -166,6 +171,48 @@ func (amazon) serve(w http.ResponseWriter, r *http.Request, c *Cloud, x *exchang
 		h.Set("Content-Encoding", o.Encoding)
 	}
 	x.send(w, r, o.Content)
+}
+
+// amazonList answers ListObjectsV2.
+func (x *exchange) amazonList(w http.ResponseWriter, r *http.Request, c *Cloud) {
+	type contents struct {
+		Key, LastModified, ETag string
+		Size                    int
+		StorageClass            string
+	}
+	q := r.URL.Query()
+	after, err := base64.StdEncoding.DecodeString(q.Get("continuation-token"))
+	if err != nil {
+		panic(err)
+	}
+	names, more := c.list(q.Get("prefix"), string(after))
+	list := struct {
+		XMLName               xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ ListBucketResult"`
+		Name, Prefix          string
+		NextContinuationToken string `xml:",omitempty"`
+		KeyCount, MaxKeys     int
+		IsTruncated           bool
+		Contents              []contents
+	}{Name: Bucket, Prefix: q.Get("prefix"), KeyCount: len(names), MaxKeys: 1000, IsTruncated: more}
+	if more {
+		list.NextContinuationToken = base64.StdEncoding.EncodeToString([]byte(names[len(names)-1]))
+	}
+	for _, name := range names {
+		o := c.object(name, "")
+		list.Contents = append(list.Contents, contents{Key: name, LastModified: o.Modified.Format("2006-01-02T15:04:05.000Z"), ETag: o.md5(), Size: len(o.Content), StorageClass: "STANDARD"})
+	}
+	w.Header().Set("Content-Type", "application/xml")
+	w.Header().Set("Server", "AmazonS3")
+	w.Header().Set("X-Amz-Bucket-Region", AmazonRegion)
+	x.xml(w, r, list)
+}
+
+func (x *exchange) xml(w http.ResponseWriter, r *http.Request, v any) {
+	b, err := xml.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	x.body(w, r, append([]byte(xml.Header), b...))
 }
 
 // version is the object's id in a bucket that keeps versions.

@@ -96,6 +96,8 @@ type Cloud struct {
 	Versions bool
 	// NoVersionRight says that S3's identity has no s3:GetObjectVersion.
 	NoVersionRight bool
+	// Page is how many names a list has at most, which is cut there; 1000 if 0.
+	Page int
 	// NoListRight says that the identity may not list, at S3 and Google: then
 	// they do not tell what is not there from what it may not read.
 	NoListRight bool
@@ -148,6 +150,28 @@ func (c *Cloud) Delete(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.objects[name] = append(c.objects[name], nil)
+}
+
+// list is a page of the names with a prefix, in order: those after a name, and
+// whether there are more.
+func (c *Cloud) list(prefix, after string) (names []string, more bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	most := c.Page
+	if most == 0 {
+		most = 1000
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.objects)) {
+		versions := c.objects[name]
+		if !strings.HasPrefix(name, prefix) || name <= after || versions[len(versions)-1] == nil {
+			continue
+		}
+		if len(names) == most {
+			return names, true
+		}
+		names = append(names, name)
+	}
+	return names, false
 }
 
 // Purge removes an object and all versions of it.

@@ -62,5 +62,13 @@
 //     Content-Encoding; Google unpacks it unless asked not to.
 //   - An archived object has metadata and no content: 403 at S3, 409 at Azure.
 //
-// Only reading is there. Listing is refused.
+// Only reading and listing are there. Lists are as documented in
+//
+//   - https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
+//   - https://cloud.google.com/storage/docs/json_api/v1/objects/list
+//   - https://learn.microsoft.com/rest/api/storageservices/list-blobs
+//   - https://nginx.org/en/docs/http/ngx_http_autoindex_module.html and
+//     https://httpd.apache.org/docs/2.4/mod/mod_autoindex.html, as pages of links
+//
+// and end at a page, with a token for the next one.
 package fakecloud

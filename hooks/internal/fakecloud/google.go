@@ -267,6 +267,10 @@ func (h google) serve(w http.ResponseWriter, r *http.Request, c *Cloud, x *excha
 
 // metadata answers for BUCKET/o/NAME.
 func (google) metadata(w http.ResponseWriter, r *http.Request, c *Cloud, x *exchange, rest string) {
+	if rest == Bucket+"/o" {
+		x.googleList(w, r, c)
+		return
+	}
 	name, ok := strings.CutPrefix(rest, Bucket+"/o/")
 	o := c.object(name, "")
 	switch {
@@ -277,6 +281,51 @@ func (google) metadata(w http.ResponseWriter, r *http.Request, c *Cloud, x *exch
 		x.refuse(w, r, "notFound")
 		return
 	}
+	fields := o.resource(name)
+	w.Header().Set("Server", "UploadServer")
+	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
+	w.Header().Set("ETag", fields["etag"])
+	_, _ = w.Write(encode(fields)) // the client may hang up
+}
+
+// googleList answers "Objects: list".
+func (x *exchange) googleList(w http.ResponseWriter, r *http.Request, c *Cloud) {
+	if c.NoListRight {
+		x.refuse(w, r, "forbidden")
+		return
+	}
+	q := r.URL.Query()
+	after, err := base64.StdEncoding.DecodeString(q.Get("pageToken"))
+	if err != nil {
+		panic(err)
+	}
+	names, more := c.list(q.Get("prefix"), string(after))
+	list := map[string]any{"kind": "storage#objects"}
+	var items []map[string]string
+	for _, name := range names {
+		items = append(items, c.object(name, "").resource(name))
+	}
+	if len(items) > 0 {
+		list["items"] = items
+	}
+	if more {
+		list["nextPageToken"] = base64.StdEncoding.EncodeToString([]byte(names[len(names)-1]))
+	}
+	w.Header().Set("Server", "UploadServer")
+	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
+	x.body(w, r, encode(list))
+}
+
+func encode(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// resource is the object as the JSON API describes it.
+func (o *Object) resource(name string) map[string]string {
 	const stamp = "2006-01-02T15:04:05.000Z"
 	crc, sum := o.hashes()
 	fields := map[string]string{
@@ -291,14 +340,7 @@ func (google) metadata(w http.ResponseWriter, r *http.Request, c *Cloud, x *exch
 	if o.Encoding != "" {
 		fields["contentEncoding"] = o.Encoding
 	}
-	w.Header().Set("Server", "UploadServer")
-	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
-	w.Header().Set("ETag", fields["etag"])
-	b, err := json.Marshal(fields)
-	if err != nil {
-		panic(err)
-	}
-	_, _ = w.Write(b) // the client may hang up
+	return fields
 }
 
 // hashes are those of x-goog-hash, in base64.

@@ -5,6 +5,7 @@ import (
 	"crypto/md5" //nolint:gosec // what the store gives as Content-MD5
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/xml"
 	"fmt"
 	"net/http"
 	"slices"
@@ -41,7 +42,9 @@ var microsoftWords = words{
 
 func (microsoft) words(*http.Request) words { return microsoftWords }
 
-func (microsoft) data(r *http.Request) bool { return r.Method == http.MethodGet }
+func (microsoft) data(r *http.Request) bool {
+	return r.Method == http.MethodGet && r.URL.Query().Get("comp") != "list"
+}
 
 // allowed computes the signature again.
 func (microsoft) allowed(r *http.Request, now time.Time) string {
@@ -118,6 +121,9 @@ func (microsoft) serve(w http.ResponseWriter, r *http.Request, c *Cloud, x *exch
 	case container != Bucket:
 		x.refuse(w, r, "ContainerNotFound")
 		return
+	case name == "" && r.URL.Query().Get("comp") == "list" && !c.NoListRight:
+		x.microsoftList(w, r, c)
+		return
 	case name == "":
 		x.refuse(w, r, "AuthorizationPermissionMismatch")
 		return
@@ -126,7 +132,7 @@ func (microsoft) serve(w http.ResponseWriter, r *http.Request, c *Cloud, x *exch
 	// A change of metadata changes the ETag too.
 	etag := ""
 	if o != nil {
-		etag = fmt.Sprintf(`"0x%X"`, 0x8DC277000000000+16*o.Generation+o.Metageneration)
+		etag = `"` + o.hex() + `"`
 	}
 	switch match := r.Header.Get("If-Match"); {
 	case o == nil:
@@ -170,4 +176,54 @@ func (microsoft) serve(w http.ResponseWriter, r *http.Request, c *Cloud, x *exch
 		h.Set("Content-Encoding", o.Encoding)
 	}
 	x.send(w, r, o.Content)
+}
+
+// hex is the ETag, which another content or other metadata changes.
+func (o *Object) hex() string {
+	return fmt.Sprintf("0x%X", 0x8DC277000000000+16*o.Generation+o.Metageneration)
+}
+
+// microsoftList answers List Blobs.
+func (x *exchange) microsoftList(w http.ResponseWriter, r *http.Request, c *Cloud) {
+	type properties struct {
+		Created  string `xml:"Creation-Time"`
+		Modified string `xml:"Last-Modified"`
+		Etag     string
+		Length   int    `xml:"Content-Length"`
+		Type     string `xml:"Content-Type"`
+		BlobType string
+	}
+	type item struct {
+		Name       string
+		Properties properties
+	}
+	q := r.URL.Query()
+	after, err := base64.StdEncoding.DecodeString(q.Get("marker"))
+	if err != nil {
+		panic(err)
+	}
+	names, more := c.list(q.Get("prefix"), string(after))
+	list := struct {
+		XMLName    xml.Name `xml:"EnumerationResults"`
+		Endpoint   string   `xml:"ServiceEndpoint,attr"`
+		Container  string   `xml:"ContainerName,attr"`
+		Prefix     string
+		Blobs      []item `xml:"Blobs>Blob"`
+		NextMarker string
+	}{Endpoint: "https://" + r.Host + "/", Container: Bucket, Prefix: q.Get("prefix")}
+	if more {
+		list.NextMarker = base64.StdEncoding.EncodeToString([]byte(names[len(names)-1]))
+	}
+	for _, name := range names {
+		o := c.object(name, "")
+		list.Blobs = append(list.Blobs, item{name, properties{
+			Created: o.Modified.Format(http.TimeFormat), Modified: o.updated().Format(http.TimeFormat), Etag: o.hex(), Length: len(o.Content),
+			Type: "application/octet-stream", BlobType: "BlockBlob",
+		}})
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/xml")
+	h.Set("Server", "Windows-Azure-Blob/1.0 Microsoft-HTTPAPI/2.0")
+	h.Set("X-Ms-Version", r.Header.Get("X-Ms-Version"))
+	x.xml(w, r, list)
 }

@@ -3,8 +3,11 @@ package fakecloud
 import (
 	"crypto/sha256"
 	"fmt"
+	"html"
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -31,6 +34,10 @@ func (web) refuse(w http.ResponseWriter, r *http.Request, status int, _, _ strin
 }
 
 func (web) serve(w http.ResponseWriter, r *http.Request, c *Cloud, x *exchange) {
+	if dir, ok := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, "/"), "/"); ok {
+		x.index(w, r, c, dir+"/")
+		return
+	}
 	o := c.object(strings.TrimPrefix(r.URL.Path, "/"), "")
 	if o == nil {
 		x.refuse(w, r, "404")
@@ -55,4 +62,31 @@ func (web) serve(w http.ResponseWriter, r *http.Request, c *Cloud, x *exchange) 
 	}
 	h.Set("Accept-Ranges", "bytes")
 	x.send(w, r, o.Content)
+}
+
+// index is a folder's page, with links as nginx writes them, relative, and the links
+// by which Apache sorts and goes up; one of a folder, one of another host.
+func (x *exchange) index(w http.ResponseWriter, r *http.Request, c *Cloud, dir string) {
+	var names []string
+	for more, after := true, ""; more; {
+		var some []string
+		if some, more = c.list(dir, after); len(some) > 0 {
+			after = some[len(some)-1]
+		}
+		names = append(names, some...)
+	}
+	var page strings.Builder
+	fmt.Fprintf(&page, "<html>\r\n<head><title>Index of /%s</title></head>\r\n<body>\r\n<h1>Index of /%[1]s</h1><hr><pre><a href=\"../\">../</a>\r\n", dir)
+	page.WriteString(`<a href="?C=M;O=A">Last modified</a> <a href="/">Parent Directory</a> <a href="old.dump/">old.dump/</a> <a href="https://elsewhere.example.net/` + dir + `x.dump">x.dump</a>` + "\r\n")
+	for _, name := range names {
+		name = strings.TrimPrefix(name, dir)
+		if strings.Contains(name, "/") {
+			continue
+		}
+		fmt.Fprintf(&page, "<a href=\"%s\">%s</a> 02-Jan-2026 03:04 1\r\n", (&url.URL{Path: name}).EscapedPath(), html.EscapeString(name))
+	}
+	page.WriteString("</pre><hr></body>\r\n</html>\r\n")
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(page.Len()))
+	x.body(w, r, []byte(page.String()))
 }
