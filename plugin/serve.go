@@ -17,13 +17,17 @@ import (
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v8/apis/volumesnapshot/v1"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	recording "k8s.io/client-go/tools/record"
 	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -34,6 +38,7 @@ import (
 	"github.com/seedling-dev/seedling/plugin/argocd"
 	"github.com/seedling-dev/seedling/plugin/broker"
 	"github.com/seedling-dev/seedling/plugin/ended"
+	"github.com/seedling-dev/seedling/plugin/events"
 	"github.com/seedling-dev/seedling/plugin/flood"
 	"github.com/seedling-dev/seedling/plugin/forge"
 	"github.com/seedling-dev/seedling/plugin/janitor"
@@ -96,6 +101,8 @@ var (
 	forJanitor = budget{50, 100}
 	// What the status page shows beside the state, while somebody looks.
 	forPage = budget{10, 40}
+	// Events only tell.
+	forEvents = budget{10, 40}
 )
 
 // within is the configuration of clients that share a budget. Without a limiter
@@ -163,8 +170,9 @@ func (p *program) run(ctx context.Context, in surroundings) error {
 
 // clients are those of the API, each with a budget of its own.
 type clients struct {
-	generator, broker, janitor, page client.WithWatch
-	election                         kubernetes.Interface
+	generator, broker, janitor, page, events client.WithWatch
+
+	election, recording kubernetes.Interface
 }
 
 func newClients(config *rest.Config) (c clients, err error) {
@@ -177,6 +185,7 @@ func newClients(config *rest.Config) (c clients, err error) {
 		{"broker", &c.broker, forBroker},
 		{"janitor", &c.janitor, forJanitor},
 		{"status page", &c.page, forPage},
+		{"events", &c.events, forEvents},
 	} {
 		if *of.to, err = client.NewWithWatch(of.within.within(config), client.Options{Scheme: scheme()}); err != nil {
 			return c, fmt.Errorf("make a client for the %s: %w", of.name, err)
@@ -187,6 +196,9 @@ func newClients(config *rest.Config) (c clients, err error) {
 	quick.Timeout = 5 * time.Second
 	if c.election, err = kubernetes.NewForConfig(quick); err != nil {
 		return c, fmt.Errorf("make a client for the election: %w", err)
+	}
+	if c.recording, err = kubernetes.NewForConfig(forEvents.within(config)); err != nil {
+		return c, fmt.Errorf("make a client for events: %w", err)
 	}
 	return c, nil
 }
@@ -215,6 +227,9 @@ type serving struct {
 	webhooks   *web.Webhooks
 	ended      *ended.Book
 	looker     *page.Looker
+	events     *events.Teller
+	// recording writes events.
+	recording kubernetes.Interface
 }
 
 // leads says why nothing is served yet, nil once it is.
@@ -305,6 +320,17 @@ func (p *program) assemble(in surroundings, calls clients) *serving {
 		Seeds: s.seeds, Previews: s.store.All, Newest: broker.Snapshots{Client: calls.page, VeleroNamespace: cfg.VeleroNamespace, MaxDataAge: cfg.maxDataAge, Handles: cfg.handles(), Now: p.now}.Newest,
 		Log: s.part("page"), Now: s.reconciler.Now,
 	}
+	s.events = &events.Teller{
+		Reports: s.reconciler.Reports, Namespace: cfg.ArgoCDNamespace,
+		UID: func(ctx context.Context, name string) types.UID {
+			var app argocd.Application
+			if calls.events.Get(ctx, client.ObjectKey{Namespace: cfg.ArgoCDNamespace, Name: name}, &app) != nil {
+				return "" // there is none yet, or no more: the event has its name
+			}
+			return app.UID
+		},
+	}
+	s.recording = calls.recording
 	s.tie()
 	return s
 }
@@ -361,6 +387,16 @@ func (s *serving) page() http.Handler {
 	}, s.part("page"), s.reconciler.Now).Handler()
 }
 
+// tell writes events of what becomes of previews, each counted and not repeated,
+// and drops what is too much.
+func (s *serving) tell(ctx context.Context) error {
+	broadcaster := recording.NewBroadcaster(recording.WithContext(ctx))
+	defer broadcaster.Shutdown()
+	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: s.recording.CoreV1().Events(s.cfg.ArgoCDNamespace)})
+	s.events.Recorder = broadcaster.NewRecorder(scheme(), corev1.EventSource{Component: events.Component})
+	return s.events.Run(ctx)
+}
+
 // seeds are those that are asked for now.
 func (s *serving) seeds() []string { return s.reconciler.Status().Seeds }
 
@@ -411,7 +447,7 @@ func (s *serving) lead(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { s.leading.Store(false) })()
 	group, ctx := errgroup.WithContext(ctx)
 	runs := []func(context.Context) error{
-		s.reconciler.Run, s.sets.Run, s.janitor.Run, s.retention.Run, s.syncs.Run, s.hooks.Run, s.restorer.Run, s.broker.Run, s.broker.RunHooks, s.postgres.Run, s.ages.Run, s.ended.Run,
+		s.reconciler.Run, s.sets.Run, s.janitor.Run, s.retention.Run, s.syncs.Run, s.hooks.Run, s.restorer.Run, s.broker.Run, s.broker.RunHooks, s.postgres.Run, s.ages.Run, s.ended.Run, s.tell,
 	}
 	if s.cfg.Page.On() {
 		runs = append(runs, s.looker.Run)

@@ -65,6 +65,7 @@ var accesses = map[place][]access{
 	argoCDs: {
 		{"argoproj.io", "applicationsets", "get,list,watch,patch", ""},
 		{"argoproj.io", "applications", "get,list,watch,patch", ""},
+		{"", "events", "create,patch", ""},
 	},
 	veleros: {
 		{"velero.io", "backups", "get,list,watch", ""},
