@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -40,7 +41,7 @@ func (r *release) program(ctx context.Context, name, folder string) (digest stri
 		return "", err
 	}
 	index := newIndex()
-	for _, arch := range architectures {
+	for _, arch := range r.architectures {
 		binary := filepath.Join(work, arch)
 		env := []string{"GOWORK=off", "CGO_ENABLED=0", "GOFLAGS=", "GOOS=linux", "GOARCH=" + arch}
 		if arch == "amd64" {
@@ -59,6 +60,9 @@ func (r *release) program(ctx context.Context, name, folder string) (digest stri
 			return "", err
 		}
 		index = add(index, image, name, arch)
+		if err := figure(image, name, arch); err != nil {
+			return "", err
+		}
 		if err := r.programSBOM(name, arch, binary); err != nil {
 			return "", err
 		}
@@ -98,6 +102,24 @@ func (r *release) image(name, arch string, layers ...[]file) (v1.Image, error) {
 		OS: "linux", Architecture: arch, Created: v1.Time{Time: r.date}, RootFS: rootFS(image),
 		Config: v1.Config{User: "65532:65532", Entrypoint: []string{"/usr/local/bin/" + name}, Labels: r.labels(name)},
 	})
+}
+
+// figure prints how much of an image a node downloads.
+func figure(image v1.Image, name, arch string) error {
+	layers, err := image.Layers()
+	if err != nil {
+		return err
+	}
+	var bytes int64
+	for _, l := range layers {
+		size, err := l.Size()
+		if err != nil {
+			return err
+		}
+		bytes += size
+	}
+	fmt.Printf("FIGURE image_%s_%s %.1f MB\n", strings.ReplaceAll(name, "-", "_"), arch, float64(bytes)/1e6)
+	return nil
 }
 
 func rootFS(image v1.Image) v1.RootFS {
@@ -206,6 +228,9 @@ func (r *release) postgres(ctx context.Context) error {
 	}
 	index := newIndex()
 	index = add(index, image, name, runtime.GOARCH)
+	if err := figure(image, name, runtime.GOARCH); err != nil {
+		return err
+	}
 	if err := writeArchive(index, archive); err != nil {
 		return err
 	}

@@ -14,11 +14,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -43,6 +45,8 @@ type release struct {
 	root, dist      string
 	version, commit string
 	date            time.Time // the commit's
+	licenses        licenses
+	architectures   []string
 }
 
 func main() {
@@ -68,7 +72,7 @@ func run(ctx context.Context, args []string) error {
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}
-	r := &release{version: *version}
+	r := &release{version: *version, architectures: architectures}
 	if err := r.locate(ctx, *dist); err != nil {
 		return err
 	}
@@ -137,10 +141,22 @@ func (r *release) make(ctx context.Context) error {
 		}
 	}
 	digests := map[string]string{}
-	for name, folder := range programs {
+	r.licenses = licenses{}
+	for _, name := range slices.Sorted(maps.Keys(programs)) {
+		folder := programs[name]
+		modules, err := r.linked(ctx, folder)
+		if err == nil {
+			err = r.licenses.add(modules)
+		}
+		if err != nil {
+			return fmt.Errorf("licences of %s: %w", name, err)
+		}
 		if digests[name], err = r.program(ctx, name, folder); err != nil {
 			return fmt.Errorf("make image %s: %w", name, err)
 		}
+	}
+	if err := r.licenses.write(filepath.Join(r.dist, "LICENSES.txt")); err != nil {
+		return err
 	}
 	if err := r.postgres(ctx); err != nil {
 		return err

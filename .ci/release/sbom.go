@@ -31,7 +31,14 @@ func (r *release) programSBOM(name, arch, binary string) error {
 		if strings.HasPrefix(module.Path, ".") { // another module of this repository
 			continue
 		}
-		components = append(components, component(cyclonedx.ComponentTypeLibrary, "pkg:golang/"+module.Path+"@"+module.Version, module.Path, module.Version))
+		c := component(cyclonedx.ComponentTypeLibrary, "pkg:golang/"+module.Path+"@"+module.Version, module.Path, module.Version)
+		if l, known := r.licenses[module.Path+"@"+module.Version]; known {
+			c.Licenses = &cyclonedx.Licenses{}
+			for _, id := range l.IDs {
+				*c.Licenses = append(*c.Licenses, cyclonedx.LicenseChoice{License: &cyclonedx.License{ID: id}})
+			}
+		}
+		components = append(components, c)
 	}
 	return r.writeSBOM(name, arch, components)
 }
