@@ -158,6 +158,7 @@ func restoreAnyway(ctx context.Context, t *testing.T, namespace string) (code in
 	must(t, runtime.DefaultUnstructuredConverter.FromUnstructured(all[0].Object, &job))
 	job.Namespace, job.Name, job.Annotations = namespace, "by-hand", nil
 	job.Spec.BackoffLimit = new(int32)
+	job.Spec.ManagedBy = nil // a pod of its own asks, as before Kubernetes 1.32
 	container := &job.Spec.Template.Spec.Containers[0]
 	container.Image = world.Image("preview-restore")
 	patient := slices.Index(container.Args, "--timeout=10m")
