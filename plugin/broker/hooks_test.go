@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
@@ -125,6 +126,13 @@ func TestHookJobs(t *testing.T) {
 // runHooks runs a broker's hooks for as long as the test, and counts what ended.
 func runHooks(t *testing.T, w *world, r broker.Restorer) (told func() int64) {
 	t.Helper()
+	told, stop := startHooks(t, w, r)
+	t.Cleanup(stop)
+	return told
+}
+
+func startHooks(t *testing.T, w *world, r broker.Restorer) (told func() int64, stop func()) {
+	t.Helper()
 	var n atomic.Int64
 	b := newBroker(w, func(o *broker.Options) {
 		o.Restorer, o.Hold, o.Owner = r, 4*time.Second, "seedling"
@@ -133,14 +141,64 @@ func runHooks(t *testing.T, w *world, r broker.Restorer) (told func() int64) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ran := make(chan error, 1)
 	go func() { ran <- b.RunHooks(ctx) }()
-	t.Cleanup(func() {
+	synctest.Wait()
+	return n.Load, func() {
 		cancel()
 		if err := <-ran; err != nil {
 			t.Error(err)
 		}
-	})
-	synctest.Wait()
-	return n.Load
+	}
+}
+
+// A plugin that is killed leaves the Job as it is, and the next one ends it: also
+// where the first knew the end and had not written it down.
+func TestHookJobOutlivesThePlugin(t *testing.T) {
+	t.Parallel()
+	done := scriptedAnswer{progress: broker.Progress{Done: true}}
+	for name, first := range map[string]scriptedAnswer{
+		"killed while the volume is on its way": {progress: broker.Progress{Message: "waits"}},
+		"killed before the end is written down": done,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				killed := false
+				w := newWorld(t, interceptor.Funcs{
+					// A watch begins with what there is.
+					Watch: func(ctx context.Context, c client.WithWatch, _ client.ObjectList, _ ...client.ListOption) (watch.Interface, error) {
+						var jobs batchv1.JobList
+						if err := c.List(ctx, &jobs); err != nil {
+							return nil, err
+						}
+						w := watch.NewFakeWithChanSize(len(jobs.Items), false)
+						for i := range jobs.Items {
+							w.Add(&jobs.Items[i])
+						}
+						return w, nil
+					},
+					SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
+						if !killed {
+							return errors.New("no route to host")
+						}
+						return c.SubResource(sub).Patch(ctx, obj, patch, opts...)
+					},
+				})
+				if err := w.Create(t.Context(), hookJob()); err != nil {
+					t.Fatal(err)
+				}
+				_, kill := startHooks(t, w, &scripted{answers: []scriptedAnswer{first}})
+				kill()
+				if kind, _ := conclusion(t, w, snapshot.HookJob); kind != "" {
+					t.Fatalf("it ended as %q", kind)
+				}
+				killed = true
+				told := runHooks(t, w, &scripted{answers: []scriptedAnswer{done}})
+				if kind, _ := conclusion(t, w, snapshot.HookJob); kind != batchv1.JobComplete || told() != 1 {
+					t.Errorf("it ended as %q, told %d times", kind, told())
+				}
+			})
+		})
+	}
 }
 
 // conclusion is how a Job has ended, "" if it has not.
