@@ -759,6 +759,30 @@ func TestOrphans(t *testing.T) {
 	}
 }
 
+// What no plugin has marked stays, and the log names it, when it is old.
+func TestUnmarkedOrphansAreNamed(t *testing.T) {
+	t.Parallel()
+	other := unmarked(namespace())
+	other.Name = "preview-x-7-0123456789"
+	w := newWorld(t, other, unmarked(restore("r", velerov1.RestorePhaseCompleted)), content("c"), others(restore("another", velerov1.RestorePhaseCompleted)))
+	var log bytes.Buffer
+	w.j.Log = slog.New(slog.NewTextHandler(&log, nil))
+	for _, named := range []bool{false, true} {
+		if _, err := w.j.Pass(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"kind=Namespace name=" + other.Name, "kind=Restore name=r", "kind=VolumeSnapshotContent name=c"} {
+			if strings.Contains(log.String(), name) != named {
+				t.Errorf("named %v, want %v: %s in %s", !named, named, name, log.String())
+			}
+		}
+		w.now = w.now.Add(2 * time.Hour)
+	}
+	if strings.Contains(log.String(), "name=another") || len(w.did) > 0 {
+		t.Errorf("it did %v, and says %s", w.did, log.String())
+	}
+}
+
 // A list says all that would go, and nothing goes.
 func TestList(t *testing.T) {
 	t.Parallel()

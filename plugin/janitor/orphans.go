@@ -55,7 +55,6 @@ func (j *Janitor) sweepAll(ctx context.Context, h *hand, ending map[string]bool)
 	for i := range namespaces.Items {
 		ns := &namespaces.Items[i]
 		exists[ns.Name] = true
-		_, marked := ns.Labels[snapshot.LabelOwner]
 		if snapshot.IsPreview(ns.Name) && lost(ns.Name) && !snapshot.Others(ns.Labels, j.Owner) {
 			j.found["Namespace"]++
 		}
@@ -66,9 +65,8 @@ func (j *Janitor) sweepAll(ctx context.Context, h *hand, ending map[string]bool)
 			if j.old(h, "Namespace", ns, lost(ns.Name)) {
 				orphans = append(orphans, ns)
 			}
-		case !marked && j.old(h, "Namespace", ns, lost(ns.Name)):
-			j.Log.WarnContext(ctx, "no plugin says that a preview's namespace is its own, and this one does not remember it: it is left alone. "+
-				"Remove it, or label it "+snapshot.LabelOwner+"="+j.Owner+" if it is this one's", "namespace", ns.Name)
+		default:
+			j.sayUnmarked(ctx, h, "Namespace", ns, lost(ns.Name))
 		}
 	}
 	// What is left of namespaces that are gone is harmless and needs no guard
@@ -131,6 +129,7 @@ func (j *Janitor) sweepRestores(ctx context.Context, h *hand, lost func(namespac
 		if lost(r.Labels[snapshot.LabelNamespace]) && !snapshot.Others(r.Labels, j.Owner) {
 			j.found["Restore"]++
 		}
+		j.sayUnmarked(ctx, h, "Restore", r, lost(r.Labels[snapshot.LabelNamespace]))
 		if !j.marked(r.Labels, false) || !j.old(h, "Restore", r, lost(r.Labels[snapshot.LabelNamespace])) {
 			continue
 		}
@@ -165,6 +164,7 @@ func (j *Janitor) sweepContents(ctx context.Context, h *hand, lost func(namespac
 		if lost(c.Spec.VolumeSnapshotRef.Namespace) && !snapshot.Others(c.Labels, j.Owner) {
 			j.found["VolumeSnapshotContent"]++
 		}
+		j.sayUnmarked(ctx, h, "VolumeSnapshotContent", c, lost(c.Spec.VolumeSnapshotRef.Namespace))
 		if !j.marked(c.Labels, false) || !j.old(h, "VolumeSnapshotContent", c, lost(c.Spec.VolumeSnapshotRef.Namespace)) {
 			continue
 		}
@@ -173,6 +173,16 @@ func (j *Janitor) sweepContents(ctx context.Context, h *hand, lost func(namespac
 		}
 	}
 	return nil
+}
+
+// sayUnmarked names what has long been an orphan and is marked by no plugin: it
+// stays until a person decides.
+func (j *Janitor) sayUnmarked(ctx context.Context, h *hand, kind string, obj client.Object, lost bool) {
+	if _, marked := obj.GetLabels()[snapshot.LabelOwner]; marked || obj.GetDeletionTimestamp() != nil || !j.old(h, kind, obj, lost) {
+		return
+	}
+	j.Log.WarnContext(ctx, "something of a preview says of no plugin that it is its own, and this one does not remember it: it is left alone. "+
+		"Remove it, or label it "+snapshot.LabelOwner+"="+j.Owner+" if it is this one's", "kind", kind, "name", obj.GetName())
 }
 
 // old says whether something has been an orphan for long enough. A list does not
