@@ -68,7 +68,10 @@ type Config struct {
 	// MaxDataAge is how old data may become: an older snapshot is used for no
 	// preview, and a preview whose data is older ends. A seed may have its own.
 	MaxDataAge preview.Span `json:"maxDataAge"`
-	Retention  Retention    `json:"retention"`
+	// Sleep is when what runs in previews is ended for a while. An ApplicationSet may
+	// say it for its own.
+	Sleep     preview.Sleep `json:"sleep"`
+	Retention Retention     `json:"retention"`
 
 	// Page is the status page, which is off unless it says who may look.
 	Page page.Config `json:"page"`
@@ -174,6 +177,9 @@ func (c *Config) validate() error {
 	if !c.MaxDataAge.Age() {
 		bad("maxDataAge: %s is not between an hour and ten years", c.MaxDataAge)
 	}
+	if err := c.Sleep.Validate(); err != nil {
+		bad("%w", err)
+	}
 	if c.TokenFile == "" {
 		bad("tokenFile: name the file with the token that Argo CD presents")
 	}
@@ -250,6 +256,13 @@ func (c *Config) validateGuards(bad func(format string, args ...any)) {
 		if _, _, err := net.ParseCIDR(block); err != nil {
 			bad("guards.dnsAddresses: %q is no block of addresses such as 169.254.20.10/32", block)
 		}
+	}
+	if err := c.Guards.Access.Validate(); err != nil {
+		bad("%w", err)
+	}
+	if name := c.Guards.Credentials.Namespace; name != "" && (!dnsLabel.MatchString(name) || strings.HasPrefix(name, "preview-") ||
+		slices.Contains([]string{c.Namespace, c.ArgoCDNamespace, c.VeleroNamespace, "kube-system", "default"}, name) || snapshot.CheckSeedName(name) == nil) {
+		bad("guards.credentials.namespace: %q must be a namespace of its own, for test credentials and nothing else", name)
 	}
 	if err := c.Guards.ValidateEgress(c.Namespace, c.ArgoCDNamespace, c.VeleroNamespace); err != nil {
 		bad("%w", err)

@@ -280,6 +280,7 @@ func (p *program) assemble(in surroundings, calls clients) *serving {
 		Ended:      s.janitor.Trigger,
 		Refresh:    s.sets.Refresh,
 		Linger:     cfg.Linger.Duration,
+		Sleep:      cfg.Sleep,
 		Cap:        cfg.Cap,
 		Comments:   cfg.Comments, Deployments: cfg.Deployments,
 		Owner:      cfg.Namespace,
@@ -383,7 +384,7 @@ func (s *serving) listeners() []server.Listener {
 func (s *serving) page() http.Handler {
 	return page.New(s.cfg.Page, page.Sources{
 		Previews: s.reconciler.Reports, Ended: s.ended.Previews, Status: s.reconciler.Status,
-		Forges: s.budgets, Leads: s.leads, Cluster: s.looker,
+		Forges: s.budgets, Wake: s.reconciler.WakePreview, Leads: s.leads, Cluster: s.looker,
 	}, s.part("page"), s.reconciler.Now).Handler()
 }
 

@@ -86,6 +86,13 @@ var edited = []file{
 		{old: "tolerations: \"\"\n", new: "tolerations: {{ .Values.policies.tolerations | join \" \" | quote }}\n"},
 		{old: "ingressClasses: nginx traefik\n", new: "ingressClasses: {{ .Values.policies.ingressClasses | join \" \" | quote }}\n"},
 		{
+			old: "gateways: \"\"\n  issuers: \"\"\n  secretStores: \"\"\n  secretPrefix: \"\"\n",
+			new: "gateways: {{ .Values.policies.gateways | join \" \" | quote }}\n  issuers: {{ .Values.policies.issuers | join \" \" | quote }}\n" +
+				"  secretStores: {{ .Values.policies.secretStores | join \" \" | quote }}\n  secretPrefix: {{ .Values.policies.secretPrefix | quote }}\n" +
+				"{{- $kinds := include \"seedling.kinds\" . | fromYaml }}\n{{- range .Values.kinds }}\n" +
+				"  kinds.{{ . }}: {{ (index $kinds .).group }}/{{ (index $kinds .).resource }}\n{{- end }}\n",
+		},
+		{
 			old: `annotations: >-
     prometheus.io/scrape prometheus.io/port prometheus.io/path prometheus.io/scheme
     nginx.ingress.kubernetes.io/ssl-redirect nginx.ingress.kubernetes.io/force-ssl-redirect
@@ -108,6 +115,12 @@ var edited = []file{
 	{"argocd/projects.yaml", []edit{
 		{old: "namespace: argocd\n", new: "namespace: " + argocdQuoted + "\n", times: 2},
 		{
+			old: "    - {group: policy, kind: PodDisruptionBudget}\n",
+			new: "    - {group: policy, kind: PodDisruptionBudget}\n{{- $kinds := include \"seedling.kinds\" . | fromYaml }}\n{{- range .Values.kinds }}\n" +
+				"    - {group: {{ (index $kinds .).group }}, kind: {{ (index $kinds .).kind }}}\n{{- end }}\n",
+		},
+		{old: "groups: []\n", new: "groups: {{ .Values.access.groups | toJson }}\n"},
+		{
 			old: "    - https://git.example.com/acme/shop.git\n    - https://git.example.com/acme/platform.git\n",
 			new: "{{- range concat .Values.repositories.previews .Values.repositories.platform | uniq }}\n    - {{ . | quote }}\n{{- end }}\n",
 		},
@@ -122,10 +135,10 @@ var edited = []file{
 // bases are what the chart holds, and skipped what of them is no template: the
 // configuration is a value.
 var (
-	bases   = []string{"plugin", "plugin/direct", "plugin/policies", "argocd"}
+	bases   = []string{"plugin", "plugin/credentials", "plugin/direct", "plugin/policies", "argocd"}
 	skipped = map[string]bool{"plugin/config.yaml": true}
 	// components are there when their value says so.
-	components = map[string]string{"plugin/direct": ".Values.direct.enabled"}
+	components = map[string]string{"plugin/credentials": ".Values.credentials.enabled", "plugin/direct": ".Values.direct.enabled"}
 )
 
 const generated = "{{- /* Made of manifests/%s by make chart: change that. */ -}}\n"

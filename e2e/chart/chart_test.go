@@ -90,6 +90,38 @@ patches:
 `,
 		},
 		{
+			name: "a real application",
+			values: filled + `credentials: {enabled: true}
+access: {groups: [developers]}
+kinds: [external-secret, http-route, service-monitor, certificate]
+policies: {gateways: [gateways/previews], issuers: [a, b], secretStores: [previews], secretPrefix: previews/}
+`,
+			overlay: `
+patches:
+  - target: {kind: ConfigMap, name: plugin}
+    patch: |-
+      - op: replace
+        path: /data/config.yaml
+        value: "argocdNamespace: argocd\nveleroNamespace: velero\nmode: velero\nguards: {access: {groups: [developers]}, credentials: {namespace: seedling-credentials}}\nforges: [{name: gitea, type: gitea,
+          url: 'https://git.example.com', credentialFile: /etc/seedling/forges/gitea-token, webhookSecretFile: /etc/seedling/forges/gitea-webhook}]\n"
+  - target: {kind: ConfigMap, name: seedling-policies}
+    patch: |-
+      - {op: replace, path: /data/gateways, value: gateways/previews}
+      - {op: replace, path: /data/issuers, value: a b}
+      - {op: replace, path: /data/secretStores, value: previews}
+      - {op: replace, path: /data/secretPrefix, value: previews/}
+  - target: {kind: AppProject, name: previews}
+    patch: |-
+      - {op: replace, path: /spec/roles/0/groups, value: [developers]}
+components:
+  - ../manifests/plugin/credentials
+  - ../manifests/kinds/external-secret
+  - ../manifests/kinds/http-route
+  - ../manifests/kinds/service-monitor
+  - ../manifests/kinds/certificate
+`,
+		},
+		{
 			name: "everything elsewhere",
 			values: untagged + `
 registry: registry.acme.example/mirror

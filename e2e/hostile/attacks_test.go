@@ -23,6 +23,7 @@ import (
 
 	"github.com/seedling-dev/seedling/e2e/platform"
 	"github.com/seedling-dev/seedling/e2e/platform/platformtest"
+	"github.com/seedling-dev/seedling/e2e/policies"
 	"github.com/seedling-dev/seedling/plugin/fences"
 )
 
@@ -34,6 +35,7 @@ func TestAttacks(t *testing.T) {
 	t.Parallel()
 	ctx := platformtest.Begin(t, 50*time.Minute)
 	names := chosen(t)
+	policies.Define(ctx, t, world.Cluster.REST())
 	by := newBystander(ctx, t)
 	service := &corev1.Service{}
 	platformtest.Must(t, world.Kube.Get(ctx, client.ObjectKey{Namespace: "s3", Name: "s3"}, service))

@@ -73,5 +73,11 @@ func (p *Platform) chartValues() ([]byte, error) {
 		"registry": registry, "image": map[string]any{"tag": tag}, "postgresImage": map[string]any{"tag": postgres},
 		"repositories": map[string]any{"previews": []string{shop}, "platform": []string{platform}},
 		"config":       config, "direct": map[string]any{"enabled": true},
+		"credentials": map[string]any{"enabled": true}, "access": map[string]any{"groups": []string{"developers"}},
+		"kinds": []string{"external-secret", "http-route", "service-monitor", "certificate"},
+		"policies": map[string]any{
+			"gateways": []string{"gateways/previews"}, "issuers": []string{"letsencrypt-previews"},
+			"secretStores": []string{"previews"}, "secretPrefix": "previews/",
+		},
 	})
 }

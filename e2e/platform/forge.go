@@ -98,6 +98,15 @@ func (f *forge) allow(repository, user string, mode gitea.AccessMode) error {
 	return nil
 }
 
+// MakeLabel makes a label of the shop's pull requests, unless there is one.
+func (p *Platform) MakeLabel(ctx context.Context, name, description string) error {
+	f, err := newForge(ctx, p.forge.endpoint) // the one that installed it is over
+	if err != nil {
+		return err
+	}
+	return f.label(ShopRepository, name, "#8250df", description)
+}
+
 // label makes a label of the repository, unless it is there.
 func (f *forge) label(repository, name, colour, description string) error {
 	labels, _, err := f.admin.ListRepoLabels(Organisation, repository, gitea.ListLabelsOptions{})

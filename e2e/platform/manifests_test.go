@@ -80,6 +80,101 @@ func TestTreeBuilds(t *testing.T) {
 	}
 }
 
+// TestKinds: one list says for the project and for the admission policies which kinds
+// previews may have; without it both say the usual ones.
+func TestKinds(t *testing.T) {
+	t.Parallel()
+	dir, err := cluster.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	further, err := filepath.Glob(filepath.Join(dir, "manifests/kinds/*/kustomization.yaml"))
+	if err != nil || len(further) == 0 {
+		t.Fatal(further, err)
+	}
+	usual := kindsOf(t, dir, "")
+	if !slices.Equal(usual.project, usual.policy) {
+		t.Errorf("the project has %v, and the policy %v", usual.project, usual.policy)
+	}
+	list := ""
+	for _, file := range further {
+		one := "  - ../manifests/kinds/" + filepath.Base(filepath.Dir(file)) + "\n"
+		list += one
+		if got := kindsOf(t, dir, one); !slices.Equal(got.project, got.policy) || len(got.project) != len(usual.project)+1 {
+			t.Errorf("%s makes of the project %v, and of the policy %v", one, got.project, got.policy)
+		}
+	}
+	if got := kindsOf(t, dir, list); !slices.Equal(got.project, got.policy) || len(got.project) != len(usual.project)+len(further) {
+		t.Errorf("all of them make of the project %v, and of the policy %v", got.project, got.policy)
+	}
+}
+
+// kinds are what the project and the policy permit, as group/resource.
+type kinds struct{ project, policy []string }
+
+// kindsOf builds both bases with a list of components, as manifests/kinds/README.md
+// says.
+func kindsOf(t *testing.T, dir, list string) (k kinds) {
+	t.Helper()
+	all := tree{}
+	if err := all.addDir(filepath.Join(dir, "manifests"), "manifests"); err != nil {
+		t.Fatal(err)
+	}
+	all["kinds/kustomization.yaml"] = []byte("apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\ncomponents:\n" + list)
+	for _, base := range []string{"plugin", "argocd"} {
+		all[base+"/kustomization.yaml"] = []byte("resources: [../manifests/" + base + "]\ncomponents: [../kinds]\n")
+		if list == "" {
+			all[base+"/kustomization.yaml"] = []byte("resources: [../manifests/" + base + "]\n")
+		}
+		built, err := all.build(base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, u := range built {
+			switch u.GetKind() + " " + u.GetName() {
+			case "AppProject previews":
+				permitted, _, err := unstructured.NestedSlice(u.Object, "spec", "namespaceResourceWhitelist")
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, p := range permitted {
+					one, ok := p.(map[string]any)
+					if !ok {
+						t.Fatal(p)
+					}
+					plural := strings.ToLower(fmt.Sprint(one["kind"])) + "s"
+					plural = strings.Replace(plural, "ingresss", "ingresses", 1)
+					k.project = append(k.project, fmt.Sprint(one["group"], "/", plural))
+				}
+			case "ConfigMap seedling-policies":
+				data, _, err := unstructured.NestedStringMap(u.Object, "data")
+				if err != nil {
+					t.Fatal(err)
+				}
+				for name, value := range data {
+					if strings.HasPrefix(name, "kinds.") {
+						k.policy = append(k.policy, value)
+					}
+				}
+			case "ValidatingAdmissionPolicy seedling-previews-kinds":
+				validations, _, err := unstructured.NestedSlice(u.Object, "spec", "validations")
+				if err != nil {
+					t.Fatal(err)
+				}
+				said := fmt.Sprint(validations[0])
+				_, said, _ = strings.Cut(said, "in [")
+				said, _, _ = strings.Cut(said, "]")
+				for one := range strings.SplitSeq(said, ",") {
+					k.policy = append(k.policy, strings.Trim(one, " '\n"))
+				}
+			}
+		}
+	}
+	slices.Sort(k.project)
+	slices.Sort(k.policy)
+	return k
+}
+
 // TestNames: with Argo CD and Velero elsewhere, nothing that manifests/plugin
 // makes still means the namespaces argocd and velero.
 func TestNames(t *testing.T) {

@@ -37,6 +37,8 @@ const (
 	ArgoCDNamespace = "argocd"
 	VeleroNamespace = "velero"
 	PluginNamespace = "seedling"
+	// CredentialsNamespace is where the test credentials of previews are.
+	CredentialsNamespace = "seedling-credentials"
 	// PageSecret has the token of the status page.
 	PageSecret = "plugin-page"
 

@@ -97,13 +97,14 @@ func newSuite(t *testing.T, config *rest.Config) *suite {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resources, err := restmapper.GetAPIGroupResources(discovery.NewDiscoveryClient(clients.RESTClient()))
-	if err != nil {
-		t.Fatalf("discover the cluster's kinds: %v", err)
-	}
 	admin, err := dynamic.NewForConfig(config)
 	if err != nil {
 		t.Fatal(err)
+	}
+	Define(t.Context(), t, config)
+	resources, err := restmapper.GetAPIGroupResources(discovery.NewDiscoveryClient(clients.RESTClient()))
+	if err != nil {
+		t.Fatalf("discover the cluster's kinds: %v", err)
 	}
 	s := &suite{config: config, mapper: restmapper.NewDiscoveryRESTMapper(resources), admin: admin}
 

@@ -45,6 +45,14 @@ const (
 	// namespace, and on the StatefulSet and the Service, where the plugin makes
 	// it, absent where the pull request does. The admission policies read it.
 	LabelPostgres = "seedling.dev/postgres"
+	// LabelRepository, LabelAuthor and LabelTeam are on a preview's namespace, for
+	// tools that tell costs apart. Nothing decides by them.
+	LabelRepository = "seedling.dev/repository"
+	LabelAuthor     = "seedling.dev/author"
+	LabelTeam       = "seedling.dev/team"
+	// LabelTestCredentials is on Secrets that the platform gives to previews, and on
+	// their copies there.
+	LabelTestCredentials = "seedling.dev/test-credentials"
 	// VeleroRestoreLabel is set by Velero on everything a Restore creates, and
 	// by the broker in direct mode: part of a PVC's provenance.
 	VeleroRestoreLabel = "velero.io/restore-name"
@@ -102,6 +110,11 @@ const (
 	// <namespace>.<domain of the ApplicationSet's input>. It is absent where the
 	// input names no domain. The admission policies read it.
 	AnnotationHost = "seedling.dev/host"
+	// AnnotationCredentials says which copies of test credentials, of which versions,
+	// a preview has. AnnotationRepositories, on the Secrets that are copied, says
+	// for whose previews; for all without it.
+	AnnotationCredentials  = "seedling.dev/credentials"
+	AnnotationRepositories = "seedling.dev/repositories"
 	// AnnotationSnapshot names the snapshot that was chosen for it. The same
 	// name is on the restored claim.
 	AnnotationSnapshot = "seedling.dev/snapshot"

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -63,6 +64,8 @@ type world struct {
 	inPod  bool
 	direct bool
 	forge  fakeForge
+	// visitor opens previews' addresses.
+	visitor http.RoundTripper
 }
 
 func object(namespace, name string) metav1.ObjectMeta {
@@ -217,7 +220,7 @@ func (w *world) look(t *testing.T) (string, error) {
 	report := &Report{Out: &out}
 	c := &Cluster{
 		Kube: kube, Namespace: "seedling", ArgoCD: "argocd", Velero: "velero", ConfigMap: "seedling-plugin", Direct: w.direct,
-		Forges: map[string]forge.Forge{"gitea": w.forge}, Hooked: map[string]bool{"gitea": true}, InPod: w.inPod, Report: report, Now: time.Now,
+		Forges: map[string]forge.Forge{"gitea": w.forge}, Hooked: map[string]bool{"gitea": true}, InPod: w.inPod, Visitor: w.visitor, Report: report, Now: time.Now,
 	}
 	c.Look(t.Context())
 	return out.String(), report.Result()

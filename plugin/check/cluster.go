@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -40,16 +41,18 @@ type Cluster struct {
 	// MaxDataAge is how old the data of a seed may be; nil for any age.
 	MaxDataAge func(seed string) time.Duration
 	// InPod says that this is the plugin's pod, with its rights.
-	InPod  bool
-	Report *Report
-	Now    func() time.Time
+	InPod bool
+	// Visitor opens a preview's address; nil for as everybody does.
+	Visitor http.RoundTripper
+	Report  *Report
+	Now     func() time.Time
 }
 
 // Look asks every question.
 func (c *Cluster) Look(ctx context.Context) {
 	sets, known := c.applicationSets(ctx)
 	for _, question := range []func(context.Context){
-		c.pluginRights, c.storage, c.veleroVersion, c.argoCDVersion, c.policies, c.values, c.settings, c.repoServer, c.heldUp,
+		c.pluginRights, c.storage, c.veleroVersion, c.argoCDVersion, c.policies, c.values, c.settings, c.repoServer, c.heldUp, c.opened,
 	} {
 		c.bounded(ctx, question)
 	}

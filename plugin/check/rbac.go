@@ -34,7 +34,9 @@ var accesses = map[place][]access{
 	everyNamespace: {
 		{"", "namespaces", "create,get,list,watch,patch,delete", ""},
 		{"", "serviceaccounts", "create,get,update", ""},
-		{"", "secrets", "create", ""},
+		{"", "secrets", "create,delete", ""},
+		{"rbac.authorization.k8s.io", "rolebindings", "create,get,update,delete", ""},
+		{"rbac.authorization.k8s.io", "clusterroles", "bind", "seedling-preview-access"},
 		{"", "resourcequotas", "create,get,update", ""},
 		{"", "limitranges", "create,get,update", ""},
 		{"networking.k8s.io", "networkpolicies", "create,get,list,update", ""},

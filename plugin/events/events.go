@@ -28,6 +28,7 @@ const (
 	Degraded  = "Degraded"
 	Failed    = "Failed"
 	Queued    = "Queued"
+	Asleep    = "Asleep"
 	Expiring  = "Expiring"
 	Ended     = "Ended"
 )
@@ -98,6 +99,8 @@ func say(t preview.Told) (reason, message string) {
 	switch {
 	case t.Restoring && t.State == preview.StateStarting:
 		return Restoring, "Its volume is made from snapshot " + t.Snapshot
+	case t.State == preview.StateAsleep:
+		return Asleep, "Nothing of it runs, and its data stays" + because(t.Asleep)
 	case t.State == preview.StateReady && t.Ends != "":
 		return Expiring, "It ends " + t.Ends + because(t.Why)
 	case t.State == preview.StateReady:

@@ -51,6 +51,8 @@ func TestLife(t *testing.T) {
 	restoring.PVCUID = ""
 	warned := base(preview.StateReady)
 	warned.WarnedAt, warned.ExpiresAt, warned.ExpiresFor = time.Now(), time.Date(2026, 3, 4, 0, 0, 0, 0, time.UTC), "its data is too old"
+	asleep := base(preview.StateAsleep)
+	asleep.AsleepSince, asleep.AsleepFor = time.Now(), "nobody pushed or woke it for 8h"
 	ended := base(preview.StateRemoving)
 	ended.Phase, ended.Reason = preview.Ending, "the pull request is closed"
 	refused := base(preview.StateRemoving)
@@ -71,6 +73,11 @@ func TestLife(t *testing.T) {
 				"Normal Queued: It waits for a place", "Normal Created: ", "Normal Restoring: Its volume is made from snapshot seed-1",
 				"Normal Ready: It is Healthy, with the masked data of snapshot seed-1", "Normal Expiring: It ends", "Normal Ended: It has ended: the pull request is closed",
 			},
+		},
+		{
+			"sleeps and wakes",
+			[]preview.Report{base(preview.StateReady), asleep, asleep, base(preview.StateReady)},
+			[]string{"Normal Created: ", "Normal Ready: ", "Normal Asleep: Nothing of it runs, and its data stays: nobody pushed or woke it for 8h", "Normal Ready: "},
 		},
 		{
 			"fails, is mended, and is not wanted any more",

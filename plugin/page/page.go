@@ -2,9 +2,11 @@ package page
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"errors"
 	"html/template"
 	"log/slog"
 	"net/http"
@@ -33,6 +35,8 @@ const (
 	// guesses a token, and this keeps guessing cheap.
 	mostForm                      = 4 << 10
 	loginsPerSecond, loginsAtOnce = 2, 20
+	// Each waking writes the state.
+	wakesPerSecond, wakesAtOnce = 2, 20
 )
 
 // policy is what a browser may do with the page: show it, with our own style and
@@ -50,6 +54,8 @@ type Sources struct {
 	Ended    func() []ended.Preview
 	Status   func() preview.Status
 	Forges   func() map[string]forge.Budget
+	// Wake wakes a preview that sleeps; nil where nobody can.
+	Wake func(ctx context.Context, namespace string) error
 	// Leads is nil while this process leads and has loaded its state.
 	Leads   func() error
 	Cluster *Looker
@@ -64,6 +70,7 @@ type Page struct {
 
 	renders chan struct{}
 	logins  *rate.Limiter
+	wakes   *rate.Limiter
 
 	mu   sync.Mutex
 	last *world
@@ -77,6 +84,7 @@ func New(c Config, s Sources, log *slog.Logger, now func() time.Time) *Page {
 	return &Page{
 		Config: c, Sources: s, Log: log, Now: now,
 		renders: make(chan struct{}, mostRenders), logins: rate.NewLimiter(loginsPerSecond, loginsAtOnce),
+		wakes: rate.NewLimiter(wakesPerSecond, wakesAtOnce),
 	}
 }
 
@@ -88,6 +96,7 @@ func (p *Page) Handler() http.Handler {
 	mux.HandleFunc("GET /login", p.form)
 	mux.HandleFunc("POST /login", p.login)
 	mux.HandleFunc("POST /logout", p.logout)
+	mux.HandleFunc("POST /wake", p.wake)
 	for name, kind := range map[string]string{"page.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml"} {
 		mux.HandleFunc("GET /"+name, func(w http.ResponseWriter, _ *http.Request) { asset(w, name, kind) })
 	}
@@ -225,6 +234,40 @@ func (p *Page) content(w *world, q query) ([]byte, error) {
 		p.sent[q] = b.Bytes()
 	}
 	return b.Bytes(), nil
+}
+
+// wake wakes one preview, and shows the page again. It is the one thing that the
+// page lets its readers change.
+func (p *Page) wake(w http.ResponseWriter, r *http.Request) {
+	if !p.may(w, r, true) {
+		return
+	}
+	if p.Wake == nil {
+		http.NotFound(w, r)
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, mostForm)
+	if err := r.ParseForm(); err != nil {
+		http.Error(w, "the form could not be read", http.StatusBadRequest)
+		return
+	}
+	if !p.wakes.AllowN(p.Now(), 1) {
+		w.Header().Set("Retry-After", "5")
+		http.Error(w, "many previews are woken at once: try again in a moment", http.StatusTooManyRequests)
+		return
+	}
+	switch err := p.Wake(r.Context(), r.PostForm.Get("preview")); {
+	case errors.Is(err, preview.ErrNoPreview):
+		http.Error(w, "there is no such preview any more", http.StatusNotFound)
+	case err != nil:
+		p.Log.ErrorContext(r.Context(), "a preview could not be woken", "error", err)
+		http.Error(w, "it could not be woken; the plugin's log says why", http.StatusServiceUnavailable)
+	default:
+		p.mu.Lock()
+		p.last = nil // who looks now sees it wake
+		p.mu.Unlock()
+		http.Redirect(w, r, "./", http.StatusSeeOther)
+	}
 }
 
 // frame is what is around the content.

@@ -42,6 +42,7 @@ type world struct {
 	usage    map[string]Usage
 	looked   time.Time
 	restores map[string]int // live previews by their snapshot
+	wakes    bool           // one that sleeps can be woken
 }
 
 // found is a preview, and in small letters what is looked for in.
@@ -54,7 +55,7 @@ type found struct {
 // urgency is the order of states: what wants a person first.
 var urgency = map[preview.State]int{
 	preview.StateFailed: 0, preview.StateDegraded: 0, preview.StateStarting: 1, preview.StateWaiting: 2, preview.StateQueued: 3,
-	preview.StateReady: 4, preview.StateExpired: 5, preview.StateEnding: 6, preview.StateRemoving: 7,
+	preview.StateReady: 4, preview.StateAsleep: 5, preview.StateExpired: 6, preview.StateEnding: 7, preview.StateRemoving: 8,
 }
 
 var states = slices.SortedFunc(maps.Keys(urgency), func(a, b preview.State) int {
@@ -62,7 +63,7 @@ var states = slices.SortedFunc(maps.Keys(urgency), func(a, b preview.State) int 
 })
 
 func newWorld(s Sources, now time.Time) *world {
-	w := &world{at: now, starting: s.Leads() != nil, counts: map[preview.State]int{}, status: s.Status(), forges: s.Forges(), restores: map[string]int{}}
+	w := &world{at: now, starting: s.Leads() != nil, counts: map[preview.State]int{}, status: s.Status(), forges: s.Forges(), restores: map[string]int{}, wakes: s.Wake != nil}
 	w.seeds, w.network, w.usage, w.looked = s.Cluster.seen()
 	going := map[string]bool{}
 	for _, r := range s.Previews() {
@@ -213,6 +214,7 @@ type row struct {
 	Bars                                                 []bar
 	CPU, Memory, Storage                                 string
 	Usage                                                bool
+	Wakes                                                bool // there is a button for that
 	now                                                  time.Time
 }
 
@@ -326,6 +328,7 @@ func (w *world) row(r preview.Report, now time.Time) row {
 	if r.Phase == preview.Ending {
 		out.Ended, out.Ends = r.EndedAt, r.LingersUntil
 	}
+	out.Wakes = w.wakes && r.State == preview.StateAsleep
 	out.Untaken = "under way"
 	if r.State == preview.StateFailed {
 		out.Untaken = "not Healthy"

@@ -175,6 +175,11 @@ func statusLive(p *Preview, it *item, said sentence, s *forge.Status) {
 	case !p.WarnedAt.IsZero():
 		s.State = forge.Success
 		s.Description = "Ends " + day(p.ExpiresAt) + ", " + p.ExpiresFor + ": " + remedy(p, in)
+	case sleepSentence(p, in) != "":
+		s.Description = sleepSentence(p, in)
+		if p.asleep() {
+			s.State = forge.Success
+		}
 	default:
 		s.State = forge.Success
 		s.Description = "Preview " + p.Namespace + " has the masked data of snapshot " + p.Snapshot
@@ -214,6 +219,7 @@ func (r *Reconciler) after(repo *repository, items []*item, events []transition,
 		}
 		if p.Phase == Live {
 			r.mend(repo, p, e)
+			r.sleeping(repo, it, p, e)
 		}
 	}
 	for _, t := range events {
@@ -304,7 +310,11 @@ func (r *Reconciler) mend(repo *repository, p *Preview, e *errands) {
 		repo.mu.Lock()
 		repo.mended[q.Namespace] = r.Now()
 		repo.mu.Unlock()
-		return false, r.Namespaces.Mend(ctx, q)
+		now, live := r.Store.Live(q.Namespace) // it may have gone to sleep since
+		if !live {
+			return false, nil
+		}
+		return false, r.Namespaces.Mend(ctx, now)
 	}})
 }
 

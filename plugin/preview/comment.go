@@ -159,6 +159,8 @@ func (r *Reconciler) section(p *Preview, it *item, said sentence, words lastWord
 	ready := p.Phase == Live && p.PVCUID != ""
 	fails := p.Phase == Live && said.sync != "" && said.commit == p.HeadSHA
 	switch {
+	case ready && p.asleep() && s.State == forge.Success:
+		title = "Asleep"
 	case ready && waits != "" && !fails && !p.Foreign:
 		title = "Ready, at an earlier commit"
 	case s.State == forge.Failure || fails:
@@ -175,8 +177,12 @@ func (r *Reconciler) section(p *Preview, it *item, said sentence, words lastWord
 	var b strings.Builder
 	fmt.Fprintf(&b, "**Preview %s: %s**\n", escape(p.ApplicationSet), title)
 	line := func(format string, args ...any) { fmt.Fprintf(&b, "\n- "+format, args...) }
-	if s.State == forge.Failure || !ready || waits != "" {
+	told := s.State == forge.Failure || !ready || waits != ""
+	if told {
 		line("%s", escape(s.Description))
+	}
+	if sleeps := sleepSentence(p, in); ready && sleeps != "" && !(told && sleeps == s.Description) {
+		line("%s", escape(sleeps))
 	}
 	if waits != "" && fails {
 		line("%s", escape("Argo CD could not sync that commit: "+said.sync))

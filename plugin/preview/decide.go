@@ -180,7 +180,7 @@ func (r *Reconciler) items(repo *repository, rec *record, now time.Time) []*item
 			continue
 		}
 		pr := p.PullRequest
-		items = append(items, &item{key: p.Key, cur: p, unasked: true, facts: Facts{PullRequest: &pr, Refused: reasonUnasked, Seed: p.Seed, Postgres: p.Postgres, Host: p.Host, Reset: p.ResetSpent}})
+		items = append(items, &item{key: p.Key, cur: p, unasked: true, facts: Facts{PullRequest: &pr, Refused: reasonUnasked, Seed: p.Seed, Postgres: p.Postgres, Host: p.Host, Team: p.Team, Reset: p.ResetSpent}})
 	}
 	return items
 }
@@ -209,11 +209,12 @@ func (r *Reconciler) item(repo *repository, key Key, cur *Preview, inputs []Inpu
 	it.facts.Gone = it.look.State == sight.Gone
 	it.facts.Forks = it.in.Filters.Forks
 	it.facts.Seed, it.facts.Host, it.facts.Linger = it.in.Seed, it.in.host(it.namespace()), r.Linger
-	it.facts.Postgres = it.in.Postgres
+	it.facts.Postgres, it.facts.Team = it.in.Postgres, it.in.Team
 	it.facts.Life = Life{
 		TTL: it.in.TTL, Kept: pr.HasLabel(it.in.KeepLabel), KeepFor: it.in.KeepFor, Warning: it.in.TTLWarning,
 		MaxDataAge: r.MaxDataAge(it.in.Seed), Deaf: repo.deaf(now),
 	}
+	it.facts.Sleep = &sleepFacts{Sleep: it.in.sleep(r.Sleep), Label: pr.HasLabel(it.in.wakeLabel())}
 	it.facts.ClosedAt = repo.closing(key.Number, it.look, now)
 	return it
 }

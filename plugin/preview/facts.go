@@ -65,6 +65,8 @@ type found struct {
 	// applied: Argo CD has the Application of one that nobody asks for.
 	applied   bool
 	appliedAt time.Time
+	// haltedAt is when nothing was left running in one that sleeps.
+	haltedAt time.Time
 }
 
 // consentKey changes with whatever may change who set the label.

@@ -15,8 +15,10 @@ import (
 	"time"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -42,7 +44,7 @@ type cluster struct {
 func newCluster(t *testing.T, objects ...client.Object) *cluster {
 	t.Helper()
 	s := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, networkingv1.AddToScheme, velerov1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, appsv1.AddToScheme, networkingv1.AddToScheme, rbacv1.AddToScheme, velerov1.AddToScheme} {
 		if err := add(s); err != nil {
 			t.Fatal(err)
 		}
@@ -57,6 +59,7 @@ func newCluster(t *testing.T, objects ...client.Object) *cluster {
 			c.uids++
 			o.SetUID(types.UID(fmt.Sprintf("uid-%d", c.uids)))
 			c.mu.Unlock()
+			counted(o)
 			return under.Create(ctx, o, opts...)
 		},
 		Get: func(ctx context.Context, under client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
@@ -75,16 +78,46 @@ func newCluster(t *testing.T, objects ...client.Object) *cluster {
 			if err := c.call("update", o); err != nil {
 				return err
 			}
+			counted(o)
 			return under.Update(ctx, o, opts...)
 		},
 		Patch: func(ctx context.Context, under client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
 			if err := c.call("patch", o); err != nil {
 				return err
 			}
-			return under.Patch(ctx, o, p, opts...)
+			if err := under.Patch(ctx, o, p, opts...); err != nil {
+				return err
+			}
+			return controlled(ctx, under, o)
 		},
 	}).Build()
 	return c
+}
+
+// counted does what the controller of quotas does.
+func counted(o client.Object) {
+	if q, ok := o.(*corev1.ResourceQuota); ok {
+		q.Status.Hard = q.Spec.Hard.DeepCopy()
+	}
+}
+
+// controlled does what the controllers of workloads do when one was changed.
+func controlled(ctx context.Context, under client.Client, o client.Object) error {
+	switch o := o.(type) {
+	case *appsv1.Deployment:
+		if o.Annotations[AnnotationWoken] != "" {
+			is := o.DeepCopy()
+			is.Status.Replicas = *is.Spec.Replicas
+			return under.Status().Update(ctx, is)
+		}
+	case *appsv1.StatefulSet:
+		if o.Annotations[AnnotationWoken] != "" {
+			is := o.DeepCopy()
+			is.Status.Replicas = *is.Spec.Replicas
+			return under.Status().Update(ctx, is)
+		}
+	}
+	return nil
 }
 
 func (c *cluster) call(verb string, o runtime.Object) error {
@@ -481,6 +514,7 @@ func newWorld(t *testing.T, h *host, objects ...client.Object) *world {
 func (w *world) restart() {
 	w.t.Helper()
 	store := NewStore(w.cluster, "seedling")
+	store.now = func() time.Time { return w.now }
 	if err := store.Load(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}

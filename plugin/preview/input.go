@@ -34,6 +34,8 @@ type Input struct {
 	// Domain is what previews' host names end in; without it preview_host and
 	// preview_url are empty.
 	Domain string `json:"domain"`
+	// Team is who pays for its previews, a label of their namespaces.
+	Team string `json:"team,omitempty"`
 	// WaitForStatus is a commit status without which a head SHA is not emitted.
 	WaitForStatus string `json:"waitForStatus"`
 	// TTL is how long a preview lives, and KeepFor how long one lives that has
@@ -48,13 +50,21 @@ type Input struct {
 	Comments bool `json:"comments"`
 	// Deployments false shows none of its previews as a deployment at the forge.
 	Deployments bool `json:"deployments"`
+	// SleepAfter and AwakeHours are when its previews sleep, as Sleep has them; empty
+	// for as the plugin's configuration says. WakeLabel wakes one; empty for
+	// DefaultWakeLabel.
+	SleepAfter string `json:"sleepAfter,omitempty"`
+	AwakeHours string `json:"awakeHours,omitempty"`
+	WakeLabel  string `json:"wakeLabel,omitempty"`
 
 	Filters Filters `json:"filters"`
 	// Paths are parts of the repository, by name, of which it is told whether a
 	// pull request changes them, and which image they have.
 	Paths map[string]PathInput `json:"paths,omitempty"`
 
-	digest string // id's, once it is read
+	digest     string // id's, once it is read
+	sleepAfter *Span
+	awakeHours *Hours
 }
 
 // Filters narrow the pull requests that may have a preview.
@@ -112,7 +122,7 @@ func ParseInput(parameters map[string]json.RawMessage) (Input, error) {
 	in := Input{Label: DefaultLabel, ResetLabel: DefaultResetLabel, Seed: DefaultSeed}
 	texts := map[string]*string{
 		"forge": &in.Forge, "repo": &in.Repo, "label": &in.Label, "resetLabel": &in.ResetLabel,
-		"seed": &in.Seed, "postgres": &in.Postgres, "domain": &in.Domain, "waitForStatus": &in.WaitForStatus,
+		"seed": &in.Seed, "postgres": &in.Postgres, "domain": &in.Domain, "team": &in.Team, "waitForStatus": &in.WaitForStatus,
 	}
 	for _, name := range sortedKeys(parameters) {
 		raw := parameters[name]
@@ -123,11 +133,12 @@ func ParseInput(parameters map[string]json.RawMessage) (Input, error) {
 			in.Filters.parse(raw, bad)
 		case name == "paths":
 			in.Paths = parsePaths(raw, bad)
-		case !lives[name]:
+		case !lives[name] && !sleeps[name]:
 			bad(clean(name), "is unknown")
 		}
 	}
 	parseLife(&in, parameters, bad)
+	parseSleep(&in, parameters, bad)
 	in.Repo = strings.TrimSuffix(strings.Trim(in.Repo, "/"), ".git")
 	in.check(bad)
 	if in.Postgres == PostgresOwn {
@@ -172,6 +183,9 @@ func (in *Input) check(bad func(field, problem string)) {
 	}
 	if in.Domain != "" && (!dnsDomain.MatchString(in.Domain) || len(in.Domain) > 253-snapshot.MaxPreview-1) {
 		bad("domain", "must be a DNS name")
+	}
+	if in.Team != labelValue(in.Team) {
+		bad("team", "must be what the value of a label may be: letters, digits, dashes, dots and underscores, at most 63")
 	}
 	if !visible(in.WaitForStatus, 255) {
 		bad("waitForStatus", "must be a commit status's name of at most 255 characters, without spaces around it")

@@ -70,6 +70,8 @@ type Options struct {
 	Linger time.Duration
 	// Cap is how many previews there may be in all; 0 for any number.
 	Cap int
+	// Sleep is when previews sleep whose inputs do not say it.
+	Sleep Sleep
 	// MaxDataAge is how old the data of a seed may become in a preview; 0 for any
 	// age.
 	MaxDataAge func(seed string) time.Duration

@@ -92,6 +92,7 @@ type model struct {
 	// well and wrong are what the ApplicationSet asks for, and with a typo.
 	well, wrong map[string]json.RawMessage
 	most        int // the cap; 0 for none
+	sleeps      bool
 	// touched is when somebody last did something for it, by our clock; warned
 	// since when it says that its end comes.
 	touched, warned map[int64]time.Time
@@ -150,6 +151,9 @@ func newModel(t *testing.T, seed uint64) *model {
 		if m.maxAge = 0; seed%3 == 1 {
 			m.most, m.maxAge = 1+m.rng.IntN(6), modelAge
 			fields["cap"] = strconv.Itoa(m.most)
+		}
+		if m.sleeps = seed%4 == 3; m.sleeps {
+			fields["sleepAfter"] = `"1h"`
 		}
 		m.well = asksWith(fields)
 		fields["label"] = string(typo["label"])
@@ -290,6 +294,9 @@ func (m *model) people() {
 				p.Labels = append(p.Labels, "preview-keep")
 			}
 		})
+	case k == 7 && m.sleeps && !p.HasLabel(DefaultWakeLabel):
+		m.note("wake %d", n)
+		m.change(n, func(p *forge.PullRequest) { p.Labels = append(p.Labels, DefaultWakeLabel) })
 	case k == 5 && !p.HasLabel("preview-reset"):
 		m.note("reset %d", n)
 		m.may(n, reasonReset)
@@ -568,6 +575,9 @@ func (m *model) check() {
 		if p.Phase == Live {
 			live++
 		}
+		if !p.AsleepSince.IsZero() && (p.Phase != Live || p.PVCUID == "" || !p.Halted || !m.sleeps) {
+			m.fatal("preview %d sleeps: %+v", p.Number, p)
+		}
 		switch {
 		case p.Phase == Live && p.WarnedAt.IsZero():
 			delete(m.warned, p.Number)
@@ -684,6 +694,21 @@ func (m *model) settleCauses(n int64) {
 	m.causes[n] = keep
 }
 
+// rested says whether what runs in each live preview is what was decided: those that
+// sleep let no pod in, and all others do.
+func (m *model) rested() bool {
+	rested := true
+	m.Store.each(func(p *Preview) {
+		var quota corev1.ResourceQuota
+		if p.Phase != Live || m.cluster.Get(m.t.Context(), client.ObjectKey{Namespace: p.Namespace, Name: GuardName}, &quota) != nil {
+			return
+		}
+		pods := quota.Spec.Hard["pods"]
+		rested = rested && pods.IsZero() == p.asleep() && p.Halted == p.asleep()
+	})
+	return rested
+}
+
 func (m *model) run() {
 	m.set()
 	for range modelSteps {
@@ -739,7 +764,7 @@ func (m *model) heal() {
 		slices.Sort(want)
 		slices.Sort(got)
 		full := m.most > 0 && len(got) >= m.most && !slices.ContainsFunc(got, func(n string) bool { return !slices.Contains(want, n) })
-		if slices.Equal(want, got) || full {
+		if (slices.Equal(want, got) || full) && m.rested() {
 			return
 		}
 	}

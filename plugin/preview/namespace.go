@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -66,6 +67,10 @@ type Guards struct {
 	// The rest is found by itself: see Surroundings.
 	DNSNamespace string   `json:"dnsNamespace"`
 	DNSAddresses []string `json:"dnsAddresses"`
+	// Access is who may look into previews. Credentials are the platform's test
+	// credentials, of which each gets copies.
+	Access      Access      `json:"access"`
+	Credentials Credentials `json:"credentials"`
 	// Egress is what previews may reach beyond themselves, DNS and the broker.
 	Egress []Egress `json:"egress"`
 }
@@ -154,7 +159,11 @@ func (n *Namespaces) Prepare(ctx context.Context, p Preview) (Space, error) {
 		return Space{Blocked: blocked}, err
 	}
 	space := Space{UID: ns.UID}
-	hook, err := n.guard(ctx, p)
+	// Before the quota, as what else it counts.
+	var hook types.UID
+	if err = n.credentials(ctx, ns, p); err == nil {
+		hook, err = n.guard(ctx, p)
+	}
 	if err != nil {
 		return space, fmt.Errorf("prepare namespace %s: %w", p.Namespace, err)
 	}
@@ -176,10 +185,15 @@ func (n *Namespaces) Mend(ctx context.Context, p Preview) error {
 	if err := n.mark(ctx, ns, p); err != nil {
 		return err
 	}
-	if _, err := n.guard(ctx, p); err != nil || n.Keep == nil {
+	if _, err := n.guard(ctx, p); err != nil {
 		return err
 	}
-	return n.Keep(ctx, p)
+	// What is looked after by others does not wait for credentials that clash.
+	var kept error
+	if n.Keep != nil {
+		kept = n.Keep(ctx, p)
+	}
+	return errors.Join(kept, n.revoke(ctx, p.Namespace), n.credentials(ctx, ns, p))
 }
 
 // labels are those of all that is made for a preview.
@@ -201,6 +215,7 @@ func (n *Namespaces) namespaceLabels(p Preview) map[string]string {
 	if p.Postgres != "" {
 		labels[snapshot.LabelPostgres] = p.Postgres
 	}
+	maps.Copy(labels, costLabels(&p))
 	return labels
 }
 
@@ -298,6 +313,7 @@ func (n *Namespaces) guard(ctx context.Context, p Preview) (hook types.UID, err 
 				return replace(&is.Spec, want.Spec)
 			})
 	}))
+	group.Go(caught(func() error { return n.access(ctx, meta(GuardName)) }))
 	group.Go(caught(func() error {
 		return keep(ctx, n.Client, &corev1.LimitRange{ObjectMeta: meta(GuardName), Spec: n.limits()},
 			func(is, want *corev1.LimitRange) bool { return replace(&is.Spec, want.Spec) })
@@ -426,6 +442,9 @@ func (n *Namespaces) seed(name string) Seed {
 func (n *Namespaces) quota(ctx context.Context, p Preview) (corev1.ResourceList, error) {
 	hard := corev1.ResourceList{}
 	maps.Copy(hard, n.Guards.Quota)
+	if p.asleep() {
+		halt(hard)
+	}
 	if _, ok := hard["requests.storage"]; ok {
 		return hard, nil
 	}

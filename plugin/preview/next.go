@@ -25,6 +25,8 @@ type Facts struct {
 	Postgres string
 	// Host is what its Ingresses may be called; empty without a domain.
 	Host string
+	// Team is who pays for it.
+	Team string
 	// Consent is who asked, or why nobody who may has.
 	Consent Consent
 	// HeadSHA may be emitted; empty where it must not be yet, and then
@@ -53,6 +55,8 @@ type Facts struct {
 	Linger time.Duration
 	// Life is how long it may live.
 	Life Life
+	// Sleep says when it sleeps; nil where nothing is known of that.
+	Sleep *sleepFacts
 	// Queue says why it has to wait for a place; empty when there is one.
 	Queue string
 }
@@ -192,7 +196,7 @@ func Next(cur *Preview, key Key, f Facts, now time.Time) *Preview {
 // see takes in how the pull request looks.
 func (p *Preview) see(f *Facts, now time.Time) {
 	if f.wanted() {
-		p.Host = f.Host
+		p.Host, p.Team = f.Host, f.Team
 	}
 	if f.PullRequest == nil {
 		p.PullRequest.Open = false
@@ -208,6 +212,7 @@ func (p *Preview) see(f *Facts, now time.Time) {
 func (p *Preview) end(reason string, now time.Time) *Preview {
 	p.Phase, p.Reason, p.EndedAt = Ending, reason, now
 	p.LingersUntil, p.Rests = time.Time{}, false
+	p.forgetSleep()
 	return p
 }
 
@@ -247,7 +252,10 @@ func (p *Preview) nextLive(f *Facts, now time.Time) *Preview {
 	if p.EmittedAsOf.IsZero() {
 		p.EmittedAsOf = f.PullRequest.UpdatedAt
 	}
-	if commit.MatchString(f.HeadSHA) {
+	p.sleep(*f, now)
+	// One that was put to sleep is given a commit when it is awake: no hook of its
+	// sync could begin before.
+	if commit.MatchString(f.HeadSHA) && !p.Halted {
 		if f.PullRequest.Fork && p.HeadSHA != f.HeadSHA {
 			p.HeadSeenAt = now // a fork's commit counts once it is approved
 		}

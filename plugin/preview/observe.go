@@ -162,7 +162,7 @@ func (repo *repository) watched() []string {
 	seen := map[string]bool{}
 	var labels []string
 	for _, s := range repo.subs {
-		for _, label := range []string{s.in.Label, s.in.ResetLabel, s.in.KeepLabel} {
+		for _, label := range []string{s.in.Label, s.in.ResetLabel, s.in.KeepLabel, s.in.wakeLabel()} {
 			if !seen[label] {
 				seen[label] = true
 				labels = append(labels, label)

@@ -40,6 +40,8 @@ type Preview struct {
 	// Host is what its Ingresses may be called, empty where the input names no
 	// domain; the namespace says so too (snapshot.AnnotationHost).
 	Host string `json:"host,omitempty"`
+	// Team is who pays for it, as the input says.
+	Team string `json:"team,omitempty"`
 	// HeadSHA is the commit that is emitted.
 	HeadSHA string `json:"headSHA,omitempty"`
 
@@ -81,6 +83,15 @@ type Preview struct {
 	ExpiresFor  string    `json:"expiresFor,omitempty"`
 	WarnedAt    time.Time `json:"warnedAt,omitzero"`
 	Expired     *Expired  `json:"expired,omitempty"`
+	// AsleepSince is since when a live preview sleeps, zero for one that is awake,
+	// and AsleepFor why. Halted says that what runs in it may have been ended, and
+	// was not let run again yet. WokenAt is when somebody last woke it, and
+	// WakeSpent as ResetSpent for the label that does.
+	AsleepSince time.Time `json:"asleepSince,omitzero"`
+	AsleepFor   string    `json:"asleepFor,omitempty"`
+	Halted      bool      `json:"halted,omitempty"`
+	WokenAt     time.Time `json:"wokenAt,omitzero"`
+	WakeSpent   bool      `json:"wakeSpent,omitempty"`
 	// Start is how its start went, for people.
 	Start Start `json:"start,omitzero"`
 	// DataAt is when the import behind its snapshot finished.

@@ -34,6 +34,7 @@ const (
 	StateFailed   State = "Failed"
 	StateDegraded State = "Degraded" // it was Healthy before
 	StateReady    State = "Ready"
+	StateAsleep   State = "Asleep" // nothing of it runs, and its data stays
 	StateStarting State = "Starting"
 	StateWaiting  State = "Waiting"
 	StateQueued   State = "Queued"
@@ -127,6 +128,10 @@ func stateOf(p *Preview, said forge.State, health string, healthy, now time.Time
 		return StateWaiting
 	case p.PVCUID == "" || healthy.IsZero():
 		return StateStarting
+	case p.asleep():
+		return StateAsleep
+	case p.Halted:
+		return StateStarting // again
 	case health == "Degraded" || health == "Missing":
 		return StateDegraded
 	}

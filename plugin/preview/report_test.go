@@ -29,6 +29,7 @@ func TestStateOf(t *testing.T) {
 		{"ready", live(nil), forge.Success, "Healthy", now, StateReady},
 		{"after a push", live(nil), forge.Success, "Progressing", now, StateReady},
 		{"degraded later", live(nil), forge.Success, "Degraded", now, StateDegraded},
+		{"asleep", live(func(p *Preview) { p.AsleepSince = now }), forge.Success, "Degraded", now, StateAsleep},
 		{"degraded from the first", live(nil), forge.Success, "Degraded", time.Time{}, StateStarting},
 		{"no data yet", live(func(p *Preview) { p.PVCUID = "" }), forge.Pending, "Healthy", now, StateStarting},
 		{"failed", live(nil), forge.Failure, "Healthy", now, StateFailed},

@@ -11,6 +11,8 @@ type Told struct {
 	// Why says why it ends, or has ended; empty where the words may hold an author's,
 	// or a platform's.
 	Why string
+	// Asleep says why it sleeps; empty for one that does not.
+	Asleep string
 	// Ends is the day on which it ends by itself, once that was said; empty before.
 	Ends string
 }
@@ -24,6 +26,9 @@ var sayable = map[string]bool{
 // Told leaves out of a report what others wrote.
 func (r *Report) Told() Told {
 	t := Told{State: r.State, Snapshot: r.Snapshot, Restoring: r.Phase == Live && r.PVCUID == "" && !r.Start.Restore.IsZero()}
+	if r.asleep() {
+		t.Asleep = r.AsleepFor
+	}
 	switch {
 	case r.Phase == Ending && sayable[r.Reason]:
 		t.Why = r.Reason
