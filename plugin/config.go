@@ -55,6 +55,9 @@ type Config struct {
 	// Linger is for how long an ended preview keeps its data: it comes back with
 	// it when its pull request is reopened or labelled again by then.
 	Linger metav1.Duration `json:"linger"`
+	// WarmCap is how many slots there may be in all that are nobody's: previews made
+	// in advance, so many of each seed as its warm says.
+	WarmCap int `json:"warmCap"`
 	// Cap is how many previews there may be in all; 0 for any number. An
 	// ApplicationSet may ask for a cap of its own.
 	Cap int `json:"cap"`
@@ -111,6 +114,7 @@ func defaults() Config {
 		PreviousTokenFile:  "/etc/seedling/token/token-previous",
 		Guards:             preview.DefaultGuards(),
 		Linger:             metav1.Duration{Duration: 15 * time.Minute},
+		WarmCap:            10,
 		Comments:           true,
 		Deployments:        true,
 		MaxDataAge:         preview.Span(preview.DefaultMaxDataAge),
@@ -225,8 +229,11 @@ func (c *Config) validateForges(bad func(format string, args ...any)) {
 
 // validateSeeds wants each valid, and no two of one name.
 func (c *Config) validateSeeds(bad func(format string, args ...any)) {
-	seeds := map[string]bool{}
+	seeds, warm := map[string]bool{}, 0
 	for i, s := range c.Seeds {
+		if warm += max(s.Warm, 0); s.Warm < 0 {
+			bad("seeds[%d]: warm %d is no number of slots; 0 is for none", i, s.Warm)
+		}
 		if err := snapshot.CheckSeedName(s.Name); err != nil {
 			bad("seeds[%d]: name %w", i, err)
 		}
@@ -237,6 +244,9 @@ func (c *Config) validateSeeds(bad func(format string, args ...any)) {
 		if s.MaxDataAge != 0 && !s.MaxDataAge.Age() {
 			bad("seeds[%d]: maxDataAge %s is not between an hour and ten years", i, s.MaxDataAge)
 		}
+	}
+	if c.WarmCap < 0 || warm > c.WarmCap {
+		bad("warmCap: the seeds want %d slots (warm), and there may be %d", warm, c.WarmCap)
 	}
 }
 
@@ -276,6 +286,15 @@ func (c *Config) handles() string {
 		return c.Namespace
 	}
 	return ""
+}
+
+// warm are how many slots there should be of each seed.
+func (c *Config) warm() map[string]int {
+	want := map[string]int{}
+	for _, s := range c.Seeds {
+		want[s.Name] = s.Warm
+	}
+	return want
 }
 
 // maxDataAge is how old the data of a seed may become.

@@ -16,6 +16,7 @@ import (
 	"github.com/seedling-dev/seedling/plugin/check"
 	"github.com/seedling-dev/seedling/plugin/janitor"
 	"github.com/seedling-dev/seedling/plugin/preview"
+	"github.com/seedling-dev/seedling/plugin/warm"
 )
 
 // leftovers prints what the janitor and retention would remove now, by the state
@@ -48,9 +49,14 @@ func (p *program) listLeftovers(ctx context.Context, cfg *Config, kube client.Wi
 	if err != nil {
 		return check.Refused(err)
 	}
+	slots := warm.New(warm.Options{Client: kube, Owner: cfg.Namespace, Known: store.Known, Log: p.log, Changed: func() {}})
+	if err := slots.Look(ctx); err != nil {
+		return check.Refused(err)
+	}
 	ready := func() error { return nil }
 	previews, err := janitor.New(janitor.Options{
-		Client: kube, Owner: cfg.Namespace, Previews: store, Known: store.Known, Ready: ready,
+		Client: kube, Owner: cfg.Namespace, Previews: warm.Remains{Previews: store, Pool: slots}, Ready: ready,
+		Known:           func(namespace string) bool { return store.Known(namespace) || slots.Has(namespace) },
 		ArgoCDNamespace: cfg.ArgoCDNamespace, VeleroNamespace: cfg.VeleroNamespace, Log: p.log, Now: p.now,
 	}).List(ctx)
 	chosen := broker.Snapshots{Client: kube, VeleroNamespace: cfg.VeleroNamespace, MaxDataAge: cfg.maxDataAge, Handles: cfg.handles(), Now: p.now}

@@ -47,6 +47,7 @@ import (
 	"github.com/seedling-dev/seedling/plugin/preview"
 	"github.com/seedling-dev/seedling/plugin/resync"
 	"github.com/seedling-dev/seedling/plugin/server"
+	"github.com/seedling-dev/seedling/plugin/warm"
 	"github.com/seedling-dev/seedling/plugin/web"
 )
 
@@ -99,6 +100,8 @@ var (
 	// A hook that waits costs two each time it asks.
 	forBroker  = budget{100, 200}
 	forJanitor = budget{50, 100}
+	// Slots are looked after while nothing else is to be done.
+	forSlots = budget{20, 40}
 	// What the status page shows beside the state, while somebody looks.
 	forPage = budget{10, 40}
 	// Events only tell.
@@ -170,7 +173,7 @@ func (p *program) run(ctx context.Context, in surroundings) error {
 
 // clients are those of the API, each with a budget of its own.
 type clients struct {
-	generator, broker, janitor, page, events client.WithWatch
+	generator, broker, janitor, slots, page, events client.WithWatch
 
 	election, recording kubernetes.Interface
 }
@@ -184,6 +187,7 @@ func newClients(config *rest.Config) (c clients, err error) {
 		{"generator", &c.generator, forGenerator},
 		{"broker", &c.broker, forBroker},
 		{"janitor", &c.janitor, forJanitor},
+		{"slots", &c.slots, forSlots},
 		{"status page", &c.page, forPage},
 		{"events", &c.events, forEvents},
 	} {
@@ -222,6 +226,7 @@ type serving struct {
 	ages       *broker.Ages
 	restorer   *broker.Velero
 	postgres   *postgres.Keeper
+	slots      *warm.Pool
 	hooks      *resync.Hooks
 	broker     *broker.Broker
 	webhooks   *web.Webhooks
@@ -258,8 +263,14 @@ func (p *program) assemble(in surroundings, calls clients) *serving {
 		Client: calls.generator, Namespace: cfg.ArgoCDNamespace, ConfigMap: cfg.GeneratorConfigMap, Log: s.part("applicationsets"),
 	}
 	s.reach = &server.Reach{Now: p.now}
+	s.slots = warm.New(warm.Options{
+		Client: calls.slots, Owner: cfg.Namespace, Want: cfg.warm(), Most: cfg.WarmCap, Namespaces: s.namespaces,
+		Newest: broker.Snapshots{Client: calls.slots, VeleroNamespace: cfg.VeleroNamespace, MaxDataAge: cfg.maxDataAge, Handles: cfg.handles(), Now: p.now}.Newest,
+		Known:  s.store.Known, Ready: s.leads, Log: s.part("slots"), Now: p.now,
+	})
 	s.janitor = janitor.New(janitor.Options{
-		Client: calls.janitor, Owner: cfg.Namespace, Previews: s.store, Known: s.store.Known, Ready: s.leads,
+		Client: calls.janitor, Owner: cfg.Namespace, Previews: warm.Remains{Previews: s.store, Pool: s.slots}, Ready: s.leads,
+		Known:           func(namespace string) bool { return s.store.Known(namespace) || s.slots.Has(namespace) },
 		ArgoCDNamespace: cfg.ArgoCDNamespace, VeleroNamespace: cfg.VeleroNamespace, Log: s.part("janitor"), Now: p.now,
 	})
 	// What closes a namespace is the janitor's, and within its budget.
@@ -275,6 +286,7 @@ func (p *program) assemble(in surroundings, calls clients) *serving {
 		Snapshots:  broker.Snapshots{Client: calls.generator, VeleroNamespace: cfg.VeleroNamespace, MaxDataAge: cfg.maxDataAge, Handles: cfg.handles(), Now: p.now},
 		Forges:     in.forges,
 		Poke:       s.sets.Poke,
+		Slots:      s.slots,
 		Unreached:  s.reach.Wait,
 		Applied:    s.sets.Applied,
 		Ended:      s.janitor.Trigger,
@@ -300,8 +312,8 @@ func (p *program) assemble(in surroundings, calls clients) *serving {
 		Exclude: choices.Exclude, Ready: s.leads, Log: s.part("retention"), Now: p.now,
 	}
 	s.restorer = broker.NewVelero(broker.VeleroOptions{
-		Client: calls.broker, Previews: s.store, VeleroNamespace: cfg.VeleroNamespace, Owner: cfg.Namespace, Log: s.part("broker"),
-		Direct: cfg.Mode == modeDirect, Restored: s.reconciler.Restored, MaxDataAge: cfg.maxDataAge,
+		Client: calls.broker, Previews: warm.Records{Previews: s.store}, VeleroNamespace: cfg.VeleroNamespace, Owner: cfg.Namespace, Log: s.part("broker"),
+		Direct: cfg.Mode == modeDirect, Restored: s.restored, MaxDataAge: cfg.maxDataAge,
 		Choices: choices,
 	})
 	s.postgres = postgres.New(postgres.Options{
@@ -319,7 +331,7 @@ func (p *program) assemble(in surroundings, calls clients) *serving {
 	s.looker = &page.Looker{
 		Client: calls.page, Namespace: cfg.Namespace, ArgoCD: cfg.ArgoCDNamespace, Velero: cfg.VeleroNamespace,
 		Seeds: s.seeds, Previews: s.store.All, Newest: broker.Snapshots{Client: calls.page, VeleroNamespace: cfg.VeleroNamespace, MaxDataAge: cfg.maxDataAge, Handles: cfg.handles(), Now: p.now}.Newest,
-		Log: s.part("page"), Now: s.reconciler.Now,
+		Slots: s.slotCounts, Log: s.part("page"), Now: s.reconciler.Now,
 	}
 	s.events = &events.Teller{
 		Reports: s.reconciler.Reports, Namespace: cfg.ArgoCDNamespace,
@@ -340,7 +352,12 @@ func (p *program) assemble(in surroundings, calls clients) *serving {
 func (s *serving) tie() {
 	s.sets.Set = s.reconciler.SetApplicationSets
 	s.janitor.Hangs = s.reconciler.Hangs
+	s.slots.Restorer, s.slots.Busy = s.postgres, s.busy
+	s.slots.Drained, s.slots.Changed = s.janitor.Trigger, s.reconciler.Wake
 	s.janitor.Removed = func(p preview.Preview) {
+		if warm.Nobodys(p) {
+			return
+		}
 		s.reconciler.Removed(p)
 		s.ended.Removed(p)
 	}
@@ -356,6 +373,19 @@ func (s *serving) tie() {
 		s.reconciler.TriggerNamespace(name)
 		s.janitor.Trigger()
 	}
+}
+
+// restored is told what the broker has restored: into a preview, or a slot.
+func (s *serving) restored(p preview.Preview, from preview.Origin) {
+	if !warm.Nobodys(p) {
+		s.reconciler.Restored(p, from)
+	}
+}
+
+// busy says whether previews wait for their volume, so that no slot goes before
+// them.
+func (s *serving) busy() bool {
+	return s.broker.Stats().Waiting > 0 || s.reconciler.Beginning()
 }
 
 // listeners are the addresses, and what is served there.
@@ -407,10 +437,23 @@ func (s *serving) figures() web.Figures {
 		HooksWaiting: s.broker.Stats().Waiting, RestoresRefused: s.broker.Stats().Refused,
 		OldestRestore: s.restorer.OldestWaiting(), SnapshotData: s.ages.Times(),
 		OrphansKept: s.janitor.Refusals(), Leaked: s.janitor.Leaked(), Webhooks: s.webhooks.Calls(), Forges: s.budgets(),
+		Slots:        s.slotCounts(),
 		SyncsWaiting: map[string]int{"outdated": s.syncs.Waiting(), "hooks": s.hooks.Waiting()},
 	}
 	f.RestoresWaiting, f.RestoresWaitingKnown = s.restorer.Waiting()
 	return f
+}
+
+// slotCounts are the slots by seed and state.
+func (s *serving) slotCounts() map[string]map[string]int {
+	counts := map[string]map[string]int{}
+	for seed, of := range s.slots.Slots() {
+		counts[seed] = map[string]int{}
+		for state, n := range of {
+			counts[seed][string(state)] = n
+		}
+	}
+	return counts
 }
 
 // budgets are what is used and left of each forge.
@@ -432,6 +475,13 @@ func (s *serving) firstLook(ctx context.Context) error {
 	return s.namespaces.Look(ctx)
 }
 
+// lookAtSlots reads which slots there are, as firstLook does the addresses.
+func (s *serving) lookAtSlots(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, firstLookTimeout)
+	defer cancel()
+	return s.slots.Look(ctx)
+}
+
 // lead does everything that only one plugin may do, while the Lease is held.
 func (s *serving) lead(ctx context.Context) error {
 	if err := s.store.Load(ctx); err != nil {
@@ -441,6 +491,10 @@ func (s *serving) lead(ctx context.Context) error {
 	if err := s.firstLook(ctx); err != nil {
 		s.log.WarnContext(ctx, "the cluster's addresses could not be read", "error", err)
 	}
+	// The same; until it was read no preview begins.
+	if err := s.lookAtSlots(ctx); err != nil {
+		s.log.WarnContext(ctx, "the slots could not be read", "error", err)
+	}
 	s.leading.Store(true)
 	defer s.leading.Store(false)
 	// Before the return already, which waits for rounds to end: by then another
@@ -448,7 +502,7 @@ func (s *serving) lead(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { s.leading.Store(false) })()
 	group, ctx := errgroup.WithContext(ctx)
 	runs := []func(context.Context) error{
-		s.reconciler.Run, s.sets.Run, s.janitor.Run, s.retention.Run, s.syncs.Run, s.hooks.Run, s.restorer.Run, s.broker.Run, s.broker.RunHooks, s.postgres.Run, s.ages.Run, s.ended.Run, s.tell,
+		s.reconciler.Run, s.sets.Run, s.janitor.Run, s.retention.Run, s.syncs.Run, s.hooks.Run, s.restorer.Run, s.broker.Run, s.broker.RunHooks, s.postgres.Run, s.slots.Run, s.ages.Run, s.ended.Run, s.tell,
 	}
 	if s.cfg.Page.On() {
 		runs = append(runs, s.looker.Run)
@@ -468,6 +522,7 @@ func (s *serving) follow(ctx context.Context) {
 	list.SetGroupVersionKind(velerov1.SchemeGroupVersion.WithKind("BackupList"))
 	preview.Watch(ctx, s.log.With("watch", "Backup"), s.kube, list, func(o client.Object, _ bool) {
 		s.reconciler.TriggerSeed(o.GetLabels()[snapshot.LabelSeed])
+		s.slots.Wake()
 	}, client.InNamespace(s.cfg.VeleroNamespace), client.HasLabels{snapshot.LabelSeed})
 }
 

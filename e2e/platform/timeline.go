@@ -52,6 +52,7 @@ type Timeline struct {
 	query   bool
 	poke    string
 	poked   bool
+	slot    string
 }
 
 // Watch begins a timeline for a pull request that has no preview yet. Call
@@ -201,8 +202,14 @@ func (t *Timeline) Namespace(ctx context.Context) string {
 }
 
 // mine says whether a namespace is this preview's. Names carry the number, and
-// a hash that another repository's would differ in; there is one repository.
+// a hash that another repository's would differ in; there is one repository. Slots
+// say whose they are on the namespace.
 func (t *Timeline) mine(namespace string) bool {
+	if snapshot.IsSlot(namespace) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return namespace == t.slot
+	}
 	var n, hash string
 	k, err := fmt.Sscanf(namespace, "preview-"+ShopRepository+"-%s", &n)
 	if err != nil || k != 1 {
@@ -245,6 +252,11 @@ func (t *Timeline) seeApplication(_ context.Context, o client.Object) {
 }
 
 func (t *Timeline) seeNamespace(_ context.Context, o client.Object) {
+	if snapshot.IsSlot(o.GetName()) {
+		t.mu.Lock()
+		t.slot = o.GetName()
+		t.mu.Unlock()
+	}
 	if t.mine(o.GetName()) {
 		t.Mark(NamespaceMade)
 	}

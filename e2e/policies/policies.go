@@ -134,6 +134,14 @@ func newSuite(t *testing.T, config *rest.Config) *suite {
 			},
 		}})
 	}
+	// Previews made in advance: nobody's, somebody's, and given up.
+	for name, state := range map[string]string{"preview-slot-00000000dd": "free", "preview-slot-00000000ee": "assigned", "preview-slot-00000000ff": "draining"} {
+		s.give(ctx, t, s.admin, &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{
+				"name": name, "labels": map[string]any{"seedling.dev/preview": "1", "seedling.dev/key": "00000000aa", "seedling.dev/slot": state},
+			},
+		}})
+	}
 	s.record(ctx, t)
 	s.settle(ctx, t)
 	return s

@@ -53,6 +53,10 @@ const (
 	// LabelTestCredentials is on Secrets that the platform gives to previews, and on
 	// their copies there.
 	LabelTestCredentials = "seedling.dev/test-credentials"
+	// LabelSlot is on the namespace of a preview that was made in advance, and on
+	// no other: SlotFree, SlotAssigned or SlotDraining. The admission policies
+	// read it.
+	LabelSlot = "seedling.dev/slot"
 	// VeleroRestoreLabel is set by Velero on everything a Restore creates, and
 	// by the broker in direct mode: part of a PVC's provenance.
 	VeleroRestoreLabel = "velero.io/restore-name"
@@ -115,6 +119,9 @@ const (
 	// for whose previews; for all without it.
 	AnnotationCredentials  = "seedling.dev/credentials"
 	AnnotationRepositories = "seedling.dev/repositories"
+	// AnnotationAssignment says whose a slot is, for ever, and since when; absent
+	// while it is nobody's.
+	AnnotationAssignment = "seedling.dev/assignment"
 	// AnnotationSnapshot names the snapshot that was chosen for it. The same
 	// name is on the restored claim.
 	AnnotationSnapshot = "seedling.dev/snapshot"
@@ -217,6 +224,14 @@ func BackupOf(name, seed string) bool {
 	return ok && backupSuffix.MatchString(suffix)
 }
 
+// What LabelSlot says: it waits for a pull request, it is one's, or it will be
+// nobody's and is removed.
+const (
+	SlotFree     = "free"
+	SlotAssigned = "assigned"
+	SlotDraining = "draining"
+)
+
 const (
 	// PreviewPrefix begins the name of every preview's namespace and
 	// Application. The admission policies test it.
@@ -238,6 +253,16 @@ func Others(labels map[string]string, owner string) bool {
 
 // IsPreview reports whether a namespace or an Application has a preview's name.
 func IsPreview(name string) bool { return strings.HasPrefix(name, PreviewPrefix) }
+
+// SlotPrefix begins the name of a slot: a preview that was made in advance. Ten
+// random hex digits follow. No other preview has such a name, because theirs end
+// in a number and a hash.
+const SlotPrefix = PreviewPrefix + "slot-"
+
+var slotName = regexp.MustCompile(`^` + SlotPrefix + `[0-9a-f]{10}$`)
+
+// IsSlot reports whether a namespace has the name of a slot.
+func IsSlot(name string) bool { return slotName.MatchString(name) }
 
 // RestoreName is the Restore of one attempt to fill a preview's namespace from
 // a snapshot. RestoredInto reads it.

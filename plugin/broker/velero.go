@@ -173,6 +173,12 @@ func (v *Velero) Step(ctx context.Context, p preview.Preview) (Progress, error) 
 	case pvc != nil:
 		return v.adopt(ctx, p, ns, pvc)
 	case restored != "":
+		// One that came with its volume is not known to have had it yet.
+		if p.PVCUID == "" {
+			if err := v.previews.Record(ctx, p.Namespace, chosen, restored); err != nil {
+				return Progress{Snapshot: chosen}, fmt.Errorf("record the volume of %s: %w", p.Namespace, err)
+			}
+		}
 		return Progress{Snapshot: chosen, Message: "the restored volume was deleted: the preview is being reset"}, nil
 	default:
 		return v.restore(ctx, p, ns)

@@ -39,6 +39,8 @@ var Policies = []string{
 	"seedling-restores",
 	"seedling-seed-confined",
 	"seedling-seed-jobs",
+	"seedling-slots",
+	"seedling-slots-assigned",
 	"seedling-volume-provenance",
 }
 

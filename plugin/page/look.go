@@ -58,6 +58,9 @@ type Seed struct {
 	// Import is how the last sync of its data Application ended, or goes on.
 	Import   Import
 	Schedule []Schedule
+	// Slots are its previews made in advance, by state; nil where it has and wants
+	// none.
+	Slots map[string]int
 	// Unread says that something of it could not be read.
 	Unread string
 }
@@ -108,8 +111,10 @@ type Looker struct {
 	Previews func() []preview.Preview
 	// Newest is broker.Snapshots.Newest.
 	Newest func(ctx context.Context, seed string) (*velerov1.Backup, error)
-	Log    *slog.Logger
-	Now    func() time.Time
+	// Slots are the previews made in advance, by seed and state; it may be nil.
+	Slots func() map[string]map[string]int
+	Log   *slog.Logger
+	Now   func() time.Time
 
 	asked atomic.Int64
 
@@ -224,6 +229,9 @@ func (l *Looker) seed(ctx context.Context, name string, schedules map[string][]S
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	s := Seed{Name: name, Schedule: schedules[name+"-data"], Import: Import{Application: name + "-data"}}
+	if l.Slots != nil {
+		s.Slots = l.Slots()[name]
+	}
 	newest, err := l.Newest(ctx, name)
 	switch {
 	case errors.Is(err, snapshot.ErrNone) || errors.Is(err, broker.ErrStorage):

@@ -14,4 +14,7 @@
 // when the one watch over all of them shows it, and whenever a preview's guards
 // are looked over. A changed template waits for a preview's next sync, so that
 // it does not restart every database at once.
+//
+// In a slot that is given to a pull request with a Postgres of its own, what was
+// made in advance is taken away before the hook ends; the volume stays.
 package postgres

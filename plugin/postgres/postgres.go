@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -69,8 +70,15 @@ func (k *Keeper) Watch(ctx context.Context, p preview.Preview) <-chan struct{} {
 // Step implements broker.Restorer.
 func (k *Keeper) Step(ctx context.Context, p preview.Preview) (broker.Progress, error) {
 	progress, err := k.Restorer.Step(ctx, p)
-	if err != nil || !progress.Done || p.Postgres != preview.PostgresPlatform {
+	if err != nil || !progress.Done {
 		return progress, err
+	}
+	if p.Postgres != preview.PostgresPlatform {
+		wait, err := k.yield(ctx, p)
+		if err != nil || wait != "" {
+			return broker.Progress{Snapshot: progress.Snapshot, Message: wait}, err
+		}
+		return progress, nil
 	}
 	set, err := k.stand(ctx, p, true)
 	var wait string
@@ -85,6 +93,39 @@ func (k *Keeper) Step(ctx context.Context, p preview.Preview) (broker.Progress, 
 	}
 	progress.Message += ", and Postgres answers"
 	return progress, nil
+}
+
+// yield takes away what was made in a slot that became the preview of a pull
+// request with a Postgres of its own, before that one is synced. Hardly any
+// could be made of ours: its selector, its name for the Service and its template
+// for the claim cannot be changed. The volume stays, and has been recovered.
+func (k *Keeper) yield(ctx context.Context, p preview.Preview) (wait string, err error) {
+	if !snapshot.IsSlot(p.Namespace) {
+		return "", nil
+	}
+	for _, made := range []client.Object{&corev1.Service{}, &appsv1.StatefulSet{}} {
+		err := k.Client.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: snapshot.Postgres}, made)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return "", fmt.Errorf("look whether the Postgres of slot %s is gone: %w", p.Namespace, err)
+		}
+		if !k.ours(made) {
+			continue
+		}
+		wait = "the volume is there; the Postgres that ran on it in advance makes room for the pull request's"
+		if made.GetDeletionTimestamp() != nil {
+			continue
+		}
+		uid := made.GetUID()
+		// In the foreground it is there until its pod is gone.
+		err = k.Client.Delete(ctx, made, client.Preconditions{UID: &uid}, client.PropagationPolicy(metav1.DeletePropagationForeground))
+		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+			return "", fmt.Errorf("delete the Postgres that ran in advance in slot %s: %w", p.Namespace, err)
+		}
+	}
+	return wait, nil
 }
 
 // Keep puts right what is missing or was changed in a live preview that has its

@@ -216,6 +216,46 @@ func TestOwn(t *testing.T) {
 	}
 }
 
+// TestYield: what was made in a slot makes room for the Postgres that the pull
+// request brings, before that comes; what the pull request brought is left alone,
+// and so is the claim.
+func TestYield(t *testing.T) {
+	t.Parallel()
+	slot := "preview-slot-0123456789"
+	meta := func(labels map[string]string) metav1.ObjectMeta {
+		return metav1.ObjectMeta{Namespace: slot, Name: snapshot.Postgres, UID: "uid-made", Labels: labels}
+	}
+	made := map[string]string{snapshot.LabelOwner: "seedling", snapshot.LabelPostgres: snapshot.PostgresPlatform}
+	w := newWorld(t,
+		&corev1.Service{ObjectMeta: meta(made)},
+		&appsv1.StatefulSet{ObjectMeta: meta(made)},
+		&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: slot, Name: snapshot.SeedPVC}},
+	)
+	w.live.Namespace, w.live.Postgres = slot, ""
+	progress, err := w.step()
+	if err != nil || progress.Done || !strings.Contains(progress.Message, "makes room") {
+		t.Fatalf("%+v, error %v", progress, err)
+	}
+	for _, gone := range []client.Object{&corev1.Service{}, &appsv1.StatefulSet{}} {
+		if err := w.Get(t.Context(), types.NamespacedName{Namespace: slot, Name: snapshot.Postgres}, gone); !apierrors.IsNotFound(err) {
+			t.Errorf("%T is there: %v", gone, err)
+		}
+	}
+	if err := w.Get(t.Context(), types.NamespacedName{Namespace: slot, Name: snapshot.SeedPVC}, &corev1.PersistentVolumeClaim{}); err != nil {
+		t.Error(err)
+	}
+	own := &appsv1.StatefulSet{ObjectMeta: meta(map[string]string{"app": "shop"})}
+	if err := w.Create(t.Context(), own); err != nil {
+		t.Fatal(err)
+	}
+	if progress, err = w.step(); err != nil || !progress.Done || len(w.applied) > 0 {
+		t.Errorf("%+v, error %v, applied %v", progress, err, w.applied)
+	}
+	if err := w.Get(t.Context(), types.NamespacedName{Namespace: slot, Name: snapshot.Postgres}, own); err != nil {
+		t.Errorf("the pull request's Postgres: %v", err)
+	}
+}
+
 // TestTemplates: a seed's own goes first, and a changed one waits for a sync.
 func TestTemplates(t *testing.T) {
 	t.Parallel()

@@ -153,7 +153,7 @@ func statusLive(p *Preview, it *item, said sentence, s *forge.Status) {
 			" for a fresh preview, or delete claim " + snapshot.SeedPVC + " and sync"
 		return
 	}
-	s.URL = in.url(p.Namespace)
+	s.URL = in.url(p.OwnName())
 	switch {
 	// Why there is no data is why its hook failed, and says more.
 	case p.PVCUID == "" && said.failed:

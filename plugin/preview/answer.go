@@ -6,6 +6,8 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+
+	"github.com/seedling-dev/seedling/hooks/snapshot"
 )
 
 // parameters are what Argo CD gets of one preview: strings all of them,
@@ -29,8 +31,8 @@ func parameters(p *Preview, in Input) map[string]string {
 		"app_name":       p.Namespace,
 		"seed":           p.Seed,
 		"pr_url":         pr.URL,
-		"preview_host":   in.host(p.Namespace),
-		"preview_url":    in.url(p.Namespace),
+		"preview_host":   in.host(p.OwnName()),
+		"preview_url":    in.url(p.OwnName()),
 		"expires_at":     rfc(p.ExpiresAt),
 		"labels":         strings.Join(labels, ","),
 	}
@@ -42,7 +44,7 @@ func answer(previews []*Preview, in Input) ([]byte, error) {
 	list := make([]map[string]string, 0, len(previews))
 	seen := map[string]bool{}
 	for _, p := range previews {
-		if seen[p.Namespace] || p.Phase != Live || !commit.MatchString(p.HeadSHA) {
+		if seen[p.Namespace] || p.Phase != Live || p.NamespaceUID == "" && snapshot.IsSlot(p.Namespace) || !commit.MatchString(p.HeadSHA) {
 			return nil, fmt.Errorf("preview %s is not fit to be emitted: this is a bug", p.Namespace)
 		}
 		seen[p.Namespace] = true

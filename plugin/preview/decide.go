@@ -44,6 +44,14 @@ func (it *item) namespace() string {
 	return it.name
 }
 
+// ownName is the one that its key gives, which people know it by.
+func (it *item) ownName() string {
+	if it.cur != nil {
+		return it.cur.OwnName()
+	}
+	return it.namespace()
+}
+
 // step decides about a repository once: what was observed and found out, the
 // state, the guard, the state again, the answers. It asks nobody but the API
 // server to keep the state, and leaves a plan of what is to be found out.
@@ -69,6 +77,7 @@ func (r *Reconciler) step(ctx context.Context, repo *repository) (plan, error) {
 	items := r.items(repo, rec, now)
 	for _, it := range items {
 		r.decide(repo, it, now)
+		r.rename(repo, it)
 	}
 	spent := r.guard(ctx, repo, items, e)
 	repo.mu.Unlock()
@@ -148,13 +157,9 @@ func (r *Reconciler) items(repo *repository, rec *record, now time.Time) []*item
 	for _, s := range repo.subs {
 		bySet[s.set] = append(bySet[s.set], s.in)
 	}
-	type id struct {
-		set string
-		n   int64
-	}
-	current := make(map[id]*Preview, len(rec.Previews))
+	current := make(map[inRepository]*Preview, len(rec.Previews))
 	for _, p := range rec.Previews {
-		current[id{p.ApplicationSet, p.Number}] = p
+		current[idOf(p)] = p
 	}
 	seen := repo.book.Numbers()
 	var items []*item
@@ -170,7 +175,7 @@ func (r *Reconciler) items(repo *repository, rec *record, now time.Time) []*item
 		}
 		for _, n := range slices.Sorted(maps.Keys(numbers)) {
 			key := Key{ForgeURL: repo.key.ForgeURL, Repository: repo.key.Repository, ApplicationSet: name, Number: n}
-			if it := r.item(repo, key, current[id{name, n}], bySet[name], now); it != nil {
+			if it := r.item(repo, key, current[inRepository{name, n}], bySet[name], now); it != nil {
 				items = append(items, it)
 			}
 		}
@@ -208,7 +213,7 @@ func (r *Reconciler) item(repo *repository, key Key, cur *Preview, inputs []Inpu
 	}
 	it.facts.Gone = it.look.State == sight.Gone
 	it.facts.Forks = it.in.Filters.Forks
-	it.facts.Seed, it.facts.Host, it.facts.Linger = it.in.Seed, it.in.host(it.namespace()), r.Linger
+	it.facts.Seed, it.facts.Host, it.facts.Linger = it.in.Seed, it.in.host(it.ownName()), r.Linger
 	it.facts.Postgres, it.facts.Team = it.in.Postgres, it.in.Team
 	it.facts.Life = Life{
 		TTL: it.in.TTL, Kept: pr.HasLabel(it.in.KeepLabel), KeepFor: it.in.KeepFor, Warning: it.in.TTLWarning,

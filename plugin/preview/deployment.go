@@ -30,7 +30,9 @@ const (
 
 // deployment is what was said of a preview at the forge's deployments.
 type deployment struct {
-	group string
+	// group and name are what the forge has it by; name is the preview's own,
+	// whatever namespace it was given.
+	group, name string
 	// text is a digest of it; empty after its end.
 	text string
 	// ended: it was said that none is there any more.
@@ -59,7 +61,7 @@ func (r *Reconciler) deploymentsOf(repo *repository, items []*item, e *errands) 
 		case p.Phase == Live && said && !it.in.Deployments && !it.unasked,
 			p.Phase == Ending && p.PVCUID != "" && (it.in.Deployments || it.unasked || said):
 			if !was.ended {
-				e.want(r.endDeployments(repo, f, p.Namespace, p.ApplicationSet))
+				e.want(r.endDeployments(repo, f, p.Namespace, deployment{group: p.ApplicationSet, name: p.OwnName()}))
 			}
 		}
 	}
@@ -73,7 +75,7 @@ func (r *Reconciler) deploymentsOf(repo *repository, items []*item, e *errands) 
 		case was.ended:
 			delete(repo.deployed, namespace)
 		default:
-			e.want(r.endDeployments(repo, f, namespace, was.group))
+			e.want(r.endDeployments(repo, f, namespace, was))
 		}
 	}
 }
@@ -86,8 +88,8 @@ func (r *Reconciler) deploy(repo *repository, f forge.Deployer, it *item, p *Pre
 		return
 	}
 	d := forge.Deployment{
-		Group: p.ApplicationSet, Name: p.Namespace, SHA: p.HeadSHA, Number: p.Number, Branch: p.PullRequest.Branch, Fork: p.PullRequest.Fork,
-		URL: it.in.url(p.Namespace),
+		Group: p.ApplicationSet, Name: p.OwnName(), SHA: p.HeadSHA, Number: p.Number, Branch: p.PullRequest.Branch, Fork: p.PullRequest.Fork,
+		URL: it.in.url(p.OwnName()),
 	}
 	if r.ArgoCDURL != "" {
 		d.LogURL = strings.TrimRight(r.ArgoCDURL, "/") + "/applications/" + p.Namespace
@@ -97,15 +99,15 @@ func (r *Reconciler) deploy(repo *repository, f forge.Deployer, it *item, p *Pre
 		return
 	}
 	repository, namespace := p.Repository, p.Namespace
-	e.want(r.deploymentTask(repo, namespace, deployment{group: d.Group, text: text}, func(ctx context.Context) error {
+	e.want(r.deploymentTask(repo, namespace, deployment{group: d.Group, name: d.Name, text: text}, func(ctx context.Context) error {
 		return f.Deploy(ctx, repository, d)
 	}))
 }
 
 // endDeployments says that a preview's are there no more.
-func (r *Reconciler) endDeployments(repo *repository, f forge.Deployer, namespace, group string) task {
-	return r.deploymentTask(repo, namespace, deployment{group: group, ended: true}, func(ctx context.Context) error {
-		return f.EndDeployments(ctx, repo.key.Repository, group, namespace)
+func (r *Reconciler) endDeployments(repo *repository, f forge.Deployer, namespace string, of deployment) task {
+	return r.deploymentTask(repo, namespace, deployment{group: of.group, name: of.name, ended: true}, func(ctx context.Context) error {
+		return f.EndDeployments(ctx, repo.key.Repository, of.group, of.name)
 	})
 }
 

@@ -215,7 +215,7 @@ func (r *Reconciler) findHeld(repo *repository, it *item, is *Preview, k *found,
 	if is.Reason == reasonNamespace || !k.spaceAt.IsZero() && k.space.Blocked != "" && is.Reason == k.space.Blocked {
 		if !k.preparing {
 			seen, ok := r.inventory.current()
-			k.existed = !ok || seen.namespace(is.Namespace) != ""
+			k.existed = !ok || r.outlived(seen, is)
 		}
 		k.preparing = e.want(r.spaceTask(repo, *is, class)) || k.preparing
 	}
@@ -306,12 +306,12 @@ func (r *Reconciler) headTask(repo *repository, it *item, statuses []string) tas
 // spaceTask makes the namespace.
 func (r *Reconciler) spaceTask(repo *repository, p Preview, class queue.Class) task {
 	return task{key: "space/" + p.Namespace, cluster: true, class: class, timeout: spaceTimeout, do: func(ctx context.Context) (bool, error) {
-		space, err := r.Namespaces.Prepare(ctx, p)
+		space, err := r.space(ctx, p)
 		repo.mu.Lock()
 		defer repo.mu.Unlock()
 		k := repo.knowledge(p.Namespace)
 		if err != nil {
-			space.Blocked = "its namespace could not be prepared; this is tried again"
+			space.Blocked = reasonNoSpace
 		} else if space.Blocked != "" {
 			repo.later("space/"+p.Namespace, r.Now(), retryFirst, pollEvery)
 		} else {

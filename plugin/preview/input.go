@@ -268,19 +268,20 @@ func logins(name string, raw json.RawMessage, bad func(field, problem string)) [
 }
 
 // host is the name that a preview's Ingresses may have, empty without a domain.
-func (in Input) host(namespace string) string {
+// It is made of the preview's own name, whatever namespace it has.
+func (in Input) host(own string) string {
 	if in.Domain == "" {
 		return ""
 	}
-	return namespace + "." + in.Domain
+	return own + "." + in.Domain
 }
 
 // url is where people find it, empty without a domain.
-func (in Input) url(namespace string) string {
+func (in Input) url(own string) string {
 	if in.Domain == "" {
 		return ""
 	}
-	return "https://" + in.host(namespace)
+	return "https://" + in.host(own)
 }
 
 // id tells inputs apart.

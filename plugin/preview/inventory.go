@@ -3,6 +3,7 @@ package preview
 import (
 	"context"
 	"log/slog"
+	"strconv"
 	"sync"
 	"time"
 
@@ -61,7 +62,12 @@ func (i *inventory) run(ctx context.Context, log *slog.Logger, gone func(namespa
 			WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
 				return watcher.Watch(ctx, list(), &client.ListOptions{Raw: &o}, client.HasLabels{label})
 			},
-		}, &metav1.PartialObjectMetadata{}, ResyncEvery, cache.Indexers{})
+		}, &metav1.PartialObjectMetadata{}, ResyncEvery, cache.Indexers{bySlot: func(o any) ([]string, error) {
+			if m, ok := o.(metav1.Object); ok && m.GetLabels()[snapshot.LabelSlot] == snapshot.SlotAssigned {
+				return []string{slotIndex(m.GetLabels()[snapshot.LabelKey], m.GetLabels()[snapshot.LabelPreview])}, nil
+			}
+			return nil, nil
+		}})
 		// Names, UIDs and what is deleted are all that counts.
 		_ = in.SetTransform(func(o any) (any, error) { // only refused once it runs
 			if m, ok := o.(*metav1.PartialObjectMetadata); ok {
@@ -119,8 +125,20 @@ func (i *inventory) current() (view, bool) {
 	return view{
 		namespace: func(name string) types.UID { return uidOf(i.watched[0], name) },
 		volume:    func(namespace string) types.UID { return uidOf(i.watched[1], namespace+"/"+snapshot.SeedPVC) },
+		slot: func(k Key) string {
+			names, err := i.watched[0].GetIndexer().IndexKeys(bySlot, slotIndex(k.Hash(), strconv.FormatInt(k.Number, 10)))
+			if err != nil || len(names) == 0 { // there is that index
+				return ""
+			}
+			return names[0]
+		},
 	}, true
 }
+
+// bySlot indexes assigned slots by whose they are.
+const bySlot = "slot"
+
+func slotIndex(hash, number string) string { return hash + "/" + number }
 
 func uidOf(in cache.SharedIndexInformer, key string) types.UID {
 	o, there, err := in.GetStore().GetByKey(key)

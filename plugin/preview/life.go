@@ -128,7 +128,7 @@ func (p *Preview) expired(l Life, now time.Time) bool {
 // forgetful makes of an expired preview that is removed what remembers it.
 func (p *Preview) forgetful() *Preview {
 	return &Preview{
-		Key: p.Key, Namespace: p.Namespace, Seed: p.Seed, Postgres: p.Postgres, Host: p.Host, Phase: Held, Reason: p.Reason,
+		Key: p.Key, Namespace: p.OwnName(), Seed: p.Seed, Postgres: p.Postgres, Host: p.Host, Phase: Held, Reason: p.Reason,
 		PullRequest: p.PullRequest, FirstSeen: p.FirstSeen, HeadSeenAt: p.HeadSeenAt, ResetSpent: p.ResetSpent, Said: p.Said, CommentID: p.CommentID, CommentText: p.CommentText,
 		Expired: p.Expired,
 	}

@@ -65,7 +65,7 @@ func (l *line) admit(r *Reconciler, it *item, now time.Time) {
 		l.keep(namespace, ask) // its own, until it begins anew
 		return
 	}
-	if seen, ok := r.inventory.current(); ok && seen.namespace(namespace) != "" {
+	if seen, ok := r.inventory.current(); ok && (seen.namespace(namespace) != "" || seen.slot(it.key) != "") {
 		l.keep(namespace, ask)
 		return
 	}
@@ -91,6 +91,14 @@ func (l *line) leave(namespace string, unasked bool) {
 	if unasked {
 		delete(l.given, namespace)
 	}
+}
+
+// rename follows a preview that was given a slot.
+func (l *line) rename(from, to string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	move(l.asked, from, to)
+	move(l.given, from, to)
 }
 
 func (l *line) keep(namespace string, of place) {

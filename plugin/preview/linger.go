@@ -26,9 +26,7 @@ func (n *Namespaces) Close(ctx context.Context, p Preview) error {
 			func(is, want *corev1.ResourceQuota) bool { return replace(&is.Spec, want.Spec) })
 	}))
 	group.Go(caught(func() error {
-		policy := &networkingv1.NetworkPolicy{ObjectMeta: *meta.DeepCopy(), Spec: networkingv1.NetworkPolicySpec{
-			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress},
-		}}
+		policy := &networkingv1.NetworkPolicy{ObjectMeta: *meta.DeepCopy(), Spec: shutNetwork()}
 		// Without the digest of open guards, whoever looks at those makes it anew.
 		return keep(ctx, n.Client, policy, func(is, want *networkingv1.NetworkPolicy) bool {
 			_, had := is.Annotations[AnnotationGuards]
@@ -40,4 +38,11 @@ func (n *Namespaces) Close(ctx context.Context, p Preview) error {
 		return fmt.Errorf("close namespace %s: %w", p.Namespace, err)
 	}
 	return nil
+}
+
+// shutNetwork lets nobody in or out.
+func shutNetwork() networkingv1.NetworkPolicySpec {
+	return networkingv1.NetworkPolicySpec{
+		PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress},
+	}
 }

@@ -56,6 +56,8 @@ type Options struct {
 	Forges map[string]forge.Forge
 	// Poke makes Argo CD ask anew for an ApplicationSet.
 	Poke func(ctx context.Context, applicationSet string) error
+	// Slots are previews that were made in advance; nil for none.
+	Slots Slots
 	// Unreached is for how long Argo CD, asked to ask, would not reach us; 0 if it
 	// would.
 	Unreached func() time.Duration
@@ -333,7 +335,7 @@ func (r *Reconciler) SetApplicationSets(all map[string]Asked) {
 						repo.comments[p.Number] = commented{id: p.CommentID, text: p.CommentText}
 					}
 					if p.Phase == Live && p.Deployed != "" {
-						repo.deployed[p.Namespace] = deployment{group: p.ApplicationSet, text: p.Deployed}
+						repo.deployed[p.Namespace] = deployment{group: p.ApplicationSet, name: p.OwnName(), text: p.Deployed}
 					}
 				}
 				r.mass.remember(rec.Spent)
@@ -448,6 +450,15 @@ func (r *Reconciler) wake(id string, closings map[int64]time.Time) {
 	r.mu.Unlock()
 	if repo != nil {
 		repo.hint(closings, r.Now())
+		repo.wake(nil)
+	}
+}
+
+// Wake makes every repository be looked at now.
+func (r *Reconciler) Wake() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, repo := range r.repos {
 		repo.wake(nil)
 	}
 }

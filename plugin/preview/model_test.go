@@ -39,7 +39,9 @@ const (
 // unless its pull request was closed, lost its label, or somebody asked for a
 // reset, or its namespace or volume was deleted, or its time was over and that
 // was said before, or a person confirmed it; and none comes into it beyond the cap
-// that needs a place. When everything is well again, the answer is what the forge
+// that needs a place. A preview that is in the answer keeps its namespace, no two
+// have one, and one that was made in advance is in it once it says whose it is,
+// and is never another one's. When everything is well again, the answer is what the forge
 // says.
 func TestModel(t *testing.T) {
 	t.Parallel()
@@ -100,6 +102,12 @@ type model struct {
 	// that we knew of.
 	spaces map[string]bool
 	seen   view
+	// slots are made in advance in this life; holders are whose they were, names
+	// are the namespaces in the last answer.
+	slots   bool
+	made    int
+	holders map[string]int64
+	names   map[int64]string
 	// beyond are those that came back and need no place.
 	beyond map[int64]bool
 	tale   []string
@@ -145,9 +153,17 @@ func newModel(t *testing.T, seed uint64) *model {
 		world: newWorld(t, newHost()), rng: rand.New(rand.NewPCG(seed, 1)), clock: time.Date(2026, 11, 30, 9, 0, 0, 0, time.UTC),
 		before: map[int64]forge.PullRequest{}, causes: map[int64]map[string]bool{}, lies: map[int64]*lies{}, losses: map[types.UID]string{}, shut: map[int64]bool{}, lived: map[string]bool{}, answers: map[string]bool{}, asked: true, well: asksForShop, wrong: typo,
 		touched: map[int64]time.Time{}, warned: map[int64]time.Time{}, spaces: map[string]bool{}, beyond: map[int64]bool{},
+		holders: map[string]int64{}, names: map[int64]string{},
+	}
+	if m.slots = seed%5 < 2; m.slots {
+		m.well = asksForSlots
+		m.wrong = asksWith(map[string]string{"postgres": `"platform"`, "domain": `"previews.example.com"`, "label": string(typo["label"])})
 	}
 	if seed%3 != 0 {
 		fields := map[string]string{"ttl": `"6h"`, "keepFor": `"20h"`, "ttlWarning": `"1h"`}
+		if m.slots {
+			fields["postgres"], fields["domain"] = `"platform"`, `"previews.example.com"`
+		}
 		if m.maxAge = 0; seed%3 == 1 {
 			m.most, m.maxAge = 1+m.rng.IntN(6), modelAge
 			fields["cap"] = strconv.Itoa(m.most)
@@ -421,6 +437,66 @@ func (m *model) platform() {
 		m.touch()
 	}
 	m.janitor()
+	m.stock()
+}
+
+// stock makes a slot now and then, and loses the state seldom.
+func (m *model) stock() {
+	if !m.slots {
+		return
+	}
+	if m.rng.IntN(2) == 0 {
+		m.made++
+		m.note("a slot is made")
+		_, _ = stock(m.t.Context(), m.Namespaces, m.made)
+	}
+	// Without state nobody knows of what a forge leaves out, or an ApplicationSet
+	// does not ask for: all else is well for a moment. Nor who has a place.
+	if m.rng.IntN(8) == 0 && m.most == 0 && m.asked && string(m.input["label"]) != string(typo["label"]) {
+		m.note("the state is lost")
+		m.host.with(func(h *host) { h.listErr, h.getErr, h.askErr, h.lies = nil, nil, nil, nil; clear(h.hidden) })
+		m.cluster.failing(nil)
+		m.really(func() error {
+			return m.cluster.DeleteAllOf(m.t.Context(), &corev1.ConfigMap{}, client.InNamespace("seedling"))
+		})
+		m.restart()
+		m.set()
+		m.round()
+	}
+}
+
+// distinct checks the namespaces of an answer.
+func (m *model) distinct(answer []map[string]string) {
+	whose, now := map[string]int64{}, map[int64]string{}
+	for _, p := range answer {
+		n, _ := strconv.ParseInt(p["number"], 10, 64)
+		name := p["namespace"]
+		if other := whose[name]; other != 0 {
+			m.fatal("%s is the namespace of %d and of %d", name, other, n)
+		}
+		if was := m.names[n]; was != "" && was != name && !m.told(n) {
+			m.fatal("preview %d was in %s and is in %s", n, was, name)
+		}
+		whose[name], now[n] = n, name
+		if !snapshot.IsSlot(name) {
+			continue
+		}
+		if before := m.holders[name]; before != 0 && before != n {
+			m.fatal("%s was preview %d's and is preview %d's", name, before, n)
+		}
+		m.holders[name] = n
+		var ns corev1.Namespace
+		m.really(func() error {
+			return client.IgnoreNotFound(m.cluster.Get(m.t.Context(), client.ObjectKey{Name: name}, &ns))
+		})
+		if ns.Name == "" {
+			continue // it was deleted, which is not known yet
+		}
+		if a, err := AssignmentOf(&ns); err != nil || a == nil || a.Number != n {
+			m.fatal("%s is in the answer as preview %d's, and says %+v, error %v", name, n, a, err)
+		}
+	}
+	m.names = now
 }
 
 // halfOf fails every second call or so. Calls side by side come in any order, so
@@ -443,6 +519,9 @@ func (m *model) halfOf() func(verb string, object runtime.Object) error {
 }
 
 func (m *model) set() {
+	if m.slots {
+		m.shelve()
+	}
 	m.Applied = func(context.Context, string) (bool, error) { return true, nil }
 	if m.asked {
 		m.asks(m.input)
@@ -524,7 +603,7 @@ func (m *model) round() {
 	var all corev1.NamespaceList
 	m.really(func() error { return m.cluster.List(m.t.Context(), &all) })
 	for _, ns := range all.Items {
-		m.spaces[ns.Name] = true
+		m.spaces[ns.Name] = ns.Labels[snapshot.LabelSlot] != snapshot.SlotFree
 	}
 	m.seen, _ = m.inventory.current()
 	clear(m.lived)
@@ -598,7 +677,9 @@ func (m *model) check() {
 		}
 	})
 	is := map[string]bool{}
-	for _, p := range parse(m.t, body) {
+	answer := parse(m.t, body)
+	m.distinct(answer)
+	for _, p := range answer {
 		is[p["number"]] = true
 	}
 	for _, n := range slices.Sorted(maps.Keys(m.answers)) {
@@ -624,7 +705,7 @@ func (m *model) check() {
 	for n := range is {
 		// Who has a namespace comes back beyond the cap.
 		number, _ := strconv.ParseInt(n, 10, 64)
-		if p, _ := m.preview(number); !m.answers[n] && (m.spaces[p.Namespace] || m.seen.namespace != nil && m.seen.namespace(p.Namespace) != "") {
+		if p, _ := m.preview(number); !m.answers[n] && (m.spaces[p.Namespace] || m.seen.namespace != nil && m.seen.namespace(p.OwnName()) != "" || m.seen.slot != nil && m.seen.slot(p.Key) != "") {
 			m.beyond[number] = true
 		}
 	}

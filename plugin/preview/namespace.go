@@ -43,6 +43,8 @@ type Seed struct {
 	Role     string `json:"role"`
 	// MaxDataAge is how old its data may become; as for all seeds where it is 0.
 	MaxDataAge Span `json:"maxDataAge"`
+	// Warm is how many previews of it are made in advance.
+	Warm int `json:"warm"`
 }
 
 // Guards are the settings of what surrounds a preview.
@@ -158,7 +160,7 @@ func (n *Namespaces) Prepare(ctx context.Context, p Preview) (Space, error) {
 	if err != nil || blocked != "" {
 		return Space{Blocked: blocked}, err
 	}
-	space := Space{UID: ns.UID}
+	space := Space{Namespace: p.Namespace, UID: ns.UID}
 	// Before the quota, as what else it counts.
 	var hook types.UID
 	if err = n.credentials(ctx, ns, p); err == nil {
@@ -216,6 +218,12 @@ func (n *Namespaces) namespaceLabels(p Preview) map[string]string {
 		labels[snapshot.LabelPostgres] = p.Postgres
 	}
 	maps.Copy(labels, costLabels(&p))
+	if snapshot.IsSlot(p.Namespace) {
+		labels[snapshot.LabelSlot] = snapshot.SlotAssigned
+		if p.unassigned() {
+			labels[snapshot.LabelSlot] = snapshot.SlotFree
+		}
+	}
 	return labels
 }
 
@@ -227,12 +235,15 @@ func (n *Namespaces) namespace(ctx context.Context, p Preview) (ns *corev1.Names
 	if p.Host != "" {
 		ns.Annotations[snapshot.AnnotationHost] = p.Host
 	}
-	err = n.Client.Create(ctx, ns)
-	if err == nil {
-		return ns, "", nil
-	}
-	if !apierrors.IsAlreadyExists(err) {
-		return nil, "", fmt.Errorf("create namespace %s: %w", p.Namespace, err)
+	// A slot that is gone is not made anew.
+	if !snapshot.IsSlot(p.Namespace) {
+		err = n.Client.Create(ctx, ns)
+		if err == nil {
+			return ns, "", nil
+		}
+		if !apierrors.IsAlreadyExists(err) {
+			return nil, "", fmt.Errorf("create namespace %s: %w", p.Namespace, err)
+		}
 	}
 	ns = &corev1.Namespace{}
 	if err := n.Client.Get(ctx, types.NamespacedName{Name: p.Namespace}, ns); err != nil {
@@ -267,6 +278,22 @@ func (n *Namespaces) namespace(ctx context.Context, p Preview) (ns *corev1.Names
 // may have.
 func (n *Namespaces) mark(ctx context.Context, ns *corev1.Namespace, p Preview) error {
 	before := ns.DeepCopy()
+	n.brand(ns, p)
+	if equality.Semantic.DeepEqual(before.Labels, ns.Labels) && equality.Semantic.DeepEqual(before.Annotations, ns.Annotations) {
+		return nil
+	}
+	// With its version: a namesake that was made since is not marked.
+	if err := n.Client.Patch(ctx, ns, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("mark namespace %s: %w", p.Namespace, err)
+	}
+	return nil
+}
+
+// brand makes a namespace say whose it is.
+func (n *Namespaces) brand(ns *corev1.Namespace, p Preview) {
+	if _, said := ns.Annotations[snapshot.AnnotationAssignment]; !said && p.hasSlot() && !p.unassigned() && ns.UID == p.NamespaceUID {
+		n.assign(ns, p, p.FirstSeen) // somebody took it off
+	}
 	if ns.Labels == nil {
 		ns.Labels = map[string]string{}
 	}
@@ -279,14 +306,6 @@ func (n *Namespaces) mark(ctx context.Context, ns *corev1.Namespace, p Preview) 
 	} else {
 		metav1.SetMetaDataAnnotation(&ns.ObjectMeta, snapshot.AnnotationHost, p.Host)
 	}
-	if equality.Semantic.DeepEqual(before.Labels, ns.Labels) && equality.Semantic.DeepEqual(before.Annotations, ns.Annotations) {
-		return nil
-	}
-	// With its version: a namesake that was made since is not marked.
-	if err := n.Client.Patch(ctx, ns, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
-		return fmt.Errorf("mark namespace %s: %w", p.Namespace, err)
-	}
-	return nil
 }
 
 // guard makes everything in the namespace, side by side: a preview waits for
@@ -320,6 +339,9 @@ func (n *Namespaces) guard(ctx context.Context, p Preview) (hook types.UID, err 
 	}))
 	group.Go(caught(func() error {
 		policy := &networkingv1.NetworkPolicy{ObjectMeta: meta(GuardName), Spec: n.network(p)}
+		if p.unassigned() {
+			policy.Spec = shutNetwork()
+		}
 		policy.Annotations = map[string]string{AnnotationGuards: n.guardsDigest(policy.Spec)}
 		return keep(ctx, n.Client, policy, func(is, want *networkingv1.NetworkPolicy) bool {
 			spec := replace(&is.Spec, want.Spec)
@@ -351,10 +373,12 @@ func (n *Namespaces) counted(ctx context.Context, p Preview, meta func(string) m
 		_, err := account("default")
 		return err
 	}))
-	group.Go(caught(func() (err error) {
-		hook, err = account(snapshot.HookServiceAccount)
-		return err
-	}))
+	if !p.unassigned() { // nobody is a slot's hook yet, and has its token
+		group.Go(caught(func() (err error) {
+			hook, err = account(snapshot.HookServiceAccount)
+			return err
+		}))
+	}
 	if err := group.Wait(); err != nil {
 		return "", err
 	}
@@ -493,12 +517,14 @@ func password() string {
 type view struct {
 	namespace func(name string) types.UID
 	volume    func(namespace string) types.UID
+	// slot names the one that is assigned to a key; empty for none.
+	slot func(Key) string
 }
 
 // look lists what previews consist of, with two calls however many there are:
 // those of every plugin, for it is UIDs that are looked up.
 func (n *Namespaces) look(ctx context.Context) (view, error) {
-	namespaces, volumes := map[string]types.UID{}, map[string]types.UID{}
+	namespaces, volumes, slots := map[string]types.UID{}, map[string]types.UID{}, map[string]string{}
 	var list corev1.NamespaceList
 	if err := n.Client.List(ctx, &list, client.HasLabels{snapshot.LabelPreview}); err != nil {
 		return view{}, fmt.Errorf("list the namespaces of previews: %w", err)
@@ -506,6 +532,9 @@ func (n *Namespaces) look(ctx context.Context) (view, error) {
 	for _, ns := range list.Items {
 		if ns.DeletionTimestamp == nil {
 			namespaces[ns.Name] = ns.UID
+		}
+		if ns.Labels[snapshot.LabelSlot] == snapshot.SlotAssigned {
+			slots[slotIndex(ns.Labels[snapshot.LabelKey], ns.Labels[snapshot.LabelPreview])] = ns.Name
 		}
 	}
 	var claims metav1.PartialObjectMetadataList
@@ -521,6 +550,7 @@ func (n *Namespaces) look(ctx context.Context) (view, error) {
 	return view{
 		namespace: func(name string) types.UID { return namespaces[name] },
 		volume:    func(namespace string) types.UID { return volumes[namespace] },
+		slot:      func(k Key) string { return slots[slotIndex(k.Hash(), strconv.FormatInt(k.Number, 10))] },
 	}, nil
 }
 

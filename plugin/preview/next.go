@@ -82,6 +82,8 @@ type Loss struct {
 
 // Space is the state of a preview's namespace.
 type Space struct {
+	// Namespace is its name, where it may be another one than the preview has.
+	Namespace string
 	// UID and HookUID are those of the namespace and of its ServiceAccount
 	// preview-restore. The namespace may exist without all of its guards.
 	UID     types.UID
@@ -101,15 +103,20 @@ const (
 	reasonResting   = "it is being stopped, and comes back with its data"
 	reasonTorndown  = "what the preview before it left is still being removed"
 	reasonNamespace = "its namespace is being prepared"
+	reasonNoSpace   = "its namespace could not be prepared; this is tried again"
 	reasonUnasked   = "no ApplicationSet asks for it any more"
 
 	reasonLostNamespace = "its namespace was deleted; it begins anew with fresh data"
 	reasonLostVolume    = "its volume was deleted; it begins anew with fresh data"
+
+	reasonSlotSeed    = "another seed is asked for than that of the slot that was given to it"
+	reasonSlotConsent = "nobody who may asks for it any more, and its slot is given to nobody else"
 )
 
 // renewing are the reasons for ending after which a preview comes back by
 // itself.
-var renewing = map[string]bool{reasonReopened: true, reasonReset: true, reasonLostNamespace: true, reasonLostVolume: true}
+var renewing = map[string]bool{reasonReopened: true, reasonReset: true, reasonLostNamespace: true, reasonLostVolume: true,
+	reasonSlotSeed: true, reasonSlotConsent: true}
 
 var commit = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
@@ -290,6 +297,11 @@ func (p *Preview) nextHeld(f *Facts, now time.Time) *Preview {
 		return p.linger(f.refusal(), f, now)
 	case returning && (!now.Before(p.LingersUntil) || f.Reset || f.Seed != p.Seed):
 		return p.end(reasonReset, now)
+	// There is data in a slot already: of that seed, and from today.
+	case p.hasSlot() && f.Seed != p.Seed:
+		return p.end(reasonSlotSeed, now)
+	case p.hasSlot() && !returning && f.Consent.Missing != "" && !f.Consent.Unanswered:
+		return p.end(reasonSlotConsent, now)
 	}
 	p.Seed = f.Seed // nothing of it is used yet, or it is the same
 	if returning || p.NamespaceUID == "" {
@@ -340,6 +352,7 @@ func (p *Preview) takeSpace(f *Facts, now time.Time) {
 	if p.NamespaceUID != f.Space.UID {
 		p.Snapshot, p.PVCUID, p.DataAt, p.DumpedAt = "", "", time.Time{}, time.Time{} // of another namespace
 		p.Start = Start{Consent: p.Start.Consent, Namespace: now}
+		p.Namespace = cmp.Or(f.Space.Namespace, p.Namespace)
 	}
 	p.NamespaceUID, p.HookUID = f.Space.UID, f.Space.HookUID
 }

@@ -86,7 +86,7 @@ func (s *Store) assemble(hash string, objects []*corev1.ConfigMap) *stored {
 		repo.pieces, repo.current, repo.index = nil, &record{}, nil
 		return repo
 	}
-	seen := map[string]bool{}
+	seen := map[inRepository]bool{}
 	for i, cm := range objects {
 		d, err := decode(cm)
 		if err != nil {
@@ -101,10 +101,10 @@ func (s *Store) assemble(hash string, objects []*corev1.ConfigMap) *stored {
 		}
 		repo.key = key
 		for _, p := range d.Previews {
-			if seen[p.Namespace] {
+			if seen[idOf(p)] {
 				return wrong(cm, fmt.Errorf("preview %s is in two pieces: remove it from one", p.Namespace))
 			}
-			seen[p.Namespace] = true
+			seen[idOf(p)] = true
 		}
 		cm.Data = nil
 		repo.pieces = append(repo.pieces, &piece{object: cm, previews: d.Previews, spent: d.Spent})
@@ -125,19 +125,28 @@ func decode(cm *corev1.ConfigMap) (*pieceJSON, error) {
 		return nil, errors.New("it names no repository")
 	}
 	for _, p := range d.Previews {
-		if p == nil || p.Namespace != p.Key.Namespace() {
-			return nil, errors.New("a preview's namespace is not the one its key gives")
+		if p == nil || p.Namespace != p.Key.Namespace() && !snapshot.IsSlot(p.Namespace) {
+			return nil, errors.New("a preview's namespace is neither the one its key gives nor a slot")
 		}
 	}
 	return &d, nil
 }
 
+// inRepository tells the previews of a repository apart. A name does not: it
+// changes when one is given a slot.
+type inRepository struct {
+	applicationSet string
+	number         int64
+}
+
+func idOf(p *Preview) inRepository { return inRepository{p.ApplicationSet, p.Number} }
+
 // divide gives every preview of next its piece: the one it is in, or the first
 // with room. It returns the pieces that differ from those there are, by number.
 func divide(pieces []*piece, next *record) map[int]*piece {
-	left := make(map[string]*Preview, len(next.Previews))
+	left := make(map[inRepository]*Preview, len(next.Previews))
 	for _, p := range next.Previews {
-		left[p.Namespace] = p
+		left[idOf(p)] = p
 	}
 	changed := map[int]*piece{}
 	change := func(n int) *piece {
@@ -154,8 +163,8 @@ func divide(pieces []*piece, next *record) map[int]*piece {
 		keep := make([]*Preview, 0, len(p.previews))
 		differs := false
 		for _, was := range p.previews {
-			is := left[was.Namespace]
-			delete(left, was.Namespace)
+			is := left[idOf(was)]
+			delete(left, idOf(was))
 			switch {
 			case is == nil:
 				differs = true
@@ -175,7 +184,7 @@ func divide(pieces []*piece, next *record) map[int]*piece {
 	}
 	n := 0
 	for _, p := range next.Previews {
-		if left[p.Namespace] == nil {
+		if left[idOf(p)] == nil {
 			continue
 		}
 		for {

@@ -31,7 +31,8 @@ func (p *Preview) Lingers(now time.Time) bool {
 // Preview is one preview as the plugin remembers it.
 type Preview struct {
 	Key
-	// Namespace is Key.Namespace(), and the Application's name too.
+	// Namespace is the Application's name too: Key.Namespace(), or the slot that
+	// was assigned to it.
 	Namespace string `json:"namespace"`
 	// Seed is the seed whose data it has, fixed when it was first seen.
 	Seed string `json:"seed"`

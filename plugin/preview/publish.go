@@ -122,13 +122,13 @@ func (r *Reconciler) settled(repo *repository, items []*item) bool {
 		return false
 	}
 	for _, it := range items {
-		if it.undecided && it.cur == nil && seen.namespace(it.namespace()) != "" {
+		if it.undecided && it.cur == nil && r.outlived(seen, &Preview{Key: it.key, Namespace: it.namespace()}) {
 			return false
 		}
-		if it.is == nil || it.is.Phase != Held || it.unasked || seen.namespace(it.is.Namespace) == "" {
+		if it.is == nil || it.is.Phase != Held || it.unasked || !r.outlived(seen, it.is) {
 			continue
 		}
-		pending := it.facts.Consent.Unanswered || it.is.Reason == reasonSnapshots || it.is.Reason == reasonNamespace || unanswered[it.is.Reason]
+		pending := it.facts.Consent.Unanswered || it.is.Reason == reasonSnapshots || it.is.Reason == reasonNamespace || it.is.Reason == reasonNoSpace || unanswered[it.is.Reason]
 		if k := repo.knowledge(it.is.Namespace); pending && (!k.preparing || k.existed) && !it.is.Rests {
 			return false
 		}

@@ -27,6 +27,8 @@ var (
 	// ErrNoPreview is returned by Store methods for a namespace that is no
 	// preview's in the phase asked for.
 	ErrNoPreview = errors.New("no such preview")
+	// ErrNotFree is wrapped for a slot that is somebody's, or drained, or gone.
+	ErrNotFree = errors.New("it is not free any more")
 	// ErrState is wrapped for a repository whose state cannot be read.
 	ErrState = errors.New("the repository's state cannot be read")
 )

@@ -30,8 +30,10 @@ type Figures struct {
 	SnapshotData map[string]time.Time
 	// SyncsWaiting are the Applications that resync has to look at, by queue.
 	SyncsWaiting map[string]int
-	Webhooks     WebhookCalls
-	Forges       map[string]forge.Budget
+	// Slots are previews made in advance, by seed and state.
+	Slots    map[string]map[string]int
+	Webhooks WebhookCalls
+	Forges   map[string]forge.Budget
 }
 
 // metrics are the figures at the moment they are asked for.
@@ -90,6 +92,7 @@ var (
 	metricOldestRestore = describe(gauge, "seedling_oldest_restore_seconds", "For how long the longest of the plugin's Restores that Velero has not ended waits.")
 	metricSnapshot      = describe(gauge, "seedling_snapshot_data_timestamp_seconds",
 		"When the data of the seed's newest usable snapshot was imported, as Unix time; 0 where it has none, absent while that is not known.", "seed")
+	metricSlots    = describe(gauge, "seedling_warm_slots", "Slots, which are previews made in advance: `making`, `ready`, `draining`, and `assigned` to a preview. Of seeds that want some or have one.", "seed", "state")
 	metricReading  = describe(gauge, "seedling_webhook_calls_waiting", "Calls of webhooks that wait for their turn to be read, or are read.")
 	metricWebhooks = describe(counter, "seedling_webhook_calls_total", "Calls of webhooks: `taken`, `again` for deliveries that came before, `refused`.", "result")
 )
@@ -176,6 +179,11 @@ func (m metrics) beside(send func(d *metric, v float64, labels ...string)) {
 	}
 	for name, n := range f.SyncsWaiting {
 		send(metricSyncs, float64(n), name)
+	}
+	for seed, states := range f.Slots {
+		for state, n := range states {
+			send(metricSlots, float64(n), seed, state)
+		}
 	}
 	send(metricReading, float64(f.Webhooks.Waiting))
 	send(metricWebhooks, float64(f.Webhooks.Taken), "taken")

@@ -64,9 +64,18 @@ func (b *bench) ask(ctx context.Context, t *platform.Timeline) error {
 }
 
 // one is the life of one preview.
-func (b *bench) one(ctx context.Context) (l life, err error) {
+func (b *bench) one(ctx context.Context, mode string) (l life, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, 10*time.Minute, errors.New("a preview was not there after ten minutes"))
 	defer cancel()
+	slot := ""
+	if mode == warm {
+		if slot, err = b.platform.WaitSlot(ctx, ""); err != nil {
+			return l, err
+		}
+		if err := b.platform.Ask(ctx, slot); err != nil {
+			return l, err
+		}
+	}
 	pr, err := b.open(ctx)
 	if err != nil {
 		return l, err
@@ -81,8 +90,10 @@ func (b *bench) one(ctx context.Context) (l life, err error) {
 	}
 	labelled := time.Now() // the call has returned
 	t.Mark(platform.Labelled)
-	if err := b.ask(ctx, t); err != nil {
-		return l, err
+	if slot == "" {
+		if err := b.ask(ctx, t); err != nil {
+			return l, err
+		}
 	}
 	if err := t.Wait(ctx, platform.HookDone, platform.ApplicationHealthy); err != nil {
 		return l, err
@@ -91,7 +102,10 @@ func (b *bench) one(ctx context.Context) (l life, err error) {
 	if err != nil {
 		return l, err
 	}
-	answered, err := b.answered(ctx, v.Namespace)
+	if slot != "" && v.Namespace != slot {
+		return l, fmt.Errorf("the preview has namespace %s, and slot %s was waiting", v.Namespace, slot)
+	}
+	answered, err := b.answered(ctx, v.Namespace, mode)
 	if err != nil {
 		return l, err
 	}
@@ -112,8 +126,12 @@ func (b *bench) one(ctx context.Context) (l life, err error) {
 }
 
 // answered is when the preview's own pod had its answer.
-func (b *bench) answered(ctx context.Context, namespace string) (at time.Time, err error) {
+func (b *bench) answered(ctx context.Context, namespace, mode string) (at time.Time, err error) {
 	err = b.platform.Wait(ctx, "wait for the first query of "+namespace, func(ctx context.Context) error {
+		if mode == warm {
+			at, _, err = b.platform.Answered(ctx, namespace)
+			return err
+		}
 		logs, err := b.platform.PodLog(ctx, namespace, "app=first-query")
 		if err != nil {
 			return err

@@ -11,7 +11,8 @@
 //   - label_to_first_query_p50_<mode>_<size> and _p95_: from the call that labels
 //     the pull request until a pod of the preview, which waits in its network, has
 //     counted the rows of a table through Service postgres with Secret postgres,
-//     against the Postgres that stays (--postgres).
+//     against the Postgres that stays (--postgres). Of mode warm, which is direct with a preview in advance, that pod is there
+//     before the label; it has no bursts, which would find one slot.
 //   - label_to_healthy_p50_<mode>_<size>: until Argo CD calls the Application so.
 //   - hook_p50_<mode>_<size> and _p95_: from the creation of Job preview-restore
 //     until it is complete.
@@ -60,7 +61,7 @@ func run(ctx context.Context, env command.Env) error {
 	set := flag.NewFlagSet("bench-restore", flag.ContinueOnError)
 	set.StringVar(&o.name, "name", cluster.DefaultName, "`name` of the cluster")
 	set.StringVar(&sizes, "sizes-mb", "100,1000,5000", "`sizes` of the data as COPY text, in MB (10^6 bytes)")
-	set.StringVar(&modes, "modes", "velero,direct", "`modes` of restore")
+	set.StringVar(&modes, "modes", "velero,direct,warm", "`modes` of restore")
 	set.StringVar(&o.postgres, "postgres", "platform", "whose Postgres: the `platform`'s, as in new ApplicationSets, or the pull request's own")
 	set.IntVar(&o.rounds, "rounds", 20, "`previews` of each size and mode, one after the other")
 	set.StringVar(&bursts, "bursts", "20,50", "how `many` are labelled at once, with the smallest size; empty for none")
@@ -80,8 +81,8 @@ func run(ctx context.Context, env command.Env) error {
 	}
 	o.modes = strings.Split(modes, ",")
 	for _, mode := range o.modes {
-		if mode != "velero" && mode != "direct" {
-			return command.Misconfiguredf("--modes has %q: the modes are velero and direct", mode)
+		if mode != "velero" && mode != "direct" && mode != warm {
+			return command.Misconfiguredf("--modes has %q: the modes are velero, direct and warm", mode)
 		}
 	}
 	if o.postgres != "platform" && o.postgres != "own" {
@@ -165,6 +166,9 @@ func (b *bench) measure(ctx context.Context) (err error) {
 		}
 		for _, n := range b.bursts {
 			for _, mode := range b.modes {
+				if mode == warm {
+					continue
+				}
 				if err := b.burst(ctx, mode, n); err != nil {
 					return fmt.Errorf("%d at once in mode %s: %w", n, mode, err)
 				}
@@ -215,7 +219,7 @@ func (b *bench) size(ctx context.Context, mb int) error {
 		}
 		var all []life
 		for range b.rounds {
-			l, err := b.one(ctx)
+			l, err := b.one(ctx, mode)
 			if err != nil {
 				return fmt.Errorf("mode %s: %w", mode, err)
 			}
@@ -240,13 +244,19 @@ func (b *bench) size(ctx context.Context, mb int) error {
 // mode makes the plugin restore in one.
 func (b *bench) mode(ctx context.Context, mode string) error {
 	was, err := b.platform.Configure(ctx, func(config string) string {
-		return modeLine.ReplaceAllString(config, "mode: "+mode)
+		if mode == warm {
+			return platform.Warm(modeLine.ReplaceAllString(config, "mode: direct"), 1)
+		}
+		return platform.Warm(modeLine.ReplaceAllString(config, "mode: "+mode), 0)
 	})
 	if err == nil && !modeLine.MatchString(was) {
 		return errors.New("the plugin's configuration names no mode, so that it cannot be changed: add the line `mode: velero`")
 	}
 	return err
 }
+
+// warm is direct mode with a preview in advance.
+const warm = "warm"
 
 var modeLine = regexp.MustCompile(`(?m)^mode: \w+`)
 

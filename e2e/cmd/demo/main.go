@@ -128,6 +128,12 @@ func (d *demo) run(ctx context.Context) error {
 		return err
 	}
 
+	d.title("In advance: the plugin keeps a preview ready (warm: 1), and the next pull request is given it")
+	w, err := d.inAdvance(ctx)
+	if err != nil {
+		return err
+	}
+
 	var onDemand time.Duration
 	if d.onDemand {
 		d.title("Without Seedling: the same dump, restored on demand with pg_restore into a fresh volume")
@@ -139,7 +145,7 @@ func (d *demo) run(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := d.figures(t, onDemand); err != nil {
+	if err := d.figures(t, w, onDemand); err != nil {
 		return err
 	}
 	d.lookAround()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -135,6 +136,63 @@ func (d *demo) labelled(ctx context.Context) (*platform.Timeline, error) {
 	return t, nil
 }
 
+// warm is how long the beginning of a preview that was made in advance took.
+type warm struct{ query, healthy time.Duration }
+
+// inAdvance lets the plugin make a preview before anybody asks for one, and gives
+// it to the next pull request.
+func (d *demo) inAdvance(ctx context.Context) (w warm, err error) {
+	bound, cancel := context.WithTimeoutCause(ctx, 5*time.Minute, errors.New("the preview that was made in advance was not given away within 5 minutes"))
+	defer cancel()
+	began := time.Now()
+	was, err := d.platform.Configure(bound, func(config string) string { return platform.Warm(config, 1) })
+	if err != nil {
+		return w, err
+	}
+	defer func() {
+		_, back := d.platform.Configure(context.WithoutCancel(ctx), func(string) string { return was })
+		err = errors.Join(err, back)
+	}()
+	slot, err := d.platform.WaitSlot(bound, "")
+	if err != nil {
+		return w, err
+	}
+	if err := d.platform.Ask(bound, slot); err != nil {
+		return w, err
+	}
+	d.done(time.Since(began), "%s is nobody's: its volume is restored, its Postgres runs", slot)
+	pr, err := d.platform.OpenPullRequest(bound, branchPrefix+"warm-"+strconv.FormatInt(time.Now().Unix(), 36), "Show the total in the mail", nil)
+	if err != nil {
+		return w, err
+	}
+	t, err := d.platform.Watch(bound, pr)
+	if err != nil {
+		return w, err
+	}
+	defer t.Stop()
+	t.Mark(platform.Labelled)
+	if err := pr.Label(bound, platform.LabelPlatform); err != nil {
+		return w, err
+	}
+	labelled := time.Now()
+	var at time.Time
+	err = d.platform.Wait(bound, "wait for the first query of "+slot, func(ctx context.Context) error {
+		at, _, err = d.platform.Answered(ctx, slot)
+		return err
+	})
+	if err != nil {
+		return w, err
+	}
+	w.query = at.Sub(labelled)
+	d.done(w.query, "pull request #%d: a pod of its preview has its first rows", pr.Number)
+	if err := t.Wait(bound, platform.ApplicationHealthy); err != nil {
+		return w, err
+	}
+	w.healthy = t.At(platform.ApplicationHealthy).Sub(labelled)
+	d.done(w.healthy, "preview %s is Healthy", slot)
+	return w, nil
+}
+
 func (d *demo) restoreOnDemand(ctx context.Context, dump shop.Dump) (time.Duration, error) {
 	url, err := dump.Presign(ctx, d.cluster.S3(), time.Hour)
 	if err != nil {
@@ -231,7 +289,7 @@ func (d *demo) values(ctx context.Context, namespace string) ([]string, error) {
 }
 
 // figures prints the lines that other programs read.
-func (d *demo) figures(t *platform.Timeline, onDemand time.Duration) error {
+func (d *demo) figures(t *platform.Timeline, w warm, onDemand time.Duration) error {
 	d.printf("\n")
 	figure := func(name string, value float64, unit string) {
 		d.printf("FIGURE %s %.1f %s\n", name, value, unit)
@@ -252,6 +310,8 @@ func (d *demo) figures(t *platform.Timeline, onDemand time.Duration) error {
 		hookToQuery = took
 		figure(f.name, took.Seconds(), "s")
 	}
+	figure("warm_label_to_first_query", w.query.Seconds(), "s")
+	figure("warm_label_to_healthy", w.healthy.Seconds(), "s")
 	if onDemand > 0 {
 		figure("on_demand_to_first_query", onDemand.Seconds(), "s")
 		figure("saved", 100*(1-hookToQuery.Seconds()/onDemand.Seconds()), "percent")
