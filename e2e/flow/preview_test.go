@@ -22,6 +22,7 @@ import (
 	"github.com/seedling-dev/seedling/e2e/platform"
 	"github.com/seedling-dev/seedling/e2e/shop"
 	"github.com/seedling-dev/seedling/hooks/snapshot"
+	"github.com/seedling-dev/seedling/plugin/events"
 )
 
 const (
@@ -90,9 +91,11 @@ func TestPreviewFromLabelToUnlabel(t *testing.T) {
 		t.Error("a push lost the row that a developer wrote")
 	}
 	ready := saysReady(ctx, t, pr, v)
+	tells(ctx, t, v.Namespace, events.Created, events.Ready)
 
 	must(t, pr.Unlabel(ctx, platform.LabelPreview))
 	must(t, world.WaitGone(ctx, v.Namespace))
+	tells(ctx, t, v.Namespace, events.Created, events.Ready, events.Ended)
 	noLeftFolders(ctx, t)
 	ended := said(ctx, t, pr, "no more to get into", func(body string) bool { return !strings.Contains(body, "psql") })
 	if ended.ID != ready.ID || !ended.Updated.After(ended.Created) {
@@ -146,6 +149,36 @@ func said(ctx context.Context, t *testing.T, pr *platform.PullRequest, what stri
 		return nil
 	}))
 	return c
+}
+
+// tells wants a preview's Application to have events with these reasons, in their
+// order and found by its UID, as Argo CD's page and `kubectl describe` look for them.
+func tells(ctx context.Context, t *testing.T, name string, reasons ...string) {
+	t.Helper()
+	must(t, world.Wait(ctx, "wait for events of Application "+name, func(ctx context.Context) error {
+		var all corev1.EventList
+		if err := world.Kube.List(ctx, &all, client.InNamespace(platform.ArgoCDNamespace), client.MatchingFields{
+			"involvedObject.kind": "Application", "involvedObject.name": name, "source": events.Component,
+		}); err != nil {
+			return err
+		}
+		slices.SortStableFunc(all.Items, func(a, b corev1.Event) int { return a.FirstTimestamp.Compare(b.FirstTimestamp.Time) })
+		var told []string
+		for _, e := range all.Items {
+			told = append(told, e.Reason)
+			if e.InvolvedObject.UID == "" && e.Reason != events.Ended {
+				return platform.Final(fmt.Errorf("event %s names no UID", e.Reason))
+			}
+		}
+		for _, reason := range reasons {
+			i := slices.Index(told, reason)
+			if i < 0 {
+				return fmt.Errorf("they are %q, and %s is not there in its turn", told, reason)
+			}
+			told = told[i+1:]
+		}
+		return nil
+	}))
 }
 
 // noLeftFolders fails if the node holds a volume that no PersistentVolume has.

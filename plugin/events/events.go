@@ -39,7 +39,7 @@ type Teller struct {
 	Reports func() []preview.Report
 	// Recorder writes events, and drops what is too much.
 	Recorder record.EventRecorder
-	// UID is an Application's; empty where there is none.
+	// UID is an Application's; empty where there is none, or it cannot be read.
 	UID func(ctx context.Context, name string) types.UID
 	// Namespace is Argo CD's.
 	Namespace string
@@ -69,6 +69,8 @@ func (t *Teller) Run(ctx context.Context) error {
 }
 
 // Look compares the states with those that were told last, and tells what is new.
+// Of a live preview nothing is told before it has an Application, where its events
+// are looked for by UID.
 func (t *Teller) Look(ctx context.Context) {
 	first := t.said == nil
 	now := map[string]told{}
@@ -81,14 +83,19 @@ func (t *Teller) Look(ctx context.Context) {
 			is.reason, is.message = was.reason, was.message
 		}
 		now[r.Namespace] = is
-		if first || ctx.Err() != nil {
+		if first || is == was || ctx.Err() != nil {
+			continue
+		}
+		uid := t.UID(ctx, r.Namespace)
+		if is.live && uid == "" {
+			now[r.Namespace] = was
 			continue
 		}
 		if is.live && !was.live {
-			t.tell(ctx, r.Namespace, Created, "Argo CD is asked to make the preview")
+			t.tell(r.Namespace, uid, Created, "Argo CD is asked to make the preview")
 		}
 		if is.reason != was.reason || is.reason == Expiring && is.message != was.message {
-			t.tell(ctx, r.Namespace, is.reason, is.message)
+			t.tell(r.Namespace, uid, is.reason, is.message)
 		}
 	}
 	t.said = now
@@ -124,12 +131,12 @@ func because(why string) string {
 	return ": " + why
 }
 
-func (t *Teller) tell(ctx context.Context, name, reason, message string) {
+func (t *Teller) tell(name string, uid types.UID, reason, message string) {
 	kind := corev1.EventTypeNormal
 	if reason == Failed || reason == Degraded {
 		kind = corev1.EventTypeWarning
 	}
 	t.Recorder.Event(&corev1.ObjectReference{
-		APIVersion: argocd.SchemeGroupVersion.String(), Kind: "Application", Namespace: t.Namespace, Name: name, UID: t.UID(ctx, name),
+		APIVersion: argocd.SchemeGroupVersion.String(), Kind: "Application", Namespace: t.Namespace, Name: name, UID: uid,
 	}, kind, reason, message)
 }

@@ -115,6 +115,36 @@ func TestLife(t *testing.T) {
 	}
 }
 
+// What is told before there is an Application would be shown nowhere: it is told
+// when there is one.
+func TestApplication(t *testing.T) {
+	t.Parallel()
+	r := preview.Report{State: preview.StateStarting}
+	r.Namespace, r.Phase, r.Start.Restore, r.Snapshot = "preview-shop-7-ab", preview.Live, time.Now(), "seed-1"
+	reports := []preview.Report{}
+	told, uid := &recorder{}, types.UID("")
+	teller := &Teller{
+		Reports: func() []preview.Report { return reports }, Recorder: told, Namespace: "argocd",
+		UID: func(context.Context, string) types.UID { return uid },
+	}
+	teller.Look(t.Context())
+	reports = append(reports, r)
+	teller.Look(t.Context())
+	if len(told.said) > 0 {
+		t.Errorf("without an Application it says %q", told.said)
+	}
+	uid = "uid"
+	teller.Look(t.Context())
+	uid = ""
+	reports[0].Phase, reports[0].State = preview.Ending, preview.StateRemoving
+	teller.Look(t.Context())
+	for i, says := range []string{"Created", "Restoring", "Ended"} {
+		if len(told.said) != 3 || !strings.Contains(told.said[i], " "+says+": ") {
+			t.Fatalf("it says %q", told.said)
+		}
+	}
+}
+
 // What is there at the begin was told before.
 func TestBegin(t *testing.T) {
 	t.Parallel()
