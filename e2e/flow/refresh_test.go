@@ -1,8 +1,12 @@
 package flow
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -52,6 +56,61 @@ func TestSyncWithNothingNewTakesNoSnapshot(t *testing.T) {
 	}
 	if now := query(ctx, t, platform.Seed, marker); fmt.Sprint(now) != fmt.Sprint(importBefore) {
 		t.Errorf("the seed was imported again: %v, then %v", importBefore, now)
+	}
+}
+
+// The schedule refreshes the seed from where exports write each night, while nothing
+// in Git changes: with the newest dump, once its digest says that it is whole.
+func TestScheduleTakesTheNewestWholeDump(t *testing.T) {
+	ctx := alone(t, 15*time.Minute)
+	t.Cleanup(func() { clustertest.Evidence(t, world.Cluster, platform.Seed) })
+	store := world.Cluster.S3()
+	folder := fmt.Sprintf("nightly-%d/", time.Now().UnixNano())
+	export := func(night string, megabytes int) (digest string, whole func()) {
+		t.Helper()
+		dump, err := shop.OfMB(megabytes).Dump(ctx, slog.New(slog.DiscardHandler))
+		must(t, err)
+		must(t, shop.Put(ctx, store, folder+night+".dump", dump.Path))
+		return dump.SHA256, func() {
+			t.Helper()
+			path := filepath.Join(t.TempDir(), night)
+			must(t, os.WriteFile(path, []byte(dump.SHA256+"  "+night+".dump\n"), 0o600))
+			must(t, shop.Put(ctx, store, folder+night+".dump.sha256", path))
+		}
+	}
+	holds := func(digest string) {
+		t.Helper()
+		if is := query(ctx, t, platform.Seed, "select dump_digest from seedling.marker"); len(is) != 1 || is[0][0] != digest {
+			t.Fatalf("the seed is of dump %v, not of %s", is, digest)
+		}
+	}
+
+	first, whole := export("monday", 9)
+	whole()
+	nightly := platform.Refresh{Dump: shop.URL(store, folder+"*.dump"), SHA256: snapshot.DigestBeside, Args: []string{"--dump-min-age=0s"}}
+	want, err := world.Request(nightly)
+	must(t, err)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+		defer cancel()
+		if _, err := world.Refresh(ctx, world.Dump); err != nil {
+			t.Errorf("give the seed its dump back: %v", err)
+		}
+	})
+	_, err = world.Refresh(ctx, nightly)
+	must(t, err)
+	holds(first)
+
+	second, whole := export("tuesday", 10)
+	must(t, world.SyncSeed(ctx))
+	holds(first)
+	whole()
+	must(t, world.SyncSeed(ctx))
+	holds(second)
+	newest, err := world.NewestSnapshot(ctx, want)
+	must(t, err)
+	if got := newest.Annotations[snapshot.AnnotationDumpDigest]; got != second {
+		t.Errorf("the newest snapshot is of dump %s, not of %s", got, second)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,9 +29,11 @@ import (
 
 // Refresh is what the seed should hold.
 type Refresh struct {
-	// Dump is the dump's URL, SHA256 its digest or "".
+	// Dump is the dump's URL, SHA256 its digest, snapshot.DigestBeside or "".
 	Dump   string
 	SHA256 string
+	// Args are added to the import's.
+	Args []string
 	// Policy is the masking policy; nil is the shop's.
 	Policy []byte
 }
@@ -86,6 +89,7 @@ func (p *Platform) CommitRequest(ctx context.Context, r Refresh, want snapshot.R
 	if err != nil {
 		return "", fmt.Errorf("refresh the seed: %w", err)
 	}
+	files.addArgs(r.Args)
 	revision, err = p.forge.commit(ctx, p.forge.endpoint.User, PlatformRepository, "main", "Seed data from "+dumpName(r.Dump), files)
 	if err != nil {
 		return "", fmt.Errorf("refresh the seed: %w", err)
@@ -143,6 +147,19 @@ func (p *Platform) seedDataTree(want snapshot.Request, policy []byte) (tree, err
 	}
 	t[seedData+"/seed-request.yaml"], t[seedData+"/policy.yaml"] = request, policy
 	return t, nil
+}
+
+// addArgs patches arguments into the import's Job, as manifests/seed-data says.
+func (t tree) addArgs(args []string) {
+	if len(args) == 0 {
+		return
+	}
+	const kustomization = seedData + "/kustomization.yaml"
+	patch := "patches:\n  - target: {kind: Job, name: seed-import}\n    patch: |-\n"
+	for _, arg := range args {
+		patch += fmt.Sprintf("      - {op: add, path: /spec/template/spec/containers/0/args/-, value: %q}\n", arg)
+	}
+	t[kustomization] = append(slices.Clip(t[kustomization]), patch...)
 }
 
 // dumpName is the last part of a dump's address.
