@@ -187,6 +187,7 @@ lint: ## Run the linters, and build each module without the workspace
 	.ci/lint/golangci-lint run --allow-parallel-runners $(modules:%=./%/...)
 	.ci/lint/manifests
 	cd .ci/release && GOWORK=off go vet ./... && GOWORK=off go test -vet=off ./...
+	cd .ci/monitoring && GOWORK=off go vet ./... && GOWORK=off go test -vet=off ./...
 	@for module in $(modules); do echo "GOWORK=off go -C $$module build ./..."; GOWORK=off go -C $$module build -mod=readonly ./...; done
 
 .PHONY: fmt
