@@ -2,6 +2,7 @@ package platform
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -138,6 +139,13 @@ func TestExportManifest(t *testing.T) {
 			for _, m := range mounts {
 				if name := m.(map[string]any)["name"]; (name == "source" || name == "target") && name != secret {
 					t.Errorf("%s has the secret %s", list, name)
+				}
+			}
+			// Without these rclone asks what the README's policy does not let it.
+			env := fmt.Sprint(container["env"])
+			for _, name := range []string{"RCLONE_NO_CHECK_DEST", "RCLONE_S3_NO_CHECK_BUCKET"} {
+				if !strings.Contains(env, name) {
+					t.Errorf("%s lacks %s", list, name)
 				}
 			}
 			if limit, _, _ := unstructured.NestedString(container, "resources", "limits", "memory"); limit == "" {
