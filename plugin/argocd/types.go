@@ -51,11 +51,12 @@ type ApplicationList struct {
 
 // ApplicationSpec is what an Application asks for.
 type ApplicationSpec struct {
-	Project        string              `json:"project"`
-	Source         *ApplicationSource  `json:"source,omitempty"`
-	Sources        []ApplicationSource `json:"sources,omitempty"`
-	SourceHydrator *SourceHydrator     `json:"sourceHydrator,omitempty"`
-	SyncPolicy     *SyncPolicy         `json:"syncPolicy,omitempty"`
+	Project        string                 `json:"project"`
+	Source         *ApplicationSource     `json:"source,omitempty"`
+	Sources        []ApplicationSource    `json:"sources,omitempty"`
+	SourceHydrator *SourceHydrator        `json:"sourceHydrator,omitempty"`
+	Destination    ApplicationDestination `json:"destination"`
+	SyncPolicy     *SyncPolicy            `json:"syncPolicy,omitempty"`
 }
 
 // AllSources are those that manifests come from.
@@ -254,6 +255,7 @@ type DestinationServiceAccount struct {
 type ApplicationDestination struct {
 	Server    string `json:"server,omitempty"`
 	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name,omitempty"`
 }
 
 // copied goes by way of JSON: in the plugin only the empty list of a watch is

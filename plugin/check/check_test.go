@@ -111,6 +111,7 @@ func newWorld() *world {
 	spec := &w.set.Spec.Template.Spec
 	spec.Project = "previews"
 	spec.Sources = []argocd.ApplicationSource{{RepoURL: shop}, {RepoURL: platform}}
+	spec.Destination = argocd.ApplicationDestination{Server: "https://kubernetes.default.svc", Namespace: "{{.namespace}}"}
 	spec.SyncPolicy = &argocd.SyncPolicy{SyncOptions: []string{"FailOnSharedResource=true"}}
 	w.project.Spec.SourceRepos = []string{shop, platform}
 	w.project.Spec.Destinations = []argocd.ApplicationDestination{{Server: "https://kubernetes.default.svc", Namespace: "preview-*"}}
@@ -340,6 +341,16 @@ func TestFindings(t *testing.T) {
 		{"shared objects in a generator's template", func(w *world) {
 			w.set.Spec.Generators[0].Plugin.Template.Spec.SyncPolicy = &argocd.SyncPolicy{SyncOptions: []string{"CreateNamespace=true"}}
 		}, []string{"add FailOnSharedResource=true"}},
+		{"another cluster", func(w *world) { w.set.Spec.Template.Spec.Destination.Server = "https://10.1.2.3" }, []string{"destination of ApplicationSet previews", "go to cluster https://10.1.2.3", "run an Argo CD in the cluster of the previews", "write server: https://kubernetes.default.svc"}},
+		{"another cluster by name, in a generator's template", func(w *world) {
+			w.set.Spec.Generators[0].Plugin.Template.Spec.Destination.Name = "spoke"
+		}, []string{"go to cluster spoke"}},
+		{"a cluster to fill in", func(w *world) { w.set.Spec.Template.Spec.Destination.Server = "{{.server}}" }, []string{"is a template"}},
+		{"no cluster", func(w *world) { w.set.Spec.Template.Spec.Destination.Server = "" }, []string{"it names no cluster"}},
+		{"an Argo CD elsewhere", func(w *world) {
+			w.set = nil
+			w.more = append(w.more, &corev1.ServiceAccount{ObjectMeta: object("kube-system", "argocd-manager")})
+		}, []string{"Argo CD: ServiceAccount kube-system/argocd-manager is that of an Argo CD in another cluster", "run an Argo CD in the cluster of the previews"}},
 		{"tracking by label", func(w *world) { w.settings.Data["application.resourceTrackingMethod"] = "label" }, []string{"tracking: label", "patch configmap argocd-cm", `"annotation"`}},
 		{"tracking unset on 2.14", func(w *world) {
 			delete(w.settings.Data, "application.resourceTrackingMethod")

@@ -153,6 +153,7 @@ func (c *Cluster) applicationSets(ctx context.Context) (ours []argocd.Applicatio
 	var all argocd.ApplicationSetList
 	if err := c.Kube.List(ctx, &all, client.InNamespace(c.ArgoCD)); err != nil {
 		c.Report.Say("ApplicationSets", "", Refused(fmt.Errorf("list the ApplicationSets in namespace %s: %w", c.ArgoCD, err)))
+		c.deployedFromElsewhere(ctx)
 		return nil, false
 	}
 	for _, set := range all.Items {
@@ -163,11 +164,13 @@ func (c *Cluster) applicationSets(ctx context.Context) (ours []argocd.Applicatio
 	if len(ours) == 0 {
 		c.Report.Say("ApplicationSets", "", fmt.Errorf("none of the %d in namespace %s names ConfigMap %s at its top level, so no preview is asked for: apply one such as applicationsets/previews.yaml",
 			len(all.Items), c.ArgoCD, c.ConfigMap))
+		c.deployedFromElsewhere(ctx)
 		return nil, true
 	}
 	c.Report.Say("ApplicationSets", fmt.Sprintf(": %d of %d name ConfigMap %s", len(ours), len(all.Items), c.ConfigMap), nil)
 	for i := range ours {
 		c.shared(&ours[i])
+		c.destination(&ours[i])
 	}
 	return ours, true
 }
