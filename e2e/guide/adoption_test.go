@@ -3,6 +3,7 @@ package guide
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"flag"
 	"fmt"
 	"net/http"
@@ -53,7 +54,7 @@ func TestAdoption(t *testing.T) {
 	first := r.preview("first")
 	fmt.Fprintf(os.Stdout, "FIGURE adoption_minutes %.1f min\n", time.Since(began).Minutes())
 
-	r.refresh()
+	r.refresh(first)
 	r.upgrade(first)
 	r.remove()
 	r.nothingBut(before)
@@ -267,20 +268,57 @@ func (r *reader) preview(name string) platform.Preview {
 	return v
 }
 
-// refresh is day two: another dump, and other certificates.
-func (r *reader) refresh() {
+// refresh is day two: another dump, other certificates, a policy that the import
+// refuses, and another key.
+func (r *reader) refresh(first platform.Preview) {
 	r.t.Helper()
 	before := r.snapshots()
 	r.inPlatform("docs/operations.md", "A new dump",
-		edit{"--key-file key", "--key-file " + r.secrets + "/seed-key/key"},
 		edit{"'s3://dumps/shop-2026-12-01.dump?region=eu-central-1'", "'" + r.dump(9) + "'"})
-	head := strings.TrimSpace(r.run("head", filepath.Join(r.dir, "platform"), "git rev-parse HEAD"))
-	platformtest.Must(r.t, r.platform.Look(r.ctx, "seed-data"))
-	platformtest.Must(r.t, r.platform.WaitSynced(r.ctx, "seed-data", head))
+	platformtest.Must(r.t, r.synced())
 	if after := r.snapshots(); after != before+1 {
 		r.t.Errorf("%d snapshots became %d by a refresh", before, after)
 	}
 	r.inPlatform("docs/operations.md", "Other certificates for the seed")
+
+	r.refused()
+	r.inPlatform("docs/operations.md", "Another key")
+	platformtest.Must(r.t, r.synced())
+	if after := r.snapshots(); after != before+2 {
+		r.t.Errorf("%d snapshots became %d by a refresh and another key", before, after)
+	}
+	said := r.run("A preview that fails", r.dir, strings.ReplaceAll(
+		joined(commands(r.t, "docs/operations.md", "A preview that does not come, or fails")), "PREVIEW", first.Namespace))
+	if !strings.Contains(said, "preview-restore") {
+		r.t.Errorf("nothing is told of the hook of %s", first.Namespace)
+	}
+}
+
+// refused has an import refused, reads why, and goes back.
+func (r *reader) refused() {
+	r.t.Helper()
+	r.inPlatform("docs/operations.md", "Another policy",
+		edit{"$EDITOR seed-data/policy.yaml", "sed -i '/^      city:/d' seed-data/policy.yaml"})
+	err := r.synced()
+	if _, ok := errors.AsType[*platform.SyncError](err); !ok {
+		r.t.Fatalf("a policy that does not cover a column is synced: %v", err)
+	}
+	said := r.inPlatform("docs/operations.md", "A refused import")
+	for _, want := range []string{"seed-import", "the policy does not cover", "city"} {
+		if !strings.Contains(said, want) {
+			r.t.Errorf("the import is refused, and nothing says %q", want)
+		}
+	}
+	r.run("back", filepath.Join(r.dir, "platform"), "git revert --no-edit HEAD && git push --quiet")
+	platformtest.Must(r.t, r.synced())
+}
+
+// synced waits until Argo CD has synced what the platform's repository has for the seed.
+func (r *reader) synced() error {
+	r.t.Helper()
+	head := strings.TrimSpace(r.run("head", filepath.Join(r.dir, "platform"), "git rev-parse HEAD"))
+	platformtest.Must(r.t, r.platform.Look(r.ctx, "seed-data"))
+	return r.platform.WaitSynced(r.ctx, "seed-data", head)
 }
 
 func (r *reader) snapshots() int {

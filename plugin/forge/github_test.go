@@ -12,12 +12,15 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-github/v89/github"
 )
 
 func TestGitHubAddresses(t *testing.T) {
@@ -190,5 +193,47 @@ func TestEnvironment(t *testing.T) {
 		if (err == nil) != (test.want != "") || !strings.Contains(string(out), test.want) {
 			t.Errorf("%s: error %v:\n%s", name, err, out)
 		}
+	}
+}
+
+// TestReadmeForm: the form for an App that README.md leads to asks for what an App
+// needs, and for nothing else.
+func TestReadmeForm(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, form, _ := strings.Cut(string(readme), "(https://github.com/organizations/ORGANIZATION/settings/apps/new?")
+	form, _, _ = strings.Cut(form, ")")
+	q, err := url.ParseQuery(form)
+	if err != nil {
+		t.Fatal(err)
+	}
+	given := map[string]string{}
+	for name := range q {
+		if access := q.Get(name); access == "read" || access == "write" {
+			given[name] = access
+		}
+	}
+	b, err := json.Marshal(given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var has github.InstallationPermissions
+	if err := json.Unmarshal(b, &has); err != nil {
+		t.Fatal(err)
+	}
+	needed := 0
+	for _, r := range appRights(&has) {
+		if r.Missing != nil {
+			t.Errorf("%s: %v", r.Name, r.Missing)
+		}
+		if r.Unknown == "" {
+			needed++
+		}
+	}
+	if needed != len(given) || q.Get("events[]") != "pull_request" || q.Get("public") != "false" {
+		t.Errorf("%d rights are needed; the form has %v", needed, q)
 	}
 }
