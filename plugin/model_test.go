@@ -24,7 +24,6 @@ import (
 	"time"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -299,28 +298,9 @@ forges:
 
 // settle puts into the cluster what has to be there.
 func (l *life) settle() {
-	for _, name := range []string{"argocd", "velero", "seedling", "seed", "kube-system", "default"} {
-		l.put(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
+	for _, o := range kubefake.Around() {
+		l.put(o)
 	}
-	digest, began := strings.Repeat("ab", 32), time.Now().Add(-time.Hour)
-	l.put(&corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "seed", Name: snapshot.RequestConfigMap},
-		Data:       map[string]string{"dump": "s3://b/k", "policy-digest": digest, "key-id": "00aa"},
-	})
-	l.put(&velerov1.Backup{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: "velero", Name: "seed-20260304050607-bbbbb", Labels: map[string]string{snapshot.LabelSeed: "seed"},
-			Annotations: map[string]string{
-				snapshot.AnnotationVolumes: "1", snapshot.AnnotationPolicyDigest: digest, snapshot.AnnotationKeyID: "00aa",
-				snapshot.AnnotationDataTime: began.UTC().Format(time.RFC3339),
-			},
-		},
-		Spec: velerov1.BackupSpec{IncludedNamespaces: []string{"seed"}, StorageLocation: "default"},
-		Status: velerov1.BackupStatus{
-			Phase: velerov1.BackupPhaseCompleted, StartTimestamp: &metav1.Time{Time: began},
-			CSIVolumeSnapshotsAttempted: 1, CSIVolumeSnapshotsCompleted: 1,
-		},
-	})
 	l.storage(true)
 	for name, branch := range map[string]string{"previews": "main", "releases": "release"} {
 		s := &modelSet{name: name, branch: branch, there: true, label: forgetest.Label, apps: map[int64]bool{}, kept: map[int64]bool{}, causes: map[int64]map[string]bool{}}
@@ -722,7 +702,7 @@ func (l *life) platform() {
 		}
 	case 12:
 		l.note("watches end")
-		l.kube.Drop()
+		l.kube.EndWatches()
 	}
 }
 

@@ -211,6 +211,7 @@ func newClients(config *rest.Config) (c clients, err error) {
 type serving struct {
 	surroundings
 	log  *slog.Logger
+	now  func() time.Time
 	kube client.WithWatch
 	// leading is true while the Lease is held and the state is loaded.
 	leading atomic.Bool
@@ -250,7 +251,7 @@ func (s *serving) part(name string) *slog.Logger { return s.log.With("part", nam
 
 func (p *program) assemble(in surroundings, calls clients) *serving {
 	cfg := in.cfg
-	s := &serving{surroundings: in, log: p.log, kube: calls.generator, store: preview.NewStore(calls.generator, cfg.Namespace)}
+	s := &serving{surroundings: in, log: p.log, now: p.now, kube: calls.generator, store: preview.NewStore(calls.generator, cfg.Namespace)}
 	s.namespaces = &preview.Namespaces{
 		Client: calls.generator, Owner: cfg.Namespace, Guards: cfg.Guards, Seeds: map[string]preview.Seed{},
 		BrokerNamespace: cfg.Namespace, BrokerLabels: cfg.BrokerLabels, BrokerPort: port(cfg.Listen.Broker),
@@ -265,7 +266,7 @@ func (p *program) assemble(in surroundings, calls clients) *serving {
 	s.reach = &server.Reach{Now: p.now}
 	s.slots = warm.New(warm.Options{
 		Client: calls.slots, Owner: cfg.Namespace, Want: cfg.warm(), Most: cfg.WarmCap, Namespaces: s.namespaces,
-		Newest: broker.Snapshots{Client: calls.slots, VeleroNamespace: cfg.VeleroNamespace, MaxDataAge: cfg.maxDataAge, Handles: cfg.handles(), Now: p.now}.Newest,
+		Newest: s.snapshots(calls.slots).Newest,
 		Known:  s.store.Known, Ready: s.leads, Log: s.part("slots"), Now: p.now,
 	})
 	s.janitor = janitor.New(janitor.Options{
@@ -283,7 +284,7 @@ func (p *program) assemble(in surroundings, calls clients) *serving {
 		Log:        s.part("previews"),
 		Store:      s.store,
 		Namespaces: s.namespaces,
-		Snapshots:  broker.Snapshots{Client: calls.generator, VeleroNamespace: cfg.VeleroNamespace, MaxDataAge: cfg.maxDataAge, Handles: cfg.handles(), Now: p.now},
+		Snapshots:  s.snapshots(calls.generator),
 		Forges:     in.forges,
 		Poke:       s.sets.Poke,
 		Slots:      s.slots,
@@ -308,7 +309,7 @@ func (p *program) assemble(in surroundings, calls clients) *serving {
 	s.retention = &janitor.Retention{
 		Client: calls.janitor, VeleroNamespace: cfg.VeleroNamespace, Keep: cfg.Retention.Keep, MaxDataAge: cfg.maxDataAge,
 		Seeds: func() []string { return s.reconciler.Status().Seeds }, Previews: s.store.All,
-		Choices: broker.Snapshots{Client: calls.janitor, VeleroNamespace: cfg.VeleroNamespace, MaxDataAge: cfg.maxDataAge, Handles: cfg.handles(), Now: p.now}.Choices,
+		Choices: s.snapshots(calls.janitor).Choices,
 		Exclude: choices.Exclude, Ready: s.leads, Log: s.part("retention"), Now: p.now,
 	}
 	s.restorer = broker.NewVelero(broker.VeleroOptions{
@@ -327,25 +328,37 @@ func (p *program) assemble(in surroundings, calls clients) *serving {
 		Restorer: s.postgres, Answered: s.hooks.Answered, Ended: s.hooks.Ended, Owner: cfg.Namespace, Log: s.part("broker"),
 	})
 	s.webhooks = &web.Webhooks{Forges: in.forges, Poker: s.reconciler, Log: s.part("webhook")}
-	s.ended = &ended.Book{Client: calls.page, Namespace: cfg.Namespace, Log: s.part("ended"), Now: s.reconciler.Now}
+	s.telling(calls)
+	s.tie()
+	return s
+}
+
+// snapshots is how a part sees seeds' snapshots, within its own budget.
+func (s *serving) snapshots(kube client.Client) broker.Snapshots {
+	return broker.Snapshots{
+		Client: kube, VeleroNamespace: s.cfg.VeleroNamespace, MaxDataAge: s.cfg.maxDataAge, Handles: s.cfg.handles(), Now: s.now,
+	}
+}
+
+// telling makes the parts that only tell: nothing is decided by them.
+func (s *serving) telling(calls clients) {
+	s.ended = &ended.Book{Client: calls.page, Namespace: s.cfg.Namespace, Log: s.part("ended"), Now: s.reconciler.Now}
 	s.looker = &page.Looker{
-		Client: calls.page, Namespace: cfg.Namespace, ArgoCD: cfg.ArgoCDNamespace, Velero: cfg.VeleroNamespace,
-		Seeds: s.seeds, Previews: s.store.All, Newest: broker.Snapshots{Client: calls.page, VeleroNamespace: cfg.VeleroNamespace, MaxDataAge: cfg.maxDataAge, Handles: cfg.handles(), Now: p.now}.Newest,
+		Client: calls.page, Namespace: s.cfg.Namespace, ArgoCD: s.cfg.ArgoCDNamespace, Velero: s.cfg.VeleroNamespace,
+		Seeds: s.seeds, Previews: s.store.All, Newest: s.snapshots(calls.page).Newest,
 		Slots: s.slotCounts, Log: s.part("page"), Now: s.reconciler.Now,
 	}
 	s.events = &events.Teller{
-		Reports: s.reconciler.Reports, Namespace: cfg.ArgoCDNamespace,
+		Reports: s.reconciler.Reports, Namespace: s.cfg.ArgoCDNamespace,
 		UID: func(ctx context.Context, name string) types.UID {
 			var app argocd.Application
-			if calls.events.Get(ctx, client.ObjectKey{Namespace: cfg.ArgoCDNamespace, Name: name}, &app) != nil {
+			if calls.events.Get(ctx, client.ObjectKey{Namespace: s.cfg.ArgoCDNamespace, Name: name}, &app) != nil {
 				return "" // there is none yet, or no more: the event has its name
 			}
 			return app.UID
 		},
 	}
 	s.recording = calls.recording
-	s.tie()
-	return s
 }
 
 // tie lets the parts hear of each other that were made before those they tell.

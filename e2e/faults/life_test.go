@@ -174,16 +174,7 @@ func (l life) lose(ctx context.Context, t *testing.T, pr *platform.PullRequest, 
 		ns.Name = v.Namespace
 		must(t, client.IgnoreNotFound(world.Kube.Delete(ctx, ns)))
 	}
-	must(t, world.Wait(ctx, "wait for a new namespace of a preview that lost its "+l.lost, func(ctx context.Context) error {
-		var ns corev1.Namespace
-		if err := world.Kube.Get(ctx, client.ObjectKey{Name: v.Namespace}, &ns); err != nil {
-			return err
-		}
-		if ns.UID == before {
-			return errors.New("the old one is still there")
-		}
-		return nil
-	}))
+	must(t, world.WaitAnew(ctx, v.Namespace, before))
 	v, err := world.WaitPreview(ctx, pr, "")
 	must(t, err)
 	l.data.right(ctx, t, v)

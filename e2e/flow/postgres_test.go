@@ -121,16 +121,7 @@ func migratedPreview(ctx context.Context, t *testing.T) (*platform.PullRequest, 
 	query(ctx, t, v.Namespace, writeRow)
 	before := namespaceUID(ctx, t, v.Namespace)
 	must(t, pr.Label(ctx, platform.LabelReset))
-	must(t, world.Wait(ctx, "wait for the reset", func(ctx context.Context) error {
-		var ns corev1.Namespace
-		if err := world.Kube.Get(ctx, client.ObjectKey{Name: v.Namespace}, &ns); err != nil {
-			return err
-		}
-		if ns.UID == before {
-			return errors.New("the old one is still there")
-		}
-		return nil
-	}))
+	must(t, world.WaitAnew(ctx, v.Namespace, before))
 	if _, err := world.WaitPreview(ctx, pr, ""); err != nil {
 		t.Fatal(err)
 	}

@@ -240,17 +240,7 @@ func TestReopenAtOnceIsFresh(t *testing.T) {
 	before := namespaceUID(ctx, t, v.Namespace)
 	must(t, pr.Close(ctx))
 	must(t, pr.Reopen(ctx))
-	err := world.Wait(ctx, "wait for a new namespace", func(ctx context.Context) error {
-		var ns corev1.Namespace
-		if err := world.Kube.Get(ctx, client.ObjectKey{Name: v.Namespace}, &ns); err != nil {
-			return err
-		}
-		if ns.UID == before {
-			return errors.New("the old one is still there")
-		}
-		return nil
-	})
-	must(t, err)
+	must(t, world.WaitAnew(ctx, v.Namespace, before))
 	if _, err := world.WaitPreview(ctx, pr, ""); err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seedling-dev/seedling/hooks/snapshot"
@@ -111,6 +112,21 @@ func previewReady(app *argov1alpha1.Application, sha string) error {
 		return fmt.Errorf("Application %s is %s: %s", app.Name, app.Status.Health.Status, app.Status.Health.Message)
 	}
 	return nil
+}
+
+// WaitAnew waits until a namespace of this name is another one than that with
+// the UID before.
+func (p *Platform) WaitAnew(ctx context.Context, namespace string, before types.UID) error {
+	return p.Wait(ctx, "wait for a new namespace "+namespace, func(ctx context.Context) error {
+		var ns corev1.Namespace
+		if err := p.Kube.Get(ctx, client.ObjectKey{Name: namespace}, &ns); err != nil {
+			return err
+		}
+		if ns.UID == before {
+			return errors.New("the old one is still there")
+		}
+		return nil
+	})
 }
 
 // WaitGone waits until nothing of a preview is left in the cluster.

@@ -213,7 +213,7 @@ func (r *Record) Print(w io.Writer) error {
 	}
 	var found []string
 	for _, l := range r.Verify.Found {
-		found = append(found, fmt.Sprintf("%s: %s in %d rows", l.column(), l.Kind, l.Rows))
+		found = append(found, fmt.Sprintf("%s: %s in %d rows", l.qualified(), l.Kind, l.Rows))
 	}
 	list("Found in what is kept", found)
 	list("Testers' logins", loginSentences(r.Logins))

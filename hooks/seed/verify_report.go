@@ -54,7 +54,7 @@ type Leak struct {
 	prints []string // what a policy may accept; none where it is too much
 }
 
-func (l Leak) column() string { return l.Table + "." + mask.QuoteIdent(l.Column) }
+func (l Leak) qualified() string { return l.Table + "." + mask.QuoteIdent(l.Column) }
 
 // DifferError says that the seed does not hold what it should.
 type DifferError struct{ Tables []string }
@@ -71,12 +71,12 @@ func (e *LeakError) Error() string {
 	var parts, advice []string
 	kept, partial, acceptable := false, []string{}, false
 	for _, l := range e.Leaks {
-		parts = append(parts, fmt.Sprintf("%s (%s in %d rows)", l.column(), l.Kind, l.Rows))
+		parts = append(parts, fmt.Sprintf("%s (%s in %d rows)", l.qualified(), l.Kind, l.Rows))
 		acceptable = acceptable || len(l.prints) > 0
 		if l.Masker == "keep" {
 			kept = true
-		} else if !slices.Contains(partial, l.column()) {
-			partial = append(partial, l.column())
+		} else if !slices.Contains(partial, l.qualified()) {
+			partial = append(partial, l.qualified())
 		}
 	}
 	if kept {
@@ -125,7 +125,7 @@ func (r *VerifyReport) Print(w io.Writer) error {
 		return err
 	}
 	for _, l := range r.Leaks {
-		fmt.Fprintf(w, "LEAK: %s keeps %s that another column masks, in %d rows\n", l.column(), l.Kind, l.Rows)
+		fmt.Fprintf(w, "LEAK: %s keeps %s that another column masks, in %d rows\n", l.qualified(), l.Kind, l.Rows)
 		if l.First != "" {
 			fmt.Fprintf(w, "      the first, in the seed: %s\n", l.First)
 		}

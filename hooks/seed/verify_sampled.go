@@ -141,7 +141,7 @@ func (s *sampling) head(r io.Reader, jobs int) *rowsHead {
 type rowsHead struct {
 	r        io.Reader
 	deadline time.Time // zero: all
-	read     int
+	taken    int
 	cut      bool
 	rest     []byte // of the end mark
 }
@@ -156,8 +156,8 @@ func (h *rowsHead) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	n, err := h.r.Read(p)
-	h.read += n
-	if err == nil && !h.deadline.IsZero() && h.read >= sampledBytes && time.Now().After(h.deadline) && endMark(p[:n]) < 0 {
+	h.taken += n
+	if err == nil && !h.deadline.IsZero() && h.taken >= sampledBytes && time.Now().After(h.deadline) && endMark(p[:n]) < 0 {
 		if i := bytes.LastIndexByte(p[:n], '\n'); i >= 0 {
 			h.cut, h.rest = true, []byte("\\.\n")
 			return i + 1, nil

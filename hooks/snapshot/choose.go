@@ -80,7 +80,7 @@ func Usable(b *velerov1.Backup, want Request, now time.Time) error {
 	if want.PolicyDigest == "" || want.KeyID == "" {
 		return fmt.Errorf("%s names no policy digest or no key id", RequestConfigMap)
 	}
-	if err := want.permits(b); err != nil {
+	if err := want.agrees(b); err != nil {
 		return err
 	}
 	if got := b.Annotations[AnnotationKeyID]; got != want.KeyID && (got == "" || got != want.PreviousKeyID) {
@@ -89,9 +89,9 @@ func Usable(b *velerov1.Backup, want Request, now time.Time) error {
 	return nil
 }
 
-// permits is nil where a Backup's data is masked as the policy asks, or where the
+// agrees is nil where a Backup's data is masked as the policy asks, or where the
 // policy permits all that another one let through. Every doubt is an error.
-func (r Request) permits(b *velerov1.Backup) error {
+func (r Request) agrees(b *velerov1.Backup) error {
 	got, revealed := b.Annotations[AnnotationPolicyDigest], b.Annotations[AnnotationRevealed]
 	if got == r.PolicyDigest {
 		return nil

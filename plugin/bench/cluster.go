@@ -11,7 +11,6 @@ import (
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v8/apis/volumesnapshot/v1"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -40,35 +39,10 @@ func newClusterServer(o options) (*clusterServer, error) {
 	}
 	c := &clusterServer{server: kubefake.New(scheme), inputs: map[string]map[string]any{}}
 	c.server.Delay = o.kubeDelay
-	objects := []runtime.Object{}
-	for _, name := range []string{"argocd", "velero", "seedling", "seed", "kube-system", "default"} {
-		objects = append(objects, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
-	}
-	digest := strings.Repeat("ab", 32)
-	began := time.Now().Add(-time.Hour)
-	objects = append(objects,
-		&corev1.ConfigMap{
-			ObjectMeta: metav1.ObjectMeta{Namespace: "seed", Name: snapshot.RequestConfigMap},
-			Data:       map[string]string{"dump": "s3://dumps/today", "policy-digest": digest, "key-id": "00aa"},
-		},
-		&velerov1.BackupStorageLocation{
-			ObjectMeta: metav1.ObjectMeta{Namespace: "velero", Name: "default"},
-			Status:     velerov1.BackupStorageLocationStatus{Phase: velerov1.BackupStorageLocationPhaseAvailable},
-		},
-		&velerov1.Backup{
-			ObjectMeta: metav1.ObjectMeta{
-				Namespace: "velero", Name: "seed-20261130050607-bbbbb", Labels: map[string]string{snapshot.LabelSeed: "seed"},
-				Annotations: map[string]string{
-					snapshot.AnnotationVolumes: "1", snapshot.AnnotationPolicyDigest: digest, snapshot.AnnotationKeyID: "00aa",
-					snapshot.AnnotationDataTime: began.UTC().Format(time.RFC3339),
-				},
-			},
-			Spec: velerov1.BackupSpec{IncludedNamespaces: []string{"seed"}, StorageLocation: "default"},
-			Status: velerov1.BackupStatus{
-				Phase: velerov1.BackupPhaseCompleted, StartTimestamp: &metav1.Time{Time: began},
-				CSIVolumeSnapshotsAttempted: 1, CSIVolumeSnapshotsCompleted: 1,
-			},
-		})
+	objects := append(kubefake.Around(), &velerov1.BackupStorageLocation{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "velero", Name: "default"},
+		Status:     velerov1.BackupStorageLocationStatus{Phase: velerov1.BackupStorageLocationPhaseAvailable},
+	})
 	for _, o := range objects {
 		if err := c.server.Put(o); err != nil {
 			return nil, err

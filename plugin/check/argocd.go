@@ -28,9 +28,9 @@ func (c *Cluster) set(name, key, value string) string {
 	return fmt.Sprintf(`kubectl -n %s patch configmap %s --type=merge -p '{"data":{%q:%q}}'`, c.ArgoCD, name, key, value)
 }
 
-// configMap reads one of Argo CD's ConfigMaps. One that is not there has no
+// readConfigMap reads one of Argo CD's ConfigMaps. One that is not there has no
 // keys; ok is false where it could not be read, which is then reported.
-func (c *Cluster) configMap(ctx context.Context, what, name string) (data map[string]string, ok bool) {
+func (c *Cluster) readConfigMap(ctx context.Context, what, name string) (data map[string]string, ok bool) {
 	var m corev1.ConfigMap
 	err := c.Kube.Get(ctx, client.ObjectKey{Namespace: c.ArgoCD, Name: name}, &m)
 	if apierrors.IsNotFound(err) {
@@ -41,7 +41,7 @@ func (c *Cluster) configMap(ctx context.Context, what, name string) (data map[st
 
 // settings looks at what argocd-cm says for the whole Argo CD.
 func (c *Cluster) settings(ctx context.Context) {
-	data, ok := c.configMap(ctx, "Argo CD's tracking, tools and web terminal", settingsName)
+	data, ok := c.readConfigMap(ctx, "Argo CD's tracking, tools and web terminal", settingsName)
 	if !ok {
 		return
 	}
@@ -176,7 +176,7 @@ func (c *Cluster) submodules(ctx context.Context, d *appsv1.Deployment, containe
 		}
 		value = e.Value
 		if ref := e.ValueFrom; ref != nil && ref.ConfigMapKeyRef != nil {
-			data, ok := c.configMap(ctx, what, ref.ConfigMapKeyRef.Name)
+			data, ok := c.readConfigMap(ctx, what, ref.ConfigMapKeyRef.Name)
 			if !ok {
 				return
 			}

@@ -23,9 +23,9 @@ var DirectPolicies = []string{
 // installs is what a missing part of direct mode is mended with.
 const installs = "add the component manifests/plugin/direct to your overlay"
 
-// direct says whether a seed's newest snapshot can be restored without Velero.
+// directMode says whether a seed's newest snapshot can be restored without Velero.
 // In Velero mode that is only worth knowing.
-func (c *Cluster) direct(ctx context.Context, seed, newest string) {
+func (c *Cluster) directMode(ctx context.Context, seed, newest string) {
 	what := "direct mode of seed " + seed
 	missing := c.missing(ctx, newest)
 	switch {

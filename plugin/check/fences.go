@@ -174,7 +174,7 @@ func (c *Cluster) accounts(ctx context.Context, projects []*argocd.AppProject) (
 // impersonated are the accounts that Argo CD acts as in previews, where it is told
 // to act as others.
 func (c *Cluster) impersonated(ctx context.Context, projects []*argocd.AppProject) (all []types.NamespacedName) {
-	data, ok := c.configMap(ctx, fencesWhat, settingsName)
+	data, ok := c.readConfigMap(ctx, fencesWhat, settingsName)
 	if !ok || data["application.sync.impersonation.enabled"] != "true" {
 		return nil
 	}

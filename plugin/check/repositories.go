@@ -160,5 +160,5 @@ func (c *Cluster) snapshots(ctx context.Context, seed string) {
 		return
 	}
 	c.Report.Say(what, ": "+found.Name, nil)
-	c.direct(ctx, seed, found.Name)
+	c.directMode(ctx, seed, found.Name)
 }

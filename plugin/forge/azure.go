@@ -73,7 +73,7 @@ func (a *Azure) Login(ctx context.Context) (string, error) {
 	var data struct {
 		User *azureUser `json:"authenticatedUser"`
 	}
-	if err := a.get(ctx, "/_apis/connectionData", azurePreview, nil, &data); err != nil {
+	if err := a.read(ctx, "/_apis/connectionData", azurePreview, nil, &data); err != nil {
 		return "", fmt.Errorf("forge %s: ask who we are: %w", a.Name(), err)
 	}
 	if data.User == nil || data.User.ID == "" {
@@ -110,7 +110,7 @@ func (a *Azure) page(ctx context.Context, repository string, at pageAt) (page, e
 		return page{}, err
 	}
 	var answer azureList
-	err = a.get(ctx, path+"/pullrequests", azureVersion, url.Values{
+	err = a.read(ctx, path+"/pullrequests", azureVersion, url.Values{
 		"searchCriteria.status": {"active"}, "$top": {strconv.Itoa(at.size)}, "$skip": {strconv.Itoa(at.start)},
 	}, &answer)
 	if err != nil {
@@ -215,9 +215,9 @@ func (a *Azure) Get(ctx context.Context, repository string, number int64) (PullR
 	pull, err := a.pull(ctx, path, number)
 	if errors.Is(err, errNotFound) {
 		return fail(gone(
-			func() error { return a.get(ctx, path, azureVersion, nil, &struct{}{}) },
+			func() error { return a.read(ctx, path, azureVersion, nil, &struct{}{}) },
 			func() error {
-				return a.get(ctx, path+"/pullrequests", azureVersion, url.Values{"$top": {"1"}}, &struct{}{})
+				return a.read(ctx, path+"/pullrequests", azureVersion, url.Values{"$top": {"1"}}, &struct{}{})
 			},
 		))
 	}
@@ -232,7 +232,7 @@ func (a *Azure) Get(ctx context.Context, repository string, number int64) (PullR
 
 func (a *Azure) pull(ctx context.Context, path string, number int64) (*azurePull, error) {
 	var pull azurePull
-	if err := a.get(ctx, fmt.Sprintf("%s/pullrequests/%d", path, number), azureVersion, nil, &pull); err != nil {
+	if err := a.read(ctx, fmt.Sprintf("%s/pullrequests/%d", path, number), azureVersion, nil, &pull); err != nil {
 		return nil, err
 	}
 	if pull.ID != number {
@@ -248,7 +248,7 @@ func (a *Azure) labels(ctx context.Context, path string, number int64) ([]azureL
 	var answer struct {
 		Value []azureLabel `json:"value"`
 	}
-	if err := a.get(ctx, fmt.Sprintf("%s/pullrequests/%d/labels", path, number), azureVersion, nil, &answer); err != nil {
+	if err := a.read(ctx, fmt.Sprintf("%s/pullrequests/%d/labels", path, number), azureVersion, nil, &answer); err != nil {
 		return nil, err
 	}
 	if answer.Value == nil {
@@ -279,7 +279,7 @@ func (a *Azure) threads(ctx context.Context, path string, number int64) ([]azure
 	var answer struct {
 		Value []azureThread `json:"value"`
 	}
-	if err := a.get(ctx, fmt.Sprintf("%s/pullrequests/%d/threads", path, number), azureVersion, nil, &answer); err != nil {
+	if err := a.read(ctx, fmt.Sprintf("%s/pullrequests/%d/threads", path, number), azureVersion, nil, &answer); err != nil {
 		return nil, err
 	}
 	if answer.Value == nil {
@@ -414,7 +414,7 @@ func (a *Azure) Passed(ctx context.Context, repository, sha, statusContext strin
 	newest, passed := int64(-1), false
 	for skip := 0; skip <= maxPages*azurePage; {
 		var answer azureList
-		err := a.get(ctx, path+"/commits/"+url.PathEscape(sha)+"/statuses", azureVersion, url.Values{
+		err := a.read(ctx, path+"/commits/"+url.PathEscape(sha)+"/statuses", azureVersion, url.Values{
 			"latestOnly": {"true"}, "top": {strconv.Itoa(azurePage)}, "skip": {strconv.Itoa(skip)},
 		}, &answer)
 		switch {
@@ -489,7 +489,7 @@ func (a *Azure) iteration(ctx context.Context, path, headSHA string) (int64, err
 			} `json:"sourceRefCommit"`
 		} `json:"value"`
 	}
-	if err := a.get(ctx, path, azureVersion, nil, &answer); err != nil {
+	if err := a.read(ctx, path, azureVersion, nil, &answer); err != nil {
 		return 0, err
 	}
 	last, head := int64(0), ""
@@ -514,7 +514,7 @@ func (a *Azure) files(ctx context.Context, path string, skip int, got *files) (n
 		Entries json.RawMessage `json:"changeEntries"`
 		Next    int             `json:"nextSkip"`
 	}
-	err = a.get(ctx, path, azureVersion, url.Values{"$top": {"2000"}, "$skip": {strconv.Itoa(skip)}}, &answer)
+	err = a.read(ctx, path, azureVersion, url.Values{"$top": {"2000"}, "$skip": {strconv.Itoa(skip)}}, &answer)
 	switch {
 	case errors.Is(err, errTooLarge):
 		got.Changes = Changes{Cut: "the forge's answer about its files is too large to be read"}
@@ -564,7 +564,7 @@ func (a *Azure) Touched(ctx context.Context, repository, branch, path string) ([
 	var answer struct {
 		Value json.RawMessage `json:"value"`
 	}
-	if err := a.get(ctx, api+"/commits", azureVersion, query, &answer); err != nil {
+	if err := a.read(ctx, api+"/commits", azureVersion, query, &answer); err != nil {
 		return fail(err)
 	}
 	list, err := readCommits(bytes.NewReader(answer.Value), func(c struct {
@@ -744,8 +744,8 @@ func (a *Azure) call(ctx context.Context, c *http.Client, method, address string
 	return res, err
 }
 
-// get reads an answer as a whole.
-func (a *Azure) get(ctx context.Context, path, version string, query url.Values, into any) error {
+// read asks, and takes the answer as a whole.
+func (a *Azure) read(ctx context.Context, path, version string, query url.Values, into any) error {
 	res, err := a.ask(ctx, http.MethodGet, path, version, query, nil)
 	if err != nil {
 		return err

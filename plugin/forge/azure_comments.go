@@ -101,7 +101,7 @@ func (a *Azure) Private(ctx context.Context, repository string) (bool, error) {
 	var p struct {
 		Visibility string `json:"visibility"`
 	}
-	if err := a.get(ctx, "/_apis/projects/"+url.PathEscape(project), azureVersion, nil, &p); err != nil {
+	if err := a.read(ctx, "/_apis/projects/"+url.PathEscape(project), azureVersion, nil, &p); err != nil {
 		return fail(err)
 	}
 	if p.Visibility == "" {

@@ -14,7 +14,7 @@ func (a *Azure) Rights(ctx context.Context, repository string) ([]Right, error) 
 		return nil, fmt.Errorf("forge %s: ask for the rights in %s: %w", a.Name(), repository, err)
 	}
 	const click = "edit the token under User settings > Personal access tokens"
-	err = a.get(ctx, path+"/pullrequests", azureVersion, url.Values{"$top": {"1"}}, &struct{}{})
+	err = a.read(ctx, path+"/pullrequests", azureVersion, url.Values{"$top": {"1"}}, &struct{}{})
 	rights := []Right{triedRight("Code: read", click+", and let its user read the repository", err)}
 	_, err = a.writers(ctx)
 	rights = append(rights, triedRight("Identity: read", click+", and write writersGroup as [project]\\name of a group that is there", err))

@@ -53,14 +53,14 @@ func (a *Azure) Webhooks(ctx context.Context, repository string) (Webhooks, erro
 			ID string `json:"id"`
 		} `json:"project"`
 	}
-	if err := a.get(ctx, path, azureVersion, nil, &r); err != nil {
+	if err := a.read(ctx, path, azureVersion, nil, &r); err != nil {
 		return fail(err)
 	}
 	const place = "Project settings > Service hooks"
 	found := Webhooks{Add: "create the subscriptions under " + place}
 	const unseen = "service hooks are listed for who may see them in the project (its administrators, unless others were given View subscriptions)"
 	var all azureList
-	err = a.get(ctx, "/_apis/hooks/subscriptions", azureVersion, url.Values{"publisherId": {"tfs"}, "consumerId": {"webHooks"}}, &all)
+	err = a.read(ctx, "/_apis/hooks/subscriptions", azureVersion, url.Values{"publisherId": {"tfs"}, "consumerId": {"webHooks"}}, &all)
 	if err := unseenHooks(&found.Unseen, unseen, err); err != nil {
 		return fail(err)
 	}
@@ -146,7 +146,7 @@ func (a *Azure) lastCall(ctx context.Context, s azureSubscription) (failed strin
 			Result string `json:"result"`
 		} `json:"value"`
 	}
-	err = a.get(ctx, "/_apis/hooks/subscriptions/"+url.PathEscape(s.ID)+"/notifications", azureVersion, url.Values{"maxResults": {"10"}}, &calls)
+	err = a.read(ctx, "/_apis/hooks/subscriptions/"+url.PathEscape(s.ID)+"/notifications", azureVersion, url.Values{"maxResults": {"10"}}, &calls)
 	switch {
 	case errors.Is(err, ErrCredential), errors.Is(err, errNotFound):
 		if s.Status == "onProbation" {

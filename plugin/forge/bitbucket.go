@@ -76,7 +76,7 @@ type bitbucketUser struct {
 // Login implements Forge.
 func (b *Bitbucket) Login(ctx context.Context) (string, error) {
 	var u bitbucketUser
-	if err := b.get(ctx, "/user", &u); err != nil {
+	if err := b.read(ctx, "/user", &u); err != nil {
 		return "", fmt.Errorf("forge %s: ask who we are: %w", b.Name(), err)
 	}
 	if u.UUID == "" {
@@ -208,8 +208,8 @@ func (b *Bitbucket) Get(ctx context.Context, repository string, number int64) (P
 	pull, err := b.pull(ctx, path, number)
 	if errors.Is(err, errNotFound) {
 		return fail(gone(
-			func() error { return b.get(ctx, path, &struct{}{}) },
-			func() error { return b.get(ctx, path+"/pullrequests?pagelen=1", &struct{}{}) },
+			func() error { return b.read(ctx, path, &struct{}{}) },
+			func() error { return b.read(ctx, path+"/pullrequests?pagelen=1", &struct{}{}) },
 		))
 	}
 	if err != nil {
@@ -224,7 +224,7 @@ func (b *Bitbucket) Get(ctx context.Context, repository string, number int64) (P
 
 func (b *Bitbucket) pull(ctx context.Context, path string, number int64) (*bitbucketPull, error) {
 	var pull bitbucketPull
-	if err := b.get(ctx, fmt.Sprintf("%s/pullrequests/%d", path, number), &pull); err != nil {
+	if err := b.read(ctx, fmt.Sprintf("%s/pullrequests/%d", path, number), &pull); err != nil {
 		return nil, err
 	}
 	if pull.ID != number {
@@ -257,7 +257,7 @@ func (b *Bitbucket) fullHead(ctx context.Context, repository string, p *PullRequ
 	var c struct {
 		Hash string `json:"hash"`
 	}
-	if err := b.get(ctx, path+"/commit/"+url.PathEscape(p.HeadSHA), &c); err != nil {
+	if err := b.read(ctx, path+"/commit/"+url.PathEscape(p.HeadSHA), &c); err != nil {
 		return true, fmt.Errorf("which commit its head is: %w", err)
 	}
 	if len(c.Hash) < 40 || !strings.HasPrefix(c.Hash, p.HeadSHA) {
@@ -487,7 +487,7 @@ func (b *Bitbucket) files(ctx context.Context, path string, got *files) (next st
 		Next   string          `json:"next"`
 		Values json.RawMessage `json:"values"`
 	}
-	if err := b.get(ctx, path, &answer); errors.Is(err, errTooLarge) {
+	if err := b.read(ctx, path, &answer); errors.Is(err, errTooLarge) {
 		got.Changes = Changes{Cut: "the forge's answer about its files is too large to be read"}
 		return "", 0, nil
 	} else if err != nil {
@@ -540,7 +540,7 @@ func (b *Bitbucket) Touched(ctx context.Context, repository, branch, path string
 	var answer struct {
 		Values json.RawMessage `json:"values"`
 	}
-	if err := b.get(ctx, api+"/commits?"+query.Encode(), &answer); err != nil {
+	if err := b.read(ctx, api+"/commits?"+query.Encode(), &answer); err != nil {
 		return fail(err)
 	}
 	list, err := readCommits(bytes.NewReader(answer.Values), func(c struct {
@@ -713,7 +713,7 @@ func (b *Bitbucket) pages(ctx context.Context, path string, each func(json.RawMe
 			Next   string            `json:"next"`
 			Values []json.RawMessage `json:"values"`
 		}
-		if err := b.get(ctx, path, &answer); err != nil {
+		if err := b.read(ctx, path, &answer); err != nil {
 			return fmt.Errorf("page %d: %w", n, err)
 		}
 		if answer.Values == nil {
@@ -745,8 +745,8 @@ func (b *Bitbucket) ask(ctx context.Context, method, path string, body any) (*ht
 	})
 }
 
-// get reads an answer as a whole.
-func (b *Bitbucket) get(ctx context.Context, path string, into any) error {
+// read asks, and takes the answer as a whole.
+func (b *Bitbucket) read(ctx context.Context, path string, into any) error {
 	res, err := b.ask(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return err

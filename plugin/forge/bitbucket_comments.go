@@ -111,7 +111,7 @@ func (b *Bitbucket) Private(ctx context.Context, repository string) (bool, error
 	var r struct {
 		Private *bool `json:"is_private"`
 	}
-	if err := b.get(ctx, path, &r); err != nil {
+	if err := b.read(ctx, path, &r); err != nil {
 		return fail(err)
 	}
 	if r.Private == nil {

@@ -38,7 +38,7 @@ func (b *Bitbucket) Rights(ctx context.Context, repository string) ([]Right, err
 		{bitbucketPulls, path + "/pullrequests?pagelen=1", "make another token with it: no other scope has it in it"},
 		{bitbucketAdmin, permissions + "?pagelen=1", "make another token with it, and give its account Admin under Repository settings > Repository permissions"},
 	} {
-		rights = append(rights, triedRight(call.name, call.click, b.get(ctx, call.path, &struct{}{})))
+		rights = append(rights, triedRight(call.name, call.click, b.read(ctx, call.path, &struct{}{})))
 	}
 	// There is no such commit.
 	res, err := b.ask(ctx, http.MethodPost, path+"/commit/"+strings.Repeat("0", 40)+"/statuses/build",

@@ -78,7 +78,7 @@ func (b *BitbucketDC) page(ctx context.Context, repository string, at pageAt) (p
 		return page{}, err
 	}
 	var answer bitbucketDCPageOf
-	err = b.get(ctx, path+"/pull-requests?"+url.Values{
+	err = b.read(ctx, path+"/pull-requests?"+url.Values{
 		"state": {"OPEN"}, "order": {"OLDEST"}, "start": {strconv.Itoa(at.start)}, "limit": {strconv.Itoa(at.size)},
 	}.Encode(), &answer)
 	if err != nil {
@@ -147,8 +147,8 @@ type bitbucketDCRef struct {
 	} `json:"repository"`
 }
 
-// repository is its path; empty where it is not told.
-func (r *bitbucketDCRef) repository() string {
+// repositoryPath is empty where it is not told.
+func (r *bitbucketDCRef) repositoryPath() string {
 	if r.Repository == nil || r.Repository.Slug == "" || r.Repository.Project.Key == "" {
 		return ""
 	}
@@ -185,8 +185,8 @@ func (b *BitbucketDC) Get(ctx context.Context, repository string, number int64) 
 	pull, err := b.pull(ctx, path, number)
 	if errors.Is(err, errNotFound) {
 		return fail(gone(
-			func() error { return b.get(ctx, path, &struct{}{}) },
-			func() error { return b.get(ctx, path+"/pull-requests?limit=1", &struct{}{}) },
+			func() error { return b.read(ctx, path, &struct{}{}) },
+			func() error { return b.read(ctx, path+"/pull-requests?limit=1", &struct{}{}) },
 		))
 	}
 	if err != nil {
@@ -197,7 +197,7 @@ func (b *BitbucketDC) Get(ctx context.Context, repository string, number int64) 
 
 func (b *BitbucketDC) pull(ctx context.Context, path string, number int64) (*bitbucketDCPull, error) {
 	var pull bitbucketDCPull
-	if err := b.get(ctx, fmt.Sprintf("%s/pull-requests/%d", path, number), &pull); err != nil {
+	if err := b.read(ctx, fmt.Sprintf("%s/pull-requests/%d", path, number), &pull); err != nil {
 		return nil, err
 	}
 	if pull.ID != number {
@@ -358,7 +358,7 @@ func (b *BitbucketDC) Changes(ctx context.Context, repository string, number int
 		Last   *bool           `json:"isLastPage"`
 		Values json.RawMessage `json:"values"`
 	}
-	err = b.get(ctx, fmt.Sprintf("%s/pull-requests/%d/changes?limit=%d", path, number, maxFiles+1), &answer)
+	err = b.read(ctx, fmt.Sprintf("%s/pull-requests/%d/changes?limit=%d", path, number, maxFiles+1), &answer)
 	switch {
 	case errors.Is(err, errTooLarge):
 		return Changes{Cut: "the forge's answer about its files is too large to be read"}, nil
@@ -415,7 +415,7 @@ func (b *BitbucketDC) Touched(ctx context.Context, repository, branch, path stri
 	var answer struct {
 		Values json.RawMessage `json:"values"`
 	}
-	if err := b.get(ctx, api+"/commits?"+query.Encode(), &answer); err != nil {
+	if err := b.read(ctx, api+"/commits?"+query.Encode(), &answer); err != nil {
 		return fail(err)
 	}
 	list, err := readCommits(bytes.NewReader(answer.Values), func(c struct {
@@ -491,10 +491,10 @@ func (b *BitbucketDC) Event(header http.Header, body []byte) (Event, error) {
 	if payload.Key != "" && payload.Key != key {
 		return Event{}, fmt.Errorf("%w: its body is of another event than its header", ErrSignature)
 	}
-	if payload.Pull == nil || payload.Pull.ID <= 0 || payload.Pull.ToRef.repository() == "" {
+	if payload.Pull == nil || payload.Pull.ID <= 0 || payload.Pull.ToRef.repositoryPath() == "" {
 		return Event{}, ErrIgnored
 	}
-	repository := payload.Pull.ToRef.repository()
+	repository := payload.Pull.ToRef.repositoryPath()
 	e := Event{Delivery: header.Get("X-Request-Id"), Repository: repository, PullRequest: payload.Pull.normal(repository)}
 	if payload.Actor != nil {
 		e.Sender = payload.Actor.Name
@@ -503,7 +503,7 @@ func (b *BitbucketDC) Event(header http.Header, body []byte) (Event, error) {
 		e.ClosedAt = time.UnixMilli(payload.Pull.ClosedDate)
 	}
 	if at, err := time.Parse("2006-01-02T15:04:05-0700", payload.Date); key == "pr:reviewer:approved" && err == nil {
-		e.Grant = e.grant(at)
+		e.Grant = e.granted(at)
 	}
 	return e, nil
 }
@@ -512,7 +512,7 @@ func (b *BitbucketDC) Event(header http.Header, body []byte) (Event, error) {
 func (p *bitbucketDCPull) normal(repository string) PullRequest {
 	n := PullRequest{
 		Number: p.ID, Title: p.Title, Branch: p.FromRef.DisplayID, TargetBranch: p.ToRef.DisplayID, HeadSHA: p.FromRef.LatestCommit,
-		HeadRepository: p.FromRef.repository(), Draft: p.Draft, Open: p.State == "OPEN",
+		HeadRepository: p.FromRef.repositoryPath(), Draft: p.Draft, Open: p.State == "OPEN",
 	}
 	n.Fork = !strings.EqualFold(n.HeadRepository, repository)
 	if !n.Fork {
@@ -555,7 +555,7 @@ func (b *BitbucketDC) pages(ctx context.Context, path string, query url.Values, 
 		q := url.Values{"start": {strconv.Itoa(start)}, "limit": {strconv.Itoa(bitbucketDCPage)}}
 		maps.Copy(q, query)
 		var answer bitbucketDCPageOf
-		if err := b.get(ctx, path+"?"+q.Encode(), &answer); err != nil {
+		if err := b.read(ctx, path+"?"+q.Encode(), &answer); err != nil {
 			return fmt.Errorf("page %d: %w", n, err)
 		}
 		if answer.Values == nil || answer.Last == nil {
@@ -585,8 +585,8 @@ func (b *BitbucketDC) ask(ctx context.Context, method, path string, body any) (*
 	})
 }
 
-// get reads an answer as a whole.
-func (b *BitbucketDC) get(ctx context.Context, path string, into any) error {
+// read asks, and takes the answer as a whole.
+func (b *BitbucketDC) read(ctx context.Context, path string, into any) error {
 	res, err := b.ask(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return err

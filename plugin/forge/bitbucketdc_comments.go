@@ -92,7 +92,7 @@ func (b *BitbucketDC) EditComment(ctx context.Context, repository string, number
 	}
 	path = fmt.Sprintf("%s/pull-requests/%d/comments/%s", path, number, url.PathEscape(id))
 	var is bitbucketDCComment
-	if err := b.get(ctx, path, &is); errors.Is(err, errNotFound) {
+	if err := b.read(ctx, path, &is); errors.Is(err, errNotFound) {
 		return fail(ErrNoComment)
 	} else if err != nil {
 		return fail(err)
@@ -127,7 +127,7 @@ func (b *BitbucketDC) Private(ctx context.Context, repository string) (bool, err
 			Public bool   `json:"public"`
 		} `json:"project"`
 	}
-	if err := b.get(ctx, path, &r); err != nil {
+	if err := b.read(ctx, path, &r); err != nil {
 		return fail(err)
 	}
 	if r.Public == nil || r.Project.Key == "" {
@@ -139,7 +139,7 @@ func (b *BitbucketDC) Private(ctx context.Context, repository string) (bool, err
 	var all struct {
 		Permitted *bool `json:"permitted"`
 	}
-	err = b.get(ctx, "/api/latest/projects/"+url.PathEscape(r.Project.Key)+"/permissions/PROJECT_READ/all", &all)
+	err = b.read(ctx, "/api/latest/projects/"+url.PathEscape(r.Project.Key)+"/permissions/PROJECT_READ/all", &all)
 	switch {
 	case errors.Is(err, ErrCredential):
 		return false, nil

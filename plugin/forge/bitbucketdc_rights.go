@@ -25,7 +25,7 @@ func (b *BitbucketDC) Rights(ctx context.Context, repository string) ([]Right, e
 		{"Repository read", path + "/pull-requests?limit=1", "let the token's user read the repository, under Repository settings > Repository permissions"},
 		{"who may write", "/api/latest/users?" + writers.Encode(), "make the token one of a user who may log in: tokens of a repository or a project see no users"},
 	} {
-		rights = append(rights, triedRight(call.name, call.click, b.get(ctx, call.path, &struct{}{})))
+		rights = append(rights, triedRight(call.name, call.click, b.read(ctx, call.path, &struct{}{})))
 	}
 	return append(rights, Right{Name: "comments and builds", Unknown: "nothing but one of them tells whether it may be written"}), nil
 }

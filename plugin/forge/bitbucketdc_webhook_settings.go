@@ -103,7 +103,7 @@ func (b *BitbucketDC) lastCall(ctx context.Context, path string) (failed, untold
 		Error   *bitbucketDCCall `json:"lastError"`
 	}
 	const see = ": see View details of the webhook"
-	switch err := b.get(ctx, path+"/statistics", &calls); {
+	switch err := b.read(ctx, path+"/statistics", &calls); {
 	case errors.Is(err, errNotFound):
 		return "", "this Bitbucket's API does not tell whether its calls arrive" + see, nil
 	case err != nil:

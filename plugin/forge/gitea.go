@@ -307,7 +307,7 @@ func (g *Gitea) labelIDs(ctx context.Context, repository, label string) ([]int64
 				ID   int64
 				Name string
 			}
-			err := g.get(ctx, fmt.Sprintf("%s/labels?page=%d&limit=%d", of, page, pageSize), &labels)
+			err := g.read(ctx, fmt.Sprintf("%s/labels?page=%d&limit=%d", of, page, pageSize), &labels)
 			if errors.Is(err, errNotFound) && strings.HasPrefix(of, "/orgs/") {
 				break // the owner is a person
 			}
@@ -413,7 +413,7 @@ func (g *Gitea) Labelled(ctx context.Context, repository string, number int64, l
 			group.Go(func() error {
 				path := fmt.Sprintf("/repos/%s/%s/issues/%d/timeline?page=%d&limit=%d",
 					url.PathEscape(owner), url.PathEscape(repo), number, first+i, pageSize)
-				if err := g.get(ctx, path, &pages[i]); err != nil {
+				if err := g.read(ctx, path, &pages[i]); err != nil {
 					return fmt.Errorf("page %d: %w", first+i, err)
 				}
 				return nil
@@ -534,7 +534,7 @@ func (g *Gitea) Passed(ctx context.Context, repository, sha, statusContext strin
 				Context, Status string
 			}
 		}
-		err := g.get(ctx, fmt.Sprintf("/repos/%s/%s/commits/%s/status?page=%d&limit=%d",
+		err := g.read(ctx, fmt.Sprintf("/repos/%s/%s/commits/%s/status?page=%d&limit=%d",
 			url.PathEscape(owner), url.PathEscape(repo), url.PathEscape(sha), page, pageSize), &combined)
 		if err != nil {
 			return fail(fmt.Errorf("page %d: %w", page, err))
@@ -626,7 +626,7 @@ func (g *Gitea) Touched(ctx context.Context, repository, branch, path string) ([
 		var b struct {
 			Name string `json:"name"`
 		}
-		if err := g.get(ctx, at+"/branches/"+url.PathEscape(branch), &b); err != nil {
+		if err := g.read(ctx, at+"/branches/"+url.PathEscape(branch), &b); err != nil {
 			return fail(fmt.Errorf("%w, and so is the branch: %w", errNotFound, err))
 		}
 		if b.Name != branch {
@@ -754,7 +754,7 @@ func (g *Gitea) Event(header http.Header, body []byte) (Event, error) {
 		e.ClosedAt = *closed
 	}
 	if payload.Action == "label_updated" {
-		e.Grant = e.grant(e.PullRequest.UpdatedAt)
+		e.Grant = e.granted(e.PullRequest.UpdatedAt)
 	}
 	return e, nil
 }
@@ -826,8 +826,8 @@ func (g *Gitea) ask(ctx context.Context, path string) (*http.Response, error) {
 	return res, nil
 }
 
-// get reads an answer as a whole.
-func (g *Gitea) get(ctx context.Context, path string, into any) error {
+// read asks, and takes the answer as a whole.
+func (g *Gitea) read(ctx context.Context, path string, into any) error {
 	res, err := g.ask(ctx, path)
 	if err != nil {
 		return err

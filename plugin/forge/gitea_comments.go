@@ -116,7 +116,7 @@ func (g *Gitea) Private(ctx context.Context, repository string) (bool, error) {
 	var r struct {
 		Private *bool `json:"private"`
 	}
-	if err := g.get(ctx, "/repos/"+url.PathEscape(owner)+"/"+url.PathEscape(repo), &r); err != nil {
+	if err := g.read(ctx, "/repos/"+url.PathEscape(owner)+"/"+url.PathEscape(repo), &r); err != nil {
 		return fail(err)
 	}
 	if r.Private == nil {

@@ -30,14 +30,14 @@ func (g *Gitea) Rights(ctx context.Context, repository string) ([]Right, error) 
 	}
 	const scope = "make another token with it, under Settings > Applications of the plugin's user"
 	path := "/repos/" + url.PathEscape(owner) + "/" + url.PathEscape(repo)
-	rights := []Right{triedRight(giteaUser, scope, g.get(ctx, "/user", &struct{}{}))}
+	rights := []Right{triedRight(giteaUser, scope, g.read(ctx, "/user", &struct{}{}))}
 
 	var r struct {
 		Permissions *struct {
 			Admin bool `json:"admin"`
 		} `json:"permissions"`
 	}
-	err = g.get(ctx, path, &r)
+	err = g.read(ctx, path, &r)
 	admin := triedRight(giteaAdmin, "give the token the scope "+giteaRepository+", and its user access to the repository", err)
 	switch {
 	case err != nil:

@@ -942,7 +942,7 @@ func (g *GitHub) Event(header http.Header, body []byte) (Event, error) {
 		e.ClosedAt = closed.Time
 	}
 	if payload.Action == "labeled" {
-		e.Grant = e.grant(e.PullRequest.UpdatedAt)
+		e.Grant = e.granted(e.PullRequest.UpdatedAt)
 	}
 	return e, nil
 }

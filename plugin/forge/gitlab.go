@@ -66,7 +66,7 @@ type gitlabUser struct {
 // Login implements Forge.
 func (g *GitLab) Login(ctx context.Context) (string, error) {
 	var u gitlabUser
-	if err := g.get(ctx, "/user", &u); err != nil {
+	if err := g.read(ctx, "/user", &u); err != nil {
 		return "", fmt.Errorf("forge %s: ask who we are: %w", g.Name(), err)
 	}
 	if u.Username == "" {
@@ -272,14 +272,14 @@ func (g *GitLab) Get(ctx context.Context, repository string, number int64) (Pull
 		return fail(err)
 	}
 	var m gitlabMergeRequest
-	err = g.get(ctx, fmt.Sprintf("%s/merge_requests/%d", project, number), &m)
+	err = g.read(ctx, fmt.Sprintf("%s/merge_requests/%d", project, number), &m)
 	if errors.Is(err, errNotFound) {
 		// GitLab answers 404 for what we may not see too. Only a project whose merge
 		// requests we do see lets us say that this one is gone.
-		if err := g.get(ctx, project, &struct{}{}); err != nil {
+		if err := g.read(ctx, project, &struct{}{}); err != nil {
 			return fail(fmt.Errorf("%w, and so is the project: %w", errNotFound, err))
 		}
-		if err := g.get(ctx, project+"/merge_requests?per_page=1", &[]struct{}{}); err != nil {
+		if err := g.read(ctx, project+"/merge_requests?per_page=1", &[]struct{}{}); err != nil {
 			return fail(fmt.Errorf("%w, and so are the project's merge requests: %w", errNotFound, err))
 		}
 		return fail(ErrGone)
@@ -350,7 +350,7 @@ func (g *GitLab) CanWrite(ctx context.Context, repository, login string) (bool, 
 		return fail(err)
 	}
 	var users []gitlabUser
-	if err := g.get(ctx, "/users?username="+url.QueryEscape(login), &users); err != nil {
+	if err := g.read(ctx, "/users?username="+url.QueryEscape(login), &users); err != nil {
 		return fail(err)
 	}
 	if users == nil {
@@ -367,11 +367,11 @@ func (g *GitLab) CanWrite(ctx context.Context, repository, login string) (bool, 
 		// Membership is of one who was asked and did not answer yet.
 		Membership string `json:"membership_state"`
 	}
-	err = g.get(ctx, fmt.Sprintf("%s/members/all/%d", project, users[0].ID), &member)
+	err = g.read(ctx, fmt.Sprintf("%s/members/all/%d", project, users[0].ID), &member)
 	switch {
 	case errors.Is(err, errNotFound):
 		// No member; or a project that we do not see.
-		if err := g.get(ctx, project, &struct{}{}); err != nil {
+		if err := g.read(ctx, project, &struct{}{}); err != nil {
 			return fail(err)
 		}
 		return false, nil
@@ -444,7 +444,7 @@ func (g *GitLab) Changes(ctx context.Context, repository string, number int64, h
 			gitlabMergeRequest
 			Count *string `json:"changes_count"`
 		}
-		if err := g.get(ctx, path, &m); err != nil {
+		if err := g.read(ctx, path, &m); err != nil {
 			return 0, false, err
 		}
 		switch {
@@ -570,7 +570,7 @@ func (g *GitLab) RemoveLabel(ctx context.Context, repository string, number int6
 	}
 	path := fmt.Sprintf("%s/merge_requests/%d", project, number)
 	var m gitlabMergeRequest
-	if err := g.get(ctx, path, &m); err != nil {
+	if err := g.read(ctx, path, &m); err != nil {
 		return fail(err)
 	}
 	if m.IID != number {
@@ -654,7 +654,7 @@ func (g *GitLab) Event(header http.Header, body []byte) (Event, error) {
 		e.ClosedAt = m.UpdatedAt
 	}
 	if a.Action == "update" && payload.Changes.Labels != nil && gitlabSigns(secret) {
-		e.Grant = e.grant(m.UpdatedAt)
+		e.Grant = e.granted(m.UpdatedAt)
 	}
 	return e, nil
 }
@@ -801,8 +801,8 @@ func (g *GitLab) ask(ctx context.Context, method, path string, body any) (*http.
 	return res, nil
 }
 
-// get reads an answer as a whole.
-func (g *GitLab) get(ctx context.Context, path string, into any) error {
+// read asks, and takes the answer as a whole.
+func (g *GitLab) read(ctx context.Context, path string, into any) error {
 	res, err := g.ask(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return err

@@ -106,7 +106,7 @@ func (g *GitLab) Private(ctx context.Context, repository string) (bool, error) {
 	var p struct {
 		Visibility string `json:"visibility"`
 	}
-	if err := g.get(ctx, project, &p); err != nil {
+	if err := g.read(ctx, project, &p); err != nil {
 		return fail(err)
 	}
 	if p.Visibility == "" {

@@ -97,7 +97,7 @@ func (g *GitLab) environment(ctx context.Context, project, name string) (gitlabE
 		return gitlabEnvironment{}, fmt.Errorf("look for its environment: %w", err)
 	}
 	var list []gitlabEnvironment
-	if err := g.get(ctx, project+"/environments?"+url.Values{"name": {name}}.Encode(), &list); err != nil {
+	if err := g.read(ctx, project+"/environments?"+url.Values{"name": {name}}.Encode(), &list); err != nil {
 		return fail(err)
 	}
 	if list == nil {
@@ -123,7 +123,7 @@ func (g *GitLab) lastDeployed(ctx context.Context, project, name string) (string
 		Status string `json:"status"`
 	}
 	query := url.Values{"environment": {name}, "order_by": {"id"}, "sort": {"desc"}, "per_page": {"1"}}
-	if err := g.get(ctx, project+"/deployments?"+query.Encode(), &list); err != nil {
+	if err := g.read(ctx, project+"/deployments?"+query.Encode(), &list); err != nil {
 		return "", fmt.Errorf("what was deployed last: %w", err)
 	}
 	if list == nil {

@@ -25,7 +25,7 @@ func (g *GitLab) Rights(ctx context.Context, repository string) ([]Right, error)
 			Group   *access `json:"group_access"`
 		} `json:"permissions"`
 	}
-	err = g.get(ctx, path, &project)
+	err = g.read(ctx, path, &project)
 	if errors.Is(err, errNotFound) {
 		err = fmt.Errorf("%w: the project is not there, or the token's user is no member: add it under Manage > Members", ErrCredential)
 	}
@@ -35,7 +35,7 @@ func (g *GitLab) Rights(ctx context.Context, repository string) ([]Right, error)
 	var token struct {
 		Scopes []string `json:"scopes"`
 	}
-	if err := g.get(ctx, "/personal_access_tokens/self", &token); err != nil {
+	if err := g.read(ctx, "/personal_access_tokens/self", &token); err != nil {
 		return fail(err)
 	}
 	scope, role := Right{Name: "scope api"}, Right{Name: "role Developer"}

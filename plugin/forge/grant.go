@@ -59,8 +59,8 @@ func withoutSecret(c Config) string {
 	return ""
 }
 
-// grant is that of an event; nil where it lacks something.
-func (e *Event) grant(at time.Time) *Grant {
+// granted is that of an event; nil where it lacks something.
+func (e *Event) granted(at time.Time) *Grant {
 	if e.Sender == "" || e.PullRequest.Number <= 0 || !commitSHA.MatchString(e.PullRequest.HeadSHA) || at.IsZero() {
 		return nil
 	}

@@ -92,22 +92,8 @@ func run(ctx context.Context, env command.Env) error {
 	if *jobs == 0 {
 		*jobs = max(*cores, 2)
 	}
-	cache := env.Getenv("SEEDLING_CACHE")
-	if cache == "" {
-		home, err := os.UserCacheDir()
-		if err != nil {
-			return err
-		}
-		cache = filepath.Join(home, "seedling")
-	}
-	dir, err := filepath.Abs(filepath.Join(cache, "bench-import"))
+	dir, err := folder(env)
 	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return err
-	}
-	if err := os.Chmod(dir, 0o777); err != nil {
 		return err
 	}
 	b := &bench{
@@ -151,6 +137,26 @@ func run(ctx context.Context, env command.Env) error {
 		fmt.Fprintln(env.Stdout, f)
 	}
 	return nil
+}
+
+// folder is where archives and programs are, which the server reads, too.
+func folder(env command.Env) (string, error) {
+	cache := env.Getenv("SEEDLING_CACHE")
+	if cache == "" {
+		home, err := os.UserCacheDir()
+		if err != nil {
+			return "", err
+		}
+		cache = filepath.Join(home, "seedling")
+	}
+	dir, err := filepath.Abs(filepath.Join(cache, "bench-import"))
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return "", err
+	}
+	return dir, os.Chmod(dir, 0o777)
 }
 
 // shapes measures several archives, and returns their figures.

@@ -64,8 +64,8 @@ func (s *Server) Calls() map[string]int {
 	return maps.Clone(s.calls)
 }
 
-// Drop ends every watch there is.
-func (s *Server) Drop() {
+// EndWatches ends every watch there is.
+func (s *Server) EndWatches() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	close(s.dropped)
