@@ -97,7 +97,7 @@ func propose(table Name, c *Column, s *Sample) proposal {
 	switch {
 	case k == kindComposite:
 		return proposeComposite(table, c, 0)
-	case k == kindText && c.Listed && nameGrade(snake(c.Name)) != personWord && (s == nil || s.share(s.surely) <= .1):
+	case k == kindText && c.Listed && nameGrade(spoken(c.Name)) != personWord && (s == nil || s.share(s.surely) <= .1):
 		// An enum by another name; what it says of people is judged by its name.
 		return proposeFor(table, c.Name, kindEnum, c.NotNull, s)
 	case k != kindArray:
@@ -137,7 +137,7 @@ func proposeComposite(table Name, c *Column, depth int) proposal {
 const maxAttributeDepth = 8
 
 func proposeFor(table Name, column string, k kind, notNull bool, s *Sample) proposal {
-	name := snake(column)
+	name := spoken(column)
 	byName := ""
 	for _, g := range namePatterns {
 		if slices.Contains(g.kinds, k) && g.name.MatchString(name) {
@@ -145,10 +145,10 @@ func proposeFor(table Name, column string, k kind, notNull bool, s *Sample) prop
 			break
 		}
 	}
-	if byName == "" && k == kindText && name == "slug" && personTable.MatchString(snake(table.Name)) {
+	if byName == "" && k == kindText && name == "slug" && personTable.MatchString(spoken(table.Name)) {
 		byName = "username"
 	}
-	if byName == "" && k == kindText && (name == "name" || strings.HasSuffix(name, "_name")) && personTable.MatchString(snake(table.Name)) {
+	if byName == "" && k == kindText && (name == "name" || strings.HasSuffix(name, "_name")) && personTable.MatchString(spoken(table.Name)) {
 		byName = "full_name"
 	}
 	if k == kindText {

@@ -24,7 +24,7 @@ func proposeFramework(c *columnState, s *Sample) (proposal, bool) {
 		return proposal{}, false
 	case s != nil && (s.share(s.surely) > .1 || s.looks["email"]+s.looks["phone"]+s.looks["credential"] > 0):
 		return proposal{}, false // not by its numbers: a migration's is a time, of fourteen digits
-	case namesSomebody(snake(c.table.Name)) && c.kind() == kindText && (s == nil || s.values == 0 || s.named+s.within > 0):
+	case namesSomebody(spoken(c.table.Name)) && c.kind() == kindText && (s == nil || s.values == 0 || s.named+s.within > 0):
 		return proposal{}, false // patient_migrations: of people, as long as no value says of what else
 	}
 	return proposal{"keep", true, ""}, true

@@ -55,11 +55,11 @@ func proposeText(table Name, name, byName string, s *Sample) proposal {
 	case s.sentences() || s.mentions():
 		return proposal{"text", true, ""}
 	case s != nil && s.values > 0 && s.share(s.surely) >= .3,
-		(word == personWord || short && (personTable.MatchString(snake(table.Name)) || namesSomebody(name))) && (s == nil || s.values == 0 || s.share(s.named) >= .5):
+		(word == personWord || short && (personTable.MatchString(spoken(table.Name)) || namesSomebody(name))) && (s == nil || s.values == 0 || s.share(s.named) >= .5):
 		return proposal{"full_name", true, ""}
 	case identifier(name):
 		return proposal{"hash", true, ""}
-	case byName == "" && short && !personTable.MatchString(snake(table.Name)) && !namesSomebody(name):
+	case byName == "" && short && !personTable.MatchString(spoken(table.Name)) && !namesSomebody(name):
 		return proposal{"product", true, ""}
 	}
 	return proposal{"text", true, ""}
@@ -68,7 +68,7 @@ func proposeText(table Name, name, byName string, s *Sample) proposal {
 // keepText proposes to keep a text whose name promises a kind, and whose values
 // do not say otherwise.
 func keepText(table Name, name string, word grade, byName string, s *Sample) (proposal, bool) {
-	person := personTable.MatchString(snake(table.Name))
+	person := personTable.MatchString(spoken(table.Name))
 	switch {
 	case byName == sensitive, word == personWord, s.mentions():
 		return proposal{}, false
@@ -97,7 +97,7 @@ func keepText(table Name, name string, word grade, byName string, s *Sample) (pr
 		return proposal{"keep", true, ""}, true
 	case word == thingWord && s.few() && clean && byName == "":
 		return proposal{"keep", false, asksFewKinds}, true
-	case word == titleWord && !person && !namesSomebody(name) && lookupTable.MatchString(snake(table.Name)) && s.share(s.surely) == 0 && !s.sentences() && s.longest <= 40:
+	case word == titleWord && !person && !namesSomebody(name) && lookupTable.MatchString(spoken(table.Name)) && s.share(s.surely) == 0 && !s.sentences() && s.longest <= 40:
 		return proposal{"keep", false, asksLookup}, true
 	case word == unknownWord && s.few() && s.knows() && !free && byName == "":
 		return proposal{"keep", true, ""}, true
