@@ -368,6 +368,28 @@ func TestTrickle(t *testing.T) {
 	}
 }
 
+// TestWindow: what ended a while ago does not make a mass of what ends now.
+func TestWindow(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	for after, may := range map[time.Duration]int{guardWindow: 0, guardWindow + time.Second: 2} {
+		g := &massGuard{}
+		lost := func(lives ...string) map[string]want {
+			m := map[string]want{}
+			for _, id := range lives {
+				m[id] = want{reason: reasonLostNamespace}
+			}
+			return m
+		}
+		if v := g.judge("s", "r", lost("a", "b"), crowd{live: 10}, now); len(v.may) != 2 {
+			t.Fatalf("%+v", v)
+		}
+		if v := g.judge("s", "r", lost("c", "d"), crowd{live: 8}, now.Add(after)); len(v.may) != may {
+			t.Errorf("after %s: %+v", after, v)
+		}
+	}
+}
+
 // TestConfirmationIsOfTheExactSet: a word for these is none for these and one
 // more, nor for one of them less, nor for others of the same number.
 func TestConfirmationIsOfTheExactSet(t *testing.T) {
@@ -401,7 +423,7 @@ func TestConfirmationIsOfTheExactSet(t *testing.T) {
 	h.confirm(map[string]string{"s": token})
 	first := h.judge("s", "r1", wants(0, 5), crowd{live: 20, everything: true}, now)
 	second := h.judge("s", "r2", wants(5, 10), crowd{live: 20, everything: true}, now)
-	if len(first.may) > 0 || len(second.may) != 5 || second.spend != token {
+	if len(first.may) > 0 || len(second.may) != 5 || second.spend != token || !slices.Equal(second.wake, []string{"r1"}) {
 		t.Errorf("%+v, %+v", first, second)
 	}
 	if third := h.judge("s", "r1", wants(0, 5), crowd{live: 15, everything: true}, now); len(third.may) != 5 || third.spend != "" {
