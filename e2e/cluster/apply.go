@@ -117,7 +117,7 @@ func (a *applier) applyAll(ctx context.Context, all []*unstructured.Unstructured
 // applyOne tries for a while: a namespace may be made by another manifest that
 // is on its way, and a kind may have been established this moment.
 func (a *applier) applyOne(ctx context.Context, u *unstructured.Unstructured) error {
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(3 * time.Minute)
 	for {
 		err := a.Patch(ctx, u.DeepCopy(), client.Apply, client.FieldOwner("seedling"), client.ForceOwnership)
 		if err == nil {
