@@ -143,8 +143,8 @@ func TestBrokerLabels(t *testing.T) {
 func apiServer(t *testing.T, status int, phase string) string {
 	t.Helper()
 	resources := map[string]string{ // group/version: plural and kind, parted by spaces
-		"v1": "secrets Secret configmaps ConfigMap", "apps/v1": "deployments Deployment",
-		"networking.k8s.io/v1":            "networkpolicies NetworkPolicy",
+		"v1": "secrets Secret configmaps ConfigMap namespaces Namespace", "apps/v1": "deployments Deployment",
+		"networking.k8s.io/v1":            "networkpolicies NetworkPolicy ingresses Ingress",
 		"admissionregistration.k8s.io/v1": "validatingadmissionpolicies ValidatingAdmissionPolicy",
 		"velero.io/v1":                    "backups Backup backupstoragelocations BackupStorageLocation restores Restore schedules Schedule",
 		"argoproj.io/v1alpha1":            "applicationsets ApplicationSet appprojects AppProject",
@@ -165,6 +165,7 @@ func apiServer(t *testing.T, status int, phase string) string {
 				}}},
 				"template": map[string]any{"metadata": map[string]any{}, "spec": map[string]any{
 					"project": "previews", "source": map[string]any{"repoURL": "https://git.example.com/acme/shop.git"}, "syncPolicy": map[string]any{"syncOptions": []string{"FailOnSharedResource=true"}},
+					"destination": map[string]any{"server": "https://kubernetes.default.svc"},
 				}},
 			}}},
 		},
