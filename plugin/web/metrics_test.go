@@ -59,7 +59,7 @@ func TestMetricsAreThere(t *testing.T) {
 			}
 		},
 		Figures: func() Figures {
-			return Figures{RestoresWaitingKnown: true, SyncsWaiting: map[string]int{"outdated": 1}, Leaked: map[string]int{"Namespace": 0}, SnapshotData: map[string]time.Time{"seed": {}}, Forges: map[string]forge.Budget{"gitea": {Calls: 1, Known: true}}}
+			return Figures{RestoresWaitingKnown: true, SyncsWaiting: map[string]int{"outdated": 1}, Leaked: map[string]int{"Namespace": 0}, Slots: map[string]map[string]int{"seed": {"ready": 1}}, SnapshotData: map[string]time.Time{"seed": {}}, Forges: map[string]forge.Budget{"gitea": {Calls: 1, Known: true}}}
 		},
 	}})
 	families, err := registry.Gather()
