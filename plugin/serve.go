@@ -252,14 +252,7 @@ func (s *serving) part(name string) *slog.Logger { return s.log.With("part", nam
 func (p *program) assemble(in surroundings, calls clients) *serving {
 	cfg := in.cfg
 	s := &serving{surroundings: in, log: p.log, now: p.now, kube: calls.generator, store: preview.NewStore(calls.generator, cfg.Namespace)}
-	s.namespaces = &preview.Namespaces{
-		Client: calls.generator, Owner: cfg.Namespace, Guards: cfg.Guards, Seeds: map[string]preview.Seed{},
-		BrokerNamespace: cfg.Namespace, BrokerLabels: cfg.BrokerLabels, BrokerPort: port(cfg.Listen.Broker),
-		ResolvConf: preview.DefaultResolvConf, APIServer: p.getenv("KUBERNETES_SERVICE_HOST"),
-	}
-	for _, seed := range cfg.Seeds {
-		s.namespaces.Seeds[seed.Name] = seed
-	}
+	s.namespaces = p.spaces(cfg, calls.generator)
 	s.sets = &server.ApplicationSets{
 		Client: calls.generator, Namespace: cfg.ArgoCDNamespace, ConfigMap: cfg.GeneratorConfigMap, Log: s.part("applicationsets"),
 	}
@@ -331,6 +324,19 @@ func (p *program) assemble(in surroundings, calls clients) *serving {
 	s.telling(calls)
 	s.tie()
 	return s
+}
+
+// spaces makes what makes previews' namespaces.
+func (p *program) spaces(cfg *Config, kube client.WithWatch) *preview.Namespaces {
+	n := &preview.Namespaces{
+		Client: kube, Owner: cfg.Namespace, Guards: cfg.Guards, Seeds: map[string]preview.Seed{},
+		BrokerNamespace: cfg.Namespace, BrokerLabels: cfg.BrokerLabels, BrokerPort: port(cfg.Listen.Broker),
+		ResolvConf: preview.DefaultResolvConf, APIServer: p.getenv("KUBERNETES_SERVICE_HOST"),
+	}
+	for _, seed := range cfg.Seeds {
+		n.Seeds[seed.Name] = seed
+	}
+	return n
 }
 
 // snapshots is how a part sees seeds' snapshots, within its own budget.
