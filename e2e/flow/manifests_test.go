@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -57,6 +60,10 @@ func TestManifestsPassADryRun(t *testing.T) {
 			for _, u := range all {
 				if u.GetNamespace() == "" && name == "manifests/preview" {
 					u.SetNamespace(platform.Seed)
+				}
+				// A dry run makes no namespace for the next one.
+				if u.GetNamespace() != "" && apierrors.IsNotFound(world.Kube.Get(ctx, client.ObjectKey{Name: u.GetNamespace()}, &corev1.Namespace{})) {
+					u.SetNamespace(metav1.NamespaceDefault)
 				}
 				// The installation's own may not be changed, only made.
 				if kind := u.GetKind(); kind == "Job" || kind == "StatefulSet" {
