@@ -26,8 +26,7 @@ const labelWake = "preview-wake"
 // What runs in a preview that nobody uses is ended and its data stays; Argo CD finds
 // nothing to heal; the label and a push wake it.
 func TestSleep(t *testing.T) {
-	t.Parallel()
-	ctx := begin(t, 12*time.Minute)
+	ctx := beside(t, 12*time.Minute)
 	const label = "preview-sleep"
 	must(t, world.MakeLabel(ctx, label, "Give it a preview that sleeps soon"))
 	must(t, world.MakeLabel(ctx, labelWake, "Wake its preview"))
@@ -86,7 +85,7 @@ func withDeployment(t *testing.T) platform.Change {
 	kustomization, err := world.ShopFile(platformFolder + "kustomization.yaml")
 	must(t, err)
 	return platform.Change{
-		platformFolder + "kustomization.yaml": kustomization + "  - web.yaml\n",
+		platformFolder + "kustomization.yaml": strings.Replace(kustomization, "\nresources:\n", "\nresources:\n  - web.yaml\n", 1),
 		platformFolder + "web.yaml": strings.ReplaceAll(`apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web}
