@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -80,12 +81,7 @@ func (c *Cluster) answers(ctx context.Context) bool {
 		}
 	}
 	states, err := c.Processes(ctx)
-	for _, s := range states {
-		if missing(s) {
-			return false
-		}
-	}
-	return err == nil
+	return err == nil && !slices.ContainsFunc(states, missing)
 }
 
 func nodeReady(ctx context.Context, a *applier) error {

@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -81,10 +82,10 @@ func firstQueries(ctx context.Context, t *testing.T, mode string) (*platform.Pul
 	for _, figure := range []string{"cold", "warm"} {
 		began := time.Now()
 		query(ctx, t, namespace, counts)
-		fmt.Printf("FIGURE ebs_like_query_%s_%s %.2f s\n", figure, mode, time.Since(began).Seconds())
+		fmt.Fprintf(os.Stdout, "FIGURE ebs_like_query_%s_%s %.2f s\n", figure, mode, time.Since(began).Seconds())
 	}
 	if took, ok := line.Between(platform.Labelled, platform.PostgresAnswers); ok {
-		fmt.Printf("FIGURE ebs_like_label_to_first_query_%s %.1f s\n", mode, took.Seconds())
+		fmt.Fprintf(os.Stdout, "FIGURE ebs_like_label_to_first_query_%s %.1f s\n", mode, took.Seconds())
 	}
 	v, err := world.WaitPreview(ctx, pr, "")
 	must(t, err)

@@ -73,7 +73,7 @@ func TestEveryCommandIsRun(t *testing.T) {
 		for _, f := range fences(t, name) {
 			switch f.language {
 			case "yaml":
-				for _, one := range strings.Split(f.text, "\n---\n") {
+				for one := range strings.SplitSeq(f.text, "\n---\n") {
 					if err := yaml.Unmarshal([]byte(one), &map[string]any{}); err != nil {
 						t.Errorf("%s, %s: %v", name, f.first(), err)
 					}

@@ -155,11 +155,11 @@ func (t tree) addArgs(args []string) {
 		return
 	}
 	const kustomization = seedData + "/kustomization.yaml"
-	patch := "patches:\n  - target: {kind: Job, name: seed-import}\n    patch: |-\n"
+	patch := append(slices.Clip(t[kustomization]), "patches:\n  - target: {kind: Job, name: seed-import}\n    patch: |-\n"...)
 	for _, arg := range args {
-		patch += fmt.Sprintf("      - {op: add, path: /spec/template/spec/containers/0/args/-, value: %q}\n", arg)
+		patch = fmt.Appendf(patch, "      - {op: add, path: /spec/template/spec/containers/0/args/-, value: %q}\n", arg)
 	}
-	t[kustomization] = append(slices.Clip(t[kustomization]), patch...)
+	t[kustomization] = patch
 }
 
 // dumpName is the last part of a dump's address.

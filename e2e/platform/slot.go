@@ -83,7 +83,9 @@ func (p *Platform) Ask(ctx context.Context, namespace string) error {
 				Command: []string{"sh", "-c", asking},
 				Env: []corev1.EnvVar{
 					{Name: "PGHOST", Value: snapshot.Postgres + "." + namespace + ".svc.cluster.local."},
-					{Name: "PGUSER", ValueFrom: of("username")}, {Name: "PGPASSWORD", ValueFrom: of("password")}, {Name: "PGDATABASE", ValueFrom: of("database")},
+					{Name: "PGUSER", ValueFrom: of("username")},
+					{Name: "PGPASSWORD", ValueFrom: of("password")},
+					{Name: "PGDATABASE", ValueFrom: of("database")},
 				},
 			}},
 		},

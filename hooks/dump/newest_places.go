@@ -90,7 +90,7 @@ func localShelf(raw string, u *url.URL) (*shelf, error) {
 				return nil, fileError(err)
 			}
 			for _, e := range entries {
-				info, err := os.Stat(filepath.Join(dir, e.Name())) // a link is what it leads to
+				info, err := os.Stat(filepath.Join(dir, e.Name())) //nolint:gosec // a link is what it leads to: only whether it is a file is told here
 				if errors.Is(err, os.ErrNotExist) {
 					continue // renamed or removed since
 				}

@@ -159,7 +159,7 @@ func parseText(name string, raw json.RawMessage, into *string, bad func(field, p
 }
 
 // check says what of the texts cannot be.
-func (in *Input) check(bad func(field, problem string)) {
+func (in Input) check(bad func(field, problem string)) {
 	if !dnsLabel.MatchString(in.Forge) {
 		bad("forge", "must name a configured forge")
 	}

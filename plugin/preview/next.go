@@ -115,8 +115,10 @@ const (
 
 // renewing are the reasons for ending after which a preview comes back by
 // itself.
-var renewing = map[string]bool{reasonReopened: true, reasonReset: true, reasonLostNamespace: true, reasonLostVolume: true,
-	reasonSlotSeed: true, reasonSlotConsent: true}
+var renewing = map[string]bool{
+	reasonReopened: true, reasonReset: true, reasonLostNamespace: true, reasonLostVolume: true,
+	reasonSlotSeed: true, reasonSlotConsent: true,
+}
 
 var commit = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 

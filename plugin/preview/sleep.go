@@ -207,7 +207,7 @@ func (r *Reconciler) sleeping(repo *repository, it *item, p *Preview, e *errands
 	case !p.Halted:
 	case !p.asleep():
 		k.haltedAt = time.Time{}
-		e.want(r.wakeTask(repo, p.Namespace))
+		e.want(r.wakeTask(p.Namespace))
 	default:
 		if due := k.haltedAt.Add(mendEvery); !k.haltedAt.IsZero() && due.After(e.now) && !k.haltedAt.After(e.now) {
 			e.by(due)
@@ -242,7 +242,7 @@ func (r *Reconciler) haltTask(repo *repository, namespace string) task {
 }
 
 // wakeTask lets what was ended run again.
-func (r *Reconciler) wakeTask(repo *repository, namespace string) task {
+func (r *Reconciler) wakeTask(namespace string) task {
 	return task{key: "wake/" + namespace, cluster: true, class: queue.Urgent, timeout: wakeTimeout, do: func(ctx context.Context) (bool, error) {
 		p, ok := r.Store.Live(namespace)
 		if !ok || p.asleep() || !p.Halted {

@@ -374,7 +374,7 @@ func (p *Pool) pause(seed string) {
 
 // fill begins one slot, of a seed that has too few.
 func (p *Pool) fill(ctx context.Context, newest map[string]choice) error {
-	if p.count("", Making) > 0 || p.Readable() != nil {
+	if readable := p.Readable() == nil; !readable || p.count("", Making) > 0 {
 		return nil
 	}
 	if p.count("", Making)+p.count("", Ready)+p.count("", Draining) >= p.Most {

@@ -8,7 +8,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"os"
 	"time"
@@ -17,6 +17,7 @@ import (
 )
 
 func main() {
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "hello") })
 	mux.HandleFunc("GET /users", func(w http.ResponseWriter, r *http.Request) {
@@ -26,14 +27,15 @@ func main() {
 		}
 		text, err := answer(r)
 		if err != nil {
-			log.Print(err)
+			log.ErrorContext(r.Context(), "cannot answer", "error", err)
 			http.Error(w, "not now", http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprint(w, text)
 	})
 	server := &http.Server{Addr: cmp.Or(os.Getenv("LISTEN"), ":80"), Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-	log.Fatal(server.ListenAndServe())
+	log.Error("cannot serve", "error", server.ListenAndServe())
+	os.Exit(1)
 }
 
 // users counts those of the database.
