@@ -42,7 +42,7 @@ func TestFields(t *testing.T) {
 		if err := json.Unmarshal(fmt.Appendf(nil, `{"phase":%q}`, phase), &theirs); err != nil {
 			t.Fatal(err)
 		}
-		if ours.Succeeded() != theirs.Phase.Successful() || ours.Failed() != (theirs.Phase.Failed() || theirs.Phase == "Error") {
+		if ours.Running() != theirs.Phase.Running() || ours.Succeeded() != theirs.Phase.Successful() || ours.Failed() != (theirs.Phase.Failed() || theirs.Phase == "Error") {
 			t.Errorf("phase %s: succeeded %t, failed %t", phase, ours.Succeeded(), ours.Failed())
 		}
 	}

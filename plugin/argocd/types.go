@@ -135,6 +135,9 @@ type OperationState struct {
 // OperationPhase is how far an operation is, or a hook.
 type OperationPhase string
 
+// Running says whether it goes on.
+func (p OperationPhase) Running() bool { return p == "Running" }
+
 // Succeeded says whether it is over, and well.
 func (p OperationPhase) Succeeded() bool { return p == "Succeeded" }
 

@@ -162,7 +162,7 @@ func (e *Ender) end(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	was, want := app.Operation.Sync.Revisions[0], app.Spec.Sources[0].TargetRevision
+	was, want := syncs(&app), app.Spec.Sources[0].TargetRevision
 	err = e.Client.Patch(ctx, &app, client.RawPatch(types.MergePatchType, patch))
 	if apierrors.IsNotFound(err) {
 		return nil
@@ -180,9 +180,24 @@ func outdated(app *argocd.Application) bool {
 	if !snapshot.IsPreview(app.Name) || app.Spec.Project != project || app.DeletionTimestamp != nil {
 		return false
 	}
-	if app.Operation == nil || app.Operation.Sync == nil || len(app.Operation.Sync.Revisions) == 0 || len(app.Spec.Sources) == 0 {
+	is := syncs(app)
+	if is == "" || len(app.Spec.Sources) == 0 {
 		return false
 	}
 	want := app.Spec.Sources[0].TargetRevision
-	return commit.MatchString(want) && app.Operation.Sync.Revisions[0] != want
+	return commit.MatchString(want) && is != want
+}
+
+// syncs is the commit that an Application is being synced to, empty for none. What
+// runs counts before what is asked for: where an operation was taken away just when
+// Argo CD wrote how far it was, the next one, of the new commit, goes on with the
+// old one.
+func syncs(app *argocd.Application) string {
+	if app.Operation == nil || app.Operation.Sync == nil || len(app.Operation.Sync.Revisions) == 0 {
+		return ""
+	}
+	if s := app.Status.OperationState; s != nil && s.Phase.Running() && s.Operation.Sync != nil && len(s.Operation.Sync.Revisions) > 0 {
+		return s.Operation.Sync.Revisions[0]
+	}
+	return app.Operation.Sync.Revisions[0]
 }

@@ -40,13 +40,28 @@ func syncing(change func(*argocd.Application)) *argocd.Application {
 	return app
 }
 
+// running is how far a sync to a head is.
+func running(head string) *argocd.OperationState {
+	return &argocd.OperationState{Phase: "Running", Operation: argocd.Operation{Sync: &argocd.SyncOperation{Revisions: []string{head, "c"}}}}
+}
+
 func TestOutdated(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		change func(*argocd.Application)
 		want   bool
 	}{
-		"an older head":          {nil, true},
+		"an older head": {nil, true},
+		"an older head that runs": {func(a *argocd.Application) {
+			a.Operation.Sync.Revisions[0] = newHead
+			a.Status.OperationState = running(oldHead)
+		}, true},
+		"the head, while what went on is over": {func(a *argocd.Application) {
+			a.Operation.Sync.Revisions[0] = newHead
+			a.Status.OperationState = running(oldHead)
+			a.Status.OperationState.Phase = "Failed"
+		}, false},
+		"the head that runs":     {func(a *argocd.Application) { a.Status.OperationState = running(newHead) }, false},
 		"the head itself":        {func(a *argocd.Application) { a.Operation.Sync.Revisions[0] = newHead }, false},
 		"an older platform":      {func(a *argocd.Application) { a.Operation.Sync.Revisions = []string{newHead, "d"} }, false},
 		"no operation":           {func(a *argocd.Application) { a.Operation = nil }, false},
