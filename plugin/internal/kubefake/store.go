@@ -48,6 +48,7 @@ var known = []kind{
 	{name: "Ingress", plural: "ingresses", version: v("networking.k8s.io", "v1"), namespaced: true},
 	{name: "NetworkPolicy", plural: "networkpolicies", version: v("networking.k8s.io", "v1"), namespaced: true},
 	{name: "PodDisruptionBudget", plural: "poddisruptionbudgets", version: v("policy", "v1"), namespaced: true},
+	{name: "RoleBinding", plural: "rolebindings", version: v("rbac.authorization.k8s.io", "v1"), namespaced: true},
 	{name: "StorageClass", plural: "storageclasses", version: v("storage.k8s.io", "v1")},
 	{name: "VolumeSnapshot", plural: "volumesnapshots", version: v("snapshot.storage.k8s.io", "v1"), namespaced: true},
 	{name: "VolumeSnapshotContent", plural: "volumesnapshotcontents", version: v("snapshot.storage.k8s.io", "v1")},
