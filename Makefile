@@ -68,8 +68,19 @@ endif
 test-e2e: ## Run the tests on a real cluster, which they start; evidence of failures is left in e2e/evidence
 	@.ci/ensure-host test
 	@go run ./e2e/cmd/cluster prepare
-	go test -vet=off -timeout 40m -count=1 $$(go list ./e2e/... | grep -v -e /e2e/hostile -e /e2e/faults)
-	go test -vet=off -timeout 40m -count=1 ./e2e/hostile ./e2e/faults
+	go test -vet=off -timeout 40m -count=1 -skip '^($(slow))$$' $$(go list ./e2e/... | grep -v -e /e2e/hostile -e /e2e/faults)
+	go test -vet=off -timeout 30m -count=1 ./e2e/hostile
+
+# Tests of e2e/flow that have the whole cluster to themselves for minutes: what they add to a run that has a limit is
+# less than what they take.
+slow := TestStorageLikeEBS|TestScheduleTakesTheNewestWholeDump
+
+.PHONY: test-slow
+test-slow: ## Run what test-e2e leaves out for its time: storage that is like EBS, the schedule, a handful of previews among crashes
+	@.ci/ensure-host test
+	@go run ./e2e/cmd/cluster prepare
+	go test -vet=off -timeout 60m -count=1 -run '^($(slow))$$' ./e2e/flow
+	go test -vet=off -timeout 60m -count=1 ./e2e/faults
 
 .PHONY: test-adoption
 test-adoption: ## Install, use, upgrade and remove it by the commands of README.md and docs/, on a cluster of its own that it ends; prints FIGURE adoption_minutes
