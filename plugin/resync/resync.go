@@ -196,8 +196,8 @@ func syncs(app *argocd.Application) string {
 	if app.Operation == nil || app.Operation.Sync == nil || len(app.Operation.Sync.Revisions) == 0 {
 		return ""
 	}
-	if s := app.Status.OperationState; s != nil && s.Phase.Running() && s.Operation.Sync != nil && len(s.Operation.Sync.Revisions) > 0 {
-		return s.Operation.Sync.Revisions[0]
+	if s := app.Status.OperationState; s != nil && s.Phase.Running() && revision(s) != "" {
+		return revision(s)
 	}
 	return app.Operation.Sync.Revisions[0]
 }

@@ -56,6 +56,12 @@ func TestOutdated(t *testing.T) {
 			a.Operation.Sync.Revisions[0] = newHead
 			a.Status.OperationState = running(oldHead)
 		}, true},
+		"an older head that is tried again": {func(a *argocd.Application) {
+			a.Operation.Sync.Revisions[0] = newHead
+			a.Status.OperationState = running("")
+			a.Status.OperationState.Operation.Sync.Revisions = nil
+			a.Status.OperationState.SyncResult = &argocd.SyncOperationResult{Revisions: []string{oldHead, "c"}}
+		}, true},
 		"the head, while what went on is over": {func(a *argocd.Application) {
 			a.Operation.Sync.Revisions[0] = newHead
 			a.Status.OperationState = running(oldHead)
