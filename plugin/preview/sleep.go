@@ -29,6 +29,8 @@ const (
 	// awakeFor is for how long a preview is awake outside of its hours that somebody
 	// pushed to or woke, unless it sleeps sooner anyway.
 	awakeFor = 2 * time.Hour
+	// startsFor is for how long a preview that was never Healthy is left to become so.
+	startsFor = time.Hour
 	// hoursSpread is over how long the previews go to sleep, or wake, whose hours
 	// end, or begin.
 	hoursSpread = 10 * time.Minute
@@ -121,7 +123,7 @@ func (in Input) sleep(s Sleep) Sleep {
 
 // why says why a preview sleeps now; empty for one that is awake.
 func (s Sleep) why(p *Preview, now time.Time) string {
-	used := latest(latest(p.EmittedAt, p.HeadSeenAt), latest(p.WokenAt, p.Start.Restored))
+	used := latest(latest(latest(p.EmittedAt, p.HeadSeenAt), latest(p.WokenAt, p.Start.Restored)), p.Start.Healthy)
 	idle, after := now.Sub(used), time.Duration(s.After)
 	if after > 0 && idle >= after {
 		return "nobody pushed or woke it for " + s.After.String()
@@ -147,7 +149,9 @@ func (p *Preview) sleep(f Facts, now time.Time) {
 	p.WakeSpent = f.Sleep.Label
 	pushed := commit.MatchString(f.HeadSHA) && f.HeadSHA != p.HeadSHA
 	why := ""
-	if p.PVCUID != "" && !p.Foreign && !pushed {
+	// One whose first sync has not ended would be asleep before it was ever there.
+	began := !p.Start.Healthy.IsZero() || now.Sub(p.EmittedAt) >= startsFor
+	if p.PVCUID != "" && !p.Foreign && !pushed && began {
 		why = f.Sleep.why(p, now)
 	}
 	switch {
