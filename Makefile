@@ -73,10 +73,10 @@ test-e2e: ## Run the tests on a real cluster, which they start; evidence of fail
 
 # Tests of e2e/flow that have the whole cluster to themselves for minutes: what they add to a run that has a limit is
 # less than what they take.
-slow := TestStorageLikeEBS|TestScheduleTakesTheNewestWholeDump
+slow := TestStorageLikeEBS|TestScheduleTakesTheNewestWholeDump|TestSleep
 
 .PHONY: test-slow
-test-slow: ## Run what test-e2e leaves out for its time: storage that is like EBS, the schedule, a handful of previews among crashes
+test-slow: ## Run what test-e2e leaves out for its time: storage that is like EBS, the schedule, sleep, a handful of previews among crashes
 	@.ci/ensure-host test
 	@go run ./e2e/cmd/cluster prepare
 	go test -vet=off -timeout 60m -count=1 -run '^($(slow))$$' ./e2e/flow
