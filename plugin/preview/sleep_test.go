@@ -57,6 +57,34 @@ func TestHours(t *testing.T) {
 	}
 }
 
+// A preview whose first sync takes longer than its sleep would be long is there first;
+// one that never comes up sleeps after an hour.
+func TestAwakeUntilItWasThere(t *testing.T) {
+	t.Parallel()
+	began := time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
+	f := Facts{Sleep: &sleepFacts{Sleep: Sleep{After: Span(time.Minute)}}}
+	p := Preview{Phase: Live, EmittedAt: began, PVCUID: "claim", Start: Start{Restored: began.Add(time.Second)}}
+	for _, c := range []struct {
+		name    string
+		healthy time.Duration
+		after   time.Duration
+		asleep  bool
+	}{
+		{"not Healthy yet", 0, 10 * time.Minute, false},
+		{"Healthy a moment ago", 10 * time.Minute, 10*time.Minute + 30*time.Second, false},
+		{"Healthy for its time", 10 * time.Minute, 11 * time.Minute, true},
+		{"never Healthy", 0, time.Hour, true},
+	} {
+		is := p
+		if c.healthy > 0 {
+			is.Start.Healthy = began.Add(c.healthy)
+		}
+		if is.sleep(f, began.Add(c.after)); is.asleep() != c.asleep {
+			t.Errorf("%s: asleep %t", c.name, is.asleep())
+		}
+	}
+}
+
 func TestSleepInputs(t *testing.T) {
 	t.Parallel()
 	hours, err := ParseHours("Mon-Fri 07:00-20:00 UTC")
