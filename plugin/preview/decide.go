@@ -220,6 +220,9 @@ func (r *Reconciler) item(repo *repository, key Key, cur *Preview, inputs []Inpu
 		MaxDataAge: r.MaxDataAge(it.in.Seed), Deaf: repo.deaf(now),
 	}
 	it.facts.Sleep = &sleepFacts{Sleep: it.in.sleep(r.Sleep), Label: pr.HasLabel(it.in.wakeLabel())}
+	if it.cur != nil {
+		_, it.facts.Sleep.Healthy = r.health.of(it.cur)
+	}
 	it.facts.ClosedAt = repo.closing(key.Number, it.look, now)
 	return it
 }

@@ -65,6 +65,8 @@ type sleepFacts struct {
 	Sleep
 	// Label: somebody set the label that wakes it.
 	Label bool
+	// Healthy is when Argo CD called it so first; zero while it did not.
+	Healthy time.Time
 }
 
 // sleeps are the fields of an input that are about sleep.
@@ -121,9 +123,10 @@ func (in Input) sleep(s Sleep) Sleep {
 	return s
 }
 
-// why says why a preview sleeps now; empty for one that is awake.
-func (s Sleep) why(p *Preview, now time.Time) string {
-	used := latest(latest(latest(p.EmittedAt, p.HeadSeenAt), latest(p.WokenAt, p.Start.Restored)), p.Start.Healthy)
+// why says why a preview sleeps now that was Healthy first at a time; empty for one
+// that is awake.
+func (s Sleep) why(p *Preview, healthy, now time.Time) string {
+	used := latest(latest(latest(p.EmittedAt, p.HeadSeenAt), latest(p.WokenAt, p.Start.Restored)), healthy)
 	idle, after := now.Sub(used), time.Duration(s.After)
 	if after > 0 && idle >= after {
 		return "nobody pushed or woke it for " + s.After.String()
@@ -150,9 +153,9 @@ func (p *Preview) sleep(f Facts, now time.Time) {
 	pushed := commit.MatchString(f.HeadSHA) && f.HeadSHA != p.HeadSHA
 	why := ""
 	// One whose first sync has not ended would be asleep before it was ever there.
-	began := !p.Start.Healthy.IsZero() || now.Sub(p.EmittedAt) >= startsFor
+	began := p.asleep() || !f.Sleep.Healthy.IsZero() || now.Sub(p.EmittedAt) >= startsFor
 	if p.PVCUID != "" && !p.Foreign && !pushed && began {
-		why = f.Sleep.why(p, now)
+		why = f.Sleep.why(p, f.Sleep.Healthy, now)
 	}
 	switch {
 	case why == "":

@@ -62,7 +62,6 @@ func TestHours(t *testing.T) {
 func TestAwakeUntilItWasThere(t *testing.T) {
 	t.Parallel()
 	began := time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
-	f := Facts{Sleep: &sleepFacts{Sleep: Sleep{After: Span(time.Minute)}}}
 	p := Preview{Phase: Live, EmittedAt: began, PVCUID: "claim", Start: Start{Restored: began.Add(time.Second)}}
 	for _, c := range []struct {
 		name    string
@@ -75,9 +74,9 @@ func TestAwakeUntilItWasThere(t *testing.T) {
 		{"Healthy for its time", 10 * time.Minute, 11 * time.Minute, true},
 		{"never Healthy", 0, time.Hour, true},
 	} {
-		is := p
+		is, f := p, Facts{Sleep: &sleepFacts{Sleep: Sleep{After: Span(time.Minute)}}}
 		if c.healthy > 0 {
-			is.Start.Healthy = began.Add(c.healthy)
+			f.Sleep.Healthy = began.Add(c.healthy)
 		}
 		if is.sleep(f, began.Add(c.after)); is.asleep() != c.asleep {
 			t.Errorf("%s: asleep %t", c.name, is.asleep())
@@ -399,7 +398,7 @@ func TestAwakeHours(t *testing.T) {
 		{"used within", "2026-11-30 07:31", "2026-11-30 15:30", 8 * time.Hour, false},
 	} {
 		p := &Preview{Namespace: "preview-shop-1-0123456789", HeadSeenAt: at(c.pushed)}
-		if why := (Sleep{After: Span(c.after), AwakeHours: hours}).why(p, at(c.now)); (why != "") != c.sleeps {
+		if why := (Sleep{After: Span(c.after), AwakeHours: hours}).why(p, time.Time{}, at(c.now)); (why != "") != c.sleeps {
 			t.Errorf("%s: %q", c.name, why)
 		}
 	}
