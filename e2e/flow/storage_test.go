@@ -32,23 +32,22 @@ func TestNoStorageLocation(t *testing.T) {
 	backups, err := seedBackups(ctx)
 	must(t, err)
 
-	// Emitted while there was a snapshot, but not synced yet.
-	goOn := holdArgoCD(ctx, t)
+	// Emitted while there was a snapshot, but not synced yet. Its restore is asked for at
+	// once, and Velero, which would be done before the location is gone, does not run.
+	goOn, veleroGoesOn := holdArgoCD(ctx, t), holdVelero(ctx, t)
 	pr := labelled(ctx, t, "", nil)
 	namespace := emitted(ctx, t, pr)
-	putBack := removeStorageLocation(ctx, t)
+	restores := restoresOf(ctx, t, namespace)
+	putBack := removeStorageLocation(ctx, t, veleroGoesOn)
 
 	code, message := restoreAnyway(ctx, t, namespace)
-	if code != 1 || !strings.Contains(message, "no usable snapshot of seed "+platform.Seed) || !strings.Contains(message, "the time is up") {
+	if code != 1 || !strings.Contains(message, "no storage location is Available") || !strings.Contains(message, "the time is up") {
 		t.Errorf("preview-restore ended with %d and says %q", code, message)
 	}
 	var claims corev1.PersistentVolumeClaimList
 	must(t, world.Kube.List(ctx, &claims, client.InNamespace(namespace)))
-	var restores velerov1.RestoreList
-	must(t, world.Kube.List(ctx, &restores, client.InNamespace(platform.VeleroNamespace)))
-	restores.Items = slices.DeleteFunc(restores.Items, func(r velerov1.Restore) bool { return !strings.HasPrefix(r.Name, namespace) })
-	if len(claims.Items) > 0 || len(restores.Items) > 0 {
-		t.Errorf("preview-restore left %d claims and %d Restores", len(claims.Items), len(restores.Items))
+	if is := restoresOf(ctx, t, namespace); len(claims.Items) > 0 || !slices.Equal(is, restores) {
+		t.Errorf("preview-restore left %d claims, and made of Restores %s these: %s", len(claims.Items), restores, is)
 	}
 
 	goOn()
@@ -74,6 +73,52 @@ func TestNoStorageLocation(t *testing.T) {
 	if _, err := world.Refresh(ctx, world.Dump); err != nil {
 		t.Errorf("the refresh, with the storage location back: %v", err)
 	}
+}
+
+// restoresOf waits until the restore of a preview is asked for, and names its Restores.
+func restoresOf(ctx context.Context, t *testing.T, namespace string) (names []string) {
+	t.Helper()
+	must(t, world.Wait(ctx, "wait for the Restore of "+namespace, func(ctx context.Context) error {
+		var all velerov1.RestoreList
+		if err := world.Kube.List(ctx, &all, client.InNamespace(platform.VeleroNamespace)); err != nil {
+			return err
+		}
+		names = nil
+		for _, r := range all.Items {
+			if strings.HasPrefix(r.Name, namespace) {
+				names = append(names, r.Name)
+			}
+		}
+		if len(names) == 0 {
+			return errors.New("there is none")
+		}
+		return nil
+	}))
+	return names
+}
+
+// holdVelero ends Velero until goOn is called, which does not wait for it.
+func holdVelero(ctx context.Context, t *testing.T) (goOn func()) {
+	t.Helper()
+	scale := func(ctx context.Context, to int) {
+		d := &appsv1.Deployment{}
+		d.Namespace, d.Name = platform.VeleroNamespace, "velero"
+		must(t, world.Kube.Patch(ctx, d, client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, to))))
+	}
+	goOn = func() { scale(context.WithoutCancel(ctx), 1) }
+	t.Cleanup(goOn)
+	scale(ctx, 0)
+	must(t, world.Wait(ctx, "wait until Velero has ended", func(ctx context.Context) error {
+		var pods corev1.PodList
+		if err := world.Kube.List(ctx, &pods, client.InNamespace(platform.VeleroNamespace), client.MatchingLabels{"deploy": "velero"}); err != nil {
+			return err
+		}
+		if len(pods.Items) > 0 {
+			return fmt.Errorf("%d pods are there", len(pods.Items))
+		}
+		return nil
+	}))
+	return goOn
 }
 
 // holdArgoCD keeps Argo CD from syncing until goOn is called.
@@ -107,8 +152,8 @@ func holdArgoCD(ctx context.Context, t *testing.T) (goOn func()) {
 }
 
 // removeStorageLocation removes Velero's only storage location. Calling putBack
-// makes it again, and waits until Velero finds it available.
-func removeStorageLocation(ctx context.Context, t *testing.T) (putBack func()) {
+// makes it again, lets Velero go on, and waits until that finds it available.
+func removeStorageLocation(ctx context.Context, t *testing.T, veleroGoesOn func()) (putBack func()) {
 	t.Helper()
 	again, err := world.RemoveStorageLocation(ctx)
 	must(t, err)
@@ -118,6 +163,7 @@ func removeStorageLocation(ctx context.Context, t *testing.T) (putBack func()) {
 			return
 		}
 		away = false
+		veleroGoesOn()
 		must(t, again(context.WithoutCancel(ctx)))
 	}
 	t.Cleanup(putBack)
