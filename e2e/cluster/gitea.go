@@ -2,8 +2,11 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"time"
 
 	"code.gitea.io/sdk/gitea"
 )
@@ -17,9 +20,9 @@ func setUpGitea(ctx context.Context, c *Cluster) error {
 		return err
 	}
 	e := c.Gitea()
-	client, err := gitea.NewClient(e.URL, gitea.SetBasicAuth(e.User, e.Password), gitea.SetContext(ctx))
+	client, err := connectGitea(ctx, e)
 	if err != nil {
-		return fmt.Errorf("connect to Gitea: %w", err)
+		return err
 	}
 	if _, _, err := client.GetOrg(Organisation); err == nil {
 		return nil
@@ -29,4 +32,24 @@ func setUpGitea(ctx context.Context, c *Cluster) error {
 		return fmt.Errorf("create Gitea's organisation %s: %w", Organisation, err)
 	}
 	return nil
+}
+
+// connectGitea asks until Gitea answers: that it is ready is seen inside of the node,
+// and the node's published port may be slower to let the first connection through.
+func connectGitea(ctx context.Context, e Endpoint) (*gitea.Client, error) {
+	for {
+		client, err := gitea.NewClient(e.URL, gitea.SetBasicAuth(e.User, e.Password), gitea.SetContext(ctx))
+		if err == nil {
+			return client, nil
+		}
+		var lost net.Error
+		if !errors.As(err, &lost) {
+			return nil, fmt.Errorf("connect to Gitea: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("connect to Gitea: %w: %w", ctx.Err(), err)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
 }

@@ -43,7 +43,7 @@ func TestRequestFrom(t *testing.T) {
 		{
 			name:   "everything wrong at once",
 			data:   map[string]string{"dump-sha256": "x", "policy-digest": strings.ToUpper(policy)},
-			faults: []string{"seed/seed-request", "dump is empty", "dump-sha256 is not", "policy-digest is not", "key-id is not"},
+			faults: []string{"seed/seed-request", "dump is empty", "dump-sha256 is neither", "policy-digest is not", "key-id is not"},
 		},
 		{
 			name:   "a digest cut short",

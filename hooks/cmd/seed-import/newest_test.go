@@ -71,7 +71,7 @@ func TestNewestDump(t *testing.T) {
 	put("2.dump", second[:len(second)/2], time.Hour)
 	put("2.dump.sha256", digest(second), time.Hour)
 	refresh(0, "of another file", 10)
-	put("2.dump.sha256", alone(first), time.Hour)
+	put("2.dump.sha256", digest(second[1:])[:64], time.Hour)
 	put("2.dump", second, time.Hour)
 	refresh(2, "sha256", 10) // a wrong checksum
 	put("2.dump.sha256", alone(second), time.Hour)

@@ -97,14 +97,17 @@ func TestMoreArguments(t *testing.T) {
 		defer func() { said = "two" }()
 		return []string{said}, nil
 	}})
-	eventually(t, s, "server", ready)
+	says := func(want string) func(State) bool {
+		return func(State) bool {
+			log, err := os.ReadFile(filepath.Join(logs, "server.log"))
+			return err == nil && string(log) == want
+		}
+	}
+	eventually(t, s, "server", says("one\n"))
 	if err := s.Kill("server"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, s, "server", func(State) bool {
-		log, err := os.ReadFile(filepath.Join(logs, "server.log"))
-		return err == nil && string(log) == "one\ntwo\n"
-	})
+	eventually(t, s, "server", says("one\ntwo\n"))
 }
 
 func TestStopAndStart(t *testing.T) {
