@@ -48,11 +48,12 @@ test: ## Run every check: linters, unit tests, and a real cluster
 	@.ci/ensure-host test
 	@$(MAKE) --no-print-directory --jobs=2 test-e2e test-beside
 
-# What runs beside the cluster's tests, which wait more than they compute: one after the other.
+# What runs beside the cluster's tests, which wait more than they compute: one after the other, in the time that the
+# cluster leaves.
 .PHONY: test-beside
 test-beside:
-	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory test-unit
+	@nice -n 19 $(MAKE) --no-print-directory lint
+	@nice -n 19 $(MAKE) --no-print-directory test-unit
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no cluster; some start a Postgres in Docker. PKG=./plugin/preview for one package, RUN=TestX for one test
