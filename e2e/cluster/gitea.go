@@ -42,8 +42,7 @@ func connectGitea(ctx context.Context, e Endpoint) (*gitea.Client, error) {
 		if err == nil {
 			return client, nil
 		}
-		var lost net.Error
-		if !errors.As(err, &lost) {
+		if _, lost := errors.AsType[net.Error](err); !lost {
 			return nil, fmt.Errorf("connect to Gitea: %w", err)
 		}
 		select {
