@@ -4,9 +4,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-# The modules of go.work, as folders, and those whose tests need no cluster.
+# The modules of go.work, as folders; those of the product; and the packages of e2e whose tests start a cluster or take one over.
 modules := $(shell go list -m -f '{{.Dir}}' | sed 's|^$(CURDIR)/||')
 unit := $(filter-out e2e,$(modules))
+clustered := cluster flow hostile faults
 commands = $(shell go list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' $(unit:%=./%/...))
 scripts = $(shell grep -rlIE '^\#!.*[ /](ba)?sh$$' .ci images $(modules) --exclude='*.go')
 
@@ -63,13 +64,15 @@ else
 	@.ci/ensure-host test
 	@go run ./e2e/cmd/cluster image seed-postgres
 	go test -vet=off -timeout 30m $(if $(RUN),-run '$(RUN)') $(unit:%=./%/...)
+	go test -vet=off -timeout 30m -count=1 $(if $(RUN),-run '$(RUN)') $$(go list ./e2e/... | grep -vE '/e2e/($(subst $() ,|,$(clustered)))$$')
 endif
 
 .PHONY: test-e2e
 test-e2e: ## Run the tests on a real cluster, which they start; evidence of failures is left in e2e/evidence
 	@.ci/ensure-host test
 	@go run ./e2e/cmd/cluster prepare
-	go test -vet=off -timeout 40m -count=1 -skip '^($(slow))$$' $$(go list ./e2e/... | grep -v -e /e2e/hostile -e /e2e/faults)
+	go test -vet=off -timeout 20m -count=1 ./e2e/cluster
+	go test -vet=off -timeout 60m -count=1 -skip '^($(slow))$$' ./e2e/flow
 	go test -vet=off -timeout 30m -count=1 ./e2e/hostile
 
 # Tests of e2e/flow that have the whole cluster to themselves for minutes: what they add to a run that has a limit is

@@ -112,7 +112,7 @@ func (v volume) serve(env ...string) server {
 	v.t.Helper()
 	s := server{v}
 	must(v.t, "exec", "--detach", v.container, "sh", "-c", "exec env "+strings.Join(env, " ")+" seed-postgres serve >/tmp/log 2>&1")
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
 		if _, code := docker("exec", v.container, "pg_isready", "-q", "-h", "127.0.0.1"); code == 0 {
 			return s
 		}
@@ -434,9 +434,9 @@ func TestPreview(t *testing.T) {
 	}
 	wait := func(what string, done func() bool) {
 		t.Helper()
-		for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(50 * time.Millisecond) {
+		for deadline := time.Now().Add(5 * time.Minute); !done(); time.Sleep(200 * time.Millisecond) {
 			if time.Now().After(deadline) {
-				t.Fatalf("%s: not after a minute: %s", what, s.logs())
+				t.Fatalf("%s: not after five minutes: %s", what, s.logs())
 			}
 		}
 	}
@@ -444,7 +444,7 @@ func TestPreview(t *testing.T) {
 		return func() bool { _, code := docker("exec", v.container, "test", "-e", path); return code == 0 }
 	}
 	// The script's psql waits for a word of the test.
-	const script = `psql() { : >/tmp/asked; until [ -e /tmp/go ]; do sleep 0.05; done; command psql "$@"; }; set -- preview -c work_mem=5MB $LOUD; . /usr/local/bin/seed-postgres`
+	const script = `psql() { : >/tmp/asked; until [ -e /tmp/go ]; do sleep 0.2; done; command psql "$@"; }; set -- preview -c work_mem=5MB $LOUD; . /usr/local/bin/seed-postgres`
 	// Developers may have statements logged, in each of the ways that there are.
 	const loud = "-c log_statement=all -c log_duration=on -c log_min_duration_statement=0 -c log_min_duration_sample=0 -c log_statement_sample_rate=1 -c log_transaction_sample_rate=1 -c debug_print_parse=on"
 	begin := func(password string) {

@@ -73,10 +73,10 @@ func (w *World) Main(m *testing.M, before func(context.Context) error) int {
 	return m.Run()
 }
 
-// AtOnce is how many tests go on at once: six, for on the cluster they wait more
+// AtOnce is how many tests go on at once: four, for on the cluster they wait more
 // than they compute, or as many as -parallel says.
 func AtOnce() int {
-	n := 6
+	n := 4
 	flag.Visit(func(f *flag.Flag) {
 		if f.Name == "test.parallel" {
 			n = f.Value.(flag.Getter).Get().(int)
@@ -118,13 +118,14 @@ func (w *World) Upload(ctx context.Context, megabytes int) (platform.Refresh, er
 	return platform.Refresh{Dump: url, SHA256: dump.SHA256}, err
 }
 
-// Begin bounds a test that needs the cluster.
+// Begin bounds a test that needs the cluster by twice what is enough for it on a
+// machine that does nothing else: the limit ends what hangs, and no test measures time.
 func Begin(t testing.TB, limit time.Duration) context.Context {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs a cluster; run without -short")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*limit)
 	t.Cleanup(cancel)
 	return ctx
 }
