@@ -63,7 +63,7 @@ ifdef PKG
 else
 	@.ci/ensure-host test
 	@go run ./e2e/cmd/cluster image seed-postgres
-	go test -vet=off -timeout 30m $(if $(RUN),-run '$(RUN)') $(unit:%=./%/...)
+	go test -vet=off -timeout 60m $(if $(RUN),-run '$(RUN)') $(unit:%=./%/...)
 	go test -vet=off -timeout 30m -count=1 $(if $(RUN),-run '$(RUN)') $$(go list ./e2e/... | grep -vE '/e2e/($(subst $() ,|,$(clustered)))$$')
 endif
 
