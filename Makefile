@@ -47,14 +47,14 @@ images: ## Build every image of the product, each tagged with a hash of what it 
 .PHONY: test
 test: ## Run every check: linters, unit tests, and a real cluster
 	@.ci/ensure-host test
-	@$(MAKE) --no-print-directory --jobs=2 test-e2e test-beside
+	@$(MAKE) --no-print-directory test-unit
+	@$(MAKE) --no-print-directory --jobs=2 test-e2e lint-beside
 
-# What runs beside the cluster's tests, which wait more than they compute: one after the other, in the time that the
-# cluster leaves.
-.PHONY: test-beside
-test-beside:
+# The linters in the time that the cluster leaves: its tests wait more than they compute. The unit tests do compute, and
+# on two cores the ones kept the others from their work.
+.PHONY: lint-beside
+lint-beside:
 	@nice -n 19 $(MAKE) --no-print-directory lint
-	@nice -n 19 $(MAKE) --no-print-directory test-unit
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no cluster; some start a Postgres in Docker. PKG=./plugin/preview for one package, RUN=TestX for one test

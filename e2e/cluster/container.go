@@ -112,8 +112,6 @@ func (p nodeParts) host(h *container.HostConfig) {
 	h.CapDrop = []string{"SYS_RESOURCE"}
 	h.SecurityOpt = []string{"seccomp=unconfined", "apparmor=unconfined"}
 	h.MaskedPaths, h.ReadonlyPaths = []string{}, []string{}
-	// Eight times what a container has otherwise: those of other tests run beside it.
-	h.CPUShares = 8 << 10
 	h.DeviceCgroupRules = []string{"b 7:* rmw", "c 10:* rmw", "c 1:11 rmw"} // loop, loop-control and fuse, kmsg
 	h.Binds = []string{"/dev:/dev"}
 	for _, name := range slices.Sorted(keysOf(p.programs)) {

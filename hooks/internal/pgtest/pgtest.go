@@ -121,7 +121,7 @@ func authenticate(logins string) (testcontainers.CustomizeRequestOption, error) 
 
 // ready waits until the server answers. Its port may change with a restart.
 func (s *Server) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	for {
 		err := s.locate(ctx)
