@@ -417,7 +417,11 @@ func TestFindings(t *testing.T) {
 		{"a repository that the project lacks", func(w *world) { w.project.Spec.SourceRepos = []string{shop} }, []string{"AppProject previews does not permit " + platform}},
 		{"a negation", func(w *world) { w.project.Spec.SourceRepos = append(w.project.Spec.SourceRepos, "!https://x") }, []string{"has the entry !https://x"}},
 		{"no project", func(w *world) { w.project = nil }, []string{"AppProject previews is not there"}},
-		{"another forge", func(w *world) { w.set.Spec.Generators[0].Plugin.Input.Parameters["forge"] = parameter(`"x"`) }, []string{"the configuration has no forge x"}},
+		{"another forge", func(w *world) { w.set.Spec.Generators[0].Plugin.Input.Parameters["forge"] = parameter(`"x"`) }, []string{"input field forge names a forge that is not in the plugin's configuration: name it under forges", "its previews stay as they are"}},
+		{"all that is wrong with an input, whoever finds it", func(w *world) {
+			p := w.set.Spec.Generators[0].Plugin.Input.Parameters
+			p["ttl"], p["deployments"], p["filters"] = parameter(`"1 day"`), parameter(`true`), parameter(`{"forks":true}`)
+		}, []string{"input field ttl must be", "input field deployments must not be true", "input field filters.forks is not possible"}},
 		{"input", func(w *world) { w.set.Spec.Generators[0].Plugin.Input.Parameters["ttl"] = parameter(`"1 day"`) }, []string{"input field ttl must be a time between 10m and 365d"}},
 		{"a list refused", func(w *world) { w.forge.listErr = fmt.Errorf("list: %w", forge.ErrCredential) }, []string{"repository acme/shop of forge gitea: list"}},
 		{"no snapshot", func(w *world) { w.snapshot = nil }, []string{"snapshot of seed seed: ", "previews are held back", "get application seed-data"}},

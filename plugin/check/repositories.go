@@ -65,21 +65,9 @@ func (c *Cluster) inputs(set *argocd.ApplicationSet) []preview.Input {
 	var valid []preview.Input
 	what := "input of ApplicationSet " + set.Name
 	for _, g := range generators(set, c.ConfigMap) {
-		in, err := preview.ParseInput(g.Input.Parameters)
+		in, err := preview.ReadInput(c.Forges, g.Input.Parameters)
 		if err != nil {
-			c.Report.Say(what, "", command.Misconfigured(err))
-			continue
-		}
-		if _, ok := c.Forges[in.Forge]; !ok {
-			c.Report.Wrong(what, "the configuration has no forge %s, so its previews stay as they are: name it under forges", in.Forge)
-			continue
-		}
-		if wrong := forge.CheckLabel(c.Forges[in.Forge], in.Label); wrong != "" {
-			c.Report.Say(what, "", command.Misconfigured(&preview.InputError{Field: "label", Problem: wrong}))
-			continue
-		}
-		if wrong := forge.CheckForks(c.Forges[in.Forge]); in.Filters.Forks && c.Forges[in.Forge] != nil && wrong != "" {
-			c.Report.Say(what, "", command.Misconfigured(&preview.InputError{Field: "filters.forks", Problem: wrong}))
+			c.Report.Say(what, "", command.Misconfigured(fmt.Errorf("%w; its previews stay as they are", err)))
 			continue
 		}
 		valid = append(valid, in)

@@ -68,6 +68,9 @@ func (b *Bitbucket) Approving() string {
 	return "must be " + Approved + ": Bitbucket has no labels, a reviewer's approval is the consent"
 }
 
+// Labelless implements Labelless.
+func (*Bitbucket) Labelless() {}
+
 // bitbucketUser is an account.
 type bitbucketUser struct {
 	UUID string `json:"uuid"`

@@ -39,6 +39,9 @@ func (b *BitbucketDC) Approving() string {
 	return "must be " + Approved + ": Bitbucket has no labels, a reviewer's approval is the consent"
 }
 
+// Labelless implements Labelless.
+func (*BitbucketDC) Labelless() {}
+
 // bitbucketDCUser is an account.
 type bitbucketDCUser struct {
 	Name   string `json:"name"`

@@ -245,6 +245,16 @@ type Approving interface {
 	Approving() string
 }
 
+// Labelless is a Forge whose pull requests have no labels: Approved is all that there
+// is, and nothing keeps a preview, resets it or wakes it.
+type Labelless interface{ Labelless() }
+
+// HasLabels says whether pull requests of a forge have labels.
+func HasLabels(f Forge) bool {
+	_, none := f.(Labelless)
+	return !none
+}
+
 // CheckLabel says why nobody could tell on this forge who set that label; empty
 // where that can be told.
 func CheckLabel(f Forge, label string) string {

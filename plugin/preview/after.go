@@ -149,8 +149,10 @@ func statusLive(p *Preview, it *item, said sentence, s *forge.Status) {
 	in, waits := it.in, behind(p, it)
 	if p.Foreign {
 		s.State = forge.Failure
-		s.Description = "Its volume is not the restored one: set label " + cmp.Or(in.ResetLabel, DefaultResetLabel) +
-			" for a fresh preview, or delete claim " + snapshot.SeedPVC + " and sync"
+		s.Description = "Its volume is not the restored one: " + in.asking.reset(in) + " for a fresh preview, or delete claim " + snapshot.SeedPVC + " and sync"
+		if in.asking.unlabelled {
+			s.Description = "Its volume is not the restored one: delete claim " + snapshot.SeedPVC + " and sync"
+		}
 		return
 	}
 	s.URL = in.url(p.OwnName())
@@ -188,12 +190,14 @@ func statusLive(p *Preview, it *item, said sentence, s *forge.Status) {
 
 // remedy says what keeps a preview from ending by itself.
 func remedy(p *Preview, in Input) string {
-	reset := "set label " + cmp.Or(in.ResetLabel, DefaultResetLabel) + " for fresh data"
+	reset := in.asking.reset(in) + " for fresh data"
 	switch {
 	case p.ExpiresFor == reasonDataAge:
 		return reset
 	case p.PullRequest.HasLabel(in.KeepLabel):
 		return "push, or " + reset
+	case in.asking.unlabelled:
+		return "push"
 	}
 	return "push, or set label " + cmp.Or(in.KeepLabel, DefaultKeepLabel)
 }

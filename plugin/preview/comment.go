@@ -216,7 +216,7 @@ func (r *Reconciler) section(p *Preview, it *item, said sentence, words lastWord
 func (r *Reconciler) access(b *strings.Builder, p *Preview, line func(string, ...any), in Input) {
 	line("masked data of %s, snapshot `%s`", day(p.dataTime()), p.Snapshot)
 	if newest, at := r.seeds.newest(p.Seed); newest != "" && newest != p.Snapshot && at.After(p.dataTime()) {
-		line("there is newer data, of %s: set label %s", day(at), escape(cmp.Or(in.ResetLabel, DefaultResetLabel)))
+		line("there is newer data, of %s: %s", day(at), escape(in.asking.reset(in)))
 	}
 	role, database := "app", "app"
 	if r.Namespaces != nil {

@@ -211,7 +211,7 @@ func (r *Reconciler) item(repo *repository, key Key, cur *Preview, inputs []Inpu
 		it.facts.PullRequest = &pr
 		it.facts.Reset = pr.HasLabel(it.in.ResetLabel)
 	}
-	it.facts.Gone = it.look.State == sight.Gone
+	it.facts.Gone, it.facts.asking = it.look.State == sight.Gone, it.in.asking
 	it.facts.Forks = it.in.Filters.Forks
 	it.facts.Seed, it.facts.Host, it.facts.Linger = it.in.Seed, it.in.host(it.ownName()), r.Linger
 	it.facts.Postgres, it.facts.Team = it.in.Postgres, it.in.Team

@@ -208,7 +208,7 @@ func TestDeploymentsThatCannotBe(t *testing.T) {
 	w.mustRound()
 	for _, value := range []string{"true", "false"} {
 		asked := asksWith(map[string]string{"deployments": value})
-		_, err := w.input(asked)
+		_, err := ReadInput(w.Forges, asked)
 		if wrong, ok := errors.AsType[*InputError](err); ok != (value == "true") || ok && wrong.Field != "deployments" {
 			t.Errorf("deployments: %s: error %v", value, err)
 		}

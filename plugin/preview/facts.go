@@ -3,7 +3,6 @@ package preview
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -266,7 +265,7 @@ func askConsent(ctx context.Context, f forge.Forge, key Key, label string, canWr
 	l, err := f.Labelled(ctx, key.Repository, key.Number, label)
 	switch {
 	case errors.As(err, &removed), errors.Is(err, forge.ErrNotLabelled):
-		return Consent{Missing: fmt.Sprintf("the forge has no record of who set label %s: take it off and set it again", label), Unrecorded: true}, removed, nil
+		return Consent{Missing: askingOf(f).unrecorded(label), Unrecorded: true}, removed, nil
 	case err != nil:
 		return Consent{}, nil, err
 	}
@@ -275,7 +274,7 @@ func askConsent(ctx context.Context, f forge.Forge, key Key, label string, canWr
 	case err != nil:
 		return Consent{}, nil, err
 	case !may:
-		return Consent{Missing: fmt.Sprintf("label %s was set by somebody without write access", label)}, nil, nil
+		return Consent{Missing: askingOf(f).stranger(label)}, nil, nil
 	}
 	return Consent{By: l.By, At: l.At}, nil, nil
 }

@@ -63,6 +63,7 @@ type Input struct {
 	Paths map[string]PathInput `json:"paths,omitempty"`
 
 	digest     string // id's, once it is read
+	asking     asking // its forge's
 	sleepAfter *Span
 	awakeHours *Hours
 }
@@ -147,6 +148,33 @@ func ParseInput(parameters map[string]json.RawMessage) (Input, error) {
 	sort.SliceStable(wrong, func(i, j int) bool { return wrong[i].Error() < wrong[j].Error() })
 	in.digest = in.id()
 	return in, errors.Join(wrong...)
+}
+
+// ReadInput reads the parameters of a plugin generator, as far as the configured
+// forges can serve them. A forge that is nil is configured, and not asked. All that
+// is wrong is in the error, as InputErrors.
+func ReadInput(forges map[string]forge.Forge, parameters map[string]json.RawMessage) (Input, error) {
+	in, err := ParseInput(parameters)
+	f, configured := forges[in.Forge]
+	bad := func(field, problem string) {
+		if problem != "" {
+			err = errors.Join(err, &InputError{field, problem})
+		}
+	}
+	switch {
+	case !configured && dnsLabel.MatchString(in.Forge):
+		bad("forge", "names a forge that is not in the plugin's configuration: name it under forges")
+	case f != nil:
+		in.asking = askingOf(f)
+		bad("label", forge.CheckLabel(f, in.Label))
+		if in.Filters.Forks {
+			bad("filters.forks", forge.CheckForks(f))
+		}
+		if in.Deployments && parameters["deployments"] != nil {
+			bad("deployments", forge.CheckDeployments(f))
+		}
+	}
+	return in, err
 }
 
 func parseText(name string, raw json.RawMessage, into *string, bad func(field, problem string)) {
@@ -297,7 +325,7 @@ func (in Input) id() string {
 // or why not.
 func (in Input) allows(p forge.PullRequest) string {
 	if !p.HasLabel(in.Label) {
-		return "the label was removed"
+		return in.asking.ended()
 	}
 	f := in.Filters
 	switch {

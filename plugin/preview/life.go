@@ -71,8 +71,8 @@ type Expired struct {
 }
 
 // sentence says why there is no preview, and how there is one again.
-func (e *Expired) sentence() string {
-	return e.Reason + " since " + day(e.At) + "; it comes back with a push, or with its label taken off and set again"
+func (e *Expired) sentence(a asking) string {
+	return e.Reason + " since " + day(e.At) + "; it comes back with a push, or " + a.again()
 }
 
 // dataTime is when the data it has was imported, as far as known: never later

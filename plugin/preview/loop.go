@@ -384,33 +384,13 @@ func (r *Reconciler) parse(asked []map[string]json.RawMessage) (set, error) {
 	var s set
 	var wrong []error
 	for _, parameters := range asked {
-		in, err := r.input(parameters)
+		in, err := ReadInput(r.Forges, parameters)
 		if err != nil {
 			wrong = append(wrong, err)
 		}
 		s.inputs = append(s.inputs, in)
 	}
 	return s, errors.Join(wrong...)
-}
-
-func (r *Reconciler) input(parameters map[string]json.RawMessage) (Input, error) {
-	in, err := ParseInput(parameters)
-	f := r.Forges[in.Forge]
-	switch {
-	case f == nil && dnsLabel.MatchString(in.Forge):
-		err = errors.Join(err, &InputError{"forge", "names a forge that is not in the plugin's configuration"})
-	case f != nil:
-		if wrong := forge.CheckLabel(f, in.Label); wrong != "" {
-			err = errors.Join(err, &InputError{"label", wrong})
-		}
-		if wrong := forge.CheckForks(f); in.Filters.Forks && wrong != "" {
-			err = errors.Join(err, &InputError{"filters.forks", wrong})
-		}
-		if wrong := forge.CheckDeployments(f); in.Deployments && wrong != "" && parameters["deployments"] != nil {
-			err = errors.Join(err, &InputError{"deployments", wrong})
-		}
-	}
-	return in, err
 }
 
 // Trigger makes a pull request be looked at now. closedAt is when it was

@@ -59,6 +59,8 @@ type Facts struct {
 	Sleep *sleepFacts
 	// Queue says why it has to wait for a place; empty when there is one.
 	Queue string
+
+	asking asking
 }
 
 // Consent comes from somebody with write access, or Missing says why it does
@@ -105,6 +107,9 @@ const (
 	reasonNamespace = "its namespace is being prepared"
 	reasonNoSpace   = "its namespace could not be prepared; this is tried again"
 	reasonUnasked   = "no ApplicationSet asks for it any more"
+
+	reasonUnlabelled = "the label was removed"
+	reasonUnapproved = "nobody approves it any more"
 
 	reasonLostNamespace = "its namespace was deleted; it begins anew with fresh data"
 	reasonLostVolume    = "its volume was deleted; it begins anew with fresh data"
@@ -316,7 +321,7 @@ func (p *Preview) nextHeld(f *Facts, now time.Time) *Preview {
 		p.Expired, p.FirstSeen, p.LabelSeenAt = nil, now, now
 	}
 	if p.Expired != nil {
-		p.Reason = p.Expired.sentence()
+		p.Reason = p.Expired.sentence(f.asking)
 		return p
 	}
 	p.takeConsent(f, now)

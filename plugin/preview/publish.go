@@ -203,7 +203,7 @@ func assembleAnswers(rec *record, subs []subscription, items []*item, before map
 // Answer is the body of the answer to a generator's request: the last
 // confirmed list. Errors of the input are InputErrors.
 func (r *Reconciler) Answer(ctx context.Context, applicationSet string, parameters map[string]json.RawMessage) ([]byte, error) {
-	in, err := r.input(parameters)
+	in, err := ReadInput(r.Forges, parameters)
 	if err != nil {
 		return nil, err
 	}

@@ -91,7 +91,7 @@ func renderOne(ctx context.Context, f forge.Forge, key Key, in Input, pr forge.P
 	case taken[key]:
 		return nil, "an input before this one has it", nil
 	case !pr.HasLabel(in.Label):
-		return nil, "it does not have label " + in.Label, nil
+		return nil, in.asking.unasked(in.Label), nil
 	}
 	if reason := in.allows(pr); reason != "" {
 		return nil, reason, nil

@@ -180,7 +180,11 @@ func (p *Preview) asleep() bool { return p.Phase == Live && !p.AsleepSince.IsZer
 func sleepSentence(p *Preview, in Input) string {
 	switch {
 	case p.asleep():
-		return fmt.Sprintf("Asleep since %s, %s; its data stays. Push, or set label %s, to wake it", day(p.AsleepSince), p.AsleepFor, in.wakeLabel())
+		wake := "Push, or set label " + in.wakeLabel() + ", to wake it"
+		if in.asking.unlabelled {
+			wake = "Push to wake it"
+		}
+		return fmt.Sprintf("Asleep since %s, %s; its data stays. %s", day(p.AsleepSince), p.AsleepFor, wake)
 	case p.Halted:
 		return "Preview " + p.Namespace + " is waking up"
 	}

@@ -21,6 +21,7 @@ type Told struct {
 var sayable = map[string]bool{
 	reasonClosed: true, reasonGone: true, reasonReopened: true, reasonReset: true, reasonResting: true, reasonUnasked: true,
 	reasonLostNamespace: true, reasonLostVolume: true, reasonExpired: true, reasonDataAge: true,
+	reasonUnlabelled: true, reasonUnapproved: true, reasonWithdrawn: true,
 }
 
 // Told leaves out of a report what others wrote.
