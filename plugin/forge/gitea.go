@@ -246,7 +246,7 @@ func (l *giteaList) next(ctx context.Context) (done, stable bool, err error) {
 // take takes in one entry of a page. One that cannot be read does not keep the
 // others from being listed.
 func (l *giteaList) take(e json.RawMessage, before map[int64]bool, moved *bool) error {
-	var p *gitea.PullRequest
+	var p *giteaPullRequest
 	err := json.Unmarshal(e, &p)
 	number := int64(0)
 	if err == nil && p != nil {
@@ -340,8 +340,8 @@ func (g *Gitea) Get(ctx context.Context, repository string, number int64) (PullR
 	if err != nil {
 		return fail(err)
 	}
-	p, res, err := c.GetPullRequest(owner, repo, number)
-	err = failed(res, err)
+	var p giteaPullRequest
+	err = g.read(ctx, fmt.Sprintf("/repos/%s/%s/pulls/%d", url.PathEscape(owner), url.PathEscape(repo), number), &p)
 	if errors.Is(err, errNotFound) {
 		// Gitea answers 404 for a repository that we may not see too. Only one
 		// that we do see lets us say that the pull request is gone.
@@ -368,7 +368,14 @@ func (g *Gitea) Get(ctx context.Context, repository string, number int64) (PullR
 	if p.Index != number {
 		return fail(fmt.Errorf("the answer is about %d", p.Index))
 	}
-	return g.normal(repository, p), nil
+	return g.normal(repository, &p), nil
+}
+
+// giteaPullRequest is a pull request, with what the SDK does not have of it.
+type giteaPullRequest struct {
+	gitea.PullRequest
+	// Draft is told from 1.22 on, by the instance's own prefixes.
+	Draft bool `json:"draft"`
 }
 
 // timelineEntry is decoded here because the SDK lacks the timeline in this
@@ -729,9 +736,9 @@ func (g *Gitea) Event(header http.Header, body []byte) (Event, error) {
 		return Event{}, ErrIgnored
 	}
 	var payload struct {
-		Action      string             `json:"action"`
-		Number      int64              `json:"number"`
-		PullRequest *gitea.PullRequest `json:"pull_request"`
+		Action      string            `json:"action"`
+		Number      int64             `json:"number"`
+		PullRequest *giteaPullRequest `json:"pull_request"`
 		Repository  *struct {
 			FullName string `json:"full_name"`
 		} `json:"repository"`
@@ -760,13 +767,13 @@ func (g *Gitea) Event(header http.Header, body []byte) (Event, error) {
 }
 
 // normal brings the SDK's form to ours.
-func (g *Gitea) normal(repository string, p *gitea.PullRequest) PullRequest {
+func (g *Gitea) normal(repository string, p *giteaPullRequest) PullRequest {
 	n := PullRequest{
 		Number: p.Index,
 		Title:  p.Title,
 		URL:    p.HTMLURL,
 		Open:   p.State == gitea.StateOpen && !p.HasMerged,
-		Draft:  isDraft(p.Title),
+		Draft:  p.Draft || isDraft(p.Title),
 		Fork:   true, // until we know that it is not
 	}
 	if p.Updated != nil {
@@ -796,8 +803,8 @@ func (g *Gitea) normal(repository string, p *gitea.PullRequest) PullRequest {
 	return n
 }
 
-// isDraft is Gitea's own rule with its default prefixes: there a draft is a
-// matter of the title, and the SDK has no field for it.
+// isDraft is Gitea's own rule with its default prefixes: a draft is a matter of the
+// title there.
 func isDraft(title string) bool {
 	title = strings.ToUpper(strings.TrimSpace(title))
 	return strings.HasPrefix(title, "WIP:") || strings.HasPrefix(title, "[WIP]")

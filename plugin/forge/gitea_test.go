@@ -232,8 +232,10 @@ func TestGiteaListWithoutCount(t *testing.T) {
 
 func TestGiteaNormal(t *testing.T) {
 	t.Parallel()
-	s, g := newGiteaServer(t, 5)
+	s, g := newGiteaServer(t, 6)
 	s.pulls[2]["title"] = "WIP: not yet"
+	// By a prefix of the instance's own.
+	s.pulls[6]["title"], s.pulls[6]["draft"] = "Entwurf: noch nicht", true
 	s.pulls[2]["head"] = map[string]any{"label": "feature/2", "ref": "feature/2", "sha": strings.Repeat("a", 40), "repo": map[string]any{"full_name": "stranger/shop"}}
 	s.pulls[3]["head"] = map[string]any{"label": "feature/3", "ref": "feature/3", "sha": strings.Repeat("a", 40), "repo": nil}
 	s.pulls[4]["merged"], s.pulls[4]["state"] = true, "closed"
@@ -245,6 +247,7 @@ func TestGiteaNormal(t *testing.T) {
 		3: {Number: 3, Title: "Change 3", Fork: true, Open: true},
 		4: {Number: 4, Title: "Change 4", HeadRepository: "acme/shop"},
 		5: {Number: 5, Title: "Change 5", HeadRepository: "acme/shop", Fork: true, Open: true},
+		6: {Number: 6, Title: "Entwurf: noch nicht", HeadRepository: "acme/shop", Draft: true, Open: true},
 	}
 	for n, p := range want {
 		p.Author, p.Branch, p.TargetBranch, p.HeadSHA, p.Labels = "dev", fmt.Sprint("feature/", n), "main", strings.Repeat("a", 40), []string{"preview"}

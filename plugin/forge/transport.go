@@ -2,6 +2,7 @@ package forge
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -74,7 +75,18 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		res.Body.Close()
 		return nil, err
 	}
+	if asksToWait(res) {
+		_ = t.limit(res) // this answer is one, and the next call waits
+	}
 	return res, nil
+}
+
+// asksToWait says whether an answer is the last one for a while: Azure DevOps says so
+// with those that it delays, and what GitHub gives when nothing is left says until
+// when. A bucket that fills up by itself names no such time.
+func asksToWait(res *http.Response) bool {
+	until := cmp.Or(res.Header.Get("X-Ratelimit-Reset"), res.Header.Get("Ratelimit-Reset"))
+	return res.StatusCode < 300 && (res.Header.Get("Retry-After") != "" || spent(res) && until != "")
 }
 
 // judge is an error for an answer that is not one of the API about what was

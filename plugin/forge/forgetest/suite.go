@@ -406,6 +406,34 @@ func limits(t *testing.T, k Kind) {
 			t.Errorf("%s: %d more calls, error %v", name, w.Calls-calls, err)
 		}
 	}
+	// What is said with an answer that is one counts for the next call.
+	for name, test := range map[string]struct {
+		header map[string]string
+		waits  bool
+	}{
+		"delayed":                  {map[string]string{"Retry-After": "120", "X-RateLimit-Delay": "3.5"}, true},
+		"the last one":             {map[string]string{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": strconv.FormatInt(time.Now().Add(4*time.Minute).Unix(), 10)}, true},
+		"the last but one":         {map[string]string{"X-RateLimit-Remaining": "1", "X-RateLimit-Reset": strconv.FormatInt(time.Now().Add(4*time.Minute).Unix(), 10)}, false},
+		"an empty bucket, filling": {map[string]string{"X-RateLimit-Remaining": "0", "X-RateLimit-FillRate": "5"}, false},
+	} {
+		w := newWorld(1)
+		f := open(t, k, w)
+		w.Fault = func(rw http.ResponseWriter, _ *http.Request) bool {
+			for key, value := range test.header {
+				rw.Header().Set(key, value)
+			}
+			return false
+		}
+		if _, err := f.Login(t.Context()); err != nil {
+			t.Errorf("%s: error %v", name, err)
+		}
+		calls := w.Calls
+		_, err := f.Login(t.Context())
+		var limited *forge.LimitedError
+		if errors.As(err, &limited) != test.waits || w.Calls == calls != test.waits {
+			t.Errorf("%s: %d more calls, error %v", name, w.Calls-calls, err)
+		}
+	}
 }
 
 func credential(t *testing.T, k Kind) {
