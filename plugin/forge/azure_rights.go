@@ -3,7 +3,9 @@ package forge
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
+	"strings"
 )
 
 // Rights implements Righter, by calls that need each right and change nothing.
@@ -15,13 +17,22 @@ func (a *Azure) Rights(ctx context.Context, repository string) ([]Right, error) 
 	}
 	const click = "edit the token under User settings > Personal access tokens"
 	err = a.read(ctx, path+"/pullrequests", azureVersion, url.Values{"$top": {"1"}}, &struct{}{})
-	rights := []Right{triedRight("Code: read", click+", and let its user read the repository", err)}
+	code := triedRight("Code: read", click+", and let its user read the repository", err)
+	rights := []Right{code}
+	for _, call := range []struct {
+		name, method, path string
+		body               any
+	}{
+		{"Code: write", http.MethodDelete, "/pullrequests/0/labels/seedling-check", nil},
+		{"Code: status", http.MethodPost, "/commits/" + strings.Repeat("0", 40) + "/statuses", map[string]any{"state": "pending", "context": map[string]string{"name": "seedling/check"}}},
+		{"Pull Request Threads: read and write", http.MethodPost, "/pullrequests/0/threads", map[string]any{}},
+	} {
+		rights = append(rights, code.absent(call.name, click+", and let its user contribute to pull requests of the repository", func() (*http.Response, error) {
+			return a.ask(ctx, call.method, path+call.path, azureVersion, nil, call.body)
+		}))
+	}
 	_, err = a.writers(ctx)
 	rights = append(rights, triedRight("Identity: read", click+", and write writersGroup as [project]\\name of a group that is there", err))
 	_, err = a.Private(ctx, repository)
-	rights = append(rights, triedRight("Project and Team: read", click, err))
-	for _, name := range []string{"Code: status", "Pull Request Threads: read and write"} {
-		rights = append(rights, Right{Name: name, Unknown: "nothing but a status, or a comment, tells whether it is there"})
-	}
-	return rights, nil
+	return append(rights, triedRight("Project and Team: read", click, err)), nil
 }

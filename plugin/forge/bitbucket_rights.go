@@ -40,19 +40,31 @@ func (b *Bitbucket) Rights(ctx context.Context, repository string) ([]Right, err
 	} {
 		rights = append(rights, triedRight(call.name, call.click, b.read(ctx, call.path, &struct{}{})))
 	}
-	// There is no such commit.
-	res, err := b.ask(ctx, http.MethodPost, path+"/commit/"+strings.Repeat("0", 40)+"/statuses/build",
-		map[string]string{"key": "seedling/check", "state": "INPROGRESS", "url": b.URL()})
+	const click = "make another token with it"
+	return append(rights,
+		rights[0].absent(bitbucketStatuses, click, func() (*http.Response, error) {
+			return b.ask(ctx, http.MethodPost, path+"/commit/"+strings.Repeat("0", 40)+"/statuses/build",
+				map[string]string{"key": "seedling/check", "state": "INPROGRESS", "url": b.URL()})
+		}),
+		rights[1].absent(bitbucketComments, click, func() (*http.Response, error) {
+			return b.ask(ctx, http.MethodPost, path+"/pullrequests/0/comments", bitbucketText("seedling/check"))
+		}),
+	), nil
+}
+
+// absent is a right to write that is tried on what is not there, in a place that the
+// right to read shows us: who may write is told that it is not there, and nothing
+// changes.
+func (read Right) absent(name, click string, write func() (*http.Response, error)) Right {
+	res, err := write()
 	switch {
 	case err == nil:
 		res.Body.Close()
-		err = errors.New("a status was set on a commit that is not there")
-	case errors.Is(err, errNotFound) && rights[0].Missing == nil && rights[0].Unknown == "":
+		err = errors.New("a call about what is not there was taken")
+	case errors.Is(err, errNotFound) && read.Missing == nil && read.Unknown == "":
 		err = nil
 	}
-	return append(rights,
-		triedRight(bitbucketStatuses, "make another token with it", err),
-		Right{Name: bitbucketComments, Unknown: "nothing but a comment tells whether it is there"}), nil
+	return triedRight(name, click, err)
 }
 
 // triedRight is a right that a call needed.

@@ -3,6 +3,7 @@ package forge
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 )
 
@@ -27,5 +28,10 @@ func (b *BitbucketDC) Rights(ctx context.Context, repository string) ([]Right, e
 	} {
 		rights = append(rights, triedRight(call.name, call.click, b.read(ctx, call.path, &struct{}{})))
 	}
-	return append(rights, Right{Name: "comments and builds", Unknown: "nothing but one of them tells whether it may be written"}), nil
+	// A build is taken of any commit, so there is none to try it on.
+	return append(rights,
+		rights[0].absent("comments", "give the token the permission Repository write, under Manage account > HTTP access tokens", func() (*http.Response, error) {
+			return b.ask(ctx, http.MethodPost, path+"/pull-requests/0/comments", map[string]string{"text": "seedling/check"})
+		}),
+		Right{Name: "builds", Unknown: "nothing but a build tells whether it may be written"}), nil
 }

@@ -316,6 +316,10 @@ func azureStatuses(mux *http.ServeMux, w *World, repo string) {
 		azurePage(rw, r, w, "top", "skip", list)
 	})
 	mux.HandleFunc("POST "+repo+"/commits/{sha}/statuses", func(rw http.ResponseWriter, r *http.Request) {
+		if r.PathValue("sha") != SHA {
+			azureError(rw, 404, "TF401035: The object does not exist.")
+			return
+		}
 		var b map[string]any
 		_ = json.NewDecoder(r.Body).Decode(&b) // what is missing fails the test
 		w.Set = append(w.Set, b)

@@ -136,18 +136,27 @@ func TestAzureWebhooks(t *testing.T) {
 
 func TestAzureRights(t *testing.T) {
 	t.Parallel()
-	for refused, want := range map[string]string{"": "", "/pullrequests": "Code: read", "/_apis/identities": "Identity: read", "/_apis/projects/acme": "Project and Team: read"} {
+	for refused, want := range map[string]string{
+		"": "", "/pullrequests": "Code: read", "/labels/seedling-check": "Code: write", "/statuses": "Code: status", "/threads": "Pull Request Threads: read and write",
+		"/_apis/identities": "Identity: read", "/_apis/projects/acme": "Project and Team: read",
+	} {
 		w := newWorld(1)
 		w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
 			return refused != "" && strings.HasSuffix(r.URL.Path, refused) && reply(401, "application/json", `{"message":"TF400813: not authorized"}`)(rw, r)
 		}
 		rights, err := open(t, Azure(), w).(forge.Righter).Rights(t.Context(), Repository)
-		if err != nil || len(rights) != 5 {
+		if err != nil || len(rights) != 6 {
 			t.Fatalf("%v, error %v", rights, err)
+		}
+		if len(w.Set)+len(w.Removed)+len(w.Comments) > 0 {
+			t.Errorf("%s: it changed %v %v %v", refused, w.Set, w.Removed, w.Comments)
 		}
 		missing := ""
 		for _, r := range rights {
-			if r.Missing != nil {
+			if r.Unknown != "" {
+				t.Errorf("%s: of %s it is not told: %s", refused, r.Name, r.Unknown)
+			}
+			if r.Missing != nil && missing == "" {
 				missing = r.Name
 			}
 		}

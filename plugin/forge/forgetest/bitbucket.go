@@ -191,6 +191,10 @@ func bitbucketComments(mux *http.ServeMux, w *World, repo string) {
 	})
 	mux.HandleFunc("POST "+repo+"/pullrequests/{n}/comments", func(rw http.ResponseWriter, r *http.Request) {
 		n, _ := strconv.ParseInt(r.PathValue("n"), 10, 64)
+		if w.Pulls[n] == nil {
+			bitbucketError(rw, 404, "Pull request not found")
+			return
+		}
 		answer(rw, 201, entry(w.comment(n, "{seedling}", text(r))))
 	})
 	mux.HandleFunc("PUT "+repo+"/pullrequests/{n}/comments/{id}", func(rw http.ResponseWriter, r *http.Request) {

@@ -163,6 +163,7 @@ func TestBitbucketRights(t *testing.T) {
 		"no pulls":       {"/pullrequests", "read:pullrequest:bitbucket"},
 		"no admin":       {"/permissions/repositories/shop", "admin:repository:bitbucket"},
 		"no statuses":    {"/statuses/build", "write:repository:bitbucket"},
+		"no comments":    {"/pullrequests/0/comments", "write:pullrequest:bitbucket"},
 		"not even reads": {"/repositories/acme/shop", "read:repository:bitbucket"},
 	} {
 		w := newWorld(1)
@@ -179,11 +180,14 @@ func TestBitbucketRights(t *testing.T) {
 		if err != nil || len(rights) != 5 {
 			t.Fatalf("%s: %v, error %v", name, rights, err)
 		}
-		if len(w.Set) != 0 {
-			t.Errorf("%s: a status was set", name)
+		if len(w.Set)+len(w.Comments) != 0 {
+			t.Errorf("%s: it wrote %v %v", name, w.Set, w.Comments)
 		}
 		missing := ""
 		for _, r := range rights {
+			if r.Unknown != "" {
+				t.Errorf("%s: of %s it is not told: %s", name, r.Name, r.Unknown)
+			}
 			if r.Missing != nil && missing == "" {
 				missing = r.Name
 			}
@@ -202,6 +206,9 @@ func TestLabelsThatCannotBeTold(t *testing.T) {
 		f := open(t, k, w)
 		if wrong := forge.CheckLabel(f, Label); (wrong != "") != k.Approvals {
 			t.Errorf("%s: label %s: %q", k.Type, Label, wrong)
+		}
+		if none := k.Type == "bitbucket" || k.Type == "bitbucket-datacenter"; forge.HasLabels(f) == none {
+			t.Errorf("%s: it has labels: %v", k.Type, !none)
 		}
 		if wrong := forge.CheckLabel(f, k.label()); wrong != "" {
 			t.Errorf("%s: label %s: %q", k.Type, k.label(), wrong)

@@ -182,6 +182,10 @@ func bitbucketDCComments(mux *http.ServeMux, w *World, repo string) {
 	}
 	mux.HandleFunc("POST "+repo+"/pull-requests/{n}/comments", func(rw http.ResponseWriter, r *http.Request) {
 		n, _ := strconv.ParseInt(r.PathValue("n"), 10, 64)
+		if w.Pulls[n] == nil {
+			bitbucketDCError(rw, 404, "There is no such pull request.")
+			return
+		}
 		_ = json.NewDecoder(r.Body).Decode(&said) // what is missing fails the test
 		answer(rw, 201, bitbucketDCComment(w.comment(n, "seedling", said.Text)))
 	})
