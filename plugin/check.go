@@ -59,15 +59,25 @@ func (p *program) inPod() bool { return p.getenv("KUBERNETES_SERVICE_HOST") != "
 // hasSecret says whether the file of a secret can be looked at. On another
 // machine than the plugin's pod there is none where manifests/plugin mounts it.
 func (p *program) hasSecret(cfg *Config, found *check.Report, what, path string) bool {
-	if _, ours := mounted[filepath.Dir(path)]; p.inPod() || !ours {
+	if !p.elsewhere(path) {
 		return true
 	}
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		return true
-	}
-	found.Unseen(what, path+" is in the plugin's pod",
-		"run `kubectl -n "+cfg.Namespace+" exec deployment/plugin -- /usr/local/bin/plugin check --config=/etc/seedling/config.yaml`")
+	found.Unseen(what, path+" is in the plugin's pod", "run `"+cfg.exec("exec", "check")+"`")
 	return false
+}
+
+// elsewhere says whether a secret's file is in the plugin's pod, and this is not it.
+func (p *program) elsewhere(path string) bool {
+	if _, ours := mounted[filepath.Dir(path)]; p.inPod() || !ours {
+		return false
+	}
+	_, err := os.Stat(path)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// exec is how a verb is run in the plugin's pod.
+func (c *Config) exec(how, verb string) string {
+	return "kubectl -n " + c.Namespace + " " + how + " deployment/plugin -- /usr/local/bin/plugin " + verb + " --config=/etc/seedling/config.yaml"
 }
 
 // checkForges asks each forge as whom we call it. Those whose credential is not

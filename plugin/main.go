@@ -53,6 +53,7 @@ type program struct {
 	probeImage     string
 	fences         bool
 	getenv         func(string) string
+	stdin          io.Reader
 	stdout         io.Writer
 	log            *slog.Logger
 	now            func() time.Time
@@ -61,13 +62,13 @@ type program struct {
 // verb reads the flags that all subcommands share, and what render has besides.
 func verb(name, does string, do func(*program, context.Context) error) command.Verb {
 	return command.Verb{Name: name, Does: does, Run: func(ctx context.Context, env command.Env) error {
-		p := &program{getenv: env.Getenv, stdout: env.Stdout, log: env.Log, now: time.Now}
+		p := &program{getenv: env.Getenv, stdin: env.Stdin, stdout: env.Stdout, log: env.Log, now: time.Now}
 		flags := flag.NewFlagSet("plugin "+name, flag.ContinueOnError)
 		flags.StringVar(&p.config, "config", env.Getenv("PLUGIN_CONFIG"), "configuration `FILE` (or PLUGIN_CONFIG)")
 		verbose := flags.Bool("verbose", env.Getenv("PLUGIN_VERBOSE") != "", "log more (or PLUGIN_VERBOSE)")
 		switch name {
 		case "render":
-			flags.StringVar(&p.applicationSet, "applicationset", "", "`FILE` with the ApplicationSet")
+			flags.StringVar(&p.applicationSet, "applicationset", "", "`FILE` with the ApplicationSet; - for standard input")
 		case "check":
 			flags.BoolVar(&p.probe, "probe", false, "also find out whether NetworkPolicies are enforced, by two pods in a namespace that is removed afterwards")
 			flags.BoolVar(&p.fences, "fences", false, "also try what hostile pull requests try, as dry runs as Argo CD's accounts, in two namespaces that are removed afterwards")

@@ -317,6 +317,27 @@ func TestHelp(t *testing.T) {
 	}
 }
 
+// renderInThePod: in the pod the ApplicationSet comes by standard input; elsewhere,
+// where the credential is in the pod alone, it says what to run.
+func renderInThePod(t *testing.T, forge, config, file, want string) {
+	t.Helper()
+	set, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	args := []string{"render", "--config", config, "--applicationset", "-"}
+	env := command.Env{Args: args, Getenv: func(string) string { return "" }, Stdin: bytes.NewReader(set), Stdout: &stdout, Stderr: &stderr, Log: command.NewLog(&stderr)}
+	if code := command.Run(t.Context(), env, "plugin", run); code != 0 || stdout.String() != want {
+		t.Errorf("from standard input: exit code %d: %s", code, stdout.String())
+	}
+	args[2], args[4] = write(t, t.TempDir(), "config.yaml", fmt.Sprintf(goodConfig, forge, "/etc/seedling/forges/gitea-token")), file
+	stderr.Reset()
+	if code := invoke(t, args, func(string) string { return "" }, &stdout, &stderr); code != 2 || !strings.Contains(stderr.String(), "exec -i deployment/plugin -- /usr/local/bin/plugin render --config=/etc/seedling/config.yaml --applicationset=-") {
+		t.Errorf("without the credential: exit code %d: %s", code, stderr.String())
+	}
+}
+
 func TestRender(t *testing.T) {
 	t.Parallel()
 	sha := strings.Repeat("a", 40)
@@ -382,6 +403,8 @@ spec:
 			t.Errorf("%s is missing in: %s", said, stderr.String())
 		}
 	}
+
+	renderInThePod(t, s.URL, args[2], args[len(args)-1], stdout.String())
 
 	s.Close()
 	if code := invoke(t, args, func(string) string { return "" }, &stdout, &stderr); code != 1 {

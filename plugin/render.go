@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -34,7 +35,7 @@ func (p *program) render(ctx context.Context) error {
 	if p.applicationSet == "" {
 		return command.Misconfigured(errors.New("--applicationset names no file"))
 	}
-	b, err := os.ReadFile(p.applicationSet)
+	b, err := p.readApplicationSet()
 	if err != nil {
 		return command.Misconfiguredf("read the ApplicationSet: %w", err)
 	}
@@ -46,6 +47,9 @@ func (p *program) render(ctx context.Context) error {
 	if len(inputs) == 0 {
 		return command.Misconfiguredf("ApplicationSet %s in %s has no top-level plugin generator that names ConfigMap %s",
 			set.Name, p.applicationSet, cfg.GeneratorConfigMap)
+	}
+	if err := p.askable(cfg, inputs); err != nil {
+		return command.Misconfigured(err)
 	}
 	renderings, err := preview.Render(ctx, forges, set.Name, inputs)
 	if _, ok := errors.AsType[*preview.InputError](err); ok {
@@ -61,6 +65,33 @@ func (p *program) render(ctx context.Context) error {
 		fmt.Fprintf(p.stdout, "%s\n", one.Body)
 	}
 	return nil
+}
+
+// readApplicationSet reads it from its file, or from standard input: in the plugin's
+// pod there are no files but its own.
+func (p *program) readApplicationSet() ([]byte, error) {
+	if p.applicationSet == "-" {
+		return io.ReadAll(p.stdin)
+	}
+	return os.ReadFile(p.applicationSet)
+}
+
+// askable says where to run it instead when the credential of a forge that is asked
+// is in the plugin's pod alone.
+func (p *program) askable(cfg *Config, inputs []map[string]json.RawMessage) error {
+	asked := map[string]bool{}
+	for _, parameters := range inputs {
+		in, _ := preview.ParseInput(parameters) // Render says what is wrong with it
+		asked[in.Forge] = true
+	}
+	var wrong []error
+	for _, f := range cfg.Forges {
+		if asked[f.Name] && p.elsewhere(f.CredentialFile) {
+			wrong = append(wrong, fmt.Errorf("forge %s: its credential %s is in the plugin's pod: run `%s --applicationset=- < FILE`, or name a file that is here as credentialFile",
+				f.Name, f.CredentialFile, cfg.exec("exec -i", "render")))
+		}
+	}
+	return errors.Join(wrong...)
 }
 
 // applicationSet reads a file that holds one ApplicationSet and nothing else.

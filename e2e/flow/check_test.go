@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -74,5 +75,38 @@ func TestCheckAsksTheGitHost(t *testing.T) {
 	must(t, err)
 	if len(hooks.Found) != 0 || hooks.Unseen == "" {
 		t.Errorf("webhooks, for a reader: %+v", hooks)
+	}
+}
+
+// The pod has the secrets and no files but its own: check finds its forge, and render
+// reads the ApplicationSet that it is given.
+func TestCheckAndRenderInThePod(t *testing.T) {
+	ctx := beside(t, 5*time.Minute)
+	const config = "--config=/etc/seedling/config.yaml"
+	// Whether all is well on a test cluster is not asked here.
+	report, said, _ := world.RunInPlugin(ctx, nil, "check", config)
+	for _, line := range []string{"ok     generator token", "ok     forge gitea: we are ", "ok     webhook secret of forge gitea", "ok     repository " + platform.Organisation + "/" + platform.ShopRepository + " of forge gitea"} {
+		if !strings.Contains(report, line) {
+			t.Errorf("%q is missing in:\n%s%s", line, report, said)
+		}
+	}
+	set := `
+kind: ApplicationSet
+metadata: {name: rendered}
+spec:
+  generators:
+    - plugin:
+        configMapRef: {name: seedling-plugin}
+        input: {parameters: {forge: gitea, repo: ` + platform.Organisation + "/" + platform.ShopRepository + `}}
+`
+	rendered, said, err := world.RunInPlugin(ctx, strings.NewReader(set), "render", config, "--applicationset=-")
+	must(t, err)
+	var body struct {
+		Output struct {
+			Parameters *[]map[string]string `json:"parameters"`
+		} `json:"output"`
+	}
+	if err := json.Unmarshal([]byte(rendered), &body); err != nil || body.Output.Parameters == nil {
+		t.Errorf("rendered %q, %v: %s", rendered, err, said)
 	}
 }
