@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -217,6 +218,106 @@ func TestExamples(t *testing.T) {
 	}
 }
 
+// mark is before an input that an example names and does not ask for.
+var mark = regexp.MustCompile(`(?m)^( {12,14})# ([a-zA-Z]+)(: .*)$`)
+
+// everything is what a forge's example asks for with all that it names.
+func (e example) everything(t *testing.T, inputs []string) map[string]json.RawMessage {
+	t.Helper()
+	text, err := os.ReadFile("../applicationsets/examples/" + e.name + ".yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = mark.ReplaceAllFunc(text, func(line []byte) []byte {
+		m := mark.FindSubmatch(line)
+		if name := string(m[2]); !slices.Contains(inputs, name) && !slices.Contains(inputs, "filters."+name) {
+			return line
+		}
+		return []byte(string(m[1]) + string(m[2]) + string(m[3]))
+	})
+	var set argocd.ApplicationSet
+	if err := yaml.UnmarshalStrict(text, &argov1alpha1.ApplicationSet{}); err != nil {
+		t.Fatalf("%s: %v", e.name, err)
+	}
+	if err := yaml.Unmarshal(text, &set); err != nil {
+		t.Fatal(err)
+	}
+	return server.Inputs(&set, "seedling-plugin")[0]
+}
+
+// configured is a forge of a kind, as its example needs it.
+func configured(t *testing.T, kind string) forge.Forge {
+	t.Helper()
+	dir := t.TempDir()
+	c := forge.Config{Name: kind, Type: kind, URL: "https://git.example.com", CredentialFile: write(t, dir, "token", "good"), WebhookSecretFile: write(t, dir, "webhook", "whsec_Z29vZA==")}
+	switch kind {
+	case "bitbucket":
+		c.User = "seedling@example.com"
+	case "azure-devops":
+		c.WritersGroup = `[shop]\Contributors`
+	}
+	f, err := forge.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// TestExamplesAreComplete: the example of each forge names every input that is
+// possible there and no other, and the forge takes all of them at once.
+func TestExamplesAreComplete(t *testing.T) {
+	t.Parallel()
+	inputs := inputNames()
+	for _, e := range examples(t) {
+		if !slices.Contains(forge.Types(), e.name) {
+			continue
+		}
+		f := configured(t, e.name)
+		parameters := e.everything(t, inputs)
+		if _, err := preview.ReadInput(map[string]forge.Forge{e.name: f}, parameters); err != nil {
+			t.Errorf("%s: %v", e.name, err)
+		}
+		has := func(name string) bool {
+			parent, key, ok := strings.Cut(name, ".")
+			raw, there := parameters[parent]
+			if !ok || !there {
+				return there
+			}
+			var inner map[string]json.RawMessage
+			return json.Unmarshal(raw, &inner) == nil && inner[key] != nil
+		}
+		for _, name := range inputs {
+			possible := true
+			switch name {
+			case "resetLabel", "keepLabel", "keepFor", "wakeLabel":
+				possible = forge.HasLabels(f)
+			case "filters.forks":
+				possible = forge.CheckForks(f) == ""
+			case "deployments":
+				possible = forge.CheckDeployments(f) == ""
+			}
+			if has(name) != possible {
+				t.Errorf("%s has input %s: %v; it is possible there: %v", e.name, name, has(name), possible)
+			}
+		}
+	}
+}
+
+// inputNames are those of all inputs that the plugin takes.
+func inputNames() []string {
+	var names []string
+	add := func(prefix string, of reflect.Type) {
+		for field := range of.Fields() {
+			if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" && name != "filters" {
+				names = append(names, prefix+name)
+			}
+		}
+	}
+	add("", reflect.TypeFor[preview.Input]())
+	add("filters.", reflect.TypeFor[preview.Filters]())
+	return names
+}
+
 // TestMonorepo: a pull request that touches one of three services has its own
 // image of that one, and the target branch's of the others.
 func TestMonorepo(t *testing.T) {
@@ -302,8 +403,10 @@ func TestValuesAreDocumented(t *testing.T) {
 			}
 		}
 	}
-	if len(inputs) < 10 {
-		t.Fatalf("the README has inputs %v", inputs)
+	for _, name := range inputNames() {
+		if !slices.Contains(inputs, name) {
+			t.Errorf("the plugin takes input %s, and the README has it not", name)
+		}
 	}
 	for _, name := range inputs {
 		parameters := map[string]json.RawMessage{}
