@@ -101,12 +101,20 @@ func TestAsking(t *testing.T) {
 		wake, mend, data, again string
 		unrecorded, unasked     string
 	}{
-		"labels": {h, "set label preview-wake", "set label preview-reset for a fresh preview, or delete", "set label preview-reset for fresh data", "its label taken off and set again",
-			"who set label x: take it off", "does not have label x"},
-		"approvals, and other labels": {approving{h}, "set label preview-wake", "set label preview-reset for a fresh preview, or delete", "set label preview-reset for fresh data", "an approval that is taken back",
-			"who approved it: take the approval back", "nobody approves it"},
-		"approvals alone": {labelless{approving{h}}, "Push to wake it", "not the restored one: delete claim", "take the approval back, and give it again when the preview is gone for fresh data", "an approval that is taken back",
-			"who approved it: take the approval back", "nobody approves it"},
+		"labels": {
+			h, "set label preview-wake", "set label preview-reset for a fresh preview, or delete", "set label preview-reset for fresh data", "its label taken off and set again",
+			"who set label x: take it off", "does not have label x",
+		},
+		"approvals, and other labels": {
+			approving{h},
+			"set label preview-wake", "set label preview-reset for a fresh preview, or delete", "set label preview-reset for fresh data", "an approval that is taken back",
+			"who approved it: take the approval back", "nobody approves it",
+		},
+		"approvals alone": {
+			labelless{approving{h}},
+			"Push to wake it", "not the restored one: delete claim", "take the approval back, and give it again when the preview is gone for fresh data", "an approval that is taken back",
+			"who approved it: take the approval back", "nobody approves it",
+		},
 		"nobody asks": {nil, "set label preview-wake", "set label preview-reset", "set label preview-reset", "its label taken off", "who set label x", "does not have label x"},
 	} {
 		in := Input{asking: askingOf(test.forge)}
