@@ -255,7 +255,13 @@ var hourObjects = regexp.MustCompile(`(?m)^(?:CREATE .*|ALTER TABLE .*\n    ADD 
 // is foreign, and indexes of which the draft says so.
 func sameObjects(t *testing.T, src, s *pgtest.Server, db, draft string) {
 	t.Helper()
-	dropped := regexp.MustCompile(`(?m)^      ("?[^"\n]+"?|'[^'\n]+'): drop$`).FindAllStringSubmatch(draft, -1)
+	var dropped []string
+	for _, m := range regexp.MustCompile(`(?m)^      ("?[^"\n]+"?|'[^'\n]+'): drop$`).FindAllStringSubmatch(draft, -1) {
+		name := strings.Trim(m[1], `'"`)
+		dropped = append(dropped, name) // and its copies in partitions
+		dropped = append(dropped, src.Strings(t, db, `WITH RECURSIVE parts AS (SELECT oid FROM pg_class WHERE relkind IN ('i', 'I') AND relname = '`+name+`'
+			UNION ALL SELECT inhrelid FROM pg_inherits JOIN parts ON inhparent = parts.oid) SELECT relname FROM pg_class JOIN parts USING (oid)`)...)
+	}
 	list := func(s *pgtest.Server, db string) []string {
 		out := s.MustShell(t, "pg_dump -h /run/postgresql -U postgres --schema-only --no-owner --no-privileges --no-comments --exclude-schema=seedling "+db)
 		lines := hourObjects.FindAllString(out, -1)
@@ -264,7 +270,7 @@ func sameObjects(t *testing.T, src, s *pgtest.Server, db, draft string) {
 	}
 	before, after := list(src, db), list(s, "app")
 	for _, line := range before {
-		if strings.HasPrefix(line, "CREATE SERVER") || slices.ContainsFunc(dropped, func(d []string) bool { return strings.Contains(line, strings.Trim(d[1], `'"`)) }) {
+		if strings.HasPrefix(line, "CREATE SERVER") || slices.ContainsFunc(dropped, func(name string) bool { return strings.Contains(line, name) }) {
 			continue
 		}
 		line = strings.Replace(line, "CREATE FOREIGN TABLE", "CREATE TABLE", 1)
