@@ -54,7 +54,8 @@ type RevealedColumn struct {
 }
 
 const (
-	revealedVersion = 2 // the first did not say what is linked
+	// RevealedVersion is the version of what is written; of another nothing is read. The first did not say what is linked.
+	RevealedVersion = 2
 	// mostRevealed bounds what is unpacked.
 	mostRevealed = 64 << 20
 )
@@ -64,7 +65,7 @@ func (p *Plan) Revealed() Revealed { return p.revealed }
 
 // reveal collects it, once every rule is found and built.
 func (x *compiler) reveal() Revealed {
-	out := Revealed{Version: revealedVersion, LargeObjects: x.plan.withLargeObjects, Accept: slices.Clone(x.policy.Accept), Logins: x.policy.shortLogins(), Links: x.revealLinks()}
+	out := Revealed{Version: RevealedVersion, LargeObjects: x.plan.withLargeObjects, Accept: slices.Clone(x.policy.Accept), Logins: x.policy.shortLogins(), Links: x.revealLinks()}
 	at := map[Name]int{}
 	for _, t := range x.order {
 		if !t.plan.Rows || len(t.parentStates) > 0 {
@@ -206,7 +207,7 @@ func UnpackRevealed(text string) (Revealed, error) {
 		d.DisallowUnknownFields()
 		err = d.Decode(&out)
 	}
-	if err == nil && out.Version != revealedVersion {
+	if err == nil && out.Version != RevealedVersion {
 		err = fmt.Errorf("it is of version %d", out.Version)
 	}
 	if err != nil {
@@ -225,7 +226,7 @@ func UnpackRevealed(text string) (Revealed, error) {
 // what is accepted are made with the key: under another one as many have to be
 // accepted of an object as before.
 func (p *Policy) Permits(r Revealed, sameKey bool) (wrong []string) {
-	if r.Version != revealedVersion {
+	if r.Version != RevealedVersion {
 		return []string{"what it lets through cannot be told"}
 	}
 	if r.LargeObjects && p.largeObjects != "keep" {

@@ -220,7 +220,7 @@ func TestPermitsAccepted(t *testing.T) {
 			return out
 		}
 		p := &Policy{Accept: list(test.now)}
-		if wrong := p.Permits(Revealed{Version: revealedVersion, Accept: list(test.before)}, test.sameKey); (len(wrong) == 0) != test.permitted {
+		if wrong := p.Permits(Revealed{Version: RevealedVersion, Accept: list(test.before)}, test.sameKey); (len(wrong) == 0) != test.permitted {
 			t.Errorf("%s: it says %q", name, wrong)
 		}
 	}

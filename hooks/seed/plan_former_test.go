@@ -20,7 +20,7 @@ func TestFormerSnapshots(t *testing.T) {
 		for _, c := range columns {
 			table.Columns = append(table.Columns, mask.RevealedColumn{Column: c})
 		}
-		text, err := mask.Revealed{Version: 1, Tables: []mask.RevealedTable{table}}.Pack()
+		text, err := mask.Revealed{Version: mask.RevealedVersion, Tables: []mask.RevealedTable{table}}.Pack()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -71,18 +71,14 @@ func RunMounted(ctx context.Context, bind string, args ...string) (*Server, erro
 	}))
 }
 
-// launch runs the image; its server has the arguments. It is a seed where logins
-// names a folder for its certificates.
-func launch(ctx context.Context, logins string, args []string, more ...testcontainers.ContainerCustomizer) (*Server, error) {
-	if err := build(ctx); err != nil {
-		return nil, err
-	}
+// start runs a command of an image, and waits until its server answers.
+func start(ctx context.Context, image, logins string, command []string, more ...testcontainers.ContainerCustomizer) (*Server, error) {
 	login, err := authenticate(logins)
 	if err != nil {
 		return nil, err
 	}
-	c, err := testcontainers.Run(ctx, Image, append([]testcontainers.ContainerCustomizer{
-		testcontainers.WithCmd(append([]string{"standalone", "-c", "fsync=off"}, args...)...),
+	c, err := testcontainers.Run(ctx, image, append([]testcontainers.ContainerCustomizer{
+		testcontainers.WithCmd(command...),
 		login,
 		testcontainers.WithExposedPorts(port),
 	}, more...)...)
@@ -91,7 +87,7 @@ func launch(ctx context.Context, logins string, args []string, more ...testconta
 		err = s.ready(ctx)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start %s: %w", Image, err), s.Stop())
+		return nil, errors.Join(fmt.Errorf("start %s: %w", image, err), s.Stop())
 	}
 	return s, nil
 }
@@ -184,7 +180,10 @@ func StartThrowAway(t testing.TB, args ...string) *Server {
 // server that ends is started again, on the same data: see Await.
 func StartSmall(t testing.TB, megabytes int, args ...string) *Server {
 	t.Helper()
-	s, err := launch(t.Context(), t.TempDir(), args,
+	if err := build(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s, err := start(t.Context(), Image, t.TempDir(), append([]string{"standalone", "-c", "fsync=off"}, args...),
 		testcontainers.WithEntrypoint("sh", "-c", `while :; do seed-postgres "$@"; sleep 0.1; done`, "again"),
 		testcontainers.WithHostConfigModifier(func(c *container.HostConfig) {
 			c.Tmpfs = map[string]string{filepath.Dir(DataDir): fmt.Sprintf("size=%dm,uid=999,gid=999,mode=0750", megabytes)}
