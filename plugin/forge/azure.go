@@ -398,20 +398,98 @@ func (a *Azure) CanWrite(ctx context.Context, repository, login string) (bool, e
 	return false, nil // one who is no more
 }
 
+// azureStatusOf is a status of a commit, or of a pull request.
+type azureStatusOf struct {
+	ID    int64  `json:"id"`
+	State string `json:"state"`
+	// Iteration is the push that a pull request's status is about: 0 for one of
+	// the pull request as a whole.
+	Iteration int64 `json:"iterationId"`
+	Context   struct {
+		Genre string `json:"genre"`
+		Name  string `json:"name"`
+	} `json:"context"`
+}
+
+// is says whether it is of that context, by its name, or its genre and name.
+func (s azureStatusOf) is(statusContext string) bool {
+	return s.Context.Name == statusContext || s.Context.Genre+"/"+s.Context.Name == statusContext
+}
+
 // Passed implements Forge, by the name of a status's context, or its genre and
 // name.
-// https://learn.microsoft.com/en-us/rest/api/azure/devops/git/statuses/list
 func (a *Azure) Passed(ctx context.Context, repository, sha, statusContext string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
-	fail := func(err error) (bool, error) {
+	_, passed, err := a.commitStatus(ctx, repository, sha, statusContext)
+	if err != nil {
 		return false, fmt.Errorf("forge %s: ask for status %q of %s@%s: %w", a.Name(), statusContext, repository, sha, err)
+	}
+	return passed, nil
+}
+
+// HeadPassed implements HeadPasser: what is set on the commit counts, and where
+// that has no such status, what is set on the pull request for its last push. A
+// status of the pull request as a whole outlives every push: it says nothing of a
+// head.
+// https://learn.microsoft.com/en-us/rest/api/azure/devops/git/pull-request-statuses/list
+func (a *Azure) HeadPassed(ctx context.Context, repository string, number int64, headSHA, statusContext string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	fail := func(err error) (bool, error) {
+		return false, fmt.Errorf("forge %s: ask for status %q of %s#%d: %w", a.Name(), statusContext, repository, number, err)
+	}
+	there, passed, err := a.commitStatus(ctx, repository, headSHA, statusContext)
+	if err != nil {
+		return fail(err)
+	}
+	if there {
+		return passed, nil
 	}
 	path, err := azureRepository(repository)
 	if err != nil {
 		return fail(err)
 	}
-	newest, passed := int64(-1), false
+	path = fmt.Sprintf("%s/pullrequests/%d", path, number)
+	var answer struct {
+		Value *[]azureStatusOf `json:"value"`
+	}
+	if err := a.read(ctx, path+"/statuses", azureVersion, nil, &answer); err != nil {
+		return fail(err)
+	}
+	if answer.Value == nil {
+		return fail(errors.New("the answer is no list"))
+	}
+	var newest azureStatusOf
+	for _, s := range *answer.Value {
+		if s.Iteration > 0 && s.is(statusContext) && s.ID > newest.ID {
+			newest = s
+		}
+	}
+	if newest.State != azureSucceeded {
+		return false, nil
+	}
+	iteration, err := a.iteration(ctx, path+"/iterations", headSHA)
+	switch {
+	case errors.Is(err, ErrOtherHead):
+		return false, nil // it was pushed to since
+	case err != nil:
+		return fail(err)
+	}
+	return newest.Iteration == iteration, nil
+}
+
+const azureSucceeded = "succeeded"
+
+// commitStatus says whether a commit has a status of that context, and whether the
+// newest succeeded.
+// https://learn.microsoft.com/en-us/rest/api/azure/devops/git/statuses/list
+func (a *Azure) commitStatus(ctx context.Context, repository, sha, statusContext string) (there, passed bool, err error) {
+	path, err := azureRepository(repository)
+	if err != nil {
+		return false, false, err
+	}
+	newest := int64(-1)
 	for skip := 0; skip <= maxPages*azurePage; {
 		var answer azureList
 		err := a.read(ctx, path+"/commits/"+url.PathEscape(sha)+"/statuses", azureVersion, url.Values{
@@ -419,31 +497,24 @@ func (a *Azure) Passed(ctx context.Context, repository, sha, statusContext strin
 		}, &answer)
 		switch {
 		case err != nil:
-			return fail(err)
+			return false, false, err
 		case answer.Value == nil:
-			return fail(errors.New("the answer is no list"))
+			return false, false, errors.New("the answer is no list")
 		case len(answer.Value) == 0:
-			return passed, nil
+			return newest >= 0, passed, nil
 		}
 		skip += len(answer.Value)
 		for _, v := range answer.Value {
-			var s struct {
-				ID      int64  `json:"id"`
-				State   string `json:"state"`
-				Context struct {
-					Genre string `json:"genre"`
-					Name  string `json:"name"`
-				} `json:"context"`
-			}
+			var s azureStatusOf
 			if err := json.Unmarshal(v, &s); err != nil {
-				return fail(quiet(err))
+				return false, false, quiet(err)
 			}
-			if (s.Context.Name == statusContext || s.Context.Genre+"/"+s.Context.Name == statusContext) && s.ID > newest {
-				newest, passed = s.ID, s.State == "succeeded"
+			if s.is(statusContext) && s.ID > newest {
+				newest, passed = s.ID, s.State == azureSucceeded
 			}
 		}
 	}
-	return fail(errors.New("the list does not end"))
+	return false, false, errors.New("the list does not end")
 }
 
 // Changes implements Forge, by the last iteration, which is what was pushed last.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -583,9 +584,16 @@ func (b *BitbucketDC) pages(ctx context.Context, path string, query url.Values, 
 // ask makes a call with an HTTP access token.
 // https://confluence.atlassian.com/bitbucketserver/http-access-tokens-939515499.html
 func (b *BitbucketDC) ask(ctx context.Context, method, path string, body any) (*http.Response, error) {
-	return askJSON(ctx, b.http, b.config.CredentialFile, method, b.config.URL+"/rest"+path, body, func(r *http.Request, token string) {
-		r.Header.Set("Authorization", "Bearer "+token)
-	})
+	return askJSON(ctx, b.http, b.config.CredentialFile, method, b.config.URL+"/rest"+path, body, b.authorize)
+}
+
+// askRaw is ask whose answer is no error, whatever it is.
+func (b *BitbucketDC) askRaw(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
+	return askRaw(ctx, b.http, b.config.CredentialFile, method, b.config.URL+"/rest"+path, body, b.authorize)
+}
+
+func (*BitbucketDC) authorize(r *http.Request, token string) {
+	r.Header.Set("Authorization", "Bearer "+token)
 }
 
 // read asks, and takes the answer as a whole.

@@ -264,6 +264,22 @@ func CheckLabel(f Forge, label string) string {
 	return ""
 }
 
+// HeadPasser is a Forge on which a status may be set on a pull request and not on
+// its head commit.
+type HeadPasser interface {
+	// HeadPassed is Passed of the head of a pull request.
+	HeadPassed(ctx context.Context, repository string, number int64, headSHA, statusContext string) (bool, error)
+}
+
+// HeadPassed says whether the newest status of that context, of the head of a pull
+// request, succeeded, wherever the forge keeps it.
+func HeadPassed(ctx context.Context, f Forge, repository string, number int64, headSHA, statusContext string) (bool, error) {
+	if h, ok := f.(HeadPasser); ok {
+		return h.HeadPassed(ctx, repository, number, headSHA, statusContext)
+	}
+	return f.Passed(ctx, repository, headSHA, statusContext)
+}
+
 // Righter is a Forge that can say which rights its credential has. Nothing is
 // changed by asking.
 type Righter interface {

@@ -281,9 +281,9 @@ func askConsent(ctx context.Context, f forge.Forge, key Key, label string, canWr
 
 // headTask asks whether the commit statuses are there that a head waits for.
 func (r *Reconciler) headTask(repo *repository, it *item, statuses []string) task {
-	namespace, repository, sha, f := it.namespace(), it.key.Repository, it.facts.PullRequest.HeadSHA, repo.forge
+	namespace, repository, number, sha, f := it.namespace(), it.key.Repository, it.key.Number, it.facts.PullRequest.HeadSHA, repo.forge
 	return task{key: "head/" + namespace, class: queue.Normal, timeout: factTimeout, do: func(ctx context.Context) (bool, error) {
-		waits, err := missing(ctx, f, repository, sha, statuses)
+		waits, err := missing(ctx, f, repository, number, sha, statuses)
 		repo.mu.Lock()
 		defer repo.mu.Unlock()
 		k := repo.knowledge(namespace)

@@ -290,10 +290,11 @@ func merge(a, b []forge.Commit) []forge.Commit {
 	return list
 }
 
-// missing is the first of the statuses that a head does not have; empty for none.
-func missing(ctx context.Context, f forge.Forge, repository, sha string, statuses []string) (string, error) {
+// missing is the first of the statuses that the head of a pull request does not
+// have; empty for none.
+func missing(ctx context.Context, f forge.Forge, repository string, number int64, sha string, statuses []string) (string, error) {
 	for _, name := range statuses {
-		passed, err := f.Passed(ctx, repository, sha, name)
+		passed, err := forge.HeadPassed(ctx, f, repository, number, sha, name)
 		if err != nil || !passed {
 			return name, err
 		}

@@ -129,7 +129,7 @@ func ask(ctx context.Context, f forge.Forge, key Key, in Input, c forge.Changes,
 	if pr.Fork {
 		return nil
 	}
-	waits, err := missing(ctx, f, key.Repository, pr.HeadSHA, in.statuses(c))
+	waits, err := missing(ctx, f, key.Repository, pr.Number, pr.HeadSHA, in.statuses(c))
 	if err != nil {
 		return err
 	}

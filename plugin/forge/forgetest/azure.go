@@ -304,17 +304,22 @@ func azureStatuses(mux *http.ServeMux, w *World, repo string) {
 	mux.HandleFunc("GET "+repo+"/commits/{sha}/statuses", func(rw http.ResponseWriter, r *http.Request) {
 		var list []any
 		for i, s := range w.Statuses {
-			genre, name, ok := strings.Cut(s.Context, "/")
-			if !ok {
-				genre, name = "", s.Context
-			}
-			list = append(list, map[string]any{
-				"id": i + 1, "context": map[string]any{"genre": genre, "name": name}, "creationDate": Start.Format(time.RFC3339),
-				"state": map[string]string{"pending": "pending", "success": "succeeded", "failure": "failed"}[s.State],
-			})
+			list = append(list, azureStatus(i+1, s))
 		}
 		azurePage(rw, r, w, "top", "skip", list)
 	})
+	// https://learn.microsoft.com/en-us/rest/api/azure/devops/git/pull-request-statuses/list
+	mux.HandleFunc("GET "+repo+"/pullrequests/{n}/statuses", azureFound(w, func(rw http.ResponseWriter, _ *http.Request, p *Pull) {
+		list := []any{}
+		for i, s := range p.Statuses {
+			status := azureStatus(i+1, s.Status)
+			if s.Push > 0 {
+				status["iterationId"] = s.Push
+			}
+			list = append(list, status)
+		}
+		azureAll(rw, list)
+	}))
 	mux.HandleFunc("POST "+repo+"/commits/{sha}/statuses", func(rw http.ResponseWriter, r *http.Request) {
 		if r.PathValue("sha") != SHA {
 			azureError(rw, 404, "TF401035: The object does not exist.")
@@ -325,6 +330,17 @@ func azureStatuses(mux *http.ServeMux, w *World, repo string) {
 		w.Set = append(w.Set, b)
 		answer(rw, 201, b)
 	})
+}
+
+func azureStatus(id int, s Status) map[string]any {
+	genre, name, ok := strings.Cut(s.Context, "/")
+	if !ok {
+		genre, name = "", s.Context
+	}
+	return map[string]any{
+		"id": id, "context": map[string]any{"genre": genre, "name": name}, "creationDate": Start.Format(time.RFC3339),
+		"state": map[string]string{"pending": "pending", "success": "succeeded", "failure": "failed"}[s.State],
+	}
 }
 
 // https://learn.microsoft.com/en-us/azure/devops/service-hooks/events#git.pullrequest.updated

@@ -165,3 +165,52 @@ func TestAzureRights(t *testing.T) {
 		}
 	}
 }
+
+func TestAzureHeadPassed(t *testing.T) {
+	t.Parallel()
+	const name = "ci/images"
+	of := func(push int, states ...string) (list []PullStatus) {
+		for _, state := range states {
+			list = append(list, PullStatus{Status{name, state}, push})
+		}
+		return list
+	}
+	for says, test := range map[string]struct {
+		commit string
+		pull   []PullStatus
+		head   string
+		want   bool
+	}{
+		"the last push's":                {pull: of(2, "success"), want: true},
+		"its newest counts":              {pull: of(2, "success", "failure")},
+		"and is not the first":           {pull: of(2, "failure", "success"), want: true},
+		"an earlier push's":              {pull: of(1, "success")},
+		"one of no push":                 {pull: of(0, "success")},
+		"one of no push, after a push's": {pull: append(of(2, "success"), of(0, "failure")...), want: true},
+		"the commit's":                   {commit: "success", want: true},
+		"the commit's is asked first":    {commit: "pending", pull: of(2, "success")},
+		"another's":                      {pull: []PullStatus{{Status{"ci/other", "success"}, 2}}},
+		"it was pushed to since":         {pull: of(2, "success"), head: strings.Repeat("d", 40)},
+		"none":                           {},
+	} {
+		w := newWorld(1)
+		w.Pulls[1].Statuses, w.Pulls[1].SHA = test.pull, test.head
+		if test.commit != "" {
+			w.Statuses = []Status{{name, test.commit}}
+		}
+		f := open(t, Azure(), w)
+		if got, err := forge.HeadPassed(t.Context(), f, Repository, 1, SHA, name); err != nil || got != test.want {
+			t.Errorf("%s: %v, error %v", says, got, err)
+		}
+		for _, path := range []string{"/statuses", "/iterations"} {
+			w.Change(func() {
+				w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
+					return strings.HasSuffix(r.URL.Path, "/pullrequests/1"+path) && reply(http.StatusNotFound, "text/plain", "404")(rw, r)
+				}
+			})
+			if got, err := forge.HeadPassed(t.Context(), f, Repository, 1, SHA, name); got && (err != nil || test.commit == "") {
+				t.Errorf("%s without %s: %v, error %v", says, path, got, err)
+			}
+		}
+	}
+}

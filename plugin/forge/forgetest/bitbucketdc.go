@@ -239,7 +239,7 @@ func bitbucketDCCommits(mux *http.ServeMux, w *World, repo string) {
 	mux.HandleFunc("POST "+repo+"/commits/{sha}/builds", func(rw http.ResponseWriter, r *http.Request) {
 		var b map[string]any
 		_ = json.NewDecoder(r.Body).Decode(&b) // what is missing fails the test
-		if b["key"] == "" || b["url"] == nil || b["url"] == "" {
+		if b["key"] == nil || b["key"] == "" || b["url"] == nil || b["url"] == "" {
 			bitbucketDCError(rw, 400, "key and url are required.")
 			return
 		}

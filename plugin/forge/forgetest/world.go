@@ -154,6 +154,16 @@ type Pull struct {
 	// Null entries of a list cannot be read.
 	Null   bool
 	Events []Event
+	// Statuses are set on it and not on a commit, where the forge has such.
+	Statuses []PullStatus
+}
+
+// PullStatus is a status of a pull request's push: 2 is the last one's number, 0
+// stands for the pull request as a whole.
+type PullStatus struct {
+	Status
+
+	Push int
 }
 
 // approvers are those whose approval stands, the last first, where the forge has
