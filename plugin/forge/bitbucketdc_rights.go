@@ -35,20 +35,20 @@ func (b *BitbucketDC) Rights(ctx context.Context, repository string) ([]Right, e
 		rights[0].absent("comments", "give the token the permission Repository write, under Manage account > HTTP access tokens", func() (*http.Response, error) {
 			return b.ask(ctx, http.MethodPost, path+"/pull-requests/0/comments", map[string]string{"text": "seedling/check"})
 		}),
-		b.builds(ctx, path, rights[0])), nil
+		b.builds(ctx, path)), nil
 }
 
 // builds tries the right to write builds. A build is taken of any commit, whether
 // it is there or not, so it is tried with one that has no key: whoever may write is
 // told that it is wrong, and nothing changes.
-func (b *BitbucketDC) builds(ctx context.Context, path string, read Right) Right {
+func (b *BitbucketDC) builds(ctx context.Context, path string) Right {
 	const name = "builds"
 	res, err := b.askRaw(ctx, http.MethodPost, path+"/commits/"+strings.Repeat("0", 40)+"/builds", strings.NewReader("{}"))
 	if err != nil {
 		return Right{Name: name, Unknown: err.Error()}
 	}
 	res.Body.Close()
-	if res.StatusCode == http.StatusBadRequest && read.Missing == nil && read.Unknown == "" {
+	if res.StatusCode == http.StatusBadRequest {
 		return Right{Name: name}
 	}
 	return triedRight(name, "give the token the permission Repository read at least, under Manage account > HTTP access tokens",
