@@ -156,7 +156,7 @@ func (s joinSide) joins(o joinSide) (meeting, bool) {
 // pointsTo reports whether the column's name speaks of the other column: user_id of
 // users.id, customer_no of any customer_no.
 func (s joinSide) pointsTo(o joinSide) bool {
-	name, other := snake(s.name.Column), snake(o.name.Column)
+	name, other := spoken(s.name.Column), spoken(o.name.Column)
 	if name == other && name != "id" && s.name.Table != o.name.Table {
 		return true
 	}
@@ -166,7 +166,7 @@ func (s joinSide) pointsTo(o joinSide) bool {
 			break
 		}
 	}
-	return ending && stem != "" && strings.HasPrefix(snake(o.name.Table), strings.TrimSuffix(stem, "y"))
+	return ending && stem != "" && strings.HasPrefix(spoken(o.name.Table), strings.TrimSuffix(stem, "y"))
 }
 
 // joins is what samples say of the joins between columns.
