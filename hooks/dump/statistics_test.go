@@ -98,7 +98,7 @@ SELECT * FROM pg_catalog.pg_restore_relation_stats(
 		if err != nil {
 			t.Fatalf("%s: %v", version, err)
 		}
-		defer d.Close()
+		t.Cleanup(func() { _ = d.Close() })
 		var got []string
 		for _, e := range d.Entries {
 			if e.Kind != "ENCODING" {
