@@ -3,14 +3,16 @@ package dump
 import (
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 )
 
 // pg_dump 18 --statistics writes statements behind a heading of their own, between
-// rows and what follows them.
+// rows and what follows them. That of 19 is made by hand here, after 18's: there is no
+// release of it.
 func TestPlainStatistics(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join(t.TempDir(), "plain.sql")
 	const text = `--
 -- PostgreSQL database dump
 --
@@ -67,27 +69,44 @@ SELECT * FROM pg_catalog.pg_restore_relation_stats(
 -- PostgreSQL database dump complete
 --
 `
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	d, err := Open(t.Context(), file, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	var got []string
-	for _, e := range d.Entries {
-		if e.Kind != "ENCODING" {
-			got = append(got, e.Kind+" "+e.Tag)
-		}
-	}
+	const extended = `SELECT * FROM pg_catalog.pg_restore_extended_stats(
+	'version', '190000'::integer,
+	'schemaname', 'public',
+	'statistics_name', 't_both'
+);
+
+`
 	want := []string{"TABLE t", "TABLE DATA t", "STATISTICS DATA t", "INDEX t_id", "STATISTICS DATA t_id"}
-	if len(got) != len(want) {
-		t.Fatalf("%q, want %q", got, want)
-	}
-	for i := range want {
-		if got[i] != want[i] {
-			t.Errorf("%q, want %q", got[i], want[i])
+	const end = "--\n-- PostgreSQL database dump complete\n"
+	for version, c := range map[string]struct {
+		text string
+		want []string
+	}{
+		"18.1": {text, want},
+		"19beta1": {
+			strings.Replace(strings.ReplaceAll(strings.ReplaceAll(text, "version 18.1", "version 19beta1"), "180001", "190000"), end,
+				"--\n-- Statistics for Name: t_both; Type: EXTENDED STATISTICS DATA; Schema: public; Owner: -\n--\n\n"+extended+
+					"--\n-- Name: t_more; Type: EXTENDED STATISTICS DATA; Schema: public; Owner: -\n--\n\n"+extended+end, 1),
+			append(slices.Clone(want), "EXTENDED STATISTICS DATA t_both", "EXTENDED STATISTICS DATA t_more"),
+		},
+	} {
+		file := filepath.Join(t.TempDir(), "plain.sql")
+		if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		d, err := Open(t.Context(), file, Options{})
+		if err != nil {
+			t.Fatalf("%s: %v", version, err)
+		}
+		t.Cleanup(func() { _ = d.Close() })
+		var got []string
+		for _, e := range d.Entries {
+			if e.Kind != "ENCODING" {
+				got = append(got, e.Kind+" "+e.Tag)
+			}
+		}
+		if !slices.Equal(got, c.want) || d.Server != version {
+			t.Errorf("%s: %q of %q, want %q", version, got, d.Server, c.want)
 		}
 	}
 }

@@ -136,6 +136,9 @@ type Column struct {
 	// Listed says that a CHECK constraint of the column, or its domain's, lists the
 	// values that it may have.
 	Listed bool
+	// Patterns are the regular expressions that CHECK constraints of the column, or its
+	// domain's, want its texts to match, those of them that RE2 can read.
+	Patterns []string
 }
 
 // Unique is a primary key, a unique constraint, a unique index or an

@@ -124,6 +124,9 @@ func (t *tableState) judge(u *Unique) string {
 	if none {
 		return ""
 	}
+	if u.Exclusion == nil && (len(u.Expressions) > 0 || problem != "") && t.impliedBy(u) {
+		return "" // whatever the expressions and the predicate make of masks
+	}
 	// A generated column holds what its expression makes of others; without
 	// knowing them, an index on it is judged like an expression.
 	for _, e := range u.Expressions {

@@ -33,4 +33,4 @@ package mask
 
 // Version of the maskers: it changes when the same policy, key and data give
 // other masks.
-const Version = "4"
+const Version = "5"

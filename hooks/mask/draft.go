@@ -284,7 +284,7 @@ func (d *drafter) choose(c *columnState) proposal {
 		}
 	}
 	d.takes(c, "keep", "")
-	if len(d.refused.Rules[c.qualified]) > 0 {
+	if slices.ContainsFunc(c.find().info.members, func(m *columnState) bool { return len(d.refused.Rules[m.qualified]) > 0 }) {
 		return proposal{"keep", false, asksRefused}
 	}
 	return proposal{"keep", false, asksForced}
@@ -294,10 +294,34 @@ func (d *drafter) choose(c *columnState) proposal {
 // need: its values change places with those of their shape, if that hides anything.
 func (d *drafter) permuted(c *columnState) []proposal {
 	s := d.samples[c.qualified]
-	if k := c.kind(); k != kindText && k != kindBytea || s == nil || s.values == 0 || s.knows() || s.leastShape < smallShape {
+	if k := c.kind(); k != kindText && k != kindBytea || s == nil || s.values == 0 {
 		return nil
 	}
-	return []proposal{{"permute", false, asksSmall}}
+	list := d.patterned(c)
+	if !s.knows() && s.leastShape >= smallShape {
+		list = append(list, proposal{"permute", false, asksSmall})
+	}
+	return list
+}
+
+// patterned are permutations of what matches the patterns of the column's CHECK
+// constraints, where that is enough to hide anything.
+func (d *drafter) patterned(c *columnState) (list []proposal) {
+	s := d.samples[c.qualified]
+	if c.kind() != kindText || s == nil || s.values == 0 {
+		return nil
+	}
+	for _, m := range c.find().info.members {
+		for _, pattern := range m.Patterns {
+			count := patternCount(pattern)
+			prefix := shapeCount(literalPrefix(pattern), false)
+			p := proposal{"{mask: permute, pattern: " + yamlKey(pattern) + "}", true, ""}
+			if min(s.leastShape/max(prefix, 1), count) >= leastShape && s.leastShape/max(prefix, 1) <= count*mostWalks/100 && !slices.Contains(list, p) {
+				list = append(list, p)
+			}
+		}
+	}
+	return list
 }
 
 // alternatives lists the masks for a column, the best first.
@@ -326,6 +350,9 @@ func (d *drafter) alternatives(c *columnState, first proposal) []proposal {
 		add("hash")
 		if s := d.samples[c.qualified]; s != nil && s.values > 0 && s.leastShape >= leastShape {
 			add("permute")
+			if first.rule != "phone" && first.rule != "email" { // which may reach somebody
+				list = append(list, d.patterned(c)...)
+			}
 		}
 		if c.kind() == kindText {
 			add("text")

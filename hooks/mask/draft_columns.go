@@ -4,11 +4,13 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/seedling-dev/seedling/hooks/recognize"
 )
 
 // namePattern proposes a rule for columns whose name looks like something.
 type namePattern struct {
-	name *regexp.Regexp
+	name nameRegexp
 	rule string
 	// kinds, when set, are the only ones it is for.
 	kinds []kind
@@ -16,9 +18,27 @@ type namePattern struct {
 
 // nameWords matches a column's name that holds one of the words, however they are
 // joined (snake_case, camelCase, kebab-case).
-func nameWords(alternatives string) *regexp.Regexp {
-	return regexp.MustCompile(`(?:^|_)(?:` + alternatives + `)(?:_|$)`)
+func nameWords(alternatives string) nameRegexp {
+	return nameRegexp{regexp.MustCompile(`(?:^|_)(?:` + alternatives + `)(?:_|$)`)}
 }
+
+// nameRegexp matches names in snake case, those with accents also without them:
+// téléphone as telephone, Vergütung as vergutung and verguetung.
+type nameRegexp struct{ plain *regexp.Regexp }
+
+// MatchString reports whether one of the name's spellings matches.
+func (r nameRegexp) MatchString(name string) bool {
+	if r.plain.MatchString(name) {
+		return true
+	}
+	if recognize.ASCII([]byte(name)) {
+		return false
+	}
+	name = strings.ToLower(name)
+	return r.plain.MatchString(plainLetters(name)) || r.plain.MatchString(plainLetters(umlauts.Replace(name)))
+}
+
+var umlauts = strings.NewReplacer("ä", "ae", "ö", "oe", "ü", "ue", "ß", "ss", "å", "aa", "ø", "oe", "æ", "ae")
 
 // sensitive is the rule for what says much about a person and has few values, whose
 // frequency gives them away whatever the mask.
@@ -79,7 +99,9 @@ var (
 	personalNumber = nameWords(`phones?|mobile|cell|telephone|tel|fax|msisdn|` + foreignPhones + `|ssn|social_?(?:security|insurance)(?:_?(?:number|no))?|tax_?(?:id|number|no)|passport|national_?id|iban|imei|imsi|mrn|` +
 		`(?:contact|account|card|cc|nhs|patient|health|insurance|(?:driver_?s?_?)?licen[cs]e|personal|identity)_?(?:number|no|num|nr)|` +
 		`cpf|cnpj|dni|nie|nif|rut|curp|amka|afm|bsn|pesel|personnummer|steuer_?(?:nummer|id)|kontonummer`)
-	secret = nameWords(secrets)
+	// stateNumber matches what ends in id and is none of a row.
+	stateNumber = nameRegexp{regexp.MustCompile(`(?:^|_)(?:national|tax|fiscal|steuer|citizen)_?id$`)}
+	secret      = nameWords(secrets)
 )
 
 // proposal is a rule for a column, as it would stand in a policy.

@@ -18,7 +18,7 @@ var frameworkColumns = nameWords(`id|version(?:_num|_rank)?|name|app|app_label|m
 // proposeFramework keeps what a framework knows an application's schema by, where its
 // values name nobody. Who wrote a migration is judged as everywhere.
 func proposeFramework(c *columnState, s *Sample) (proposal, bool) {
-	name := snake(c.Name)
+	name := spoken(c.Name)
 	switch {
 	case !c.table.isFramework(), !frameworkColumns.MatchString(name), secret.MatchString(name), nameGrade(name) == personWord:
 		return proposal{}, false
@@ -32,10 +32,10 @@ func proposeFramework(c *columnState, s *Sample) (proposal, bool) {
 
 // isFramework tells by the name, and by a column that such tables have.
 func (t *tableState) isFramework() bool {
-	if !frameworkTables.MatchString(strings.TrimLeft(snake(t.Name), "_")) || len(t.columnStates) > 16 {
+	if !frameworkTables.MatchString(strings.TrimLeft(spoken(t.Name), "_")) || len(t.columnStates) > 16 {
 		return false
 	}
-	return slices.ContainsFunc(t.columnStates, func(c *columnState) bool { return frameworkColumns.MatchString(snake(c.Name)) })
+	return slices.ContainsFunc(t.columnStates, func(c *columnState) bool { return frameworkColumns.MatchString(spoken(c.Name)) })
 }
 
 // frameworkNote says in a policy why a table is kept.

@@ -22,7 +22,7 @@ func (t *tableState) login() string {
 		if c.rule == nil || c.kind() != kindText || c.Array || c.Generated {
 			continue
 		}
-		name := snake(c.Name)
+		name := spoken(c.Name)
 		switch {
 		case c.rule.name == "email" && by == nil:
 			by = c

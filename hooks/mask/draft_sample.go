@@ -107,6 +107,7 @@ func (s *Sample) look(v []byte) {
 	case kindDate, kindTimestamp:
 		s.lookDate(v)
 	case kindText:
+		v = recognize.Fold(v)
 		s.leastShape = min(s.leastShape, shapeCount(bytes.TrimRight(v, " "), false))
 		s.lookText(v)
 	case kindBytea:

@@ -28,29 +28,34 @@ const (
 
 // queueColumns are what job queues have, whatever the table is called.
 var (
-	queueTable   = nameWords(`jobs?|queues?|tasks?|outbox|deliveries|dispatches`)
-	queueColumns = nameWords(`run_at|scheduled_at|schedule_at|available_at|attempts?|attempt_count|max_attempts|retries|retry_count|locked_at|locked_by|locked_until|reserved_at|leased_until|last_error|error_class|priority|payload|args|arguments|handler|job_class|job_type|queue|queue_name`)
+	queueTable   = nameWords(`jobs?|queues?|tasks?|outbox|deliveries|dispatches|schedules?|crons?|timers?`)
+	queueColumns = nameWords(`run_at|scheduled_at|schedule_at|available_at|attempts?|attempt_count|max_attempts|retries|retry_count|locked_at|locked_by|locked_until|reserved_at|leased_until|last_error|error_class|priority|payload|args|arguments|handler|job_class|job_type|queue|queue_name|cron(?:_?expression)?|command|next_(?:run|attempt|retry|try)(?:_at)?|last_run(?:_at)?|tries`)
+	// What is sent, and when or how often that was tried.
+	sendTable   = nameWords(`mails?|e_?mails?|messages?|notifications?|sms|push|reminders?|newsletters?|webhooks?|callbacks?|broadcasts?`)
+	sendColumns = nameWords(`(?:run|scheduled?|available|reserved|locked)_at|send_(?:at|after|on)|deliver_(?:at|after)|next_(?:run|attempt|retry|try)(?:_at)?|attempts?|attempt_count|max_attempts|retries|retry_count|tries|locked_by|(?:locked|leased)_until|last_error`)
 )
 
 // sideEffect says what a table's rows would do, "" for nothing.
 func (t *tableState) sideEffect() string {
-	name := snake(t.Schema) + "." + snake(t.Name)
+	name := spoken(t.Schema) + "." + spoken(t.Name)
 	for _, a := range sideEffects {
 		if a.names.MatchString(name) {
 			return a.why
 		}
 	}
-	if !queueTable.MatchString(snake(t.Name)) {
-		return ""
-	}
-	n := 0
-	for _, c := range t.columnStates {
-		if queueColumns.MatchString(snake(c.Name)) {
-			n++
+	having := func(columns nameRegexp) (n int) {
+		for _, c := range t.columnStates {
+			if columns.MatchString(spoken(c.Name)) {
+				n++
+			}
 		}
+		return n
 	}
-	if n >= 4 {
+	switch name := spoken(t.Name); {
+	case queueTable.MatchString(name) && having(queueColumns) >= 4:
 		return asksJobs
+	case sendTable.MatchString(name) && having(sendColumns) >= 2:
+		return asksOutbox
 	}
 	return ""
 }

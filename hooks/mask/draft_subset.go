@@ -49,7 +49,7 @@ func (t *tableState) subsetCondition() string {
 	var best *columnState
 	rank := func(c *columnState) int {
 		r := 0
-		if name := snake(c.Name); bornName.MatchString(name) {
+		if name := spoken(c.Name); bornName.MatchString(name) {
 			r += 2
 		}
 		if c.NotNull {
@@ -58,7 +58,7 @@ func (t *tableState) subsetCondition() string {
 		return r
 	}
 	for _, c := range t.columnStates {
-		name := snake(c.Name)
+		name := spoken(c.Name)
 		if k := c.kind(); k != kindTimestamp && k != kindDate || c.Generated || !ageName.MatchString(name) && !bornName.MatchString(name) || noAgeName.MatchString(name) {
 			continue
 		}

@@ -95,7 +95,7 @@ func keepText(table Name, name string, word grade, byName string, s *Sample) (pr
 		return proposal{"keep", empty || s.has(), asksNoRows}, true
 	case word == thingWord && s.few() && s.knows() && (byName == "" || byName == "text"):
 		return proposal{"keep", true, ""}, true
-	case word == thingWord && s.few() && clean && byName == "":
+	case word == thingWord && s.few() && clean && (byName == "" || byName == "text"): // the code of a subject is a code
 		return proposal{"keep", false, asksFewKinds}, true
 	case word == titleWord && !person && !namesSomebody(name) && lookupTable.MatchString(spoken(table.Name)) && s.share(s.surely) == 0 && !s.sentences() && s.longest <= 40:
 		return proposal{"keep", false, asksLookup}, true
@@ -119,6 +119,8 @@ func proposeNumber(name string, k kind, s *Sample) proposal {
 		masked = "null"
 	}
 	switch {
+	case stateNumber.MatchString(name):
+		return proposal{masked, true, ""}
 	case identifier(name):
 		return proposal{"keep", true, ""}
 	case personalNumber.MatchString(name) && !plainNumber.MatchString(lastWord(name)):

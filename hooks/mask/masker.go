@@ -38,6 +38,8 @@ type masker struct {
 	doc     maskerDoc
 	kinds   []kind // nil: every type
 	options []option
+	// digits says that texts are read for their digits, which may be of any script.
+	digits bool
 	// check looks at options together; the result is a sentence or "".
 	check func(r *rule) string
 	build func(t *target, r *rule) (transform, traits, error)

@@ -4,6 +4,7 @@ var cardMasker = &masker{
 	name:    "card",
 	doc:     maskerDoc{"a card number of the same brand in a range for tests, with a valid check digit", "no", "brand, number of digits, spaces and signs; fewer than 12 digits (the last four, say) become other digits", "the brand; which rows have equal values"},
 	kinds:   []kind{kindText},
+	digits:  true,
 	options: []option{malformed},
 	build: func(t *target, r *rule) (transform, traits, error) {
 		tf, err := t.lenient(&card{t.keyed("card"), t.stream("card")}, r)

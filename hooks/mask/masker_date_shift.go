@@ -7,9 +7,10 @@ import (
 )
 
 var dateShiftMasker = &masker{
-	name:  "date_shift",
-	doc:   maskerDoc{"the date some days earlier or later, the same number of days for all dates of one entity, and for both bounds of a range", "within one entity (a unique index that holds the entity's column too)", "time of day, order and distance of the dates of one entity, wherever `by` leads to the same entity", "time of day; distances between an entity's dates; one known date gives away the others of that entity"},
-	kinds: []kind{kindDate, kindTimestamp, kindRange, kindText},
+	name:   "date_shift",
+	doc:    maskerDoc{"the date some days earlier or later, the same number of days for all dates of one entity, and for both bounds of a range", "within one entity (a unique index that holds the entity's column too)", "time of day, order and distance of the dates of one entity, wherever `by` leads to the same entity", "time of day; distances between an entity's dates; one known date gives away the others of that entity"},
+	kinds:  []kind{kindDate, kindTimestamp, kindRange, kindText},
+	digits: true,
 	options: []option{
 		{name: "by", kind: optString, required: true, doc: "the column that names the entity, such as user_id; columns joined by a foreign key or a link name the same entities"},
 		{name: "days", kind: optInt, min: 1, max: 36500, fallback: 180, doc: "largest shift in days, either way; never zero"},

@@ -4,6 +4,7 @@ var ibanMasker = &masker{
 	name:    "iban",
 	doc:     maskerDoc{"an IBAN of the same country with valid check digits and a bank code that starts with zeros", "no", "country, length, spaces", "the country; which rows have equal values"},
 	kinds:   []kind{kindText},
+	digits:  true,
 	options: []option{malformed},
 	build: func(t *target, r *rule) (transform, traits, error) {
 		tf, err := t.lenient(&iban{t.keyed("iban"), t.stream("iban")}, r)

@@ -7,9 +7,10 @@ import (
 )
 
 var ipMasker = &masker{
-	name:  "ip",
-	doc:   maskerDoc{"an address of the same network: the leading bits stay, the others are permuted", "yes, in inet and cidr columns", "the leading bits (`keep4`, `keep6`), the netmask", "the network, that is provider and region; which rows have equal values"},
-	kinds: []kind{kindInet, kindText},
+	name:   "ip",
+	doc:    maskerDoc{"an address of the same network: the leading bits stay, the others are permuted", "yes, in inet and cidr columns", "the leading bits (`keep4`, `keep6`), the netmask", "the network, that is provider and region; which rows have equal values"},
+	kinds:  []kind{kindInet, kindText},
+	digits: true,
 	options: []option{
 		{name: "keep4", kind: optInt, min: 0, max: 24, fallback: 16, doc: "leading bits of an IPv4 address that stay"},
 		{name: "keep6", kind: optInt, min: 0, max: 64, fallback: 32, doc: "leading bits of an IPv6 address that stay"},

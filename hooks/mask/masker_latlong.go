@@ -6,9 +6,10 @@ import (
 )
 
 var latlongMasker = &masker{
-	name:  "latlong",
-	doc:   maskerDoc{"the coordinate, in degrees, with the digits behind a few decimals replaced", "no", "place within a grid: 1 decimal is some 11 km, 2 are 1 km", "the grid cell; which rows have equal values"},
-	kinds: []kind{kindFloat, kindNumeric, kindPoint, kindText},
+	name:   "latlong",
+	doc:    maskerDoc{"the coordinate, in degrees, with the digits behind a few decimals replaced", "no", "place within a grid: 1 decimal is some 11 km, 2 are 1 km", "the grid cell; which rows have equal values"},
+	kinds:  []kind{kindFloat, kindNumeric, kindPoint, kindText},
+	digits: true,
 	options: []option{
 		{name: "decimals", kind: optInt, min: 0, max: 4, fallback: 1, doc: "decimals that stay"},
 		malformed,

@@ -1,9 +1,10 @@
 package mask
 
 var macMasker = &masker{
-	name:  "mac",
-	doc:   maskerDoc{"a locally administered address", "no; with `unique: true` all bits are permuted, and the address may be a real vendor's", "separators", "which rows have equal values"},
-	kinds: []kind{kindMAC, kindText},
+	name:   "mac",
+	doc:    maskerDoc{"a locally administered address", "no; with `unique: true` all bits are permuted, and the address may be a real vendor's", "separators", "which rows have equal values"},
+	kinds:  []kind{kindMAC, kindText},
+	digits: true,
 	options: []option{
 		{name: "unique", kind: optBool, fallback: false, doc: "distinct addresses get distinct masks"},
 		malformed,

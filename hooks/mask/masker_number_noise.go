@@ -9,9 +9,10 @@ import (
 )
 
 var numberNoiseMasker = &masker{
-	name:  "number_noise",
-	doc:   maskerDoc{"the number, more or less some percent or amount; an interval some percent longer or shorter; both bounds of a range of numbers moved alike", "no", "sign, number of decimals, order roughly; zero stays zero, but for bounds; infinity", "the rough value; which rows have equal values"},
-	kinds: []kind{kindInt, kindNumeric, kindFloat, kindMoney, kindInterval, kindRange, kindText},
+	name:   "number_noise",
+	doc:    maskerDoc{"the number, more or less some percent or amount; an interval some percent longer or shorter; both bounds of a range of numbers moved alike", "no", "sign, number of decimals, order roughly; zero stays zero, but for bounds; infinity", "the rough value; which rows have equal values"},
+	kinds:  []kind{kindInt, kindNumeric, kindFloat, kindMoney, kindInterval, kindRange, kindText},
+	digits: true,
 	options: []option{
 		{name: "percent", kind: optInt, min: 1, max: 100, doc: "largest change in percent of the number (10 when neither is given)"},
 		{name: "amount", kind: optNumber, doc: "largest change as a number, in place of percent"},

@@ -8,9 +8,10 @@ import (
 )
 
 var numberRangeMasker = &masker{
-	name:  "number_range",
-	doc:   maskerDoc{"a number between two bounds, all equally likely", "no", "nothing", "which rows have equal values. With `by` nothing: the original is not read"},
-	kinds: []kind{kindInt, kindNumeric, kindFloat, kindMoney, kindText},
+	name:   "number_range",
+	doc:    maskerDoc{"a number between two bounds, all equally likely", "no", "nothing", "which rows have equal values. With `by` nothing: the original is not read"},
+	kinds:  []kind{kindInt, kindNumeric, kindFloat, kindMoney, kindText},
+	digits: true,
 	options: []option{
 		{name: "min", kind: optNumber, required: true, doc: "the least number"},
 		{name: "max", kind: optNumber, required: true, doc: "the greatest number"},

@@ -1,8 +1,12 @@
 package mask
 
 import (
+	"bytes"
 	"encoding/binary"
+	"errors"
 	"math"
+	"regexp"
+	"regexp/syntax"
 )
 
 var permuteMasker = &masker{
@@ -13,9 +17,20 @@ var permuteMasker = &masker{
 		"length, signs and spaces, which places are letters, capitals and digits",
 		"the shape; which rows have equal values. A shape has ten values for each digit times 26 for each letter (256 for each byte): where that is less than a million, whoever knows the originals of most rows can tell the rest. Check digits no longer hold",
 	},
-	kinds: []kind{kindText, kindBytea},
-	build: func(t *target, _ *rule) (transform, traits, error) {
+	kinds:   []kind{kindText, kindBytea},
+	digits:  true,
+	options: []option{{name: "pattern", kind: optString, doc: "a regular expression in RE2 syntax, as a CHECK constraint has it: masks of what matches match, too. A literal text that it begins with stays"}},
+	check: func(r *rule) string {
+		if _, err := regexp.Compile(r.text("pattern")); err != nil {
+			return "pattern is not a regular expression in RE2 syntax: " + err.Error()
+		}
+		return ""
+	},
+	build: func(t *target, r *rule) (transform, traits, error) {
 		m := &permute{padding: t.padding(), bytea: t.kind == kindBytea, fold: t.eq.fold}
+		if err := m.hold(r.text("pattern")); err != nil {
+			return nil, traits{}, err
+		}
 		for use, p := range map[string]**prf{"shapes": &m.shapes, "small": &m.small, "rounds": &m.rounds, "streams": &m.streams} {
 			*p = newPRF(t.key, "permute\x00"+t.label+"\x00"+use)
 		}
@@ -35,6 +50,8 @@ type permute struct {
 	rounds, streams *prf
 	padding
 	bytea, fold bool
+	pattern     *regexp.Regexp // nil for none
+	prefix      []byte         // that its matches begin with
 }
 
 // maxPermute is the most bytes that a value may have: no index takes more.
@@ -62,6 +79,12 @@ func (m *permute) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
+	if m.pattern != nil {
+		if dst, err = m.within(ws, dst, cut, *numerals, *radixes); err != nil {
+			return dst, err
+		}
+		return append(dst, value[len(cut):]...), nil
+	}
 	m.permute(ws, *numerals, *radixes)
 	if m.bytea {
 		dst = append(dst, '\\', 'x')
@@ -70,8 +93,14 @@ func (m *permute) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 		}
 		return dst, nil
 	}
-	for i, c := range cut {
-		switch n := (*numerals)[i]; (*radixes)[i] {
+	dst = m.write(dst, cut, *numerals, *radixes)
+	return append(dst, value[len(cut):]...), nil
+}
+
+// write writes the text that numerals stand for, with the signs and the cases of value.
+func (m *permute) write(dst, value, numerals, radixes []byte) []byte {
+	for i, c := range value {
+		switch n := numerals[i]; radixes[i] {
 		case 10:
 			dst = append(dst, '0'+n)
 		case 26:
@@ -83,7 +112,118 @@ func (m *permute) mask(ws *workspace, dst, value []byte) ([]byte, error) {
 			dst = append(dst, c)
 		}
 	}
-	return append(dst, value[len(cut):]...), nil
+	return dst
+}
+
+// mostWalks bounds how often a value is permuted until its mask matches a pattern.
+const mostWalks = 20000
+
+const tooFewMatch = reason("hardly a value of its shape matches `pattern`, among which it could be permuted: use another masker")
+
+// hold reads the pattern that masks match where their originals do.
+func (m *permute) hold(pattern string) (err error) {
+	switch {
+	case pattern == "":
+		return nil
+	case m.bytea:
+		return errors.New("pattern is for text: bytea has none")
+	case m.fold:
+		return errors.New("pattern cannot be used where upper and lower case mean the same")
+	}
+	if m.pattern, err = regexp.Compile(pattern); err != nil {
+		return err
+	}
+	m.prefix = literalPrefix(pattern)
+	return nil
+}
+
+// within permutes a value among those of its shape that match the pattern, or among
+// those that do not: it is permuted until one of its own kind comes, which the last of
+// its cycle does, itself.
+func (m *permute) within(ws *workspace, dst, value, numerals, radixes []byte) ([]byte, error) {
+	if bytes.HasPrefix(value, m.prefix) {
+		for i := range m.prefix {
+			numerals[i], radixes[i] = 0, 1
+		}
+	}
+	matches := m.pattern.Match(value)
+	at := len(dst)
+	for range mostWalks {
+		m.permute(ws, numerals, radixes)
+		dst = m.write(dst[:at], value, numerals, radixes)
+		if m.pattern.Match(dst[at:]) == matches {
+			return dst, nil
+		}
+	}
+	return dst[:at], tooFewMatch
+}
+
+// literalPrefix is the text that all matches of a pattern begin with, where it is
+// anchored: SA of ^SA[0-9]+$.
+func literalPrefix(pattern string) []byte {
+	re, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return nil
+	}
+	re = re.Simplify()
+	parts := []*syntax.Regexp{re}
+	if re.Op == syntax.OpConcat {
+		parts = re.Sub
+	}
+	if len(parts) < 2 || parts[0].Op != syntax.OpBeginText || parts[1].Op != syntax.OpLiteral || parts[1].Flags&syntax.FoldCase != 0 {
+		return nil
+	}
+	prefix := []byte(string(parts[1].Rune))
+	for _, c := range prefix {
+		if c >= 0x80 {
+			return nil
+		}
+	}
+	return prefix
+}
+
+// patternCount is about how many texts match a pattern as a whole, at most: infinite
+// where it does not bound their length.
+func patternCount(pattern string) float64 {
+	re, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return 0
+	}
+	return matchCount(re)
+}
+
+func matchCount(re *syntax.Regexp) float64 {
+	count := 1.0
+	switch re.Op {
+	case syntax.OpNoMatch:
+		return 0
+	case syntax.OpCharClass:
+		count = 0
+		for i := 0; i+1 < len(re.Rune); i += 2 {
+			count += float64(re.Rune[i+1]-re.Rune[i]) + 1
+		}
+	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
+		return 1 << 7
+	case syntax.OpCapture, syntax.OpConcat:
+		for _, sub := range re.Sub {
+			count *= matchCount(sub)
+		}
+	case syntax.OpAlternate:
+		count = 0
+		for _, sub := range re.Sub {
+			count += matchCount(sub)
+		}
+	case syntax.OpQuest:
+		return 1 + matchCount(re.Sub[0])
+	case syntax.OpStar, syntax.OpPlus:
+		return math.Inf(1)
+	case syntax.OpRepeat:
+		if re.Max < 0 {
+			return math.Inf(1)
+		}
+		return math.Pow(max(matchCount(re.Sub[0]), 1), float64(re.Max))
+	}
+	return count
 }
 
 // readShape reads a text into a numeral for each byte, and how many numerals there

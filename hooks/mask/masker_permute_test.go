@@ -2,6 +2,7 @@ package mask
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -79,6 +80,62 @@ func TestPermuteKeepsCase(t *testing.T) {
 	for _, v := range []string{"Ελένη", "日本", strings.Repeat("x", maxPermute+1)} {
 		if m, err := tf.mask(ws, nil, []byte(v)); err == nil {
 			t.Errorf("%.10q has the mask %.10q, want an error", v, m)
+		}
+	}
+}
+
+// Under a pattern, values that match it are permuted among themselves, whatever share of
+// their shape they are, and so are those that do not.
+func TestPermuteWithinAPattern(t *testing.T) {
+	t.Parallel()
+	for pattern, shape := range map[string]string{
+		`^[12]\d{3}$`: "%04d", `^AB-\d{3}$`: "AB-%03d", `^0[1-9]|[1-4]\d$`: "%02d", `^[1-9]\d{2}[A-C]$`: "%03dB", `^\d*$`: "%03d",
+	} {
+		plan, err := tryCompile(t, "tables: {public.t: {columns: {v: {mask: permute, pattern: '"+pattern+"'}}}}", tableOf("t", "v varchar(9)"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		tf, ws, re := plan.Table("public", "t").Columns[0].tf, newWorkspace(), regexp.MustCompile(pattern)
+		seen, same, matches := map[string]bool{}, 0, 0
+		count := len(fmt.Sprintf(shape, 0))
+		for i := range int(shapeCount([]byte(strings.Repeat("0", strings.Count(fmt.Sprintf(shape, 0), "0"))), false)) {
+			v := fmt.Sprintf(shape, i)
+			m, err := tf.mask(ws, nil, []byte(v))
+			if err != nil {
+				t.Fatalf("%s: %v", pattern, err)
+			}
+			if re.MatchString(v) {
+				matches++
+			}
+			if seen[string(m)] || re.Match(m) != re.MatchString(v) || len(m) != count {
+				t.Fatalf("%s: %q has the mask %q", pattern, v, m)
+			}
+			if seen[string(m)] = true; string(m) == v {
+				same++
+			}
+		}
+		if same > max(3, len(seen)/50) || matches == 0 {
+			t.Errorf("%s: %d of %d values are their own masks, %d match", pattern, same, len(seen), matches)
+		}
+	}
+	if _, err := ParsePolicy([]byte("version: 1\ntables: {public.t: {columns: {v: {mask: permute, pattern: '('}}}}")); err == nil || !strings.Contains(err.Error(), "not a regular expression") {
+		t.Error(err)
+	}
+	for column, sentence := range map[string]string{"v citext": "upper and lower case mean the same", "v bytea": "is for text"} {
+		if _, err := tryCompile(t, "tables: {public.t: {columns: {v: {mask: permute, pattern: x}}}}", tableOf("t", column)); err == nil || !strings.Contains(err.Error(), sentence) {
+			t.Errorf("%s: %v", column, err)
+		}
+	}
+}
+
+// How many texts a pattern has, and what all of them begin with.
+func TestPatternCount(t *testing.T) {
+	t.Parallel()
+	for pattern, want := range map[string]string{
+		`^[12]\d{9}$`: "2e+09 ", `^SA\d{2}[0-9A-Z]{2}$`: "129600 SA", `^(M|F)$`: "2 ", `^[A-Z]{2,3}$`: "17576 ", `^\+9665\d{8}$`: "1e+08 +9665", `^x+$`: "+Inf ", `(?i)^ab\d$`: "10 ", `x\d`: "10 ", `(`: "0 ",
+	} {
+		if got := fmt.Sprintf("%.6g %s", patternCount(pattern), literalPrefix(pattern)); got != want {
+			t.Errorf("%s: %q, want %q", pattern, got, want)
 		}
 	}
 }

@@ -3,9 +3,10 @@ package mask
 import "strings"
 
 var phoneMasker = &masker{
-	name:  "phone",
-	doc:   maskerDoc{"a number in a range reserved for fiction where there is one (+1 ... 555-01xx, +44 7700 900xxx, +33 1 99 00 xx xx, +49 30 23125 xxx, +61 2 5550 xxxx), else one that nobody can be reached at", "no; with `unique: true` the original's digits permuted behind +888, which is no country", "country code, number of digits, spaces and signs", "which rows have equal values; the country"},
-	kinds: []kind{kindText},
+	name:   "phone",
+	doc:    maskerDoc{"a number in a range reserved for fiction where there is one (+1 ... 555-01xx, +44 7700 900xxx, +33 1 99 00 xx xx, +49 30 23125 xxx, +61 2 5550 xxxx), else one that nobody can be reached at", "no; with `unique: true` the original's digits permuted behind +888, which is no country", "country code, number of digits, spaces and signs", "which rows have equal values; the country"},
+	kinds:  []kind{kindText},
+	digits: true,
 	options: []option{
 		{name: "unique", kind: optBool, fallback: false, doc: "distinct numbers get distinct masks, behind the unassigned code +888: four characters longer"},
 	},

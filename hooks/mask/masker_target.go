@@ -97,6 +97,9 @@ func (r *rule) construct(t *target) (transform, traits, error) {
 		// What the masker cannot read keeps its signs.
 		tr.clean, tr.shaped = false, tr.clean || tr.shaped
 	}
+	if r.digits && t.kind == kindText && err == nil {
+		tf = &anyDigits{tf}
+	}
 	if t.addresses != nil && err == nil && !tr.keep && !tr.null {
 		// An address has the signs that its original has.
 		tr.clean, tr.shaped = false, tr.clean || tr.shaped

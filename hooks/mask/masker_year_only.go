@@ -6,6 +6,7 @@ var yearOnlyMasker = &masker{
 	name:    "year_only",
 	doc:     maskerDoc{"1 January of the same year, at midnight", "no", "the year", "the year"},
 	kinds:   []kind{kindDate, kindTimestamp, kindText},
+	digits:  true,
 	options: []option{malformed},
 	build: func(t *target, r *rule) (transform, traits, error) {
 		tf, err := t.lenient(yearOnly{t.padding()}, r)

@@ -2,6 +2,7 @@ package mask
 
 import (
 	"bytes"
+	"encoding/json"
 	"hash/maphash"
 	"slices"
 	"strings"
@@ -45,7 +46,10 @@ func (s *valueSet) add(v []byte) {
 	}
 	switch s.kind {
 	case kindText:
-		v = bytes.ToLower(bytes.TrimRight(v, " "))
+		if v = bytes.TrimRight(v, " "); isDocument(v) {
+			return
+		}
+		v = bytes.ToLower(v)
 	case kindNumeric:
 		v = equality{scale: true}.canonical(nil, v)
 	}
@@ -66,6 +70,12 @@ func (s *valueSet) add(v []byte) {
 			}
 		}
 	}
+}
+
+// isDocument says of a text that it is a JSON object or array. Nobody joins those, and
+// a mask that keeps them apart by replacing them as a whole leaves none.
+func isDocument(v []byte) bool {
+	return len(v) > 0 && (v[0] == '{' || v[0] == '[') && json.Valid(v)
 }
 
 // unique reports whether hardly a value repeats.
@@ -156,7 +166,7 @@ func (s joinSide) joins(o joinSide) (meeting, bool) {
 // pointsTo reports whether the column's name speaks of the other column: user_id of
 // users.id, customer_no of any customer_no.
 func (s joinSide) pointsTo(o joinSide) bool {
-	name, other := snake(s.name.Column), snake(o.name.Column)
+	name, other := spoken(s.name.Column), spoken(o.name.Column)
 	if name == other && name != "id" && s.name.Table != o.name.Table {
 		return true
 	}
@@ -166,7 +176,7 @@ func (s joinSide) pointsTo(o joinSide) bool {
 			break
 		}
 	}
-	return ending && stem != "" && strings.HasPrefix(snake(o.name.Table), strings.TrimSuffix(stem, "y"))
+	return ending && stem != "" && strings.HasPrefix(spoken(o.name.Table), strings.TrimSuffix(stem, "y"))
 }
 
 // joins is what samples say of the joins between columns.

@@ -82,6 +82,10 @@ func overlapping() map[string]overlap {
 			tables: []Table{tableOf("users", "first_name text"), tableOf("guests", "first_name text")},
 			left:   "users.first_name", right: "guests.first_name", value: of(givenNames[:12]...),
 		},
+		"JSON in a text": {
+			tables: []Table{tableOf("sent", "payload text"), tableOf("archive", "payload text")},
+			left:   "sent.payload", right: "archive.payload", value: func(i int) string { return fmt.Sprintf(`{"to": %q, "n": [%d]}`, login(i), i) },
+		},
 		"nothing in common": {
 			tables: []Table{tableOf("users", "login text!"), tableOf("audit", "actor text")},
 			left:   "users.login", right: "audit.actor", value: login, other: func(i int) string { return fmt.Sprintf("Jo.Lane%d", i) },

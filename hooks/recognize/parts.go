@@ -27,8 +27,10 @@ func (k Kind) String() string {
 // Parts calls each for every part of a text that could give somebody away: with
 // the words of a phrase, the digits of a number, or the one word that an address
 // or a code is. What may be the address of a network as well as a telephone number is
-// passed as both. What is passed is valid during the call only.
+// passed as both. The text is folded first, so that what is passed is the same in all
+// scripts' digits; it is valid during the call only.
 func Parts(text []byte, each func(k Kind, words ...[]byte)) {
+	text = Fold(text)
 	// Addresses: grow to both sides of every @.
 	for i, c := range text {
 		if c != '@' {
@@ -50,10 +52,13 @@ func Parts(text []byte, each func(k Kind, words ...[]byte)) {
 	}
 	eachNumber(text, func(k Kind, part []byte) { each(k, part) })
 	// Words: codes, and runs of two and three.
-	list := Words(text, 1<<20)
+	list := words(text, 1<<20)
 	for i, w := range list {
 		if len(w) >= 8 && mixed(w) {
 			each(Code, w)
+		}
+		if Unspaced(w) {
+			each(Phrase, w)
 		}
 		for n := 2; n <= 3 && i+n <= len(list); n++ {
 			each(Phrase, list[i:i+n]...)
@@ -170,19 +175,26 @@ func digestAt(text []byte, i int) (end int, digest bool) {
 	}
 	letters, last, hex := 0, i-1, true // last is the last letter
 	for end = i; end < len(text); end++ {
-		switch c := text[end]; {
-		case c >= '0' && c <= '9':
+		c := text[end]
+		if c >= '0' && c <= '9' {
 			continue
-		case isHexDigit(c):
+		}
+		if isHexDigit(c) {
 			letters++
-		case c >= 'g' && c <= 'z' || c >= 'G' && c <= 'Z' || c == '_':
+		} else if c >= 'g' && c <= 'z' || c >= 'G' && c <= 'Z' || c == '_' {
 			hex = false
-		default:
-			return end, hex && letters > 0 && !(last == i+1 && letters == 2 && end-i >= 15)
+		} else {
+			break
 		}
 		last = end
 	}
-	return end, hex && letters > 0 && !(last == i+1 && letters == 2 && end-i >= 15)
+	account := letters == 2 && last == i+1 && end-i >= 15 || // DE, or the E of SE
+		letters == 1 && last == i && end-i >= 14 && i > 0 && text[i-1] >= 'G' && text[i-1] <= 'Z' && (i == 1 || !alphanumeric(text[i-2]))
+	return end, hex && letters > 0 && !account
+}
+
+func alphanumeric(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_'
 }
 
 // addressAt returns how long the IPv4 address is that stands at i, 0 for none.
@@ -236,9 +248,11 @@ func isHexDigit(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
 }
 
-// Words splits a text at everything that is neither letter nor digit, into n
-// parts at most.
-func Words(text []byte, n int) [][]byte {
+// Words splits a text, folded, at everything that is neither letter nor digit, into n
+// parts at most. A letter's marks are of it: vowels are, in many scripts.
+func Words(text []byte, n int) [][]byte { return words(Fold(text), n) }
+
+func words(text []byte, n int) [][]byte {
 	var out [][]byte
 	for i := 0; i < len(text) && len(out) < n; {
 		r, size := utf8.DecodeRune(text[i:])
@@ -249,7 +263,7 @@ func Words(text []byte, n int) [][]byte {
 		j := i
 		for j < len(text) {
 			r, size := utf8.DecodeRune(text[j:])
-			if !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '_' {
+			if !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '_' && !unicode.IsMark(r) {
 				break
 			}
 			j += size
@@ -258,6 +272,21 @@ func Words(text []byte, n int) [][]byte {
 		i = j
 	}
 	return out
+}
+
+// Unspaced reports whether a word may be a full name of somebody, in a script that
+// writes names without spaces.
+func Unspaced(w []byte) bool {
+	n := 0
+	for len(w) > 0 {
+		r, size := utf8.DecodeRune(w)
+		if !unicode.In(r, unicode.Han, unicode.Hangul, unicode.Hiragana, unicode.Katakana) && r != 'ー' {
+			return false
+		}
+		n++
+		w = w[size:]
+	}
+	return n >= 3 && n <= 6
 }
 
 // mixed says that a word has letters and digits.

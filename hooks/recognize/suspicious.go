@@ -27,6 +27,7 @@ var (
 // in the schema of a database or in a value, and reserved domains and addresses
 // for nobody's.
 func Suspicious(s string) string {
+	s = foldString(s)
 	if m := emailLike.FindAllStringSubmatch(s, -1); m != nil {
 		for _, e := range m {
 			if strings.Trim(e[1], "%_.*") != "" && !reservedDomain(strings.ToLower(e[2])) {

@@ -281,3 +281,23 @@ func TestLiterals(t *testing.T) {
 		t.Error("a changed definition stays accepted")
 	}
 }
+
+// What a CHECK constraint wants a column's texts to match.
+func TestPatterns(t *testing.T) {
+	t.Parallel()
+	for definition, want := range map[string]string{
+		`CHECK (((VALUE)::text ~ '^[12]\d{9}$'::text))`:                          `^[12]\d{9}$`,
+		`CHECK ((code ~ '^[A-Z]{2}''x$'::text))`:                                 `^[A-Z]{2}'x$`,
+		`CHECK ((code ~* '^ab\d+$'::text))`:                                      `(?i)^ab\d+$`,
+		`CHECK (((length(a) = 5) AND (a ~ '^\d+$'::text) AND (a ~ '^0'::text)))`: `^\d+$ ^0`,
+		`CHECK ((a !~ '^\d+$'::text))`:                                           "",
+		`CHECK ((a !~* '^\d+$'::text))`:                                          "",
+		`CHECK ((a ~~ 'x%'::text))`:                                              "",
+		`CHECK ((a ~ '(?<!x)\m'::text))`:                                         "",
+		`CHECK ((a = ANY (ARRAY['x'::text, 'y'::text])))`:                        "",
+	} {
+		if got := strings.Join(patterns(definition), " "); got != want {
+			t.Errorf("%s: %q, want %q", definition, got, want)
+		}
+	}
+}

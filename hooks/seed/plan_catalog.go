@@ -220,7 +220,7 @@ func (r *catalogReader) columns(ctx context.Context) error {
 }
 
 // lists finds the columns whose values a CHECK constraint lists, as people write an
-// enum. Constraints of a domain count for all columns of it.
+// enum, or holds to a pattern. Constraints of a domain count for all columns of it.
 func (r *catalogReader) lists(ctx context.Context) error {
 	rows, err := r.conn.Query(ctx, `SELECT a.attrelid, a.attnum, pg_catalog.quote_ident(a.attname), pg_catalog.pg_get_constraintdef(k.oid)
 		FROM pg_catalog.pg_constraint k
@@ -234,9 +234,13 @@ func (r *catalogReader) lists(ctx context.Context) error {
 	var name, definition string
 	_, err = pgx.ForEachRow(rows, []any{&rel, &num, &name, &definition}, func() error {
 		at, ok := r.attrs[rel][num]
-		if i, known := r.byOID[rel]; ok && known && listsValues(definition, name) {
-			r.out.Tables[i].Columns[at].Listed = true
+		i, known := r.byOID[rel]
+		if !ok || !known {
+			return nil
 		}
+		c := &r.out.Tables[i].Columns[at]
+		c.Listed = c.Listed || listsValues(definition, name)
+		c.Patterns = append(c.Patterns, patterns(definition)...)
 		return nil
 	})
 	return err
@@ -247,6 +251,23 @@ var (
 	textCast    = regexp.MustCompile(`::(?:text|"char"|bpchar|character(?: varying)?|citext|[a-z_]+\.citext)(?:\([0-9]+\))?(?:\[\])?`)
 	listWords   = regexp.MustCompile(`\b(?:ANY|ARRAY|OR|IS NULL|VALUE)\b|[][()=,\s]`)
 )
+
+var checkPattern = regexp.MustCompile(`[^!*~<>@#=] ?(~\*?) '((?:[^']|'')*)'::text`)
+
+// patterns are the regular expressions in the definition of a CHECK constraint that a
+// column alone is in. Whether masks that match them are enough for it, the draft tries.
+func patterns(definition string) (list []string) {
+	for _, m := range checkPattern.FindAllStringSubmatch(definition, -1) {
+		pattern := strings.ReplaceAll(m[2], "''", "'")
+		if m[1] == "~*" {
+			pattern = "(?i)" + pattern
+		}
+		if _, err := regexp.Compile(pattern); err == nil && len(pattern) <= 500 {
+			list = append(list, pattern)
+		}
+	}
+	return list
+}
 
 // listsValues reports whether the definition of a CHECK constraint lets a column, as
 // SQL writes its name, have one of some texts only: c = ANY (ARRAY['a'::text,

@@ -387,7 +387,7 @@ func helpFor(k checkConstraint, maskers map[string]string) string {
 	case lengths:
 		return "a mask of the same length: text or permute"
 	case patterns:
-		return "a mask that fits the pattern: permute keeps shapes, constant and choice take values that fit, regex replaces a part"
+		return "a mask that fits the pattern: permute keeps shapes, and with `pattern` what matches it; constant and choice take values that fit, regex replaces a part"
 	case lists:
 		return "choice with values of the list, or keep if they say nothing about anybody"
 	case len(k.columns) > 1:

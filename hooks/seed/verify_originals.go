@@ -36,6 +36,7 @@ type place struct {
 	document bool // some of a value may pass as it is
 	whole    bool // a value may be a name as a whole
 	things   bool // names of towns and things, and of nobody
+	people   bool // full names of people, also where these have no spaces
 	phones   bool // telephone numbers, however they are written
 }
 
@@ -67,7 +68,7 @@ func (o *originals) add(text []byte, of place, masked []byte) {
 			return found
 		})
 	}
-	if whole := recognize.Words(text, 4); (of.whole || !of.document) && !of.things && !bytes.Equal(text, masked) && (len(whole) == 2 || len(whole) == 3) && len(text) >= 7 && !common(whole) {
+	if whole := recognize.Words(text, 4); (of.whole || !of.document) && !of.things && !bytes.Equal(text, masked) && (len(whole) == 2 || len(whole) == 3 || of.people && len(whole) == 1 && recognize.Unspaced(whole[0])) && len(text) >= 7 && !common(whole) {
 		list = append(list, o.hash(recognize.Phrase, whole))
 	}
 	if len(list) == 0 {
@@ -142,10 +143,11 @@ func (o *originals) hash(kind recognize.Kind, words [][]byte) uint64 {
 }
 
 // canonicalPart is a word of a part in lower case. Of a number only the last nine
-// digits count, because the country's code may be missing.
+// digits count, because the country's code may be missing, unless these are one digit
+// nine times, as in many that are no telephone's: 24.7000000000, 9999999999.
 func canonicalPart(kind recognize.Kind, w []byte) []byte {
-	if asHashed(kind) == recognize.Number {
-		w = w[max(0, len(w)-9):]
+	if last := w[max(0, len(w)-9):]; asHashed(kind) == recognize.Number && bytes.Count(last, last[:1]) < len(last) {
+		w = last
 	}
 	return bytes.ToLower(w)
 }

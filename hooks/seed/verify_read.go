@@ -119,7 +119,7 @@ func (v *verification) digestEntry(ctx context.Context, g *group, l *tableLoad, 
 		i := slices.IndexFunc(g.table.Columns, func(c mask.Column) bool { return c.Name == name })
 		j := slices.IndexFunc(l.plan.Columns, func(c mask.ColumnPlan) bool { return c.Name == name })
 		m := l.plan.Columns[j].Masker
-		places = append(places, place{document: partialMaskers[m], whole: m == "regex", things: m == "city" || m == "product", phones: m == "phone"})
+		places = append(places, place{document: partialMaskers[m], whole: m == "regex", things: m == "city" || m == "product", phones: m == "phone", people: m == "full_name"})
 		kept = append(kept, g.logins != nil && slices.Contains(g.logins.login.Keep, name) && l.plan.Columns[j].Masker != "keep")
 		secret = append(secret, textual(g.table.Columns[i]) && l.plan.Columns[j].Masker != "keep")
 	}

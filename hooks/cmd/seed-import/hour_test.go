@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/seedling-dev/seedling/hooks/internal/pgtest"
 )
 
@@ -188,6 +190,8 @@ func hour(t *testing.T, s *pgtest.Server, dump string, figures *hourFigures) (dr
 // judge compares every place of the seed with the dump's.
 func (f *hourFigures) judge(t *testing.T, src, s *pgtest.Server, db string, labels []hourLabel) {
 	t.Helper()
+	// A session for each of thousands of questions would take minutes.
+	dump, seed := src.Connect(t, db), s.Connect(t, "app")
 	known := map[string]map[string]bool{} // of a table, what a label names
 	for _, l := range labels {
 		table := strings.ReplaceAll(l.table, `"`, "")
@@ -200,7 +204,7 @@ func (f *hourFigures) judge(t *testing.T, src, s *pgtest.Server, db string, labe
 				continue
 			}
 			f.places++
-			before, after := distinct(t, src, db, l.table, place), distinct(t, s, "app", l.table, place)
+			before, after := distinct(t, dump, l.table, place), distinct(t, seed, l.table, place)
 			if len(before) == 0 {
 				t.Fatalf("%s: %s has no value", l.table, place)
 			}
@@ -216,7 +220,7 @@ func (f *hourFigures) judge(t *testing.T, src, s *pgtest.Server, db string, labe
 		if known[strings.ReplaceAll(table, `"`, "")][column] {
 			continue
 		}
-		before, after := distinct(t, src, db, table, strconv.Quote(column)), distinct(t, s, "app", table, strconv.Quote(column))
+		before, after := distinct(t, dump, table, strconv.Quote(column)), distinct(t, seed, table, strconv.Quote(column))
 		if len(before) == 0 {
 			continue
 		}
@@ -229,10 +233,17 @@ func (f *hourFigures) judge(t *testing.T, src, s *pgtest.Server, db string, labe
 }
 
 // distinct are the texts in a place of a table.
-func distinct(t *testing.T, s *pgtest.Server, db, table, place string) map[string]bool {
+func distinct(t *testing.T, conn *pgx.Conn, table, place string) map[string]bool {
 	t.Helper()
 	// A place may be a set: it is computed in a list of columns.
-	values := s.Strings(t, db, "SELECT DISTINCT v::text FROM (SELECT "+place+" AS v FROM "+table+") p WHERE v IS NOT NULL")
+	rows, err := conn.Query(t.Context(), "SELECT DISTINCT v::text FROM (SELECT "+place+" AS v FROM "+table+") p WHERE v IS NOT NULL", pgx.QueryExecModeSimpleProtocol)
+	if err != nil {
+		t.Fatalf("%s of %s: %v", place, table, err)
+	}
+	values, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatalf("%s of %s: %v", place, table, err)
+	}
 	all := map[string]bool{}
 	for _, v := range values {
 		all[v] = true
