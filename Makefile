@@ -151,8 +151,8 @@ soak-import: ## Let 200 imports fail at random points; SOAK=400 for more, SOAK==
 	SEED_IMPORT_SOAK=$(or $(SOAK),200) go test -vet=off -count=1 -timeout 10h -v -run '^TestSoak$$' ./hooks/cmd/seed-import
 
 .PHONY: soak-plugin
-soak-plugin: ## Let random lives of previews, and of the whole plugin over HTTP, go on for hours; SOAK=10m for less, PLUGIN_MODEL=17 for life 17 alone
-	PLUGIN_SOAK=$(or $(SOAK),2h) go test -vet=off -count=1 -timeout 24h -run '^TestModel$$' ./plugin ./plugin/preview
+soak-plugin: ## Let random lives of previews, of the whole plugin over HTTP, and of that with volumes, go on for hours; SOAK=10m for less, PLUGIN_MODEL=17 for life 17 alone
+	PLUGIN_SOAK=$(or $(SOAK),2h) go test -vet=off -count=1 -timeout 24h -run '^TestModel' ./plugin ./plugin/preview
 
 .PHONY: soak-previews
 soak-previews: ## Let 100 previews live on a real cluster while its parts are killed, and count what they leave; LIVES=20 for less, SEED=17 for what fell then

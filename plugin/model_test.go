@@ -85,7 +85,7 @@ func live(t *testing.T, n uint64) {
 	t.Helper()
 	dir := secrets(t)
 	synctest.Test(t, func(t *testing.T) {
-		l := newLife(t, dir, n)
+		l := newLife(t, dir, n, features{})
 		defer l.end()
 		l.people(modelPulls)
 		l.start()
@@ -107,7 +107,7 @@ func TestSlowRepository(t *testing.T) {
 	t.Parallel()
 	dir := secrets(t)
 	synctest.Test(t, func(t *testing.T) {
-		l := newLife(t, dir, 1)
+		l := newLife(t, dir, 1, features{})
 		defer l.end()
 		const pulls = 190
 		l.world.PageSize = 5
@@ -153,7 +153,7 @@ func TestForgeDown(t *testing.T) {
 	t.Parallel()
 	dir := secrets(t)
 	synctest.Test(t, func(t *testing.T) {
-		l := newLife(t, dir, 1)
+		l := newLife(t, dir, 1, features{})
 		defer l.end()
 		for n := int64(1); n <= modelPulls; n++ {
 			l.open(n, "main")
@@ -186,7 +186,7 @@ func TestForgeDown(t *testing.T) {
 func secrets(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for name, content := range map[string]string{"token": "of-argo-cd", "forge": "of-the-forge", "webhook": "of-webhooks"} {
+	for name, content := range map[string]string{"token": "of-argo-cd", "forge": "of-the-forge", "webhook": "of-webhooks", "page": "of-people-who-look-at-it"} {
 		write(t, dir, name, content)
 	}
 	return dir
@@ -199,10 +199,18 @@ const (
 	causeReopened  = "the pull request was closed and opened again"
 	causeReset     = "a fresh preview was asked for"
 	causeNamespace = "its namespace was deleted; it begins anew with fresh data"
+	causeVolume    = "its volume was deleted; it begins anew with fresh data"
 	causeUnasked   = "no ApplicationSet asks for it any more"
 	causeLabel     = "the label was removed"
 	causeTarget    = "its target branch does not match the filter"
 )
+
+// features are what a life's previews have beside the rest.
+type features struct {
+	// slots are made in advance, which takes the platform's Postgres; sleeps: they do
+	// after ten minutes.
+	slots, sleeps bool
+}
 
 // life is one plugin with what surrounds it.
 type life struct {
@@ -210,6 +218,7 @@ type life struct {
 	dir  string
 	rng  *rand.Rand // the story's
 	wire *wire
+	has  features
 
 	world *forgetest.World
 	kind  forgetest.Kind
@@ -238,6 +247,11 @@ type life struct {
 	legit map[int64]time.Time
 	// sent are webhooks that may be delivered again.
 	sent []delivery
+	// holders are whose a slot was.
+	holders map[string]preview.Key
+	// heads are the commits that Applications ask for. It has a lock, for others than
+	// the story read it.
+	heads sync.Map
 }
 
 type delivery struct {
@@ -255,18 +269,19 @@ type modelSet struct {
 	broken bool
 	// confirmed is its annotation.
 	confirmed string
-	// apps are its Applications; causes are why they may disappear. kept are
+	// apps are its Applications, by name; causes are why they may disappear. kept are
 	// those that went with it: when it is back they may be as they were.
-	apps, kept map[int64]bool
-	causes     map[int64]map[string]bool
+	apps   map[int64]string
+	kept   map[int64]bool
+	causes map[int64]map[string]bool
 	// answered is when the last answer came.
 	answered time.Time
 }
 
-func newLife(t *testing.T, dir string, seed uint64) *life {
+func newLife(t *testing.T, dir string, seed uint64, has features) *life {
 	t.Helper()
 	l := &life{
-		t: t, dir: dir, rng: rand.New(rand.NewPCG(seed, 2)), wire: newWire(), kind: forgetest.Gitea(), log: &record{},
+		t: t, dir: dir, has: has, holders: map[string]preview.Key{}, rng: rand.New(rand.NewPCG(seed, 2)), wire: newWire(), kind: forgetest.Gitea(), log: &record{},
 		before: map[int64]forgetest.Pull{}, legit: map[int64]time.Time{}, sets: map[string]*modelSet{},
 	}
 	l.skew = time.Duration(l.rng.IntN(240)-120) * time.Second
@@ -291,7 +306,8 @@ func newLife(t *testing.T, dir string, seed uint64) *life {
 tokenFile: %[1]s/token
 forges:
   - {name: gitea, type: gitea, url: "http://%[2]s", credentialFile: %[1]s/forge, webhookSecretFile: %[1]s/webhook}
-`, dir, forgeAddress))
+page: {tokenFile: %[1]s/page}
+%[3]s`, dir, forgeAddress, map[bool]string{true: "seeds: [{name: seed, warm: 2}]\n"}[has.slots]))
 	l.settle()
 	return l
 }
@@ -303,7 +319,7 @@ func (l *life) settle() {
 	}
 	l.storage(true)
 	for name, branch := range map[string]string{"previews": "main", "releases": "release"} {
-		s := &modelSet{name: name, branch: branch, there: true, label: forgetest.Label, apps: map[int64]bool{}, kept: map[int64]bool{}, causes: map[int64]map[string]bool{}}
+		s := &modelSet{name: name, branch: branch, there: true, label: forgetest.Label, apps: map[int64]string{}, kept: map[int64]bool{}, causes: map[int64]map[string]bool{}}
 		l.sets[name] = s
 		l.asks(s)
 	}
@@ -327,8 +343,14 @@ func (l *life) storage(available bool) {
 	})
 }
 
-func (s *modelSet) input() map[string]any {
+func (l *life) input(s *modelSet) map[string]any {
 	in := map[string]any{"forge": "gitea", "repo": forgetest.Repository, "label": s.label, "filters": map[string]any{"targetBranch": "^" + s.branch + "$"}}
+	if l.has.slots {
+		in["postgres"] = preview.PostgresPlatform
+	}
+	if l.has.sleeps {
+		in["sleepAfter"] = "10m"
+	}
 	if s.broken {
 		in["nonsense"] = true
 	}
@@ -344,7 +366,7 @@ func (l *life) asks(s *modelSet) {
 	set := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "argoproj.io/v1alpha1", "kind": "ApplicationSet",
 		"spec": map[string]any{"generators": []any{map[string]any{"plugin": map[string]any{
-			"configMapRef": map[string]any{"name": "seedling-plugin"}, "input": map[string]any{"parameters": s.input()},
+			"configMapRef": map[string]any{"name": "seedling-plugin"}, "input": map[string]any{"parameters": l.input(s)},
 		}}}},
 	}}
 	set.SetNamespace("argocd")
@@ -614,6 +636,9 @@ func (l *life) people(times int) {
 			may := []string{"write", "read"}[l.rng.IntN(2)]
 			l.note("the maintainer may %s", may)
 			l.world.Change(func() { l.remember(); l.world.Users["maintainer"] = may })
+		case k == 13 && l.has.sleeps && !slices.Contains(p.Labels, preview.DefaultWakeLabel):
+			l.note("%d is woken by a label", n)
+			l.change(n, "labeled", func(p *forgetest.Pull, _ time.Time) { p.Labels = append(p.Labels, preview.DefaultWakeLabel) })
 		case k == 12 && len(l.sent) > 0:
 			at := l.rng.IntN(len(l.sent))
 			l.note("a webhook is delivered late")
@@ -658,7 +683,7 @@ func (l *life) platform() {
 			n := slices.Sorted(maps.Keys(s.apps))[l.rng.IntN(len(s.apps))]
 			l.note("the namespace of %d in %s is deleted", n, s.name)
 			s.may(n, causeNamespace)
-			l.kube.Remove("Namespace", "", l.key(s, n).Namespace())
+			l.kube.Remove("Namespace", "", s.apps[n])
 		}
 	case 4:
 		l.note("%s has another label by mistake", s.name)
@@ -681,8 +706,8 @@ func (l *life) platform() {
 			l.note("%s is gone with its Applications", s.name)
 			s.there = false
 			l.asks(s)
-			for n := range s.apps {
-				l.kube.Remove("Application", "argocd", l.key(s, n).Namespace())
+			for n, name := range s.apps {
+				l.kube.Remove("Application", "argocd", name)
 				s.kept[n] = true
 			}
 			clear(s.apps)
@@ -766,7 +791,7 @@ func (s *modelSet) few() {
 // code, 0 for none.
 func (l *life) ask(name string) int {
 	s := l.sets[name]
-	request, err := json.Marshal(map[string]any{"applicationSetName": name, "input": map[string]any{"parameters": s.input()}})
+	request, err := json.Marshal(map[string]any{"applicationSetName": name, "input": map[string]any{"parameters": l.input(s)}})
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -805,39 +830,55 @@ func (l *life) judge(s *modelSet, body []byte) {
 	if err := json.Unmarshal(body, &answer); err != nil {
 		l.fatal("%s is no answer: %v", body, err)
 	}
-	is := map[int64]bool{}
+	is, whose := map[int64]string{}, map[string]int64{}
 	for _, p := range answer.Output.Parameters {
 		n, err := strconv.ParseInt(p["number"], 10, 64)
-		if err != nil {
+		if err != nil || p["app_name"] == "" {
 			l.fatal("%v is no preview", p)
 		}
-		is[n] = true
+		if other := whose[p["app_name"]]; other != 0 {
+			l.fatal("%s is the namespace of %d and of %d", p["app_name"], other, n)
+		}
+		is[n], whose[p["app_name"]] = p["app_name"], n
+		l.heads.Store(p["app_name"], p["head_sha"])
 	}
-	for n := range s.apps {
-		if is[n] {
+	for n, name := range s.apps {
+		if is[n] == name {
 			continue
 		}
 		l.mayLeave(s, n)
 		delete(s.apps, n)
-		l.kube.Remove("Application", "argocd", l.key(s, n).Namespace())
+		l.heads.Delete(name)
+		l.kube.Remove("Application", "argocd", name)
 	}
 	l.world.Change(l.remember)
-	for n := range is {
-		if s.apps[n] {
-			continue
+	for n, name := range is {
+		if s.apps[n] == "" {
+			l.comes(s, n, name)
 		}
-		if asked := l.legit[n]; !s.kept[n] && s.answered.Sub(asked) > 90*time.Second && !s.answered.IsZero() || asked.IsZero() && !s.kept[n] {
-			l.fatal("pull request %d is in the answer for %s, and nobody who may write asked for it since %s", n, s.name, asked.Format("15:04:05"))
-		}
-		s.apps[n] = true
-		delete(s.kept, n)
-		l.forgive(s, n)
-		app := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "spec": map[string]any{"project": "previews"}}}
-		app.SetNamespace("argocd")
-		app.SetName(l.key(s, n).Namespace())
-		l.put(app)
 	}
 	s.answered = time.Now()
+}
+
+// comes sees that an Application comes for a reason, and that its namespace is its
+// own.
+func (l *life) comes(s *modelSet, n int64, name string) {
+	if asked := l.legit[n]; !s.kept[n] && s.answered.Sub(asked) > 90*time.Second && !s.answered.IsZero() || asked.IsZero() && !s.kept[n] {
+		l.fatal("pull request %d is in the answer for %s, and nobody who may write asked for it since %s", n, s.name, asked.Format("15:04:05"))
+	}
+	if snapshot.IsSlot(name) {
+		if holder, had := l.holders[name]; had && holder != l.key(s, n) {
+			l.fatal("%s was given to %+v, and is given to %+v", name, holder, l.key(s, n))
+		}
+		l.holders[name] = l.key(s, n)
+	}
+	s.apps[n] = name
+	delete(s.kept, n)
+	l.forgive(s, n)
+	app := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "spec": map[string]any{"project": "previews"}}}
+	app.SetNamespace("argocd")
+	app.SetName(name)
+	l.put(app)
 }
 
 // forgive forgets why a preview might have ended before it came, but what is
@@ -960,9 +1001,9 @@ func (l *life) differs() string {
 				// One whose label a stranger set anew may go on, unless it ends.
 				may := p != nil && !p.Closed && slices.Contains(p.Labels, forgetest.Label) && p.TargetBranch == s.branch
 				switch {
-				case want && !s.apps[n]:
+				case want && s.apps[n] == "":
 					wrong = append(wrong, fmt.Sprintf("%s lacks %d", name, n))
-				case s.apps[n] && !may:
+				case s.apps[n] != "" && !may:
 					wrong = append(wrong, fmt.Sprintf("%s has %d", name, n))
 				}
 			}

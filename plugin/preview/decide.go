@@ -122,6 +122,15 @@ func (r *Reconciler) need(repo *repository, rec *record) {
 			repo.book.Remember(p.PullRequest)
 		}
 	}
+	// One that is in the answer and that the state has no more: somebody edited it.
+	for _, a := range repo.assembled {
+		for _, p := range a.previews {
+			if !needed[p.Number] && rec.find(p.ApplicationSet, p.Number) == nil {
+				needed[p.Number] = true
+				repo.book.Remember(p.PullRequest)
+			}
+		}
+	}
 	repo.book.Need(needed, repo.watched())
 }
 
@@ -242,6 +251,7 @@ func (r *Reconciler) decide(repo *repository, it *item, now time.Time) {
 		return
 	}
 	r.know(repo, it, now)
+	it.facts.Outlived = r.outlives(repo, it)
 	r.line.admit(r, it, now)
 	it.is = Next(it.cur, it.key, it.facts, now)
 	if it.cur != nil && it.cur.Phase == Live && it.is != nil && it.is.Phase == Ending && expiring[it.is.Reason] && !fresh(it.look.SeenAt, now) {
@@ -265,6 +275,19 @@ func (r *Reconciler) decide(repo *repository, it *item, now time.Time) {
 		return
 	}
 	it.is = Next(it.cur, it.key, it.facts, now)
+}
+
+// outlives says whether a preview was there before the state knew of it, that is of
+// no step of ours. The caller holds mu.
+func (r *Reconciler) outlives(repo *repository, it *item) bool {
+	switch {
+	case it.cur != nil && (it.cur.Phase != Held || it.cur.NamespaceUID != "" || it.cur.Outlived):
+		return false
+	case repo.answered(it.key):
+		return true
+	}
+	seen, ok := r.inventory.current()
+	return len(repo.answers) == 0 && ok && (seen.namespace(it.namespace()) != "" || seen.slot(it.key) != "")
 }
 
 // guarded says why an ending needs the guard's leave; empty for one that
@@ -460,5 +483,8 @@ func differs(a, b *Preview) bool {
 }
 
 func (t transition) moved() bool {
-	return t.was == nil || t.is == nil || t.was.Phase != t.is.Phase || t.was.Reason != t.is.Reason || t.was.HeadSHA != t.is.HeadSHA
+	return t.was == nil || t.is == nil || t.was.Phase != t.is.Phase || t.was.Reason != t.is.Reason || t.was.HeadSHA != t.is.HeadSHA || t.slept()
 }
+
+// slept says whether it fell asleep, or is awake again.
+func (t transition) slept() bool { return t.was.asleep() != t.is.asleep() }

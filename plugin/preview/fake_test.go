@@ -39,6 +39,8 @@ type cluster struct {
 	fail func(verb string, object runtime.Object) error
 	// calls are counted by verb and kind.
 	calls map[string]int
+	// slow: the controller of quotas does nothing.
+	slow bool
 }
 
 func newCluster(t *testing.T, objects ...client.Object) *cluster {
@@ -59,7 +61,7 @@ func newCluster(t *testing.T, objects ...client.Object) *cluster {
 			c.uids++
 			o.SetUID(types.UID(fmt.Sprintf("uid-%d", c.uids)))
 			c.mu.Unlock()
-			counted(o)
+			c.counted(o)
 			return under.Create(ctx, o, opts...)
 		},
 		Get: func(ctx context.Context, under client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
@@ -78,7 +80,7 @@ func newCluster(t *testing.T, objects ...client.Object) *cluster {
 			if err := c.call("update", o); err != nil {
 				return err
 			}
-			counted(o)
+			c.counted(o)
 			return under.Update(ctx, o, opts...)
 		},
 		Patch: func(ctx context.Context, under client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
@@ -95,8 +97,10 @@ func newCluster(t *testing.T, objects ...client.Object) *cluster {
 }
 
 // counted does what the controller of quotas does.
-func counted(o client.Object) {
-	if q, ok := o.(*corev1.ResourceQuota); ok {
+func (c *cluster) counted(o client.Object) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if q, ok := o.(*corev1.ResourceQuota); ok && !c.slow {
 		q.Status.Hard = q.Spec.Hard.DeepCopy()
 	}
 }
@@ -134,6 +138,12 @@ func (c *cluster) failing(f func(verb string, object runtime.Object) error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.fail = f
+}
+
+func (c *cluster) slowQuotas(slow bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.slow = slow
 }
 
 func (c *cluster) called(what string) int {

@@ -3,6 +3,7 @@ package preview
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"maps"
@@ -41,8 +42,10 @@ const (
 // was said before, or a person confirmed it; and none comes into it beyond the cap
 // that needs a place. A preview that is in the answer keeps its namespace, no two
 // have one, and one that was made in advance is in it once it says whose it is,
-// and is never another one's. When everything is well again, the answer is what the forge
-// says.
+// and is never another one's. While one does not say whose it is, nobody is left out
+// for that and nobody has a second namespace. One sleeps when it is due and not
+// before, and what sleeps keeps its data. When everything is well again, the answer is
+// what the forge says, and whoever sleeps can be woken.
 func TestModel(t *testing.T) {
 	t.Parallel()
 	if only := os.Getenv("PLUGIN_MODEL"); only != "" {
@@ -89,12 +92,22 @@ type model struct {
 	shut    map[int64]bool
 	lived   map[string]bool
 	stepped bool
-	asked   bool
-	input   map[string]json.RawMessage
+	// jumped says that our clock was set since the last look.
+	jumped bool
+	asked  bool
+	input  map[string]json.RawMessage
 	// well and wrong are what the ApplicationSet asks for, and with a typo.
 	well, wrong map[string]json.RawMessage
 	most        int // the cap; 0 for none
-	sleeps      bool
+	// sleeps: previews of this life sleep, after idle (0 for never) and outside of
+	// its hours. What follows is by number: when somebody woke it last, when it was
+	// called Healthy, and those that slept, as they were.
+	sleeps  bool
+	idle    time.Duration
+	hours   Hours
+	woken   map[int64]time.Time
+	healthy map[int64]time.Time
+	slept   map[int64]Preview
 	// touched is when somebody last did something for it, by our clock; warned
 	// since when it says that its end comes.
 	touched, warned map[int64]time.Time
@@ -108,6 +121,13 @@ type model struct {
 	made    int
 	holders map[string]int64
 	names   map[int64]string
+	// whole are the slots that do not say whose they are, as they were, and read the
+	// pieces of the state that cannot be read.
+	whole map[string]*corev1.Namespace
+	read  map[string]string
+	// taken are those that somebody took out of the state; true for those that were
+	// lost with all of it.
+	taken map[int64]bool
 	// beyond are those that came back and need no place.
 	beyond map[int64]bool
 	tale   []string
@@ -146,6 +166,7 @@ const (
 	modelKeep   = 20 * time.Hour
 	modelNotice = time.Hour
 	modelAge    = 15 * time.Hour
+	modelHours  = "Sat 12:00-14:00, Sun 03:00-05:00 UTC"
 )
 
 func newModel(t *testing.T, seed uint64) *model {
@@ -153,29 +174,11 @@ func newModel(t *testing.T, seed uint64) *model {
 		world: newWorld(t, newHost()), rng: rand.New(rand.NewPCG(seed, 1)), clock: time.Date(2026, 11, 30, 9, 0, 0, 0, time.UTC),
 		before: map[int64]forge.PullRequest{}, causes: map[int64]map[string]bool{}, lies: map[int64]*lies{}, losses: map[types.UID]string{}, shut: map[int64]bool{}, lived: map[string]bool{}, answers: map[string]bool{}, asked: true, well: asksForShop, wrong: typo,
 		touched: map[int64]time.Time{}, warned: map[int64]time.Time{}, spaces: map[string]bool{}, beyond: map[int64]bool{},
-		holders: map[string]int64{}, names: map[int64]string{},
+		holders: map[string]int64{}, names: map[int64]string{}, whole: map[string]*corev1.Namespace{}, read: map[string]string{}, taken: map[int64]bool{},
+		woken: map[int64]time.Time{}, healthy: map[int64]time.Time{}, slept: map[int64]Preview{},
 	}
-	if m.slots = seed%5 < 2; m.slots {
-		m.well = asksForSlots
-		m.wrong = asksWith(map[string]string{"postgres": `"platform"`, "domain": `"previews.example.com"`, "label": string(typo["label"])})
-	}
-	if seed%3 != 0 {
-		fields := map[string]string{"ttl": `"6h"`, "keepFor": `"20h"`, "ttlWarning": `"1h"`}
-		if m.slots {
-			fields["postgres"], fields["domain"] = `"platform"`, `"previews.example.com"`
-		}
-		if m.maxAge = 0; seed%3 == 1 {
-			m.most, m.maxAge = 1+m.rng.IntN(6), modelAge
-			fields["cap"] = strconv.Itoa(m.most)
-		}
-		if m.sleeps = seed%4 == 3; m.sleeps {
-			fields["sleepAfter"] = `"1h"`
-		}
-		m.well = asksWith(fields)
-		fields["label"] = string(typo["label"])
-		m.wrong = asksWith(fields)
-		m.restart()
-	}
+	m.asksFor(seed)
+	m.restart()
 	if seed%2 == 0 {
 		m.talks = true
 		m.restart()
@@ -191,6 +194,34 @@ func newModel(t *testing.T, seed uint64) *model {
 		m.change(n, func(p *forge.PullRequest) { *p = pull(n) })
 	}
 	return m
+}
+
+// asksFor chooses what the ApplicationSet asks for, and with a typo.
+func (m *model) asksFor(seed uint64) {
+	fields := map[string]string{}
+	if m.slots = seed%5 < 2; m.slots {
+		fields["postgres"], fields["domain"] = `"platform"`, `"previews.example.com"`
+	}
+	if seed%3 != 0 {
+		fields["ttl"], fields["keepFor"], fields["ttlWarning"] = `"6h"`, `"20h"`, `"1h"`
+	}
+	if seed%3 == 1 {
+		m.most, m.maxAge = 1+m.rng.IntN(6), modelAge
+		fields["cap"] = strconv.Itoa(m.most)
+	}
+	if m.sleeps = seed%4 >= 2; m.sleeps {
+		m.idle = []time.Duration{0, 10 * time.Minute, time.Hour}[seed/4%3]
+		if m.idle > 0 {
+			fields["sleepAfter"] = `"` + spanText(m.idle) + `"`
+		}
+		if m.idle == 0 || seed%8 == 3 {
+			m.hours, _ = ParseHours(modelHours)
+			fields["awakeHours"] = `"` + modelHours + `"`
+		}
+	}
+	m.well = asksWith(fields)
+	fields["label"] = string(typo["label"])
+	m.wrong = asksWith(fields)
 }
 
 func (m *model) note(format string, args ...any) {
@@ -230,7 +261,7 @@ func (m *model) steps(by time.Duration) {
 		}
 	}
 	if by < 0 {
-		for _, times := range []map[int64]time.Time{m.touched, m.warned} {
+		for _, times := range []map[int64]time.Time{m.touched, m.warned, m.woken} {
 			for n, at := range times {
 				times[n] = at.Add(by)
 			}
@@ -273,7 +304,12 @@ func (m *model) pr(n int64) (forge.PullRequest, bool) {
 func (m *model) people() {
 	n := m.any()
 	p, there := m.pr(n)
-	switch k := m.rng.IntN(9); {
+	switch k := m.rng.IntN(10); {
+	case k == 8:
+		may := m.rng.IntN(2) == 0
+		m.note("the maintainer may write: %v", may)
+		m.retract(false)
+		m.host.with(func(h *host) { h.writers["maintainer"] = may })
 	case !there:
 		m.note("open %d", n)
 		m.change(n, func(p *forge.PullRequest) { *p = pull(n) })
@@ -323,6 +359,19 @@ func (m *model) people() {
 	}
 }
 
+// retract notes that those whom the state does not know may end: what they ask for
+// is asked anew. lies: something is said of them that is not so, and one sighting is
+// believed where nothing at all is remembered of them.
+func (m *model) retract(lies bool) {
+	for n, lost := range m.taken {
+		if p, ok := m.preview(n); ok && p.Phase == Live {
+			delete(m.taken, n)
+		} else if lost || !lies {
+			m.may(n, "it is asked anew who wants it")
+		}
+	}
+}
+
 // held says whether somebody keeps a pull request's preview.
 func (m *model) held(n int64) bool {
 	p, _ := m.pr(n)
@@ -331,12 +380,16 @@ func (m *model) held(n int64) bool {
 
 // faults are what the forge and what is before it do wrong for one look.
 func (m *model) faults() {
+	k := m.rng.IntN(10)
+	if k >= 2 && k <= 4 {
+		m.retract(true)
+	}
 	h := m.host
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.listErr, h.getErr, h.askErr, h.lies = nil, nil, nil, nil
 	clear(h.hidden)
-	switch m.rng.IntN(10) {
+	switch k {
 	case 0:
 		h.listErr = errDown
 		m.tale = append(m.tale, "  (lists fail)")
@@ -380,7 +433,28 @@ func (m *model) faults() {
 // platform is what happens in the cluster, and to us.
 func (m *model) platform() {
 	p, ok := m.preview(m.any())
-	switch m.rng.IntN(13) {
+	switch m.rng.IntN(19) {
+	case 17:
+		m.note("somebody takes a preview out of the state")
+		m.edit()
+	case 16:
+		m.spoil()
+	case 15:
+		m.mend()
+	case 14:
+		if ok && m.WakePreview(m.t.Context(), p.Namespace) == nil {
+			m.note("somebody wakes %d", p.Number)
+			m.woken[p.Number] = m.now
+		}
+	case 13:
+		if ok {
+			status := []string{"Healthy", "Healthy", "Progressing", "Degraded", ""}[m.rng.IntN(5)]
+			m.note("Argo CD calls %d %q", p.Number, status)
+			m.Health(p.Namespace, status, m.now)
+			if status == "Healthy" {
+				m.healthy[p.Number] = m.now
+			}
+		}
 	case 12:
 		m.note("hours pass")
 		m.stepped = true
@@ -392,7 +466,7 @@ func (m *model) platform() {
 		m.set()
 	case 1:
 		m.note("our clock steps")
-		m.stepped = true
+		m.stepped, m.jumped = true, true
 		m.steps(time.Duration(m.rng.IntN(7200)-3600) * time.Second)
 	case 2:
 		if ok && p.Phase == Live {
@@ -411,8 +485,13 @@ func (m *model) platform() {
 			m.lose(p, reasonLostVolume)
 			_ = m.cluster.Delete(m.t.Context(), &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: snapshot.SeedPVC}})
 		}
+	case 18:
+		none := m.rng.IntN(2) == 0
+		m.note("the seed has a snapshot: %v", !none)
+		m.seeds.set("seed", none)
 	case 5:
 		m.note("the ApplicationSet has a typo")
+		m.retract(false)
 		m.input = m.wrong
 		m.set()
 	case 6:
@@ -421,6 +500,7 @@ func (m *model) platform() {
 		m.set()
 	case 7:
 		m.note("the ApplicationSet is gone, its Applications are not")
+		m.retract(false)
 		m.asked = false
 		m.set()
 	case 8:
@@ -450,11 +530,24 @@ func (m *model) stock() {
 		m.note("a slot is made")
 		_, _ = stock(m.t.Context(), m.Namespaces, m.made)
 	}
+	switch m.rng.IntN(6) {
+	case 0:
+		m.garble()
+	case 1:
+		m.repair()
+	}
 	// Without state nobody knows of what a forge leaves out, or an ApplicationSet
 	// does not ask for: all else is well for a moment. Nor who has a place.
 	if m.rng.IntN(8) == 0 && m.most == 0 && m.asked && string(m.input["label"]) != string(typo["label"]) {
 		m.note("the state is lost")
-		m.host.with(func(h *host) { h.listErr, h.getErr, h.askErr, h.lies = nil, nil, nil, nil; clear(h.hidden) })
+		clear(m.read)
+		for n := range m.names {
+			m.taken[n] = true
+		}
+		m.host.with(func(h *host) {
+			h.listErr, h.getErr, h.askErr, h.lies, h.writers["maintainer"] = nil, nil, nil, nil, true
+			clear(h.hidden)
+		})
 		m.cluster.failing(nil)
 		m.really(func() error {
 			return m.cluster.DeleteAllOf(m.t.Context(), &corev1.ConfigMap{}, client.InNamespace("seedling"))
@@ -463,6 +556,69 @@ func (m *model) stock() {
 		m.set()
 		m.round()
 	}
+}
+
+// garble has a slot say no more whose it is.
+func (m *model) garble() {
+	var all corev1.NamespaceList
+	m.really(func() error { return m.cluster.List(m.t.Context(), &all, client.HasLabels{snapshot.LabelSlot}) })
+	if len(all.Items) == 0 {
+		return
+	}
+	ns := &all.Items[m.rng.IntN(len(all.Items))]
+	if m.whole[ns.Name] != nil {
+		return
+	}
+	whole := ns.DeepCopy()
+	switch m.rng.IntN(6) {
+	case 0:
+		delete(ns.Annotations, snapshot.AnnotationAssignment)
+	case 1:
+		ns.Labels[snapshot.LabelPreview] = "77"
+	case 2:
+		ns.Labels[snapshot.LabelKey] = "0123456789"
+	case 3:
+		ns.Labels[snapshot.LabelSlot] = "x"
+	case 4:
+		metav1.SetMetaDataAnnotation(&ns.ObjectMeta, snapshot.AnnotationAssignment, "{")
+	case 5:
+		metav1.SetMetaDataAnnotation(&ns.ObjectMeta, snapshot.AnnotationAssignment, "{}")
+	}
+	if _, err := AssignmentOf(ns); err == nil {
+		return
+	}
+	m.note("%s does not say any more whose it is", ns.Name)
+	m.really(func() error { return m.cluster.Update(m.t.Context(), ns) })
+	m.whole[ns.Name] = whole
+}
+
+// repair has every slot say again whose it is.
+func (m *model) repair() {
+	for _, name := range slices.Sorted(maps.Keys(m.whole)) {
+		var ns corev1.Namespace
+		m.really(func() error {
+			return client.IgnoreNotFound(m.cluster.Get(m.t.Context(), client.ObjectKey{Name: name}, &ns))
+		})
+		if whole := m.whole[name]; ns.UID == whole.UID {
+			m.note("%s says again whose it is", name)
+			ns.Labels, ns.Annotations = whole.Labels, whole.Annotations
+			m.really(func() error { return m.cluster.Update(m.t.Context(), &ns) })
+		}
+		delete(m.whole, name)
+	}
+}
+
+// unreadable is what is wrong with slots that do not say whose they are, as package
+// warm looks before each round.
+func (m *model) unreadable() (unreadable error) {
+	var all corev1.NamespaceList
+	m.really(func() error { return m.cluster.List(m.t.Context(), &all, client.HasLabels{snapshot.LabelSlot}) })
+	for i := range all.Items {
+		if _, err := AssignmentOf(&all.Items[i]); err != nil {
+			unreadable = errors.Join(unreadable, err)
+		}
+	}
+	return unreadable
 }
 
 // distinct checks the namespaces of an answer.
@@ -489,8 +645,8 @@ func (m *model) distinct(answer []map[string]string) {
 		m.really(func() error {
 			return client.IgnoreNotFound(m.cluster.Get(m.t.Context(), client.ObjectKey{Name: name}, &ns))
 		})
-		if ns.Name == "" {
-			continue // it was deleted, which is not known yet
+		if ns.Name == "" || m.whole[name] != nil {
+			continue // it was deleted, which is not known yet, or does not say whose it is
 		}
 		if a, err := AssignmentOf(&ns); err != nil || a == nil || a.Number != n {
 			m.fatal("%s is in the answer as preview %d's, and says %+v, error %v", name, n, a, err)
@@ -543,6 +699,79 @@ func (m *model) touch() {
 	cm := &all.Items[m.rng.IntN(len(all.Items))]
 	cm.Annotations = map[string]string{"touched": strconv.Itoa(m.rng.Int())}
 	_ = m.cluster.Update(m.t.Context(), cm)
+}
+
+// preview is the state's, unless that cannot be read.
+func (m *model) preview(n int64) (Preview, bool) {
+	if _, err := m.Store.read(m.repo().id); err != nil {
+		return Preview{}, false
+	}
+	return m.world.preview(n)
+}
+
+// piece is some part of the state, as it really is; nil for none.
+func (m *model) piece() *corev1.ConfigMap {
+	var all corev1.ConfigMapList
+	m.really(func() error { return m.cluster.List(m.t.Context(), &all, client.InNamespace("seedling")) })
+	if len(all.Items) == 0 {
+		return nil
+	}
+	return &all.Items[m.rng.IntN(len(all.Items))]
+}
+
+// edit takes a preview that is open, and may be live, out of the state.
+func (m *model) edit() {
+	cm := m.piece()
+	if cm == nil || m.most > 0 { // nobody knows any more who had a place
+		return
+	}
+	d, err := decode(cm)
+	if err != nil || len(d.Previews) == 0 {
+		return
+	}
+	at := m.rng.IntN(len(d.Previews))
+	p := d.Previews[at]
+	is, _ := m.pr(p.Number)
+	may := false
+	m.host.with(func(h *host) { may = h.writers["maintainer"] && h.labelled[p.Number] != "" })
+	if p.Phase != Live || !is.Open || !is.HasLabel("preview") || !may || !m.asked || string(m.input["label"]) == string(typo["label"]) {
+		return // nothing would be left that says why it ended
+	}
+	m.taken[p.Number] = false
+	d.Previews = slices.Delete(d.Previews, at, at+1)
+	text, err := json.Marshal(d)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	cm.Data[stateKey] = string(text)
+	m.really(func() error { return m.cluster.Update(m.t.Context(), cm) })
+}
+
+// spoil makes a part of the state one that cannot be read, and mend what it was.
+func (m *model) spoil() {
+	cm := m.piece()
+	if cm == nil || m.read[cm.Name] != "" {
+		return
+	}
+	m.note("a part of the state cannot be read")
+	m.read[cm.Name] = cm.Data[stateKey]
+	cm.Data[stateKey] = "{"
+	m.really(func() error { return m.cluster.Update(m.t.Context(), cm) })
+}
+
+func (m *model) mend() {
+	for _, name := range slices.Sorted(maps.Keys(m.read)) {
+		cm := &corev1.ConfigMap{}
+		m.really(func() error {
+			return client.IgnoreNotFound(m.cluster.Get(m.t.Context(), client.ObjectKey{Namespace: "seedling", Name: name}, cm))
+		})
+		if cm.Data[stateKey] == "{" {
+			m.note("the state can be read again")
+			cm.Data[stateKey] = m.read[name]
+			m.really(func() error { return m.cluster.Update(m.t.Context(), cm) })
+		}
+		delete(m.read, name)
+	}
 }
 
 func (m *model) restored(p Preview) {
@@ -605,6 +834,9 @@ func (m *model) round() {
 	for _, ns := range all.Items {
 		m.spaces[ns.Name] = ns.Labels[snapshot.LabelSlot] != snapshot.SlotFree
 	}
+	if s, ok := m.Slots.(*shelf); ok {
+		s.unreadable = m.unreadable()
+	}
 	m.seen, _ = m.inventory.current()
 	clear(m.lived)
 	m.Store.each(func(p *Preview) {
@@ -648,14 +880,65 @@ func (m *model) expired(p Preview) {
 	}
 }
 
+// sleeping checks a preview that sleeps, and that it was due.
+func (m *model) sleeping(p *Preview) {
+	was, slept := m.slept[p.Number]
+	if !p.asleep() {
+		delete(m.slept, p.Number)
+		return
+	}
+	m.slept[p.Number] = *p
+	if p.PVCUID == "" || p.Foreign || !p.Halted || !m.sleeps {
+		m.fatal("preview %d sleeps: %+v", p.Number, p)
+	}
+	slept = slept && lifeOf(&was) == lifeOf(p)
+	if slept && (was.PVCUID != p.PVCUID || was.Snapshot != p.Snapshot) {
+		m.fatal("preview %d had claim %s while it slept, and has %s", p.Number, was.PVCUID, p.PVCUID)
+	}
+	var claim corev1.PersistentVolumeClaim
+	err := m.cluster.Get(m.t.Context(), client.ObjectKey{Namespace: p.Namespace, Name: snapshot.SeedPVC}, &claim)
+	if m.losses[p.NamespaceUID] == "" && claim.UID != p.PVCUID {
+		m.fatal("preview %d sleeps, and its data is gone: %v", p.Number, err)
+	}
+	if slept || m.jumped {
+		return
+	}
+	least, used := m.idle, latest(m.woken[p.Number], p.EmittedAt)
+	if !m.hours.Open(m.now) && (least == 0 || least > awakeFor) {
+		least = awakeFor
+	}
+	switch idle := m.now.Sub(used); {
+	case least == 0:
+		m.fatal("preview %d fell asleep within its hours", p.Number)
+	case idle < least:
+		m.fatal("preview %d fell asleep after %s, and is to after %s", p.Number, idle, least)
+	case m.healthy[p.Number].IsZero() && m.now.Sub(p.EmittedAt) < startsFor:
+		m.fatal("preview %d fell asleep before it was ever Healthy, after %s", p.Number, m.now.Sub(p.EmittedAt))
+	}
+}
+
+// sleepers checks all that sleep.
+func (m *model) sleepers() {
+	var lives []*Preview
+	m.Store.each(func(p *Preview) { lives = append(lives, p) })
+	m.really(func() error {
+		for _, p := range lives {
+			m.sleeping(p)
+		}
+		return nil
+	})
+	maps.DeleteFunc(m.slept, func(n int64, _ Preview) bool {
+		return !slices.ContainsFunc(lives, func(p *Preview) bool { return p.Number == n })
+	})
+	m.jumped = false
+}
+
 func (m *model) check() {
 	live := 0
+	m.sleepers()
 	m.Store.each(func(p *Preview) {
 		if p.Phase == Live {
 			live++
-		}
-		if !p.AsleepSince.IsZero() && (p.Phase != Live || p.PVCUID == "" || !p.Halted || !m.sleeps) {
-			m.fatal("preview %d sleeps: %+v", p.Number, p)
 		}
 		switch {
 		case p.Phase == Live && p.WarnedAt.IsZero():
@@ -805,6 +1088,26 @@ func (m *model) run() {
 	m.heal()
 }
 
+// wakeAll wakes all that sleep, and sees that they have their data.
+func (m *model) wakeAll() {
+	slept := maps.Clone(m.slept)
+	for n, p := range slept {
+		if err := m.WakePreview(m.t.Context(), p.Namespace); err != nil {
+			m.fatal("preview %d cannot be woken: %v", n, err)
+		}
+		m.woken[n] = m.now
+	}
+	m.round()
+	for n, was := range slept {
+		if p, _ := m.preview(n); p.Phase == Live && (p.asleep() || p.Halted || p.PVCUID != was.PVCUID) {
+			m.fatal("preview %d was woken, and is %+v", n, p)
+		}
+	}
+	if len(slept) > 0 && !m.rested() {
+		m.fatal("some were woken, and have no pods")
+	}
+}
+
 // heal makes everything well, and waits for the answer to be what the forge says.
 func (m *model) heal() {
 	m.note("all is well")
@@ -816,6 +1119,10 @@ func (m *model) heal() {
 	m.cluster.failing(nil)
 	m.asked, m.input = true, m.well
 	m.set()
+	m.repair()
+	m.mend()
+	m.host.with(func(h *host) { h.writers["maintainer"] = true })
+	m.seeds.set("seed", false)
 	var want, got []string
 	for range 60 {
 		m.now = m.now.Add(pollEvery)
@@ -846,6 +1153,7 @@ func (m *model) heal() {
 		slices.Sort(got)
 		full := m.most > 0 && len(got) >= m.most && !slices.ContainsFunc(got, func(n string) bool { return !slices.Contains(want, n) })
 		if (slices.Equal(want, got) || full) && m.rested() {
+			m.wakeAll()
 			return
 		}
 	}

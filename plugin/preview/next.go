@@ -59,6 +59,8 @@ type Facts struct {
 	Sleep *sleepFacts
 	// Queue says why it has to wait for a place; empty when there is one.
 	Queue string
+	// Outlived: the state that knew of it was lost, and it was not.
+	Outlived bool
 
 	asking asking
 }
@@ -224,7 +226,7 @@ func (p *Preview) see(f *Facts, now time.Time) {
 
 // end ends it, with its data.
 func (p *Preview) end(reason string, now time.Time) *Preview {
-	p.Phase, p.Reason, p.EndedAt = Ending, reason, now
+	p.Phase, p.Reason, p.EndedAt, p.Outlived = Ending, reason, now, false
 	p.LingersUntil, p.Rests = time.Time{}, false
 	p.forgetSleep()
 	return p
@@ -314,7 +316,7 @@ func (p *Preview) nextHeld(f *Facts, now time.Time) *Preview {
 	if returning || p.NamespaceUID == "" {
 		p.Postgres = f.Postgres // of one that kept its data none is left
 	}
-	p.Queued = false
+	p.Queued, p.Outlived = false, p.Outlived || f.Outlived
 	revived := p.Expired != nil && p.revived(*f)
 	p.ResetSpent = f.Reset
 	if revived {
@@ -330,7 +332,7 @@ func (p *Preview) nextHeld(f *Facts, now time.Time) *Preview {
 		p.Queued = p.Reason == f.Queue
 		return p
 	}
-	p.Phase, p.EmittedAt, p.HeadSHA, p.Paths = Live, now, f.HeadSHA, f.Paths
+	p.Phase, p.EmittedAt, p.HeadSHA, p.Paths, p.Outlived = Live, now, f.HeadSHA, f.Paths, false
 	p.EmittedAsOf = f.PullRequest.UpdatedAt
 	p.LingersUntil, p.Rests = time.Time{}, false
 	p.age(f.Life, now)
@@ -366,7 +368,11 @@ func (p *Preview) takeSpace(f *Facts, now time.Time) {
 
 // waits says what it lacks; empty for nothing.
 func (p *Preview) waits(f *Facts) string {
-	if why := cmp.Or(Blocked(*f), f.Queue, f.Space.Blocked); why != "" {
+	facts := *f
+	if p.Outlived {
+		facts.NoSnapshot = "" // it may have its data
+	}
+	if why := cmp.Or(Blocked(facts), f.Queue, f.Space.Blocked); why != "" {
 		return why
 	}
 	if f.Space.UID == "" || f.Space.HookUID == "" {

@@ -74,6 +74,10 @@ type Preview struct {
 	// still on the pull request.
 	ResetSpent bool `json:"resetSpent,omitempty"`
 
+	// Outlived: it has been in an answer, or its namespace was there, before this
+	// state knew of it. It comes back; it does not begin.
+	Outlived bool `json:"outlived,omitempty"`
+
 	// Queued: it lacks nothing but a place among as many as there may be.
 	Queued bool `json:"queued,omitempty"`
 	// LabelSeenAt is when its label was first seen, this time. ExpiresAt is when it

@@ -108,27 +108,43 @@ func (r *Reconciler) publish(ctx context.Context, repo *repository, items []*ite
 	return nil
 }
 
-// settled says whether nobody is missing from a first answer who is only not
-// decided about yet. A preview whose namespace is there and that the state does
-// not know outlived the state: left out, it would be deleted.
+// answered says whether a preview is in the last answer. Whoever calls it is in a
+// step.
+func (repo *repository) answered(key Key) bool {
+	for _, a := range repo.assembled {
+		if slices.ContainsFunc(a.previews, func(p *Preview) bool { return p.Number == key.Number && p.Key == key }) {
+			return true
+		}
+	}
+	return false
+}
+
+// settled says whether nobody is missing from an answer who is only not decided
+// about yet. A preview whose namespace is there, or that was in the last answer, and
+// that the state does not know, outlived the state: left out, it would be deleted.
 func (r *Reconciler) settled(repo *repository, items []*item) bool {
 	repo.mu.Lock()
 	defer repo.mu.Unlock()
-	if len(repo.answers) > 0 {
-		return true
-	}
+	first := len(repo.answers) == 0
 	seen, ok := r.inventory.current()
-	if !ok {
+	if first && !ok {
 		return false
 	}
 	for _, it := range items {
-		if it.undecided && it.cur == nil && r.outlived(seen, &Preview{Key: it.key, Namespace: it.namespace()}) {
+		switch {
+		case first, it.is != nil && it.is.Outlived, it.undecided && it.cur == nil && repo.answered(it.key):
+		default:
+			continue // it was left out, or is, for what was decided
+		}
+		outlived := func(p *Preview) bool { return !first || p.Outlived || r.outlived(seen, p) }
+		if it.undecided && it.cur == nil && outlived(&Preview{Key: it.key, Namespace: it.namespace()}) {
 			return false
 		}
-		if it.is == nil || it.is.Phase != Held || it.unasked || !r.outlived(seen, it.is) {
+		if it.is == nil || it.is.Phase != Held || it.unasked || !outlived(it.is) {
 			continue
 		}
-		pending := it.facts.Consent.Unanswered || it.is.Reason == reasonSnapshots || it.is.Reason == reasonNamespace || it.is.Reason == reasonNoSpace || unanswered[it.is.Reason]
+		pending := it.facts.Consent.Unanswered || it.is.Reason == reasonSnapshots || it.is.Reason == reasonNamespace || it.is.Reason == reasonNoSpace || unanswered[it.is.Reason] ||
+			it.is.Outlived && it.is.Reason == it.facts.HeadWaits
 		if k := repo.knowledge(it.is.Namespace); pending && (!k.preparing || k.existed) && !it.is.Rests {
 			return false
 		}

@@ -84,6 +84,103 @@ func TestAwakeUntilItWasThere(t *testing.T) {
 	}
 }
 
+// One sleeps that has its data and that nobody uses; what is not known wakes nobody
+// and puts nobody to sleep.
+func TestWhoSleeps(t *testing.T) {
+	t.Parallel()
+	began := time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
+	now := began.Add(2 * time.Hour)
+	for _, c := range []struct {
+		name   string
+		change func(p *Preview, f *Facts)
+		asleep bool
+	}{
+		{"nobody used it", func(*Preview, *Facts) {}, true},
+		{"its head is not known", func(_ *Preview, f *Facts) { f.HeadSHA = "" }, true},
+		{"nothing is known", func(_ *Preview, f *Facts) { f.Sleep = nil }, false},
+		{"without data", func(p *Preview, _ *Facts) { p.PVCUID = "" }, false},
+		{"with another's data", func(p *Preview, _ *Facts) { p.Foreign = true }, false},
+		{"a push", func(_ *Preview, f *Facts) { f.HeadSHA = sha2 }, false},
+		{"a push a while ago", func(p *Preview, _ *Facts) { p.HeadSeenAt = now.Add(-time.Minute) }, false},
+		{"woken a while ago", func(p *Preview, _ *Facts) { p.WokenAt = now.Add(-time.Minute) }, false},
+		{"restored a while ago", func(p *Preview, _ *Facts) { p.Start.Restored = now.Add(-time.Minute) }, false},
+		{"Healthy a while ago", func(_ *Preview, f *Facts) { f.Sleep.Healthy = now.Add(-time.Minute) }, false},
+		{"the label", func(_ *Preview, f *Facts) { f.Sleep.Label = true }, false},
+		{"the label that is spent", func(p *Preview, f *Facts) { p.WakeSpent, f.Sleep.Label = true, true }, true},
+		{"asleep, when nobody remembers that it was Healthy", func(p *Preview, f *Facts) {
+			p.EmittedAt, f.Sleep.Healthy = now.Add(-30*time.Minute), time.Time{}
+			f.Sleep.After = Span(10 * time.Minute)
+			p.AsleepSince, p.Halted = now.Add(-time.Minute), true
+		}, true},
+	} {
+		p := Preview{Phase: Live, HeadSHA: sha1, EmittedAt: began, PVCUID: "claim"}
+		f := Facts{HeadSHA: sha1, Sleep: &sleepFacts{Sleep: Sleep{After: Span(time.Hour)}, Healthy: began}}
+		c.change(&p, &f)
+		if p.sleep(f, now); p.asleep() != c.asleep || p.asleep() && !p.Halted {
+			t.Errorf("%s: asleep %t, halted %t", c.name, p.asleep(), p.Halted)
+		}
+	}
+}
+
+// One that is woken and sleeps again soon has nothing running either.
+func TestSleepsAgainSoon(t *testing.T) {
+	t.Parallel()
+	w, p, asked := asleep(t)
+	if err := w.WakePreview(t.Context(), p.Namespace); err != nil {
+		t.Fatal(err)
+	}
+	w.mustRound()
+	w.mustRound()
+	if err := w.cluster.Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: "again"}}); err != nil {
+		t.Fatal(err)
+	}
+	asked["sleepAfter"] = json.RawMessage(`"1m"`)
+	w.asks(asked)
+	for range 3 {
+		w.mustRound()
+	}
+	now, _ := w.preview(1)
+	if got := w.pods(p.Namespace); now.AsleepSince.IsZero() || slices.Contains(got, "again") {
+		t.Errorf("it is %+v, with pods %v", now, got)
+	}
+}
+
+// Nothing is ended before the quota lets nothing new in, and nothing is woken that
+// wants no pods.
+func TestHaltAndWakeWait(t *testing.T) {
+	t.Parallel()
+	w, p, _ := sleeper(t)
+	none := int32(0)
+	idle := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: "idle"}, Spec: appsv1.DeploymentSpec{Replicas: &none}}
+	if err := w.cluster.Create(t.Context(), idle); err != nil {
+		t.Fatal(err)
+	}
+	sleeping := p
+	sleeping.AsleepSince, sleeping.Halted = w.now, true
+	before := w.pods(p.Namespace)
+	w.cluster.slowQuotas(true)
+	if left, err := w.Namespaces.Halt(t.Context(), sleeping); err != nil || !left || !slices.Equal(w.pods(p.Namespace), before) {
+		t.Errorf("while the quota lets pods in, left %v, error %v, pods %v", left, err, w.pods(p.Namespace))
+	}
+	w.cluster.slowQuotas(false)
+	// Each of them counts for the controller once it was written.
+	if err := w.cluster.DeleteAllOf(t.Context(), &corev1.ResourceQuota{}, client.InNamespace(p.Namespace)); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := w.Namespaces.Halt(t.Context(), sleeping); err != nil || !left {
+		t.Errorf("it does not say that pods had to end: %v, error %v", left, err)
+	}
+	if left, err := w.Namespaces.Halt(t.Context(), sleeping); err != nil || left || !slices.Equal(w.pods(p.Namespace), []string{"migrate", "over"}) {
+		t.Errorf("left %v, error %v, pods %v", left, err, w.pods(p.Namespace))
+	}
+	if err := w.Namespaces.Wake(t.Context(), p, w.now); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.cluster.Get(t.Context(), client.ObjectKeyFromObject(idle), idle); err != nil || idle.Annotations[AnnotationWoken] != "" {
+		t.Errorf("one that wants no pods was woken: %v, error %v", idle.Annotations, err)
+	}
+}
+
 func TestSleepInputs(t *testing.T) {
 	t.Parallel()
 	hours, err := ParseHours("Mon-Fri 07:00-20:00 UTC")

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/seedling-dev/seedling/plugin/forge"
 )
 
 // tellOf logs what became of previews, for people and for the audit, and wakes
@@ -25,8 +27,13 @@ func (r *Reconciler) tellOf(ctx context.Context, repo *repository, events []tran
 		r.Log.InfoContext(ctx, "preview", "preview", p.Namespace, "repository", repo.key.Repository, "number", p.Number,
 			"phase", phase, "reason", p.Reason, "head", p.HeadSHA)
 		ended = ended || phase == string(Ending)
-		if t.was == nil || t.is == nil || t.was.Phase != t.is.Phase {
+		switch {
+		case t.was == nil || t.is == nil || t.was.Phase != t.is.Phase:
 			r.auditStep(ctx, p, phase)
+		case t.slept() && p.asleep():
+			r.audit(ctx, p, "asleep", "reason", p.AsleepFor)
+		case t.slept():
+			r.audit(ctx, p, "awake", "slept_since", rfc(t.was.AsleepSince))
 		}
 	}
 	if ended {
@@ -44,13 +51,21 @@ func (r *Reconciler) audit(ctx context.Context, p *Preview, event string, more .
 		"number", p.Number, "applicationset", p.ApplicationSet, "seed", p.Seed, "head", p.HeadSHA, "first_seen", rfc(p.FirstSeen),
 	}
 	if p.ConsentBy != "" {
-		attrs = append(attrs, "labelled_by", p.ConsentBy, "labelled_at", rfc(p.ConsentAt), "consent_checked", consentChecked)
+		attrs = append(attrs, "labelled_by", p.ConsentBy, "labelled_at", rfc(p.ConsentAt), "consent_checked", r.consentChecked(p))
 	}
 	r.Audit.InfoContext(ctx, "preview "+event, append(attrs, more...)...)
 }
 
 // consentChecked is how consent is found out, each time a preview goes live.
-const consentChecked = "the forge's record of who set the label, and that login's permission to write, when it went live"
+func (r *Reconciler) consentChecked(p *Preview) string {
+	act := "set the label"
+	for _, f := range r.Forges {
+		if _, approving := f.(forge.Approving); approving && f.URL() == p.ForgeURL {
+			act = "approved it"
+		}
+	}
+	return "the forge's record of who " + act + ", and that login's permission to write, when it went live"
+}
 
 // auditStep writes the record of a step of the state machine.
 func (r *Reconciler) auditStep(ctx context.Context, p *Preview, phase string) {

@@ -97,6 +97,35 @@ func TestAudit(t *testing.T) {
 	}
 }
 
+// That it sleeps, and why, and that it is awake again, is told too; and where
+// approvals are what labels are elsewhere, that somebody approved it.
+func TestAuditOfSleep(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	w, p, _ := sleeper(t)
+	w.Audit = slog.New(slog.NewJSONHandler(&out, nil))
+	w.now = p.EmittedAt.Add(time.Hour)
+	w.mustRound()
+	w.mustRound()
+	if err := w.WakePreview(t.Context(), p.Namespace); err != nil {
+		t.Fatal(err)
+	}
+	w.Forges["gitea"] = approving{w.host}
+	w.mustRound()
+	w.mustRound()
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	for i, want := range [][]string{
+		{`"event":"asleep"`, `"reason":"nobody pushed or woke it for 1h"`, "who set the label"},
+		{`"event":"awake"`, `"slept_since":"2026-`, "who approved it"},
+	} {
+		for _, part := range want {
+			if len(lines) != 2 || !strings.Contains(lines[i], part) {
+				t.Errorf("line %d lacks %s of\n%s", i, part, out.String())
+			}
+		}
+	}
+}
+
 // What a sync failed on is on the pull request, for the commit it was about, until
 // it succeeds.
 func TestFailedSyncIsSaid(t *testing.T) {

@@ -143,3 +143,116 @@ func TestRun(t *testing.T) {
 		}
 	})
 }
+
+// What is so when the time of an outdated sync is over counts, and what is so when
+// it is ended: one that became current, or another plugin's, goes on, and one that
+// changed just then is looked at again.
+func TestEndLooksAgain(t *testing.T) {
+	t.Parallel()
+	s := runtime.NewScheme()
+	if err := argocd.AddToScheme(s); err != nil {
+		t.Fatal(err)
+	}
+	app := syncing(nil)
+	ours := true
+	var meanwhile func(c client.Client)
+	kube := fake.NewClientBuilder().WithScheme(s).WithObjects(app).WithInterceptorFuncs(interceptor.Funcs{
+		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+			if meanwhile != nil {
+				meanwhile(c)
+			}
+			return c.Patch(ctx, o, p, opts...)
+		},
+	}).Build()
+	e := &Ender{Client: kube, Namespace: "argocd", Ours: func(string) bool { return ours }, Log: slog.New(slog.DiscardHandler)}
+	write := func(c client.Client, change func(*argocd.Application)) {
+		t.Helper()
+		var is argocd.Application
+		if err := c.Get(t.Context(), client.ObjectKeyFromObject(app), &is); err != nil {
+			t.Fatal(err)
+		}
+		change(&is)
+		if err := c.Update(t.Context(), &is); err != nil {
+			t.Fatal(err)
+		}
+	}
+	goesOn := func(what string) {
+		t.Helper()
+		var is argocd.Application
+		if err := kube.Get(t.Context(), client.ObjectKeyFromObject(app), &is); err != nil || is.Operation == nil {
+			t.Errorf("%s: its sync was ended, error %v", what, err)
+		}
+	}
+	to := func(head string) func(*argocd.Application) {
+		return func(a *argocd.Application) { a.Operation.Sync.Revisions[0] = head }
+	}
+
+	write(kube, to(newHead))
+	if err := e.end(t.Context(), app.Name); err != nil {
+		t.Error(err)
+	}
+	goesOn("one of the head")
+	write(kube, to(oldHead))
+	ours = false
+	if err := e.end(t.Context(), app.Name); err != nil {
+		t.Error(err)
+	}
+	goesOn("another plugin's")
+	ours = true
+	meanwhile = func(c client.Client) { meanwhile = nil; write(c, to(newHead)) }
+	if err := e.end(t.Context(), app.Name); err == nil {
+		t.Error("that it changed is no error, and it would not be looked at again")
+	}
+	goesOn("one that was begun anew just then")
+	if err := e.end(t.Context(), "preview-shop-9-0123456789"); err != nil {
+		t.Errorf("one that is gone: %v", err)
+	}
+}
+
+// Healthy counts for what was synced: what has not begun is called so too.
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	finished, later := time.Unix(1000, 0), time.Unix(2000, 0)
+	healthy := func(change func(*argocd.Application)) *argocd.Application {
+		a := ended("Succeeded", "")
+		a.Status.OperationState.FinishedAt = &metav1.Time{Time: finished}
+		a.Status.Health = argocd.HealthStatus{Status: "Healthy"}
+		if change != nil {
+			change(a)
+		}
+		return a
+	}
+	for name, c := range map[string]struct {
+		app    *argocd.Application
+		status string
+		since  time.Time
+	}{
+		"synced": {healthy(nil), "Healthy", finished},
+		"healthy since later": {healthy(func(a *argocd.Application) {
+			a.Status.Health.LastTransitionTime = &metav1.Time{Time: later}
+		}), "Healthy", later},
+		"healthy since before its sync": {healthy(func(a *argocd.Application) {
+			a.Status.Health.LastTransitionTime = &metav1.Time{Time: time.Unix(1, 0)}
+		}), "Healthy", finished},
+		"never synced":     {healthy(func(a *argocd.Application) { a.Status.OperationState = nil }), "", time.Time{}},
+		"its sync goes on": {healthy(func(a *argocd.Application) { set(&a.Status.OperationState.Phase, "Running") }), "", time.Time{}},
+		"its sync failed":  {healthy(func(a *argocd.Application) { set(&a.Status.OperationState.Phase, "Failed") }), "", time.Time{}},
+		"of an older head": {healthy(func(a *argocd.Application) { a.Status.OperationState.SyncResult.Revisions[0] = oldHead }), "", time.Time{}},
+		"no end is told":   {healthy(func(a *argocd.Application) { a.Status.OperationState.FinishedAt = nil }), "", time.Time{}},
+	} {
+		if status, since := health(c.app); status != c.status || !since.Equal(c.since) {
+			t.Errorf("%s: %q since %s", name, status, since)
+		}
+	}
+	var said []string
+	e := &Ender{
+		Ours:   func(string) bool { return true },
+		Health: func(name, status string, _ time.Time) { said = append(said, name+" "+status) },
+	}
+	e.see(healthy(nil), false)
+	e.see(syncing(nil), false)
+	e.see(syncing(nil), true)
+	if got, want := strings.Join(said, ", "), "preview-shop-1-0123456789 Healthy, preview-shop-1-0123456789 "; got != want {
+		t.Errorf("said %q, want %q", got, want)
+	}
+}

@@ -122,6 +122,17 @@ func TestBook(t *testing.T) {
 			b.Listed(list(15, false, pr(0)), "preview")
 		}, Open, false, Questions{}},
 
+		{"an answer that was asked for before another of the same version", func(b *Book) {
+			b.See(pr(5, isClosed), at(9))
+			b.See(pr(5), at(6))
+		}, Closed, true, Questions{}},
+		{"an answer that was asked for before a 404", func(b *Book) { b.Missing(1, at(10)); b.See(pr(0), at(5)) }, Open, true, Questions{List: at(20)}},
+		{"a 404 that was asked for before it was seen", func(b *Book) { b.See(pr(0), at(10)); b.Missing(1, at(5)) }, Open, true, Questions{}},
+		{"an event of before it was labelled again", func(b *Book) { b.See(pr(8), at(8)); b.Removed(1, "preview", pr(5).UpdatedAt) }, Open, true, Questions{}},
+		{"a cache tells of an earlier version for long, and no list does", func(b *Book) {
+			b.See(pr(-5, isClosed), at(5))
+			b.See(pr(-5, isClosed), at(1000))
+		}, Open, true, Questions{}},
 		{"the forge went back for a minute", func(b *Book) {
 			b.Listed(list(5, false, pr(-99, bare)), "preview")
 			b.Listed(list(65, false, pr(-99, bare)), "preview")
@@ -165,6 +176,24 @@ func TestWithoutPreview(t *testing.T) {
 	b.Listed(list(2, false), "preview")
 	if n := b.Numbers(); len(n) > 0 {
 		t.Errorf("%v are kept", n)
+	}
+}
+
+// TestClosedIsRemembered: a list from before its closing does not open one that has
+// no preview, for a while.
+func TestClosedIsRemembered(t *testing.T) {
+	t.Parallel()
+	b := NewBook()
+	b.Need(nil, []string{"preview"})
+	b.See(pr(5, isClosed), at(5))
+	b.Listed(list(20, false), "preview")
+	b.Listed(list(30, false, pr(0)), "preview")
+	if l := b.Look(1); l.State != Closed {
+		t.Errorf("%+v", l)
+	}
+	b.Listed(list(3600, false), "preview")
+	if n := b.Numbers(); len(n) > 0 {
+		t.Errorf("%v are kept for ever", n)
 	}
 }
 

@@ -6,5 +6,5 @@
 // versions make a second writer a conflict, a name is taken once, preconditions
 // hold, finalizers keep an object, a namespace takes what is in it along, and a
 // watch from a list on misses nothing. It knows no schemas, defaults, quotas,
-// admission or rights.
+// admission or rights, nor who manages a field: what is applied is merged.
 package kubefake

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -66,6 +67,21 @@ func TestWrites(t *testing.T) {
 	patch = client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":["a/b"]},"data":{"k":null,"l":"w"}}`))
 	if err := c.Patch(ctx, first, patch); err != nil || first.Data["k"] != "" || first.Data["l"] != "w" {
 		t.Errorf("%v, error %v", first.Data, err)
+	}
+	applied := func(uid types.UID) *unstructured.Unstructured {
+		u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "data": map[string]any{"m": "x"}}}
+		u.SetNamespace("a")
+		u.SetName("applied")
+		u.SetUID(uid)
+		return u
+	}
+	if err := c.Patch(ctx, applied("another"), client.Apply, client.FieldOwner("x")); !apierrors.IsConflict(err) {
+		t.Errorf("applied to one that is gone: %v", err)
+	}
+	for range 2 {
+		if err := c.Patch(ctx, applied(""), client.Apply, client.FieldOwner("x")); err != nil {
+			t.Errorf("applied: %v", err)
+		}
 	}
 	wrong := types.UID("another")
 	if err := c.Delete(ctx, configMap("x"), client.Preconditions{UID: &wrong}); !apierrors.IsConflict(err) {

@@ -33,6 +33,7 @@ var known = []kind{
 	{name: "LimitRange", plural: "limitranges", version: v("", "v1"), namespaced: true},
 	{name: "PersistentVolumeClaim", plural: "persistentvolumeclaims", version: v("", "v1"), namespaced: true},
 	{name: "Pod", plural: "pods", version: v("", "v1"), namespaced: true},
+	{name: "PodTemplate", plural: "podtemplates", version: v("", "v1"), namespaced: true},
 	{name: "ResourceQuota", plural: "resourcequotas", version: v("", "v1"), namespaced: true},
 	{name: "Secret", plural: "secrets", version: v("", "v1"), namespaced: true},
 	{name: "Service", plural: "services", version: v("", "v1"), namespaced: true},
@@ -318,10 +319,11 @@ func (s *Server) replace(c call, body []byte) (*object, error) {
 }
 
 func (s *Server) patch(c call, r *http.Request, body []byte) (*object, error) {
-	if kind := r.Header.Get("Content-Type"); kind != string(types.MergePatchType) {
+	kind := types.PatchType(r.Header.Get("Content-Type"))
+	if kind != types.MergePatchType && kind != types.ApplyPatchType {
 		return nil, &apierrors.StatusError{ErrStatus: metav1.Status{
 			Status: metav1.StatusFailure, Code: http.StatusUnsupportedMediaType, Reason: metav1.StatusReasonUnsupportedMediaType,
-			Message: "kubefake knows merge patches and not " + kind,
+			Message: "kubefake knows merge patches and applies, and not " + string(kind),
 		}}
 	}
 	var patch map[string]any
@@ -329,6 +331,12 @@ func (s *Server) patch(c call, r *http.Request, body []byte) (*object, error) {
 		return nil, apierrors.NewBadRequest(err.Error())
 	}
 	was, err := s.find(c)
+	if err != nil && kind == types.ApplyPatchType {
+		if uid, _, _ := unstructured.NestedString(patch, "metadata", "uid"); uid != "" {
+			return nil, apierrors.NewConflict(c.kind.resource(), c.name, fmt.Errorf("there is none of UID %s", uid))
+		}
+		return s.create(c, body)
+	}
 	if err != nil {
 		return nil, err
 	}
