@@ -63,9 +63,12 @@ ifdef PKG
 else
 	@.ci/ensure-host test
 	@go run ./e2e/cmd/cluster image seed-postgres
-	go test -vet=off -timeout 60m $(if $(RUN),-run '$(RUN)') $(unit:%=./%/...)
+	go test -vet=off -timeout 60m $(if $(RUN),-run '$(RUN)',-skip '^($(slow_unit))$$') $(unit:%=./%/...)
 	go test -vet=off -timeout 30m -count=1 $(if $(RUN),-run '$(RUN)') $$(go list ./e2e/... | grep -vE '/e2e/($(subst $() ,|,$(clustered)))$$')
 endif
+
+# What test-hour adds to the same databases one by one, which test-unit goes through: all of them in one, twice.
+slow_unit := TestHourOfManyColumns
 
 .PHONY: test-e2e
 test-e2e: ## Run the tests on a real cluster, which they start; evidence of failures is left in e2e/evidence

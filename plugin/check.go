@@ -38,7 +38,7 @@ func (p *program) check(ctx context.Context) error {
 	if err != nil {
 		return command.Misconfigured(err)
 	}
-	forges, err := cfg.forges()
+	forges, err := cfg.openForges()
 	if err != nil {
 		return command.Misconfigured(err)
 	}

@@ -344,8 +344,8 @@ func (c *Config) checkSecrets() error {
 	return errors.Join(wrong...)
 }
 
-// forges makes the configured forges.
-func (c *Config) forges() (map[string]forge.Forge, error) {
+// openForges makes the configured forges.
+func (c *Config) openForges() (map[string]forge.Forge, error) {
 	forges := map[string]forge.Forge{}
 	for _, fc := range c.Forges {
 		f, err := forge.New(fc)

@@ -387,7 +387,7 @@ func (l *life) start() {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	forges, err := cfg.forges()
+	forges, err := cfg.openForges()
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -122,7 +122,7 @@ func (p *program) serve(ctx context.Context) error {
 	if err != nil {
 		return command.Misconfigured(err)
 	}
-	forges, err := cfg.forges()
+	forges, err := cfg.openForges()
 	if err != nil {
 		return command.Misconfigured(err)
 	}

@@ -137,7 +137,7 @@ func (v *Velero) Step(ctx context.Context, p preview.Preview) (Progress, error) 
 	// While Velero has not taken its Restore up nothing can have changed, and
 	// hundreds may wait: they cost no call.
 	if restore := v.queued(p); restore != nil {
-		return v.waiting(ctx, restore)
+		return v.inLine(ctx, restore)
 	}
 	// Nor can it have while Velero has enough to do for others.
 	if v.line.has(p.Namespace) {
@@ -311,7 +311,7 @@ func (v *Velero) restore(ctx context.Context, p preview.Preview, ns *corev1.Name
 		case !v.ours(restore, p) || restore.Spec.BackupName != chosen:
 			v.log.WarnContext(ctx, "a Restore has a name of ours and is not ours", "restore", restore.Name)
 		case restore.DeletionTimestamp == nil && !ended(restore):
-			return v.waiting(ctx, restore)
+			return v.inLine(ctx, restore)
 		default:
 			t.add(restore, v.now())
 		}
@@ -522,8 +522,8 @@ func (v *Velero) manifest(p preview.Preview, chosen string, attempt int) *velero
 	}
 }
 
-// waiting describes a Restore that has not ended.
-func (v *Velero) waiting(ctx context.Context, restore *velerov1.Restore) (Progress, error) {
+// inLine describes a Restore that has not ended.
+func (v *Velero) inLine(ctx context.Context, restore *velerov1.Restore) (Progress, error) {
 	progress := Progress{Snapshot: restore.Spec.BackupName}
 	if started(restore) {
 		progress.Message = fmt.Sprintf("Restore %s is %s", restore.Name, restore.Status.Phase)

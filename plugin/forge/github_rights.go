@@ -32,14 +32,14 @@ const forDeployments = "it is not given, and so no deployments are shown; nothin
 // Rights implements Righter. Those of an App are told. Those of a token are not:
 // it makes calls that fail for another reason where it has them.
 func (g *GitHub) Rights(ctx context.Context, repository string) ([]Right, error) {
-	rights, err := g.rights(ctx, repository)
+	rights, err := g.readRights(ctx, repository)
 	if err != nil {
 		return nil, fmt.Errorf("forge %s: ask for the rights in %s: %w", g.Name(), repository, err)
 	}
 	return rights, nil
 }
 
-func (g *GitHub) rights(ctx context.Context, repository string) ([]Right, error) {
+func (g *GitHub) readRights(ctx context.Context, repository string) ([]Right, error) {
 	c, owner, repo, err := g.client(ctx, repository)
 	if err != nil {
 		return nil, err

@@ -19,14 +19,14 @@ var githubEvents = [][2]string{{githubEvent, "Pull requests"}}
 // https://docs.github.com/en/rest/repos/webhooks
 // https://docs.github.com/en/rest/orgs/webhooks
 func (g *GitHub) Webhooks(ctx context.Context, repository string) (Webhooks, error) {
-	found, err := g.webhooks(ctx, repository)
+	found, err := g.readWebhooks(ctx, repository)
 	if err != nil {
 		return Webhooks{}, fmt.Errorf("forge %s: list the webhooks of %s: %w", g.Name(), repository, err)
 	}
 	return found, nil
 }
 
-func (g *GitHub) webhooks(ctx context.Context, repository string) (Webhooks, error) {
+func (g *GitHub) readWebhooks(ctx context.Context, repository string) (Webhooks, error) {
 	const add = "Settings > Webhooks of the repository"
 	found := Webhooks{Add: "add one under " + add}
 	c, owner, repo, err := g.client(ctx, repository)

@@ -218,18 +218,18 @@ func (j *Janitor) bounded(ctx context.Context) (more bool, err error) {
 // about one preview does not keep the others.
 func (j *Janitor) Pass(ctx context.Context) (more bool, err error) {
 	h := &hand{client: j.Client, log: j.Log}
-	return j.pass(ctx, h)
+	return j.clean(ctx, h)
 }
 
 // List says what would be removed now if nothing else happened, and removes
 // nothing.
 func (j *Janitor) List(ctx context.Context) ([]Action, error) {
 	h := &hand{client: j.Client, log: j.Log, dry: true}
-	_, err := j.pass(ctx, h)
+	_, err := j.clean(ctx, h)
 	return h.actions, err
 }
 
-func (j *Janitor) pass(ctx context.Context, h *hand) (bool, error) {
+func (j *Janitor) clean(ctx context.Context, h *hand) (bool, error) {
 	var wrong []error
 	more := false
 	ended := j.Previews.Ended()

@@ -348,7 +348,7 @@ func (r *Reconciler) guard(ctx context.Context, repo *repository, items []*item,
 			spent = append(spent, v.spend)
 		}
 		for _, id := range v.wake {
-			go r.wake(id, nil)
+			go r.nudge(id, nil)
 		}
 		if !v.by.IsZero() {
 			e.by(v.by)
@@ -471,7 +471,7 @@ func (r *Reconciler) wakeQueued(but *repository) {
 	})
 	delete(waiting, but.id)
 	for id := range waiting {
-		r.wake(id, nil)
+		r.nudge(id, nil)
 	}
 }
 

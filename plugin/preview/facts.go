@@ -480,7 +480,7 @@ func (r *Reconciler) wakeHeld(seed string, but *repository) {
 	})
 	for id := range waiting {
 		if id != but.id {
-			r.wake(id, nil)
+			r.nudge(id, nil)
 		}
 	}
 }

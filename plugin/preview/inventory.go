@@ -167,7 +167,7 @@ func (i *inventory) turn() {
 
 // look lists once.
 func (i *inventory) look(ctx context.Context, now time.Time) error {
-	v, err := i.namespaces.look(ctx)
+	v, err := i.namespaces.readAll(ctx)
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.looking = false

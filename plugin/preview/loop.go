@@ -240,8 +240,8 @@ func NewReconciler(o Options) *Reconciler {
 	}
 	o.Store.mu.Lock()
 	defer o.Store.mu.Unlock()
-	o.Store.forgotten = func(repository string) { r.wake(repository, nil) }
-	o.Store.changed = func(repository string) { r.wake(repository, nil) }
+	o.Store.forgotten = func(repository string) { r.nudge(repository, nil) }
+	o.Store.changed = func(repository string) { r.nudge(repository, nil) }
 	return r
 }
 
@@ -398,14 +398,14 @@ func (r *Reconciler) parse(asked []map[string]json.RawMessage) (set, error) {
 // may be open again.
 func (r *Reconciler) Trigger(forgeName, repo string, number int64, closedAt time.Time) {
 	if f := r.Forges[forgeName]; f != nil {
-		r.wake(Key{ForgeURL: f.URL(), Repository: repo}.RepositoryHash(), map[int64]time.Time{number: closedAt})
+		r.nudge(Key{ForgeURL: f.URL(), Repository: repo}.RepositoryHash(), map[int64]time.Time{number: closedAt})
 	}
 }
 
 // TriggerNamespace makes the repository of a preview be looked at now.
 func (r *Reconciler) TriggerNamespace(namespace string) {
 	if p, ok := r.Store.byNamespace(namespace); ok {
-		r.wake(p.RepositoryHash(), nil)
+		r.nudge(p.RepositoryHash(), nil)
 	}
 }
 
@@ -420,11 +420,11 @@ func (r *Reconciler) TriggerSeed(seed string) {
 		}
 	})
 	for id := range waiting {
-		r.wake(id, nil)
+		r.nudge(id, nil)
 	}
 }
 
-func (r *Reconciler) wake(id string, closings map[int64]time.Time) {
+func (r *Reconciler) nudge(id string, closings map[int64]time.Time) {
 	r.mu.Lock()
 	repo := r.repos[id]
 	r.mu.Unlock()

@@ -292,7 +292,7 @@ func (n *Namespaces) mark(ctx context.Context, ns *corev1.Namespace, p Preview) 
 // brand makes a namespace say whose it is.
 func (n *Namespaces) brand(ns *corev1.Namespace, p Preview) {
 	if _, said := ns.Annotations[snapshot.AnnotationAssignment]; !said && p.hasSlot() && !p.unassigned() && ns.UID == p.NamespaceUID {
-		n.assign(ns, p, p.FirstSeen) // somebody took it off
+		n.inscribe(ns, p, p.FirstSeen) // somebody took it off
 	}
 	if ns.Labels == nil {
 		ns.Labels = map[string]string{}
@@ -521,9 +521,9 @@ type view struct {
 	slot func(Key) string
 }
 
-// look lists what previews consist of, with two calls however many there are:
+// readAll lists what previews consist of, with two calls however many there are:
 // those of every plugin, for it is UIDs that are looked up.
-func (n *Namespaces) look(ctx context.Context) (view, error) {
+func (n *Namespaces) readAll(ctx context.Context) (view, error) {
 	namespaces, volumes, slots := map[string]types.UID{}, map[string]types.UID{}, map[string]string{}
 	var list corev1.NamespaceList
 	if err := n.Client.List(ctx, &list, client.HasLabels{snapshot.LabelPreview}); err != nil {

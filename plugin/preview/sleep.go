@@ -198,7 +198,7 @@ func (r *Reconciler) WakePreview(ctx context.Context, namespace string) error {
 		return fmt.Errorf("wake %s: %w", namespace, ErrNoPreview)
 	}
 	now := r.Now()
-	if err := r.Store.record(ctx, p, func(q *Preview) { q.WokenAt = now }); err != nil {
+	if err := r.Store.amendLive(ctx, p, func(q *Preview) { q.WokenAt = now }); err != nil {
 		return fmt.Errorf("wake %s: %w", namespace, err)
 	}
 	return nil
@@ -264,7 +264,7 @@ func (r *Reconciler) wakeTask(namespace string) task {
 		}
 		// What Argo CD says of it is still of its sleep.
 		r.Health(namespace, "Progressing", r.Now())
-		err := r.Store.record(ctx, p, func(q *Preview) { q.Halted = q.asleep() })
+		err := r.Store.amendLive(ctx, p, func(q *Preview) { q.Halted = q.asleep() })
 		if errors.Is(err, ErrNoPreview) {
 			return false, nil // it ended
 		}

@@ -189,12 +189,12 @@ func (n *Namespaces) Assign(ctx context.Context, slot, p Preview, at time.Time) 
 	p.Namespace = slot.Namespace
 	before := ns.DeepCopy()
 	n.brand(ns, p)
-	n.assign(ns, p, at)
+	n.inscribe(ns, p, at)
 	return n.exactly(ctx, ns, before, "assign")
 }
 
-// assign makes a slot's namespace say whose it is.
-func (n *Namespaces) assign(ns *corev1.Namespace, p Preview, at time.Time) {
+// inscribe makes a slot's namespace say whose it is.
+func (n *Namespaces) inscribe(ns *corev1.Namespace, p Preview, at time.Time) {
 	text, _ := json.Marshal(Assignment{Key: p.Key, At: at.UTC()}) //nolint:errchkjson // strings, a number and a time marshal
 	metav1.SetMetaDataAnnotation(&ns.ObjectMeta, snapshot.AnnotationAssignment, string(text))
 	metav1.SetMetaDataAnnotation(&ns.ObjectMeta, snapshot.AnnotationRepository, p.Repository)

@@ -301,7 +301,7 @@ func (s *Store) Record(ctx context.Context, namespace, snapshot string, pvc type
 		return nil
 	}
 	now := s.now()
-	err := s.record(ctx, p, func(q *Preview) {
+	err := s.amendLive(ctx, p, func(q *Preview) {
 		if q.Start.Restore.IsZero() {
 			q.Start.Restore = now
 		}
@@ -323,7 +323,7 @@ func (s *Store) RecordData(ctx context.Context, namespace string, imported, dump
 	if !ok || p.DataAt.Equal(imported) && p.DumpedAt.Equal(dumped) {
 		return nil
 	}
-	if err := s.record(ctx, p, func(q *Preview) { q.DataAt, q.DumpedAt = imported, dumped }); err != nil {
+	if err := s.amendLive(ctx, p, func(q *Preview) { q.DataAt, q.DumpedAt = imported, dumped }); err != nil {
 		return fmt.Errorf("record the age of the data of %s: %w", namespace, err)
 	}
 	return nil
@@ -336,15 +336,15 @@ func (s *Store) RecordForeign(ctx context.Context, namespace string) error {
 	if !ok || p.Foreign {
 		return nil
 	}
-	if err := s.record(ctx, p, func(q *Preview) { q.Foreign = true }); err != nil {
+	if err := s.amendLive(ctx, p, func(q *Preview) { q.Foreign = true }); err != nil {
 		return fmt.Errorf("record the foreign volume of %s: %w", namespace, err)
 	}
 	return nil
 }
 
-// record changes a live preview, unless it has ended or begun anew since it
+// amendLive changes a live preview, unless it has ended or begun anew since it
 // was read.
-func (s *Store) record(ctx context.Context, p Preview, change func(*Preview)) error {
+func (s *Store) amendLive(ctx context.Context, p Preview, change func(*Preview)) error {
 	return s.amend(ctx, p, func(q *Preview) error {
 		if q == nil || q.Phase != Live || q.NamespaceUID != p.NamespaceUID {
 			return ErrNoPreview
@@ -398,15 +398,15 @@ func (s *Store) Rest(ctx context.Context, namespace string) error {
 // Ended are the previews the plugin ended and the janitor has not forgotten,
 // the longest ended first.
 func (s *Store) Ended() []Preview {
-	return s.all(func(p *Preview) bool { return p.Phase == Ending }, func(p *Preview) time.Time { return p.EndedAt })
+	return s.list(func(p *Preview) bool { return p.Phase == Ending }, func(p *Preview) time.Time { return p.EndedAt })
 }
 
 // All are all previews, the first seen first.
 func (s *Store) All() []Preview {
-	return s.all(func(*Preview) bool { return true }, func(p *Preview) time.Time { return p.FirstSeen })
+	return s.list(func(*Preview) bool { return true }, func(p *Preview) time.Time { return p.FirstSeen })
 }
 
-func (s *Store) all(keep func(*Preview) bool, at func(*Preview) time.Time) []Preview {
+func (s *Store) list(keep func(*Preview) bool, at func(*Preview) time.Time) []Preview {
 	var out []Preview
 	s.each(func(p *Preview) {
 		if keep(p) {

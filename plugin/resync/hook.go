@@ -83,7 +83,7 @@ func (h *Hooks) Run(ctx context.Context) error {
 func (h *Hooks) look(ctx context.Context, l look) (*look, error) {
 	next := &look{preview: l.preview, n: l.n + 1, ended: l.ended}
 	if !l.ended {
-		ended, err := h.ended(ctx, l.preview)
+		ended, err := h.isOver(ctx, l.preview)
 		if err != nil || !ended {
 			return next, err
 		}
@@ -96,8 +96,8 @@ func (h *Hooks) look(ctx context.Context, l look) (*look, error) {
 	return next, nil
 }
 
-// ended says whether the preview's hook has ended, well or not.
-func (h *Hooks) ended(ctx context.Context, preview string) (bool, error) {
+// isOver says whether the preview's hook has ended, well or not.
+func (h *Hooks) isOver(ctx context.Context, preview string) (bool, error) {
 	var jobs batchv1.JobList
 	if err := h.client.List(ctx, &jobs, client.InNamespace(preview), client.MatchingFields{"metadata.name": snapshot.HookJob}); err != nil {
 		return false, fmt.Errorf("look at Job %s of %s: %w", snapshot.HookJob, preview, err)

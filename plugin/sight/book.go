@@ -129,11 +129,11 @@ func (b *Book) Remember(pr forge.PullRequest) {
 
 // See takes in a pull request's own record, asked for by a call that began at
 // that time.
-func (b *Book) See(pr forge.PullRequest, began time.Time) { b.see(pr, began, began, false) }
+func (b *Book) See(pr forge.PullRequest, began time.Time) { b.take(pr, began, began, false) }
 
-// see takes in a sighting by calls that began at that time, and may have been
+// take takes in a sighting by calls that began at that time, and may have been
 // made until told: a doubt counts from then.
-func (b *Book) see(pr forge.PullRequest, began, told time.Time, listed bool) {
+func (b *Book) take(pr forge.PullRequest, began, told time.Time, listed bool) {
 	b.tick(told)
 	e := b.entries[pr.Number]
 	if e == nil {
@@ -316,7 +316,7 @@ func (b *Book) Listed(list forge.List, label string) {
 	in := map[int64]bool{}
 	for _, pr := range list.PullRequests {
 		in[pr.Number] = true
-		b.see(pr, list.Began, told, true)
+		b.take(pr, list.Began, told, true)
 	}
 	for number, e := range b.entries {
 		switch {
