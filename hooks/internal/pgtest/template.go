@@ -87,7 +87,7 @@ func dropTemplates(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, image := range strings.Fields(list) {
+	for image := range strings.FieldsSeq(list) {
 		id, err := docker(ctx, "image", "inspect", "--format", `{{index .Config.Labels "`+madeOf+`"}}`, image)
 		if err != nil {
 			continue // somebody else removed it

@@ -312,7 +312,7 @@ func azureStatuses(mux *http.ServeMux, w *World, repo string) {
 	mux.HandleFunc("GET "+repo+"/pullrequests/{n}/statuses", azureFound(w, func(rw http.ResponseWriter, _ *http.Request, p *Pull) {
 		list := []any{}
 		for i, s := range p.Statuses {
-			status := azureStatus(i+1, s.Status)
+			status := azureStatus(cmp.Or(s.ID, i+1), s.Status)
 			if s.Push > 0 {
 				status["iterationId"] = s.Push
 			}

@@ -169,9 +169,13 @@ func TestAzureRights(t *testing.T) {
 func TestAzureHeadPassed(t *testing.T) {
 	t.Parallel()
 	const name = "ci/images"
+	older := func(list []PullStatus) []PullStatus { // the newest first, as nothing says that they are not
+		list[0].ID, list[1].ID = 2, 1
+		return list
+	}
 	of := func(push int, states ...string) (list []PullStatus) {
 		for _, state := range states {
-			list = append(list, PullStatus{Status{name, state}, push})
+			list = append(list, PullStatus{Status: Status{name, state}, Push: push})
 		}
 		return list
 	}
@@ -184,12 +188,13 @@ func TestAzureHeadPassed(t *testing.T) {
 		"the last push's":                {pull: of(2, "success"), want: true},
 		"its newest counts":              {pull: of(2, "success", "failure")},
 		"and is not the first":           {pull: of(2, "failure", "success"), want: true},
+		"whatever their order is":        {pull: older(of(2, "failure", "success"))},
 		"an earlier push's":              {pull: of(1, "success")},
 		"one of no push":                 {pull: of(0, "success")},
 		"one of no push, after a push's": {pull: append(of(2, "success"), of(0, "failure")...), want: true},
 		"the commit's":                   {commit: "success", want: true},
 		"the commit's is asked first":    {commit: "pending", pull: of(2, "success")},
-		"another's":                      {pull: []PullStatus{{Status{"ci/other", "success"}, 2}}},
+		"another's":                      {pull: []PullStatus{{Status: Status{"ci/other", "success"}, Push: 2}}},
 		"it was pushed to since":         {pull: of(2, "success"), head: strings.Repeat("d", 40)},
 		"none":                           {},
 	} {
@@ -203,13 +208,15 @@ func TestAzureHeadPassed(t *testing.T) {
 			t.Errorf("%s: %v, error %v", says, got, err)
 		}
 		for _, path := range []string{"/statuses", "/iterations"} {
-			w.Change(func() {
-				w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
-					return strings.HasSuffix(r.URL.Path, "/pullrequests/1"+path) && reply(http.StatusNotFound, "text/plain", "404")(rw, r)
+			for _, answer := range []func(http.ResponseWriter, *http.Request) bool{reply(http.StatusNotFound, "text/plain", "404"), reply(http.StatusOK, "application/json", "{}")} {
+				w.Change(func() {
+					w.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
+						return strings.HasSuffix(r.URL.Path, "/pullrequests/1"+path) && answer(rw, r)
+					}
+				})
+				if got, err := forge.HeadPassed(t.Context(), f, Repository, 1, SHA, name); got && (err != nil || test.commit == "") {
+					t.Errorf("%s without %s: %v, error %v", says, path, got, err)
 				}
-			})
-			if got, err := forge.HeadPassed(t.Context(), f, Repository, 1, SHA, name); got && (err != nil || test.commit == "") {
-				t.Errorf("%s without %s: %v, error %v", says, path, got, err)
 			}
 		}
 	}

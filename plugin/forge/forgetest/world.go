@@ -164,6 +164,7 @@ type PullStatus struct {
 	Status
 
 	Push int
+	ID   int // its place in the list, where it is 0
 }
 
 // approvers are those whose approval stands, the last first, where the forge has
