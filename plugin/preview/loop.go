@@ -35,9 +35,8 @@ const (
 	// patience is how long readiness waits for every repository.
 	patience = 2 * time.Minute
 	// forgeCalls and clusterCalls bound tasks side by side, per forge and for
-	// the cluster. With twelve, fifty pushes at once are known within a second
-	// where a call takes 100 ms; GitHub, the strictest, refuses above a hundred.
-	forgeCalls   = 12
+	// the cluster.
+	forgeCalls   = 8
 	clusterCalls = 16
 )
 
