@@ -8,9 +8,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -50,27 +48,7 @@ const volumeLives = 4
 // PLUGIN_MODEL=17 runs life 17 alone.
 func TestModelOfVolumes(t *testing.T) {
 	t.Parallel()
-	if only := os.Getenv("PLUGIN_MODEL"); only != "" {
-		n, err := strconv.ParseUint(only, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		liveWithVolumes(t, n)
-		return
-	}
-	for n := range uint64(volumeLives) {
-		t.Run(fmt.Sprint(n), func(t *testing.T) {
-			t.Parallel()
-			liveWithVolumes(t, n)
-		})
-	}
-	soak, err := time.ParseDuration(os.Getenv("PLUGIN_SOAK"))
-	if err != nil {
-		return
-	}
-	for until, n := time.Now().Add(soak), uint64(time.Now().UnixNano()); time.Now().Before(until) && !t.Failed(); n++ {
-		t.Run(fmt.Sprint(n), func(t *testing.T) { liveWithVolumes(t, n) })
-	}
+	eachLife(t, volumeLives, liveWithVolumes)
 }
 
 func liveWithVolumes(t *testing.T, n uint64) {

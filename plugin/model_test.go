@@ -57,6 +57,13 @@ const (
 // failed may not fail each time it is run again.
 func TestModel(t *testing.T) {
 	t.Parallel()
+	eachLife(t, modelLives, live)
+}
+
+// eachLife runs so many random lives side by side, and others one by one for as long
+// as PLUGIN_SOAK says; or the one whose number is in PLUGIN_MODEL alone.
+func eachLife(t *testing.T, lives uint64, live func(t *testing.T, n uint64)) {
+	t.Helper()
 	if only := os.Getenv("PLUGIN_MODEL"); only != "" {
 		n, err := strconv.ParseUint(only, 10, 64)
 		if err != nil {
@@ -65,7 +72,7 @@ func TestModel(t *testing.T) {
 		live(t, n)
 		return
 	}
-	for n := range uint64(modelLives) {
+	for n := range lives {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			t.Parallel()
 			live(t, n)

@@ -31,7 +31,7 @@ func readCatalog(ctx context.Context, conn *pgx.Conn, withData, foreign map[mask
 		{"types", r.types},
 		{"tables", func(ctx context.Context) error { return r.tables(ctx, withData, foreign) }},
 		{"columns", r.columns},
-		{"CHECK constraints", r.lists},
+		{"CHECK constraints", r.checks},
 		{"sequences", r.sequences},
 		{"indexes", r.indexes},
 		{"foreign keys", r.foreignKeys},
@@ -219,9 +219,9 @@ func (r *catalogReader) columns(ctx context.Context) error {
 	return err
 }
 
-// lists finds the columns whose values a CHECK constraint lists, as people write an
+// checks finds the columns whose values a CHECK constraint lists, as people write an
 // enum, or holds to a pattern. Constraints of a domain count for all columns of it.
-func (r *catalogReader) lists(ctx context.Context) error {
+func (r *catalogReader) checks(ctx context.Context) error {
 	rows, err := r.conn.Query(ctx, `SELECT a.attrelid, a.attnum, pg_catalog.quote_ident(a.attname), pg_catalog.pg_get_constraintdef(k.oid)
 		FROM pg_catalog.pg_constraint k
 		JOIN pg_catalog.pg_attribute a ON k.contypid <> 0 AND a.atttypid = k.contypid OR a.attrelid = k.conrelid AND k.conkey = ARRAY[a.attnum]

@@ -494,8 +494,8 @@ func (s *Server) Restart(t testing.TB) {
 	t.Helper()
 	id := s.container.GetContainerID()
 	for _, args := range [][]string{{"kill", "-s", "KILL", id}, {"start", id}} {
-		if out, err := exec.CommandContext(t.Context(), "docker", args...).CombinedOutput(); err != nil {
-			t.Fatalf("docker %s: %v: %s", args[0], err, out)
+		if _, err := docker(t.Context(), args...); err != nil {
+			t.Fatal(err)
 		}
 	}
 	if err := s.ready(t.Context()); err != nil {
@@ -514,7 +514,7 @@ var built = sync.OnceValue(func() error {
 			}
 		}
 	}
-	if exec.CommandContext(ctx, "docker", "image", "inspect", Image).Run() == nil {
+	if _, err := docker(ctx, "image", "inspect", Image); err == nil {
 		return nil
 	}
 	// The tests run in their package's folder. The image starts from a base that

@@ -23,24 +23,22 @@ const (
 	madeOf    = "seedling-pgtest.of"
 )
 
-// template is the name of an image whose volume is made: a seed's, or with a
-// password for the superuser.
+// template is an image whose volume is made: a seed's, or one with a password for the
+// superuser.
 type template struct {
+	kind  string
 	once  sync.Once
 	image string
 	err   error
 }
 
-var withPassword, ofSeed template
+var withPassword, ofSeed = template{kind: "password"}, template{kind: "seed"}
 
-// of makes the image where the machine does not have it. Tests of several packages
-// run at once.
-func (k *template) of(ctx context.Context, logins string) (string, error) {
+// name makes the image where the machine does not have it. Tests of several packages
+// run at once; of one package, the first makes it for all.
+func (k *template) name(logins string) (string, error) {
 	k.once.Do(func() {
-		kind := "password"
-		if logins != "" {
-			kind = "seed"
-		}
+		ctx := context.Background()
 		if k.err = build(ctx); k.err != nil {
 			return
 		}
@@ -49,7 +47,7 @@ func (k *template) of(ctx context.Context, logins string) (string, error) {
 			return
 		}
 		defer unlock()
-		if k.image, k.err = makeTemplate(ctx, kind, logins); k.err != nil {
+		if k.image, k.err = makeTemplate(ctx, k.kind, logins); k.err != nil {
 			k.err = fmt.Errorf("make a volume for the tests with %s: %w", Image, k.err)
 		}
 	})
@@ -127,7 +125,7 @@ func launch(ctx context.Context, logins string, args []string, more ...testconta
 		// As standalone has it, where there is a password.
 		kind, command = &withPassword, append(command, "-c", "seedling.throw_away=on")
 	}
-	image, err := kind.of(ctx, logins)
+	image, err := kind.name(logins)
 	if err != nil {
 		return nil, err
 	}
